@@ -1,0 +1,172 @@
+"""The one table of architectures; images, sysroots, flags and the CI matrix all come from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from recipes.errors import unknown
+
+
+class FloatAbi(Enum):
+    """How floating point arguments travel; mixing two in one process crashes or computes wrong values."""
+
+    HARD = "hard"
+    SOFT = "soft"
+    NONE = "none"
+    """The architecture has one convention only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What an ELF header says about the machine it runs on.
+
+    Parameters
+    ----------
+    bits:
+        32 or 64, from EI_CLASS.
+    little:
+        True for ELFDATA2LSB.
+    machine:
+        e_machine, see the ELF gABI, chapter 4.
+    float_abi:
+        From e_flags or the ARM build attributes; NONE where the file does not say.
+    """
+
+    bits: int
+    little: bool
+    machine: int
+    float_abi: FloatAbi
+
+    def describe(self) -> str:
+        names = {3: "i386", 8: "MIPS", 40: "ARM", 62: "x86-64", 183: "AArch64", 243: "RISC-V"}
+        endian = "little" if self.little else "big"
+        text = f"ELF{self.bits} {endian}-endian {names.get(self.machine, f'machine {self.machine}')}"
+        return text if self.float_abi is FloatAbi.NONE else f"{text}, {self.float_abi.value} float"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arch:
+    """One target architecture and every name that other tools have for it.
+
+    Parameters
+    ----------
+    triple:
+        GNU triple of the cross compiler, and Debian's multiarch directory.
+    debian:
+        Debian's name of the architecture.
+    compiler:
+        Debian package suffix of the cross compiler (`gcc-<compiler>`); empty for the build machine's own.
+    openssl:
+        Configure target of OpenSSL 3, from its Configurations/10-main.conf.
+    machine:
+        `uname -m` answers of kernels that run it.
+    emulator:
+        qemu user mode's name for it; empty where the build machine runs it.
+    gcc_ceiling:
+        Newest GCC major that the SDKs compile with; 14 made implicit declarations errors on 32-bit ARM
+        (awslabs webrtc-sdk-c issue 2065).
+    """
+
+    name: str
+    triple: str
+    debian: str
+    compiler: str
+    identity: Identity
+    openssl: str
+    machine: tuple[str, ...]
+    emulator: str
+    cmake_processor: str
+    cflags: tuple[str, ...] = ()
+    gcc_ceiling: int = 13
+
+    def matches(self, found: Identity) -> bool:
+        """Tell whether a file with this identity runs on this architecture.
+
+        A file that does not state its float ABI matches: libraries without floating point arguments may be silent.
+        """
+        mine = self.identity
+        if (found.bits, found.little, found.machine) != (mine.bits, mine.little, mine.machine):
+            return False
+        return FloatAbi.NONE in (found.float_abi, mine.float_abi) or found.float_abi is mine.float_abi
+
+    @staticmethod
+    def parse(name: str) -> Arch:
+        """Return the architecture of this name.
+
+        Raises
+        ------
+        ConfigError
+            Nobody knows the name; the message lists those that are known.
+        """
+        if name in ARCHES:
+            return ARCHES[name]
+        raise unknown("arch", name, ARCHES, next_step="invoke build --arch armv7")
+
+
+_ARM_HARD = Identity(bits=32, little=True, machine=40, float_abi=FloatAbi.HARD)
+_ARM_SOFT = Identity(bits=32, little=True, machine=40, float_abi=FloatAbi.SOFT)
+_AARCH64 = Identity(bits=64, little=True, machine=183, float_abi=FloatAbi.NONE)
+_X86_64 = Identity(bits=64, little=True, machine=62, float_abi=FloatAbi.NONE)
+_MIPSEL = Identity(bits=32, little=True, machine=8, float_abi=FloatAbi.NONE)
+
+ARCHES: dict[str, Arch] = {
+    arch.name: arch
+    for arch in (
+        Arch(
+            name="armv7",
+            triple="arm-linux-gnueabihf",
+            debian="armhf",
+            compiler="arm-linux-gnueabihf",
+            identity=_ARM_HARD,
+            openssl="linux-armv4",
+            machine=("armv7l", "armv8l"),
+            emulator="arm",
+            cmake_processor="armv7l",
+        ),
+        Arch(
+            name="aarch64",
+            triple="aarch64-linux-gnu",
+            debian="arm64",
+            compiler="aarch64-linux-gnu",
+            identity=_AARCH64,
+            openssl="linux-aarch64",
+            machine=("aarch64",),
+            emulator="aarch64",
+            cmake_processor="aarch64",
+        ),
+        Arch(
+            name="x86_64",
+            triple="x86_64-linux-gnu",
+            debian="amd64",
+            compiler="x86-64-linux-gnu",
+            identity=_X86_64,
+            openssl="linux-x86_64",
+            machine=("x86_64",),
+            emulator="x86_64",
+            cmake_processor="x86_64",
+        ),
+        Arch(
+            name="armv5",
+            triple="arm-linux-gnueabi",
+            debian="armel",
+            compiler="arm-linux-gnueabi",
+            identity=_ARM_SOFT,
+            openssl="linux-armv4",
+            machine=("armv5tejl", "armv5tel", "armv6l"),
+            emulator="arm",
+            cmake_processor="armv5tel",
+        ),
+        Arch(
+            name="mipsel",
+            triple="mipsel-linux-gnu",
+            debian="mipsel",
+            compiler="mipsel-linux-gnu",
+            identity=_MIPSEL,
+            openssl="linux-mips32",
+            machine=("mips",),
+            emulator="mipsel",
+            cmake_processor="mips",
+        ),
+    )
+}

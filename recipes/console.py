@@ -1,0 +1,75 @@
+"""What a person sees: progress lines on stderr, results on stdout, tables that fit the terminal. Owner of rich."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+_LOCK = threading.Lock()
+_START = time.monotonic()
+
+
+def say(line: str) -> None:
+    """Print one progress line on stderr with the seconds since the start; stdout stays for results."""
+    with _LOCK:
+        print(f"[{time.monotonic() - _START:6.1f}s] {line}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def timed(line: str) -> Iterator[None]:
+    """Announce a long step, and say how long it took when it ended well."""
+    begun = time.monotonic()
+    say(f"{line} …")
+    yield
+    say(f"{line}: done in {time.monotonic() - begun:.1f} s")
+
+
+def emit(data: object) -> None:
+    """Print a result as JSON, for `--json`."""
+    print(json.dumps(data, indent=2, sort_keys=True))
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> None:
+    """Print a table: boxed and coloured on a terminal, aligned plain text elsewhere (or with NO_COLOR)."""
+    if sys.stdout.isatty():
+        from rich import box
+        from rich.console import Console
+        from rich.table import Table
+
+        shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        for column in columns:
+            shown.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        for row in rows:
+            shown.add_row(*(cell.replace("[", r"\[") for cell in row))
+        Console().print(shown)
+        return
+    print(title)
+    widths = [max(len(row[at]) for row in (columns, *rows)) for at in range(len(columns))]
+    for row in (columns, *rows):
+        cells = [
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for cell, width, column in zip(row, widths, columns, strict=True)
+        ]
+        print("  " + "  ".join(cells).rstrip())
+
+
+def fields(title: str, values: Mapping[str, object]) -> None:
+    """Print named values, one a line, aligned."""
+    print(title)
+    width = max((len(name) for name in values), default=0)
+    for name, value in values.items():
+        print(f"  {name.ljust(width)}  {value}")
+
+
+def size(count: int) -> str:
+    """Return a byte count as people read it: `612 B`, `1.4 MiB`."""
+    value, unit = float(count), "B"
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024 or unit == "GiB":
+            break
+        value /= 1024
+    return f"{count} B" if unit == "B" else f"{value:.1f} {unit}"

@@ -1,0 +1,112 @@
+"""Every failure a user can cause or cure, and the exit code of each kind.
+
+An error says what went wrong, where, why, and the next command to type. Only `tasks.py` prints and exits.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Stable exit codes; the table stands in the README."""
+
+    OK = 0
+    USAGE = 1
+    CONFIG = 2
+    BUILD = 3
+    PROOF = 4
+    PREFLIGHT = 5
+    ROLLED_BACK = 6
+    VERIFY = 7
+    FLEET = 8
+
+
+class UserError(Exception):
+    """A failure that is the user's to know: printed without a traceback, exits with its own code.
+
+    Parameters
+    ----------
+    what:
+        One sentence: what failed.
+    where:
+        The file, recipe, host or step, if there is one.
+    why:
+        The cause, as far as it is known.
+    next_step:
+        The command or edit that comes next.
+    """
+
+    code: ExitCode = ExitCode.USAGE
+
+    def __init__(self, what: str, *, where: str = "", why: str = "", next_step: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.why = why
+        self.next_step = next_step
+
+    def __str__(self) -> str:
+        lines = [f"error: {self.what}"]
+        lines += [
+            f"  {label}: {value}"
+            for label, value in (("where", self.where), ("why", self.why), ("next", self.next_step))
+            if value
+        ]
+        return "\n".join(lines)
+
+    def as_dict(self) -> dict[str, str | int]:
+        return {
+            "error": self.what,
+            "where": self.where,
+            "why": self.why,
+            "next": self.next_step,
+            "exit_code": int(self.code),
+        }
+
+
+class ConfigError(UserError):
+    """A file of ours, or a name in it, is wrong."""
+
+    code = ExitCode.CONFIG
+
+
+class BuildError(UserError):
+    """Sources, images, sysroots or a compile step failed."""
+
+    code = ExitCode.BUILD
+
+
+class ProofError(UserError):
+    """A board cannot run what was built, and no library we may ship cures it."""
+
+    code = ExitCode.PROOF
+
+
+class PreflightError(UserError):
+    """Refused before anything on the board changed."""
+
+    code = ExitCode.PREFLIGHT
+
+
+class RolledBackError(UserError):
+    """The new release did not hold; the board runs what it ran before."""
+
+    code = ExitCode.ROLLED_BACK
+
+
+class VerifyError(UserError):
+    """At least one check is red."""
+
+    code = ExitCode.VERIFY
+
+
+def unknown(kind: str, name: str, known: Iterable[str], *, where: str = "", next_step: str = "") -> ConfigError:
+    """Build the error for a name that nobody knows: what was found instead, and the nearest match."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    listed = ", ".join(names) if names else "none"
+    return ConfigError(f"no {kind} {name!r}", where=where, why=f"{hint}known: {listed}", next_step=next_step)

@@ -1,0 +1,93 @@
+"""The only user of subprocess: argument vectors in, results out, never a shell, never a secret in argv."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from recipes.errors import BuildError
+
+# What a child may see of our environment. The rest stays here: a leaked CC, LD_LIBRARY_PATH or token changes builds.
+_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "TERM", "SSL_CERT_FILE", "SSL_CERT_DIR", "DOCKER_HOST")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a child left behind: its exit code and both of its streams, as bytes."""
+
+    argv: tuple[str, ...]
+    code: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def text(self) -> str:
+        return self.stdout.decode("utf-8", "replace")
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the allow-listed environment for a child, with `extra` on top."""
+    kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    return kept | dict(extra or {})
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes | None = None,
+    stdout: IO[bytes] | None = None,
+    timeout: float | None = None,
+    check: bool = True,
+) -> Result:
+    """Run a program to its end.
+
+    Parameters
+    ----------
+    timeout:
+        Seconds; the child is killed after that.
+    stdout:
+        An open file that takes the output instead of memory.
+    check:
+        Raise when the exit code is not 0.
+
+    Raises
+    ------
+    BuildError
+        The program is missing, timed out, or failed with `check` set; carries the last lines of its stderr.
+    """
+    try:
+        done = subprocess.run(
+            list(argv),
+            cwd=cwd,
+            env=environment(env),
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            stdout=stdout or subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            timeout=timeout,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise BuildError(
+            f"{argv[0]} is not on this machine", why=str(error), next_step="./bootstrap demo brings what is missing"
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise BuildError(f"{argv[0]} did not end within {timeout:g} s", where=" ".join(argv)) from error
+    result = Result(argv=tuple(argv), code=done.returncode, stdout=done.stdout or b"", stderr=done.stderr or b"")
+    if check and result.code != 0:
+        tail = result.stderr.decode("utf-8", "replace").strip().splitlines()[-12:]
+        raise BuildError(
+            f"{argv[0]} failed with exit code {result.code}", where=" ".join(argv), why="\n    ".join(tail)
+        )
+    return result
+
+
+def passthrough(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
+    """Run a program on our own terminal (tests, an interactive shell) and return its exit code."""
+    return subprocess.run(list(argv), env=environment(env), check=False).returncode
