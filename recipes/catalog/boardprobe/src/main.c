@@ -1,0 +1,64 @@
+/* boardprobe: what a camera board can do, told through the libraries that the SDKs use. */
+#include "probes.h"
+#include "report.h"
+
+#include <curl/curl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define MOST_ELEMENTS 64
+#define USAGE_ERROR 64
+#define TIMEOUT_SECONDS 15
+
+static const struct option choices[] = {
+    {"element", required_argument, NULL, 'e'}, {"ca-file", required_argument, NULL, 'c'},
+    {"https", required_argument, NULL, 'u'},   {"wss", required_argument, NULL, 'w'},
+    {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
+};
+
+static void usage(FILE *stream) {
+    fputs("usage: boardprobe [--element NAME]... [--ca-file FILE] [--https URL] [--wss URL]\n"
+          "Prints one JSON object. Exit code: 0 fine, 1 a warning, 2 an error, 64 wrong usage.\n",
+          stream);
+}
+
+int main(int argc, char **argv) {
+    const char *elements[MOST_ELEMENTS];
+    const char *ca_file = "", *https = NULL, *wss = NULL;
+    int element_count = 0, choice;
+    while ((choice = getopt_long(argc, argv, "", choices, NULL)) != -1) {
+        if (choice == 'e' && element_count < MOST_ELEMENTS) {
+            elements[element_count++] = optarg;
+        } else if (choice == 'c') {
+            ca_file = optarg;
+        } else if (choice == 'u') {
+            https = optarg;
+        } else if (choice == 'w') {
+            wss = optarg;
+        } else {
+            usage(choice == 'h' ? stdout : stderr);
+            return choice == 'h' ? EXIT_SUCCESS : USAGE_ERROR;
+        }
+    }
+    if (optind != argc) {
+        usage(stderr);
+        return USAGE_ERROR;
+    }
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    report_begin();
+    report_text("probe", "boardprobe 1.0.0");
+    probe_board();
+    probe_libraries();
+    probe_ca_file(ca_file);
+    probe_elements(elements, element_count);
+    if (https != NULL) {
+        probe_https(https, ca_file, TIMEOUT_SECONDS);
+    }
+    if (wss != NULL) {
+        probe_wss(wss, ca_file, TIMEOUT_SECONDS);
+    }
+    int code = report_end();
+    curl_global_cleanup();
+    return code;
+}

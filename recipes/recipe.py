@@ -1,0 +1,184 @@
+"""Recipes: what a catalogue entry may say, read strictly, with every fault of every file in one message."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from recipes import paths
+from recipes.errors import ConfigError, unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class Strict(BaseModel):
+    """Base of every file model: unknown keys are errors, values are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, alias_generator=None)
+
+
+class Dependency(Strict):
+    """One library that a recipe links against.
+
+    `range` is a version range as `packaging` reads it; `symbols` are those the recipe's own sources need beyond what
+    every version of the range exports: SONAMEs are no guide to them.
+    """
+
+    name: str
+    range: str = ""
+    symbols: tuple[str, ...] = ()
+
+
+class Library(Strict):
+    """One shared library that a recipe brings: the linker's name for it and the SONAME it must come out with."""
+
+    link: str
+    soname: str
+
+
+class Output(Strict):
+    """One file that the recipe must have installed."""
+
+    path: str
+    kind: Literal["program", "plugin", "library", "data"]
+
+
+class Recipe(Strict):
+    """One catalogue entry, `recipes/catalog/<name>/recipe.toml`."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    name: str
+    version: str
+    licence: str
+    summary: str
+    source: str
+    """A name of the lock, or `path:FOLDER` for sources that stand beside the recipe."""
+    build: Literal["cmake", "autotools", "openssl"]
+    pkgconfig: str = ""
+    """The `.pc` name that tells the version of a copy in a sysroot."""
+    depends: tuple[Dependency, ...] = ()
+    sysroot: tuple[str, ...] = ()
+    """`.pc` names that must stand in the sysroot because nothing of ours builds them (GStreamer)."""
+    libraries: tuple[Library, ...] = ()
+    outputs: tuple[Output, ...]
+    options: dict[str, str] = {}
+    arch_options: dict[str, dict[str, str]] = Field(default={}, alias="arch-options")
+    arguments: tuple[str, ...] = ()
+    """Words for an autotools or OpenSSL configure line."""
+    targets: tuple[str, ...] = ()
+    """Make targets instead of the default one."""
+    install: tuple[str, ...] = ("install",)
+    prune: tuple[str, ...] = ()
+    """Installed files that neither a board nor a later build needs, as glob patterns."""
+    dlopen: tuple[str, ...] = ()
+    """SONAMEs that the programs load at run time, if the board has them."""
+    default: bool = False
+
+    def folder(self) -> Path:
+        return paths.CATALOG / self.name
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_toml(path: Path, model: type[Model]) -> Model:
+    """Read one TOML file into its model.
+
+    Raises
+    ------
+    ConfigError
+        The file is missing, is not TOML, or has faults; all of them are named, with file and key.
+    """
+    try:
+        raw = tomllib.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path.name} is missing", where=str(path)) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError("not a TOML file", where=str(path), why=str(error)) from error
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        lines = path.read_text().splitlines()
+        faults = [_fault(fault["loc"], fault["msg"], lines, model) for fault in error.errors()]
+        raise ConfigError(
+            f"{len(faults)} fault{'s' * (len(faults) > 1)} in {path.name}",
+            where=str(path),
+            why="\n       ".join(faults),
+        ) from error
+
+
+def _fault(location: tuple[int | str, ...], message: str, lines: list[str], model: type[BaseModel]) -> str:
+    import difflib
+
+    key = ".".join(str(part) for part in location)
+    names = [str(part) for part in location if isinstance(part, str)]
+    last = names[-1] if names else ""
+    at = next((number for number, line in enumerate(lines, 1) if last and last in line), 0)
+    known = [field.alias or name for name, field in model.model_fields.items()]
+    near = difflib.get_close_matches(last, known, n=1)
+    hint = f" (did you mean {near[0]!r}?)" if "Extra inputs" in message and near else ""
+    message = "unknown key" if "Extra inputs" in message else message
+    return f"{f'line {at}: ' if at else ''}{key}: {message}{hint}"
+
+
+def catalogue(folder: Path | None = None) -> dict[str, Recipe]:
+    """Read every recipe of the catalogue.
+
+    Raises
+    ------
+    ConfigError
+        At least one recipe has faults, or depends on a recipe that nobody wrote.
+    """
+    found: dict[str, Recipe] = {}
+    faults: list[str] = []
+    for path in sorted((folder or paths.CATALOG).glob("*/recipe.toml")):
+        try:
+            recipe = read_toml(path, Recipe)
+        except ConfigError as error:
+            faults.append(f"{error.where}: {error.why or error.what}")
+            continue
+        if recipe.name != path.parent.name:
+            faults.append(f"{path}: name is {recipe.name!r}, its folder {path.parent.name!r}")
+        found[recipe.name] = recipe
+    for recipe in found.values():
+        faults += [
+            f"{recipe.name}: depends on {need.name!r}, which has no recipe"
+            for need in recipe.depends
+            if need.name not in found
+        ]
+    if faults:
+        raise ConfigError("the catalogue has faults", where=str(folder or paths.CATALOG), why="\n       ".join(faults))
+    return found
+
+
+def closure(recipes: dict[str, Recipe], names: Iterable[str]) -> list[Recipe]:
+    """Return the named recipes and all they depend on, dependencies first.
+
+    Raises
+    ------
+    ConfigError
+        A name is unknown, or recipes depend on each other in a circle (the circle is printed).
+    """
+    ordered: list[Recipe] = []
+    chain: list[str] = []
+
+    def visit(name: str) -> None:
+        if name not in recipes:
+            raise unknown("recipe", name, recipes, next_step="invoke build --arch armv7 --recipe boardprobe")
+        if name in chain:
+            raise ConfigError("recipes depend on each other", why=" → ".join([*chain, name]))
+        if recipes[name] in ordered:
+            return
+        chain.append(name)
+        for need in recipes[name].depends:
+            visit(need.name)
+        chain.pop()
+        ordered.append(recipes[name])
+
+    for name in names:
+        visit(name)
+    return ordered
