@@ -1,0 +1,116 @@
+"""Board files and the inventory of hosts: strict models, every fault named at once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from recipes import paths
+from recipes.errors import ConfigError, unknown
+from recipes.recipe import Strict, read_toml
+from recipes.resolve import Policy
+
+Plain = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$")]
+"""Text that may reach a shell after quoting: no NUL, no line break."""
+Absolute = Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9._/-]+$")]
+
+
+class Probe(Strict):
+    """What boardprobe is asked on this board."""
+
+    elements: tuple[Plain, ...] = ()
+    ca_file: Plain = ""
+    https: Plain = ""
+    wss: Plain = ""
+
+
+class Sim(Strict):
+    """How the simulated board of this name is made."""
+
+    suite: str
+    mode: Literal["extract", "configure"]
+    packages: tuple[str, ...]
+    scripts: tuple[str, ...] = ()
+    server: Literal["openssh", "dropbear"]
+
+
+class BoardFile(Strict):
+    """`board-configs/<board>/board.toml`."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    arch: str
+    sysroot: str
+    root: Absolute = "/opt/boardcast"
+    """Folder on the board that is ours; nothing outside it is changed."""
+    recipes: tuple[str, ...]
+    keep: Annotated[int, Field(ge=2, le=20)] = 3
+    """Releases kept on the board, the running one and the one before it among them."""
+    policy: dict[str, Policy] = Field(default_factory=dict)
+    probe: Probe = Probe()
+    sim: Sim | None = None
+
+
+class Board(Strict):
+    """A board file and its name."""
+
+    name: str
+    file: BoardFile
+
+
+class Host(Strict):
+    """One reachable board. Keys and passwords never stand here: `key` is a path."""
+
+    board: str
+    simulated: bool = False
+    address: Plain = ""
+    port: Annotated[int, Field(ge=1, le=65535)] = 22
+    user: Plain = "root"
+    key: Plain = ""
+    host_key: Plain = ""
+
+
+class HostsFile(Strict):
+    """`board-configs/hosts.toml`."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    hosts: dict[str, Host] = Field(default_factory=dict)
+
+
+def board_names() -> list[str]:
+    return sorted(path.parent.name for path in paths.BOARDS.glob("*/board.toml"))
+
+
+def load_board(name: str) -> Board:
+    """Read a board file; raises ConfigError for an unknown name (with the known ones) or for faults in the file."""
+    path = paths.BOARDS / name / "board.toml"
+    if name not in board_names():
+        raise unknown("board", name, board_names(), where=str(paths.BOARDS))
+    return Board(name=name, file=read_toml(path, BoardFile))
+
+
+def load_hosts() -> dict[str, Host]:
+    """Read the inventory; raises ConfigError for faults, or a host whose board nobody described."""
+    path = paths.BOARDS / "hosts.toml"
+    hosts = read_toml(path, HostsFile).hosts
+    known = board_names()
+    faults = [
+        f"hosts.{name}: no board {host.board!r}; known: {', '.join(known)}"
+        for name, host in hosts.items()
+        if host.board not in known
+    ]
+    faults += [
+        f"hosts.{name}: address and host_key are needed for a real board"
+        for name, host in hosts.items()
+        if not host.simulated and not (host.address and host.host_key)
+    ]
+    if faults:
+        raise ConfigError("the inventory has faults", where=str(path), why="\n       ".join(faults))
+    return hosts
+
+
+def load_host(name: str) -> Host:
+    hosts = load_hosts()
+    if name not in hosts:
+        raise unknown("host", name, hosts, where=str(paths.BOARDS / "hosts.toml"))
+    return hosts[name]

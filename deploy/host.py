@@ -1,0 +1,103 @@
+"""What the tasks do with a host: deploy, verify, roll back. Composes session, release and verify."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy import bundle as bundles
+from deploy import release, verify
+from deploy.board import load_board, load_host, load_hosts
+from deploy.bundle import Bundle
+from deploy.release import HostFacts, Release, ReleasePlan
+from deploy.session import connect
+from deploy.sim import boards
+from deploy.verify import Verdict
+from recipes.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a deploy."""
+
+    release: Release
+    plan: ReleasePlan
+    verdict: Verdict | None
+
+
+def bundle_for(host_name: str, given: str = "") -> Bundle:
+    """Return the bundle to deploy: the file that was named, the last one made, or a first one made now.
+
+    Raises
+    ------
+    ConfigError
+        The bundle is for another board, or nothing was built yet.
+    """
+    host = load_host(host_name)
+    if given:
+        loaded = bundles.load(Path(given))
+        if loaded.manifest.board != host.board:
+            raise ConfigError(f"the bundle is for {loaded.manifest.board}, {host_name} is a {host.board}", where=given)
+        return loaded
+    if (bundles.folder(host.board) / "latest").is_file():
+        return bundles.latest(host.board)
+    board = load_board(host.board)
+    return bundles.make(board, bundles.stage_for(board), bundles.board_index(board))[0]
+
+
+def plan_deploy(host_name: str, bundle: Bundle) -> ReleasePlan:
+    """Probe a host and return what a deploy would do; nothing is changed there."""
+    with connect(boards.target(host_name)) as session:
+        facts = release.probe(session, bundle.manifest.root, release.watched(bundle.manifest))
+    return release.plan(bundle.id, bundle.manifest, facts)
+
+
+def deploy(host_name: str, bundle: Bundle) -> Outcome:
+    """Bring a bundle to a host, switch to it, check it, and go back where the checks are red."""
+    target = boards.target(host_name)
+    seen: list[Verdict] = []
+
+    def check() -> None:
+        seen.append(verify.run(target, bundle))
+        verify.demand(seen[-1])
+
+    with connect(target) as session:
+        facts = release.probe(session, bundle.manifest.root, release.watched(bundle.manifest))
+        planned = release.plan(bundle.id, bundle.manifest, facts)
+        done = release.deploy(session, host_name, bundle, check, planned=planned, tools=facts.tools)
+    return Outcome(release=done, plan=planned, verdict=seen[-1] if seen else None)
+
+
+def _facts(host_name: str) -> tuple[str, HostFacts]:
+    root = load_board(load_host(host_name).board).file.root
+    with connect(boards.target(host_name)) as session:
+        return root, release.probe(session, root, [])
+
+
+def verify_host(host_name: str) -> Verdict:
+    """Check the release that runs on a host.
+
+    Raises
+    ------
+    ConfigError
+        Nothing runs there, or its bundle is not on this workstation.
+    """
+    _, facts = _facts(host_name)
+    if not facts.current:
+        raise ConfigError(f"nothing of ours runs on {host_name}", next_step=f"invoke deploy --host {host_name}")
+    path = bundles.folder(load_host(host_name).board) / f"{facts.current}.tar.gz"
+    return verify.run(boards.target(host_name), bundles.load(path))
+
+
+def reachable() -> list[str]:
+    """Return the hosts that `verify` without a name means: every real one, and the simulated ones that are up."""
+    return [name for name, host in load_hosts().items() if not host.simulated or boards.state(name) is not None]
+
+
+def roll_back(host_name: str, *, dry_run: bool) -> str:
+    """Go back to the release before and return its id; with `dry_run` only say which one that would be."""
+    root, facts = _facts(host_name)
+    if dry_run:
+        return facts.previous
+    with connect(boards.target(host_name)) as session:
+        return release.roll_back(session, root, facts)

@@ -1,0 +1,182 @@
+"""What runs on a board: POSIX sh and BusyBox, nothing else. Every value arrives as an argument or on stdin."""
+
+from __future__ import annotations
+
+PROBE = r"""
+# $1 our folder; stdin: board files whose hashes a proof rests on, one a line. Prints name=value lines; changes nothing.
+root=$1
+echo "machine=$(uname -m)"
+echo "uid=$(id -u)"
+echo "clock=$(date +%s)"
+have() { command -v "$1" >/dev/null 2>&1; }
+for tool in tar sha256sum sync; do have "$tool" && echo "tool=$tool"; done
+mv --help 2>&1 | grep -q -e '-T' && echo tool=mv-T
+base=$root
+while [ ! -d "$base" ]; do base=${base%/*}; [ -n "$base" ] || base=/; done
+set -- $(df -Pk "$base" | tail -n 1)
+echo "free_kib=$4"
+[ -w "$base" ] && echo writable=yes
+link() { [ -L "$root/$1" ] && { target=$(readlink "$root/$1"); echo "$1=${target##*/}"; }; }
+link current
+link previous
+for dir in "$root"/releases/*/; do
+    [ -d "$dir" ] || continue
+    id=${dir%/}; id=${id##*/}
+    if [ -f "$dir/.confirmed" ]; then echo "confirmed=$id"; else echo "unconfirmed=$id"; fi
+done
+for blob in "$root"/store/*; do [ -f "$blob" ] && echo "blob=${blob##*/}"; done
+while read -r path; do
+    if [ -f "$path" ]; then set -- $(sha256sum "$path"); echo "file=$1 $path"; else echo "file=absent $path"; fi
+done
+exit 0
+"""
+
+RECEIVE = r"""
+# $1 our folder; $2 tar, or the name of a single blob whose bytes come on stdin. Nothing enters the store unchecked.
+set -u
+umask 022
+root=$1
+mkdir -p "$root/store" "$root/incoming" "$root/releases" || exit 70
+cd "$root/incoming" || exit 70
+if [ "$2" = tar ]; then tar -xf - || exit 71; else cat > "$2" || exit 71; fi
+bad=0
+for blob in *; do
+    [ -f "$blob" ] || continue
+    set -- $(sha256sum "$blob")
+    if [ "$1" = "${blob%.x}" ]; then
+        case $blob in *.x) chmod 755 "$blob" ;; *) chmod 644 "$blob" ;; esac
+        mv -f "$blob" "../store/$blob" || exit 72
+    else
+        echo "damaged=$blob"
+        rm -f "$blob"
+        bad=1
+    fi
+done
+[ "$bad" = 0 ] || exit 73
+exit 0
+"""
+
+_SWITCH = r"""
+# rename(2) of a link is the switch: readers see the old release or the new one. Without `mv -T` the link is replaced
+# by ln, which has a short moment without one.
+point() {
+    rm -f "$root/.$1.new"
+    if mv --help 2>&1 | grep -q -e '-T'; then
+        ln -s "releases/$2" "$root/.$1.new" && mv -T -f "$root/.$1.new" "$root/$1"
+    else
+        ln -sfn "releases/$2" "$root/$1"
+    fi
+}
+target() { [ -L "$root/$1" ] && { t=$(readlink "$root/$1"); echo "${t##*/}"; }; }
+lock() {
+    # A run that was cut leaves its lock; its process is gone then.
+    if ! mkdir "$root/.lock" 2>/dev/null; then
+        owner=$(cat "$root/.lock/pid" 2>/dev/null)
+        if [ -n "$owner" ] && kill -0 "$owner" 2>/dev/null; then echo "locked by process $owner" >&2; exit 75; fi
+        rm -rf "$root/.lock"
+        mkdir "$root/.lock" || exit 75
+    fi
+    echo $$ > "$root/.lock/pid"
+    trap 'rm -rf "$root/.lock"' EXIT
+    trap 'exit 76' HUP INT TERM PIPE
+}
+"""
+
+ACTIVATE = (
+    r"""
+# $1 our folder, $2 release id; stdin: "BLOB PATH" lines. Builds the release beside the others, reads every file back,
+# then switches to it. Whatever is cut before the switch leaves `current` as it was.
+set -u
+umask 022
+root=$1 id=$2
+"""
+    + _SWITCH
+    + r"""
+lock
+cat > "$root/.list" || exit 70
+part=$root/releases/.$id.part
+rm -rf "$part"
+mkdir -p "$part" || exit 70
+while read -r blob path; do
+    case $path in */*) mkdir -p "$part/${path%/*}" || exit 70 ;; esac
+    ln "$root/store/$blob" "$part/$path" 2>/dev/null || cp "$root/store/$blob" "$part/$path" || exit 71
+done < "$root/.list"
+sync
+while read -r blob path; do
+    set -- $(sha256sum "$part/$path")
+    if [ "${1:-}" != "${blob%.x}" ]; then
+        echo "damaged=$path"
+        rm -rf "$part"
+        rm -f "$root/store/$blob"
+        exit 73
+    fi
+done < "$root/.list"
+mv "$root/.list" "$part/.list" || exit 72
+current=$(target current || true)
+if [ "$current" = "$id" ]; then
+    # The same content again, after a run that was cut or a file that was damaged: put the whole one in its place.
+    mv "$root/releases/$id" "$root/releases/.$id.old" && mv "$part" "$root/releases/$id" || exit 72
+    rm -rf "$root/releases/.$id.old"
+else
+    rm -rf "$root/releases/$id"
+    mv "$part" "$root/releases/$id" || exit 72
+    sync
+    if [ -n "$current" ] && [ -f "$root/releases/$current/.confirmed" ]; then point previous "$current" || exit 72; fi
+    point current "$id" || exit 72
+fi
+sync
+echo "current=$(target current)"
+"""
+)
+
+CONFIRM = (
+    r"""
+# $1 our folder, $2 release id, $3 how many releases stay. The checks were green: the release may be gone back to.
+set -u
+root=$1 id=$2 keep=$3
+"""
+    + _SWITCH
+    + r"""
+lock
+: > "$root/releases/$id/.confirmed" && sync || exit 70
+kept=0
+for dir in $(ls -dt "$root"/releases/*/ 2>/dev/null); do
+    name=${dir%/}; name=${name##*/}
+    if [ "$name" = "$id" ] || [ "$name" = "$(target previous || true)" ]; then kept=$((kept + 1)); continue; fi
+    if [ "$kept" -lt "$keep" ] && [ -f "$dir/.confirmed" ]; then kept=$((kept + 1)); continue; fi
+    rm -rf "$dir"
+done
+rm -rf "$root"/releases/.*.part "$root"/releases/.*.old
+for blob in "$root"/store/*; do
+    [ -f "$blob" ] || continue
+    cat "$root"/releases/*/.list | grep -q "^${blob##*/} " || rm -f "$blob"
+done
+exit 0
+"""
+)
+
+ROLL_BACK = (
+    r"""
+# $1 our folder, $2 the release that is to go, $3 keep: it may be gone back to; drop: it never held.
+set -u
+root=$1 bad=$2
+"""
+    + _SWITCH
+    + r"""
+lock
+current=$(target current || true)
+back=$(target previous || true)
+if [ "$current" != "$bad" ]; then echo "current=$current"; exit 0; fi
+if [ -n "$back" ] && [ "$back" != "$bad" ] && [ -f "$root/releases/$back/.confirmed" ]; then
+    point current "$back" || exit 72
+    if [ "$3" = keep ]; then point previous "$bad" || exit 72; fi
+elif [ "$3" = drop ]; then
+    rm -f "$root/current"
+else
+    exit 74
+fi
+if [ "$3" = drop ]; then rm -rf "$root/releases/$bad"; fi
+sync
+echo "current=$(target current || true)"
+"""
+)

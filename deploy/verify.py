@@ -1,0 +1,164 @@
+"""Verdicts: testinfra modules run against a board, and what they found, with evidence."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.bundle import Bundle
+from deploy.session import CONNECT_SECONDS, Target
+from recipes import paths, process
+from recipes.errors import PreflightError, VerifyError
+
+TIMEOUT_SECONDS = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One check and what it saw."""
+
+    name: str
+    state: str
+    """`passed`, `failed` or `skipped`."""
+    evidence: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Every check of one board."""
+
+    host: str
+    release: str
+    checks: tuple[Check, ...]
+    junit: Path
+
+    @property
+    def green(self) -> bool:
+        """True only when something passed and nothing failed: no checks are no evidence."""
+        return any(one.state == "passed" for one in self.checks) and all(one.state != "failed" for one in self.checks)
+
+    def as_dict(self) -> dict[str, object]:
+        checks = [{"name": one.name, "state": one.state, "evidence": one.evidence} for one in self.checks]
+        return {"host": self.host, "release": self.release, "green": self.green, "checks": checks}
+
+
+def run(target: Target, bundle: Bundle) -> Verdict:
+    """Run every check against a board.
+
+    Raises
+    ------
+    PreflightError
+        The checks could not run at all: that is neither green nor red.
+    """
+    junit = paths.work() / "verify" / f"{target.name}.xml"
+    junit.parent.mkdir(parents=True, exist_ok=True)
+    junit.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(prefix="boardcast-verify-") as name:
+        folder = Path(name)
+        config = _ssh_config(target, folder)
+        release = bundle.manifest.model_dump() | {"id": bundle.id}
+        (folder / "release.json").write_text(json.dumps(release))
+        argv = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "--rootdir",
+            str(folder),
+            "-p",
+            "no:cacheprovider",
+            "-c",
+            "/dev/null",
+        ]
+        argv += [
+            "-p",
+            "no:hypothesispytest",
+            "--hosts",
+            f"ssh://{target.name}?ssh_config={config}&timeout={CONNECT_SECONDS}",
+        ]
+        argv += [f"--junitxml={junit}", "--override-ini=junit_family=xunit1", str(Path(__file__).parent / "checks")]
+        environment = {
+            "BOARDCAST_RELEASE": str(folder / "release.json"),
+            "PYTHONPATH": str(paths.CHECKOUT),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        try:
+            done = process.run(argv, env=environment, cwd=folder, timeout=TIMEOUT_SECONDS, check=False)
+        finally:
+            # testinfra keeps one connection open between its commands; it must not outlive the checks.
+            process.run(["ssh", "-F", str(config), "-O", "exit", target.name], check=False, timeout=20)
+    if not junit.is_file() or done.code not in (0, 1):
+        raise PreflightError(
+            f"the checks of {target.name} could not run",
+            why=(done.stdout + done.stderr).decode("utf-8", "replace")[-800:],
+        )
+    return Verdict(host=target.name, release=bundle.id, checks=tuple(_read(junit)), junit=junit)
+
+
+def _ssh_config(target: Target, folder: Path) -> Path:
+    """Write an OpenSSH configuration that knows one host key and asks nothing: testinfra's ssh backend takes it."""
+    place = target.address if target.port == 22 else f"[{target.address}]:{target.port}"
+    (folder / "known_hosts").write_text(f"{place} {target.host_key}\n")
+    lines = [
+        f"Host {target.name}",
+        f"  HostName {target.address}",
+        f"  Port {target.port}",
+        f"  User {target.user}",
+        f"  UserKnownHostsFile {folder}/known_hosts",
+        "  GlobalKnownHostsFile /dev/null",
+        "  StrictHostKeyChecking yes",
+        "  BatchMode yes",
+        "  LogLevel ERROR",
+        f"  ConnectTimeout {CONNECT_SECONDS}",
+        "  ServerAliveInterval 15",
+        "  ControlMaster auto",
+        f"  ControlPath {folder}/mux",
+    ]
+    if target.key is not None:
+        lines += [f"  IdentityFile {target.key}", "  IdentitiesOnly yes"]
+    config = folder / "ssh_config"
+    config.write_text("\n".join(lines) + "\n")
+    config.chmod(0o600)
+    return config
+
+
+def _read(junit: Path) -> list[Check]:
+    checks = []
+    for case in ET.parse(junit).getroot().iter("testcase"):  # noqa: S314 - written by our own pytest a moment ago
+        failed = case.find("failure") if case.find("failure") is not None else case.find("error")
+        skipped = case.find("skipped")
+        properties = {one.get("name"): one.get("value") or "" for one in case.iter("property")}
+        evidence = properties.get("evidence", "")
+        state = "passed"
+        if failed is not None:
+            state = "failed"
+            evidence = (failed.get("message") or "").splitlines()[0].removeprefix("AssertionError: ")
+        elif skipped is not None:
+            state, evidence = "skipped", skipped.get("message") or ""
+        name = (case.get("name") or "").partition("[")[0].removeprefix("test_").replace("_", " ")
+        checks.append(Check(name=name, state=state, evidence=evidence, seconds=float(case.get("time") or 0)))
+    return checks
+
+
+def demand(verdict: Verdict) -> Verdict:
+    """Return a green verdict; raises VerifyError for a red one, with the red checks."""
+    if verdict.green:
+        return verdict
+    red = [f"{one.name}: {one.evidence}" for one in verdict.checks if one.state == "failed"]
+    raise VerifyError(
+        f"{verdict.host}: {len(red)} of {len(verdict.checks)} checks are red",
+        where=str(verdict.junit),
+        why="\n       ".join(red) or "no check passed",
+        next_step=f"invoke verify --host {verdict.host}",
+    )
+
+
+def summary(verdicts: Sequence[Verdict]) -> list[list[str]]:
+    """Return the rows of the table that `invoke verify` prints."""
+    return [[verdict.host, one.name, one.state, one.evidence] for verdict in verdicts for one in verdict.checks]
