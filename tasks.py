@@ -423,7 +423,7 @@ def demo(_: Context, host: str = "sim-armv7", json: bool = False, dry_run: bool 
 
 @_command(
     positional=["what"],
-    help={"what": "elf, build, noop or deploy", "json": _JSON, "dry_run": _DRY},
+    help={"what": "elf, build or deploy", "json": _JSON, "dry_run": _DRY},
 )
 def bench(_: Context, what: str, json: bool = False, dry_run: bool = False) -> None:
     """Measure ratios side by side in one run."""

@@ -33,6 +33,8 @@ class Sim(Strict):
     packages: tuple[str, ...]
     scripts: tuple[str, ...] = ()
     server: Literal["openssh", "dropbear"]
+    flash_mib: Annotated[int, Field(ge=0, le=4096)] = 0
+    """Size of a small writable file system at /flash; none for 0."""
 
 
 class BoardFile(Strict):

@@ -136,16 +136,13 @@ def make(board: Board, staged: Stage, board_index: Index, *, write: bool = True)
         keep=board.file.keep,
         stage_keys={one.name: one.key for one in staged.manifest.recipes},
         entries=tuple(sorted(providers)),
-        files=tuple(
-            BundleFile(path=path, sha256=hashlib.sha256(data).hexdigest(), size=len(data), mode=mode)
-            for path, (data, mode) in sorted(contents.items())
-        ),
+        files=(),
         decisions=tuple(one.as_dict() for one in decided.decisions),
         proofs=tuple(one.as_dict() for one in decided.proofs),
         providers=providers,
         notes=decided.notes,
     )
-    return _write(manifest, contents, write=write), decided
+    return pack(manifest, contents, write=write), decided
 
 
 def _contents(board: Board, staged: Stage, sysroot: Path, decided: DedupePlan) -> dict[str, tuple[bytes, int]]:
@@ -179,7 +176,13 @@ def _arguments(board: Board, program: str) -> list[str]:
     return words
 
 
-def _write(manifest: Manifest, contents: Mapping[str, tuple[bytes, int]], *, write: bool) -> Bundle:
+def pack(manifest: Manifest, contents: Mapping[str, tuple[bytes, int]], *, write: bool = True) -> Bundle:
+    """Pack contents (path to bytes and mode) under a manifest; its list of files is made from them."""
+    files = tuple(
+        BundleFile(path=path, sha256=hashlib.sha256(data).hexdigest(), size=len(data), mode=mode)
+        for path, (data, mode) in sorted(contents.items())
+    )
+    manifest = manifest.model_copy(update={"files": files})
     data = _canonical(manifest)
     identity = hashlib.sha256(data).hexdigest()[:32]
     buffer = io.BytesIO()

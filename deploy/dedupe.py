@@ -122,23 +122,18 @@ def _decide(work: _Work, soname: str, users: Sequence[ElfFile]) -> tuple[Decisio
     fixed = bool(_LIBC.fullmatch(soname) or _NEVER.fullmatch(soname))
     place = f"lib/{soname}"
     proof = None
-    if found is not None and place not in work.kept:
+    if found is not None:
         path, copy = found
         proof = prove(soname, path, copy, users, work.built_with(users))
         unloadable = _unloadable(work.board, copy, work.arch)
-        if proof.holds and not unloadable:
+        if proof.holds and not unloadable and place not in work.kept:
             kind = "all names" if proof.weaker else "all names and nodes"
             because = f"{len(proof.symbols)} symbols checked, {kind} there"
             decision = Decision(
                 library=soname, action=Action.USE_BOARD, because=because, provider=path, size=0 if fixed else size
             )
             return decision, proof, None
-        fault = (
-            f"board's lacks {_few(proof.missing)}" if proof.missing else f"board's own copy needs {_few(unloadable)}"
-        )
-        action, because = Action.KEEP_PRIVATE, fault
-    elif found is not None:
-        action, because = Action.KEEP_PRIVATE, "board's copy does not serve all of its users here"
+        action, because = Action.KEEP_PRIVATE, _fault(proof, unloadable)
     else:
         action, because = _absent(work, soname, users)
     if fixed:
@@ -152,6 +147,14 @@ def _decide(work: _Work, soname: str, users: Sequence[ElfFile]) -> tuple[Decisio
     origin, library = candidate
     decision = Decision(library=soname, action=action, because=because, provider=f"bundle:{place}", size=size)
     return decision, proof, Payload(path=place, origin=origin, elf=library)
+
+
+def _fault(proof: Proof, unloadable: Sequence[str]) -> str:
+    if proof.missing:
+        return f"board's lacks {_few(proof.missing)}"
+    return (
+        f"board's own copy needs {_few(unloadable)}" if unloadable else "board's does not serve all of its users here"
+    )
 
 
 def _absent(work: _Work, soname: str, users: Sequence[ElfFile]) -> tuple[Action, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import tarfile
 import time
@@ -203,7 +204,8 @@ def run(session: Session, bundle: Bundle, planned: ReleasePlan, tools: frozenset
                     _check(session.run(scripts.RECEIVE, [manifest.root, blob], _chunks(blobs[blob])), manifest)
         else:
             listing = "".join(f"{file.blob} {file.path}\n" for file in manifest.files).encode()
-            _check(session.run(scripts.ACTIVATE, [manifest.root, bundle.id], [listing]), manifest)
+            digest = hashlib.sha256(listing).hexdigest()
+            _check(session.run(scripts.ACTIVATE, [manifest.root, bundle.id, digest], [listing]), manifest)
 
 
 def _chunks(data: bytes) -> Iterator[bytes]:
@@ -229,6 +231,7 @@ _REASONS = {
     74: "there is no verified release to go back to",
     75: "another deploy is at work there",
     76: "the board's shell was told to stop",
+    77: "the list of files was cut on its way",
 }
 
 
@@ -261,6 +264,7 @@ def deploy(
     RolledBackError
         The checks were red: the release from before runs again, and the reason is given.
     """
+    before = session.traffic.sent
     if planned.steps:
         run(session, bundle, planned, tools)
         try:
@@ -275,7 +279,7 @@ def deploy(
         changed=bool(planned.steps),
         because=planned.because,
         round_trips=session.traffic.round_trips,
-        payload=session.traffic.sent if planned.steps else 0,
+        payload=session.traffic.sent - before,
     )
 
 

@@ -84,16 +84,19 @@ lock() {
 
 ACTIVATE = (
     r"""
-# $1 our folder, $2 release id; stdin: "BLOB PATH" lines. Builds the release beside the others, reads every file back,
-# then switches to it. Whatever is cut before the switch leaves `current` as it was.
+# $1 our folder, $2 release id, $3 the list's sha256; stdin: the list, "BLOB PATH" lines. Builds the release beside the
+# others, reads every file back, then switches to it. Whatever is cut before the switch leaves `current` as it was.
 set -u
 umask 022
-root=$1 id=$2
+root=$1 id=$2 list=$3
 """
     + _SWITCH
     + r"""
 lock
 cat > "$root/.list" || exit 70
+# A line that was cut looks like the end of the list: a release of half the files must not come of it.
+set -- $(sha256sum "$root/.list")
+[ "$1" = "$list" ] || exit 77
 part=$root/releases/.$id.part
 rm -rf "$part"
 mkdir -p "$part" || exit 70
@@ -140,7 +143,7 @@ root=$1 id=$2 keep=$3
 lock
 : > "$root/releases/$id/.confirmed" && sync || exit 70
 kept=0
-for dir in $(ls -dt "$root"/releases/*/ 2>/dev/null); do
+ls -dt "$root"/releases/*/ | while read -r dir; do
     name=${dir%/}; name=${name##*/}
     if [ "$name" = "$id" ] || [ "$name" = "$(target previous || true)" ]; then kept=$((kept + 1)); continue; fi
     if [ "$kept" -lt "$keep" ] && [ -f "$dir/.confirmed" ]; then kept=$((kept + 1)); continue; fi

@@ -138,14 +138,7 @@ def connect(target: Target) -> Iterator[SshSession]:
         user=target.user,
         port=target.port,
         connect_timeout=CONNECT_SECONDS,
-        connect_kwargs={
-            "key_filename": str(target.key) if target.key else None,
-            "look_for_keys": target.key is None,
-            "allow_agent": target.key is None,
-            "banner_timeout": CONNECT_SECONDS,
-            "auth_timeout": CONNECT_SECONDS,
-            "channel_timeout": CONNECT_SECONDS,
-        },
+        connect_kwargs=_options(target),
     )
     _pin(connection, target)
     where = f"{target.user}@{target.address}:{target.port}"
@@ -176,6 +169,18 @@ def connect(target: Target) -> Iterator[SshSession]:
         yield SshSession(target, connection.client)
     finally:
         connection.close()
+
+
+def _options(target: Target) -> dict[str, Any]:
+    """Return paramiko's connect options: one key where one is named, and a deadline for each phase."""
+    return {
+        **({"key_filename": str(target.key)} if target.key else {}),
+        "look_for_keys": target.key is None,
+        "allow_agent": target.key is None,
+        "banner_timeout": CONNECT_SECONDS,
+        "auth_timeout": CONNECT_SECONDS,
+        "channel_timeout": CONNECT_SECONDS,
+    }
 
 
 def _pin(connection: Any, target: Target) -> None:

@@ -64,31 +64,14 @@ def run(target: Target, bundle: Bundle) -> Verdict:
         config = _ssh_config(target, folder)
         release = bundle.manifest.model_dump() | {"id": bundle.id}
         (folder / "release.json").write_text(json.dumps(release))
-        argv = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "--rootdir",
-            str(folder),
-            "-p",
-            "no:cacheprovider",
-            "-c",
-            "/dev/null",
-        ]
-        argv += [
-            "-p",
-            "no:hypothesispytest",
-            "--hosts",
-            f"ssh://{target.name}?ssh_config={config}&timeout={CONNECT_SECONDS}",
-        ]
-        argv += [f"--junitxml={junit}", "--override-ini=junit_family=xunit1", str(Path(__file__).parent / "checks")]
+        argv = _command(target, config, junit, folder)
         environment = {
             "BOARDCAST_RELEASE": str(folder / "release.json"),
             "PYTHONPATH": str(paths.CHECKOUT),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         try:
+            _reach(target, config)
             done = process.run(argv, env=environment, cwd=folder, timeout=TIMEOUT_SECONDS, check=False)
         finally:
             # testinfra keeps one connection open between its commands; it must not outlive the checks.
@@ -99,6 +82,27 @@ def run(target: Target, bundle: Bundle) -> Verdict:
             why=(done.stdout + done.stderr).decode("utf-8", "replace")[-800:],
         )
     return Verdict(host=target.name, release=bundle.id, checks=tuple(_read(junit)), junit=junit)
+
+
+def _command(target: Target, config: Path, junit: Path, folder: Path) -> list[str]:
+    """Return pytest's command line: our checks, one host, nothing of the caller's own configuration."""
+    own = f"--rootdir {folder} -p no:cacheprovider -p no:hypothesispytest -c /dev/null -o junit_family=xunit1"
+    host = f"ssh://{target.name}?ssh_config={config}&timeout={CONNECT_SECONDS}"
+    checks = str(Path(__file__).parent / "checks")
+    return [sys.executable, "-m", "pytest", "-q", *own.split(), "--hosts", host, f"--junitxml={junit}", checks]
+
+
+def _reach(target: Target, config: Path) -> None:
+    """Open the connection that all checks share; a board that cannot be reached is neither green nor red."""
+    answer = process.run(["ssh", "-F", str(config), target.name, "true"], check=False, timeout=2 * CONNECT_SECONDS)
+    if answer.code != 0:
+        lines = [line for line in answer.stderr.decode("utf-8", "replace").splitlines() if line.strip(" @\r")]
+        raise PreflightError(
+            f"the checks of {target.name} could not run: SSH says no",
+            where=f"{target.user}@{target.address}:{target.port}",
+            why="; ".join(line.strip() for line in lines[-2:]),
+            next_step=f"invoke deploy --host {target.name} --dry-run says more of the connection",
+        )
 
 
 def _ssh_config(target: Target, folder: Path) -> Path:
@@ -119,6 +123,7 @@ def _ssh_config(target: Target, folder: Path) -> Path:
         "  ServerAliveInterval 15",
         "  ControlMaster auto",
         f"  ControlPath {folder}/mux",
+        "  ControlPersist 60",
     ]
     if target.key is not None:
         lines += [f"  IdentityFile {target.key}", "  IdentitiesOnly yes"]

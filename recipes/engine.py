@@ -232,6 +232,14 @@ class Engine:
                 with contextlib.suppress(docker.errors.APIError):
                     container.remove(force=True, v=True)
 
+    def sessions(self) -> list[str]:
+        """Return the names of the containers of this connection's own sessions that still exist."""
+        return [one.name for one in self._client.containers.list(all=True, filters={"label": f"{RUN}={self._run}"})]
+
+    def sessions_of_anyone(self) -> list[str]:
+        """Return the names of all session containers with our label, of this run or another."""
+        return [one.name for one in self._client.containers.list(all=True, filters={"label": f"{LABEL}=session"})]
+
     def abort(self) -> None:
         """Remove the containers of this connection's own sessions: commands that run in them in other threads end."""
         import docker
@@ -258,11 +266,24 @@ class Engine:
             self._client.networks.get(name).remove()
 
     def start(
-        self, name: str, image: str, command: Sequence[str], *, network: str, files: Mapping[str, tuple[bytes, int]]
+        self,
+        name: str,
+        image: str,
+        command: Sequence[str],
+        *,
+        network: str,
+        files: Mapping[str, tuple[bytes, int]],
+        tmpfs: Mapping[str, str] | None = None,
     ) -> str:
         """Start a long-running container with extra files in it and return its address on the network."""
         container = self._client.containers.create(
-            image, list(command), name=name, hostname=name.rpartition(".")[2], labels={LABEL: "sim"}, network=network
+            image,
+            list(command),
+            name=name,
+            hostname=name.rpartition(".")[2],
+            labels={LABEL: "sim"},
+            network=network,
+            tmpfs=dict(tmpfs or {}),
         )
         try:
             container.put_archive("/", _tar(files))

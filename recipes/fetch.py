@@ -124,7 +124,8 @@ def _fault(part: Path, wanted: str) -> str | None:
     found = sha256(part)
     if found == wanted:
         return None
-    head = part.open("rb").read(256).lstrip().lower()
+    with part.open("rb") as file:
+        head = file.read(256).lstrip().lower()
     if head.startswith((b"<!doctype", b"<html", b"<?xml")):
         return f"answered with a web page of {part.stat().st_size} bytes, not with the file; refused"
     return f"sha256 is {found}, the lock says {wanted} ({part.stat().st_size} bytes); refused"

@@ -10,7 +10,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from deploy.board import Board, load_board, load_host
+from deploy.board import Board, Sim, load_board, load_host
 from deploy.session import Target
 from recipes import console, paths, roots
 from recipes.arch import Arch
@@ -100,39 +100,44 @@ def up(host_name: str, engine: Engine) -> State:
     if sim is None or not host.simulated:
         raise ConfigError(f"{host_name} is not a simulated board")
     down(host_name, engine, keep_network=True)
+    with console.timed(f"simulated board {host_name}"):
+        made = _start(host_name, root.image, sim, engine)
+        try:
+            _wait(made, engine)
+        except BaseException:
+            engine.remove(made.container)
+            raise
+    paths.write_whole(_folder(host_name) / "state.json", json.dumps(asdict(made), indent=1).encode())
+    return made
+
+
+def _start(host_name: str, image: str, sim: Sim, engine: Engine) -> State:
+    """Start the container, with a host key and a way in of its own."""
     folder = _folder(host_name)
     folder.mkdir(parents=True)
     private, public = _keys()
     host_private, host_public = _keys()
     paths.write_whole(folder / "id_ed25519", private, mode=0o600)
     gateway = engine.ensure_network(NETWORK)
-    container = _container(host_name)
-    with console.timed(f"simulated board {host_name}"):
-        address = engine.start(
-            container,
-            root.image,
-            ["/bin/sh", "-c", _SERVERS[sim.server]],
-            network=NETWORK,
-            files={
-                "etc/ssh/ssh_host_ed25519_key": (host_private, 0o600),
-                "root/.ssh/authorized_keys": (f"{public} boardcast\n".encode(), 0o600),
-            },
-        )
-        made = State(
-            name=host_name,
-            container=container,
-            address=address,
-            host_key=host_public,
-            key=str(folder / "id_ed25519"),
-            gateway=gateway,
-        )
-        try:
-            _wait(made, engine)
-        except BaseException:
-            engine.remove(container)
-            raise
-    paths.write_whole(folder / "state.json", json.dumps(asdict(made), indent=1).encode())
-    return made
+    address = engine.start(
+        _container(host_name),
+        image,
+        ["/bin/sh", "-c", _SERVERS[sim.server]],
+        network=NETWORK,
+        tmpfs={"/flash": f"size={sim.flash_mib}m,exec"} if sim.flash_mib else {},
+        files={
+            "etc/ssh/ssh_host_ed25519_key": (host_private, 0o600),
+            "root/.ssh/authorized_keys": (f"{public} boardcast\n".encode(), 0o600),
+        },
+    )
+    return State(
+        name=host_name,
+        container=_container(host_name),
+        address=address,
+        host_key=host_public,
+        key=str(folder / "id_ed25519"),
+        gateway=gateway,
+    )
 
 
 def _wait(board: State, engine: Engine) -> None:

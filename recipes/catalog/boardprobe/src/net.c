@@ -104,7 +104,8 @@ struct handshake {
 static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t length) {
     struct handshake *hand = lws_context_user(lws_get_context(wsi));
     (void)user;
-    if (reason == LWS_CALLBACK_CLIENT_CONNECTION_ERROR) {
+    if (reason == LWS_CALLBACK_CLIENT_CONNECTION_ERROR && hand->state == 0) {
+        /* Closing after the handshake, as we do below, is reported as an error too: it is none. */
         hand->state = -1;
         snprintf(hand->reason, sizeof hand->reason, "%.*s", in != NULL ? (int)length : 0, in != NULL ? (char *)in : "");
     } else if (reason == LWS_CALLBACK_CLIENT_ESTABLISHED) {

@@ -1,0 +1,99 @@
+"""Index a board root: our reader, lief and pyelftools on the same files in one run. Prints ratios."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from deploy.board import load_board
+from deploy.sim import boards
+from recipes import console, elf, elfindex
+from recipes.engine import Engine
+
+SAMPLE = 60
+"""pyelftools reads this many of the files; its time is scaled up, by bytes of symbol tables."""
+
+
+def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    begun = time.perf_counter()
+    result = work()
+    return time.perf_counter() - begun, result
+
+
+def lief_walk(files: list[Path]) -> int:
+    """Read needs, SONAME, version nodes and dynamic symbols of each file with lief."""
+    import lief
+
+    count = 0
+    for path in files:
+        binary = lief.ELF.parse(str(path))
+        if binary is None:
+            continue
+        _ = list(binary.libraries), [len(one.auxiliary_symbols) for one in binary.symbols_version_definition]
+        count += len([(symbol.name, symbol.binding, symbol.shndx) for symbol in binary.dynamic_symbols])
+    return count
+
+
+def pyelftools_walk(files: list[Path]) -> int:
+    from elftools.elf.dynamic import DynamicSection
+    from elftools.elf.elffile import ELFFile
+    from elftools.elf.sections import SymbolTableSection
+
+    count = 0
+    for path in files:
+        with path.open("rb") as stream:
+            for section in ELFFile(stream).iter_sections():
+                if isinstance(section, DynamicSection):
+                    count += len([tag.entry.d_tag for tag in section.iter_tags()])
+                elif isinstance(section, SymbolTableSection) and section.name == ".dynsym":
+                    count += len([symbol.name for symbol in section.iter_symbols()])
+    return count
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    root = boards.prepare(load_board("sim-armv7"), Engine.connect())
+    with tempfile.TemporaryDirectory(prefix="boardcast-bench-") as folder:
+        tree, cache = Path(folder) / "root", Path(folder) / "cache"
+        with tarfile.open(root.tar) as archive:
+            archive.extraction_filter = staticmethod(lambda member, _path: None if member.isdev() else member)
+            archive.extractall(tree)
+        os.environ["BOARDCAST_CACHE"] = str(cache)
+        elfindex.scan(tree)  # the files are in the page cache for every side alike
+        scan, index = timed(lambda: elfindex.scan(tree))
+        files = [tree / path.lstrip("/") for path in index.files]
+        lief_seconds, _ = timed(lambda: lief_walk(files))
+        cold, _ = timed(lambda: elfindex.load(tree))
+        warm, _ = timed(lambda: elfindex.load(tree))
+        some = files[:: max(1, len(files) // SAMPLE)]
+        elftools, _ = timed(lambda: pyelftools_walk(some))
+        mine, _ = timed(lambda: [elf.read(path) for path in some])
+    symbols = sum(one.exports.count(" ") + one.imports.count(" ") for one in index.files.values())
+    figures = {
+        "elf files": len(files),
+        "dynamic symbols": symbols,
+        "cold, s": round(cold, 2),
+        "cold for 1,250 files, s": round(cold * 1250 / len(files), 2),
+        "again, s": round(warm, 3),
+        "lief / ours": round(lief_seconds / scan, 2),
+        "pyelftools / ours": round(elftools / mine, 1),
+    }
+    if options.json:
+        print(json.dumps(figures, indent=1))
+    else:
+        console.fields("Index of a board root (ratios above 1: ours is faster)", figures)
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        main()

@@ -1,0 +1,169 @@
+"""The commands as a person types them: help, exit codes, dry runs, and no traceback for a mistake."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tasks
+from recipes import paths
+
+pytestmark = pytest.mark.process
+NAMES = sorted(tasks.ns.task_names)
+
+
+def invoke(*words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "invoke", *words],
+        cwd=paths.CHECKOUT,
+        env={**os.environ, "NO_COLOR": "1", **(env or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_the_list_reads_like_a_table_of_contents() -> None:
+    out = invoke("--list").stdout
+    for name in (
+        "build",
+        "bundle",
+        "deploy",
+        "verify",
+        "rollback",
+        "sim",
+        "shell",
+        "why",
+        "matrix",
+        "demo",
+        "fetch",
+        "images",
+    ):
+        assert re.search(rf"^  {name}\s+[A-Z]", out, re.MULTILINE), name
+
+
+def test_start_up_loads_no_heavy_library() -> None:
+    heavy = "docker fabric paramiko boto3 jinja2 pydantic rich requests pytest"
+    code = f"import sys, tasks; sys.exit(' '.join(set('{heavy}'.split()) & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=paths.CHECKOUT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_has_a_line_for_every_argument(name: str) -> None:
+    task = tasks.ns[name]
+    arguments = task.get_arguments()
+    assert all(argument.help and len(argument.help) > 3 for argument in arguments)
+    assert {"json", "dry_run"} <= {argument.name.replace("-", "_") for argument in arguments}
+    assert task.__doc__
+    out = invoke("--help", name).stdout
+    assert "--dry-run" in out
+    assert "-h " not in out, "a short flag of --host would take -h away from help"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["build", "--arch", "armv8"], 2, "did you mean 'armv7'?"),
+        (["build", "--arch", "armv7", "--board", "cam9"], 2, "no board 'cam9'"),
+        (["build", "--arch", "armv7", "--recipe", "kvs"], 2, "no recipe 'kvs'"),
+        (["bundle", "--board", "nowhere"], 2, "known: sim-armv7, sim-tiny"),
+        (["deploy", "--host", "cam77"], 2, "no host 'cam77'"),
+        (["verify", "--host", "cam77"], 2, "no host 'cam77'"),
+        (["rollback", "--host", "cam77"], 2, "no host 'cam77'"),
+        (["sim", "sideways"], 2, "known: up, down, status"),
+        (["fetch", "--recipe", "zlib"], 2, "no source 'zlib'"),
+        (["fetch", "--mirror", "/nonexistent"], 2, "is not a directory"),
+        (["matrix", "--format", "xml"], 2, "no matrix format 'xml'"),
+        (["sysroot", "--name", "debian1"], 2, "no sysroot 'debian1'"),
+        (["bench", "everything"], 2, "no bench 'everything'"),
+        (["build"], 1, "arch"),
+    ],
+)
+def test_a_mistake_has_its_exit_code_and_no_traceback(words: list[str], code: int, says: str, tmp_path: Path) -> None:
+    done = invoke(*words, env={"BOARDCAST_WORK": str(tmp_path)})
+    assert done.returncode == code, done.stderr
+    assert says in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_an_error_is_json_where_json_was_asked_for() -> None:
+    done = invoke("build", "--arch", "armv8", "--json")
+    assert done.returncode == 2
+    error = json.loads(done.stdout)
+    assert error["exit_code"] == 2
+    assert "armv7" in error["why"]
+
+
+def test_no_engine_says_which_socket_and_how_to_get_one(tmp_path: Path) -> None:
+    socket = f"unix://{tmp_path}/none.sock"
+    done = invoke("images", "--arch", "armv7", env={"DOCKER_HOST": socket})
+    assert done.returncode == 3
+    assert socket in done.stderr
+    assert "./bootstrap demo" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_no_network_and_an_empty_cache(tmp_path: Path) -> None:
+    done = invoke("fetch", "--recipe", "curl", "--offline", env={"BOARDCAST_CACHE": str(tmp_path)})
+    assert done.returncode == 3
+    assert "curl 7.88.1" in done.stderr
+    assert "--mirror DIR" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["fetch", "--dry-run"],
+        ["images", "--dry-run"],
+        ["sysroot", "--dry-run"],
+        ["demo", "--dry-run"],
+        ["sim", "up", "--dry-run"],
+        ["matrix", "--dry-run"],
+        ["bench", "elf", "--dry-run"],
+    ],
+)
+def test_a_dry_run_needs_no_engine_and_changes_nothing(words: list[str], tmp_path: Path) -> None:
+    environment = {
+        "DOCKER_HOST": "unix:///nonexistent",
+        "BOARDCAST_WORK": str(tmp_path / "w"),
+        "BOARDCAST_CACHE": str(tmp_path / "c"),
+    }
+    done = invoke(*words, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+    assert not list(tmp_path.rglob("*"))
+
+
+def test_the_matrix_is_for_github_as_it_stands() -> None:
+    lines = dict(line.split("=", 1) for line in invoke("matrix", "--format", "github").stdout.splitlines())
+    assert lines["empty"] == "false"
+    assert {row["arch"] for row in json.loads(lines["matrix"])["include"]} == {"armv7", "x86_64"}
+
+
+def test_bootstrap_refuses_with_a_list_where_nothing_may_be_installed(tmp_path: Path) -> None:
+    """A PATH with the bare minimum, and a socket that is not there."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("sh", "dirname", "grep", "uname", "cat", "cksum", "id", "sed"):
+        for folder in ("/usr/bin", "/bin"):
+            if (Path(folder) / name).exists() and not (tools / name).exists():
+                (tools / name).symlink_to(Path(folder) / name)
+    done = subprocess.run(
+        [str(tools / "sh"), "./bootstrap", "demo", "--no-install"],
+        cwd=paths.CHECKOUT,
+        env={"PATH": str(tools), "DOCKER_HOST": f"unix://{tmp_path}/none.sock", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    for part in ("mmdebstrap", "docker.io", "openssh-client", "apt-get install"):
+        assert part in done.stderr

@@ -1,0 +1,177 @@
+"""P-01, P-05: whatever is cut when, `current` is a complete release, and the next run goes through."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+
+import pytest
+
+from deploy import bundle as bundles
+from deploy import release, scripts
+from deploy.bundle import Bundle
+from deploy.session import Reply, Session, Traffic, connect
+from deploy.sim import boards
+from deploy.sim.boards import State
+from recipes.errors import PreflightError
+
+pytestmark = [pytest.mark.engine, pytest.mark.sim]
+ROOT = "/flash/boardcast"
+
+
+class CutError(Exception):
+    """The cable was pulled."""
+
+
+class CutSession:
+    """A real session whose cable is pulled before, within or after one of its commands."""
+
+    def __init__(self, session: Session, at: int, moment: str) -> None:
+        self.session, self.at, self.moment = session, at, moment
+        self.traffic = Traffic()
+        self.count = 0
+
+    def run(self, script: str, arguments: Sequence[str] = (), stdin: Iterable[bytes] = ()) -> Reply:
+        self.count += 1
+        if self.count != self.at:
+            return self.session.run(script, arguments, stdin)
+        if self.moment == "before":
+            raise CutError
+        if self.moment == "after":
+            self.session.run(script, arguments, stdin)
+            raise CutError
+        if self.moment == "half the input":
+            data = b"".join(stdin)
+            self.session.run(script, arguments, [data[: len(data) // 2]])
+            raise CutError
+        # The shell dies within: the script kills itself before its Nth command that changes something.
+        line = int(self.moment.rpartition(" ")[2])
+        self.session.run(killed(script, line), arguments, stdin)
+        raise CutError
+
+
+CHANGES = ("mkdir", "mv ", "ln ", "rm ", "cat >", "sync", "tar ", "point ", ": >", "chmod")
+
+
+def places(script: str) -> list[int]:
+    """Return the lines of a script that change something on the board."""
+    return [
+        number
+        for number, line in enumerate(script.splitlines())
+        if line.strip().startswith((*CHANGES, 'if [ "$2" = tar ]', "ln -s"))
+    ]
+
+
+def killed(script: str, line: int) -> str:
+    """Return a script that dies by SIGKILL right before one of its lines: nothing traps that."""
+    lines = script.splitlines()
+    lines.insert(line, "kill -9 $$")
+    return "\n".join(lines)
+
+
+def variant(bundle: Bundle, tag: str) -> Bundle:
+    blobs = {file.path: (bundle.blobs()[file.blob], 0o755) for file in bundle.manifest.files}
+    return bundles.pack(bundle.manifest, blobs | {"run/note": (tag.encode() * 2000, 0o644)})
+
+
+@pytest.fixture
+def board(tiny: State) -> Iterator[Session]:
+    with connect(boards.target(tiny.name)) as session:
+        session.run(f"rm -rf {ROOT}")
+        yield session
+        session.run(f"rm -rf {ROOT}")
+
+
+def current(session: Session) -> tuple[str, dict[str, str]]:
+    """Return the id that `current` names and the hash of each of its files, as the board has them."""
+    text = session.run(
+        f"cd {ROOT}/current 2>/dev/null && readlink {ROOT}/current && "
+        'find . -type f ! -name ".*" -exec sha256sum {} +'
+    ).out.splitlines()
+    if not text:
+        return "", {}
+    return text[0].rpartition("/")[2], {line.split()[1][2:]: line.split()[0] for line in text[1:]}
+
+
+def whole(session: Session, *known: Bundle) -> str:
+    """Check that `current` is exactly one of the known releases, or nothing; return its id."""
+    identity, files = current(session)
+    if not identity:
+        return ""
+    match = next((one for one in known if one.id == identity), None)
+    assert match is not None, f"current is {identity}, none of ours"
+    assert files == {file.path: file.sha256 for file in match.manifest.files}, "a mixed or damaged release is on"
+    return identity
+
+
+def deploy(session: Session, bundle: Bundle) -> release.Release:
+    facts = release.probe(session, ROOT, release.watched(bundle.manifest))
+    planned = release.plan(bundle.id, bundle.manifest, facts)
+    return release.deploy(session, "tiny", bundle, lambda: None, planned=planned, tools=facts.tools)
+
+
+def moments() -> list[tuple[int, str]]:
+    """List every cut: around each command, and within each at every line that changes something."""
+    found = [(at, moment) for at in (1, 2, 3, 4) for moment in ("before", "after")]
+    found += [(2, "half the input"), (3, "half the input")]
+    for at, script in ((2, scripts.RECEIVE), (3, scripts.ACTIVATE), (4, scripts.CONFIRM)):
+        found += [(at, f"line {line}") for line in places(script)]
+    return found
+
+
+def test_every_cut_leaves_a_whole_release_and_the_next_run_heals(board: Session, tiny_bundle: Bundle) -> None:
+    old = variant(tiny_bundle, "old")
+    new = variant(tiny_bundle, "new")
+    cuts = moments()
+    assert len(cuts) >= 30
+    for at, moment in cuts:
+        board.run(f"rm -rf {ROOT}")
+        deploy(board, old)
+        assert whole(board, old, new) == old.id
+        with pytest.raises((CutError, PreflightError)):
+            deploy(CutSession(board, at, moment), new)
+        after = whole(board, old, new)
+        assert after in (old.id, new.id), f"cut at command {at}, {moment}: nothing is on"
+        done = deploy(board, new)
+        assert whole(board, old, new) == new.id, f"cut at command {at}, {moment}: the next run did not heal it"
+        # Within the last command the release may be confirmed already; before it, never.
+        assert done.changed or at == 4, f"cut at {at}, {moment}: unfinished was taken for done"
+    print(f"{len(cuts)} cuts, 0 mixed releases, {len(cuts)} of {len(cuts)} healed by the next run")
+
+
+def test_cuts_of_a_first_install_leave_nothing_or_the_whole(board: Session, tiny_bundle: Bundle) -> None:
+    for at, moment in itertools.islice(moments(), 0, None, 3):
+        board.run(f"rm -rf {ROOT}")
+        with pytest.raises((CutError, PreflightError)):
+            deploy(CutSession(board, at, moment), tiny_bundle)
+        assert whole(board, tiny_bundle) in ("", tiny_bundle.id)
+        deploy(board, tiny_bundle)
+        assert whole(board, tiny_bundle) == tiny_bundle.id
+
+
+def test_what_arrived_is_not_sent_again(board: Session, tiny_bundle: Bundle) -> None:
+    with pytest.raises(CutError):
+        deploy(CutSession(board, 3, "before"), tiny_bundle)
+    again = deploy(board, tiny_bundle)
+    assert again.payload < 2000, "the list alone travels the second time"
+
+
+def test_damage_on_the_way_is_thrown_away(board: Session, tiny_bundle: Bundle) -> None:
+    """A blob whose bytes are not its name never enters the store."""
+    blob = hashlib.sha256(b"good").hexdigest()
+    reply = board.run(scripts.RECEIVE, [ROOT, blob], [b"evil"])
+    assert reply.code == 73
+    assert board.run(f"ls -A {ROOT}/store {ROOT}/incoming | grep -c {blob}").out.strip() == "0"
+
+
+def test_a_lock_of_a_living_deploy_is_respected_and_of_a_dead_one_taken(board: Session, tiny_bundle: Bundle) -> None:
+    deploy(board, tiny_bundle)
+    other = variant(tiny_bundle, "other")
+    board.run(f"mkdir {ROOT}/.lock; sleep 60 >/dev/null 2>&1 & echo $! > {ROOT}/.lock/pid")
+    with pytest.raises(PreflightError, match="another deploy is at work"):
+        deploy(board, other)
+    assert whole(board, tiny_bundle, other) == tiny_bundle.id
+    board.run(f"kill $(cat {ROOT}/.lock/pid)")
+    deploy(board, other)
+    assert whole(board, tiny_bundle, other) == other.id

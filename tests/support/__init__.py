@@ -1,0 +1,1 @@
+"""Written-out values for the tests: no mock library."""

@@ -1,0 +1,63 @@
+"""Closing the loop: loader rules by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from deploy.loader import providers
+from recipes.arch import ARCHES
+from recipes.elf import ElfFile
+from recipes.elfindex import Index
+from recipes.errors import ProofError
+from tests.support.facts import SOFT, elf, index
+
+ARM = ARCHES["armv7"]
+
+
+def find(bundle: dict[str, ElfFile], board: Index) -> dict[str, str]:
+    return providers("bin/app", bundle, board, ARM)
+
+
+def test_runpath_comes_before_the_boards_folders() -> None:
+    library = elf("liba.so.1")
+    found = find({"bin/app": elf(needed=("liba.so.1",)), "lib/liba.so.1": library}, index(library))
+    assert found == {"liba.so.1": "bundle:lib/liba.so.1"}
+
+
+def test_the_boards_folders_serve_the_rest() -> None:
+    assert find({"bin/app": elf(needed=("liba.so.1",))}, index(elf("liba.so.1"))) == {"liba.so.1": "/usr/lib/liba.so.1"}
+
+
+def test_runpath_is_not_inherited() -> None:
+    """A library without a RUNPATH of its own does not find its neighbour, though the program would."""
+    bundle = {
+        "bin/app": elf(needed=("liba.so.1",)),
+        "lib/liba.so.1": elf("liba.so.1", needed=("libb.so.1",), runpath=()),
+        "lib/libb.so.1": elf("libb.so.1"),
+    }
+    with pytest.raises(ProofError, match=r"libb\.so\.1 would not be found") as caught:
+        find(bundle, index())
+    assert "/usr/lib" in caught.value.why
+
+
+def test_a_name_that_is_loaded_already_is_not_searched_again() -> None:
+    bundle = {
+        "bin/app": elf(needed=("liba.so.1", "libb.so.1")),
+        "lib/liba.so.1": elf("liba.so.1", needed=("libb.so.1",), runpath=()),
+        "lib/libb.so.1": elf("libb.so.1"),
+    }
+    assert find(bundle, index())["libb.so.1"] == "bundle:lib/libb.so.1"
+
+
+def test_origin_is_the_folder_of_the_file_itself() -> None:
+    bundle = {
+        "bin/app": elf(needed=("liba.so.1",), runpath=("$ORIGIN/../lib/deep",)),
+        "lib/deep/liba.so.1": elf("liba.so.1", needed=("libb.so.1",), runpath=("${ORIGIN}",)),
+        "lib/deep/libb.so.1": elf("libb.so.1"),
+    }
+    assert find(bundle, index())["libb.so.1"] == "bundle:lib/deep/libb.so.1"
+
+
+def test_files_of_another_machine_are_passed_over() -> None:
+    bundle = {"bin/app": elf(needed=("liba.so.1",)), "lib/liba.so.1": elf("liba.so.1", identity=SOFT)}
+    assert find(bundle, index(elf("liba.so.1")))["liba.so.1"] == "/usr/lib/liba.so.1"
