@@ -18,7 +18,7 @@ from deploy import loader, render
 from deploy.board import Board
 from deploy.decision import DedupePlan
 from deploy.dedupe import plan
-from recipes import elfindex, paths, roots, stage
+from recipes import elfindex, indexstore, paths, roots, stage
 from recipes.arch import Arch
 from recipes.elfindex import Index
 from recipes.errors import ConfigError
@@ -246,13 +246,13 @@ def board_index(board: Board) -> Index:
     """
     captured = paths.BOARDS / board.name / "root.tar"
     if captured.is_file():
-        return elfindex.load(captured)
+        return indexstore.load(captured)
     sim = board.file.sim
     if sim is not None:
         parts = [board.file.arch, sim.suite, sim.mode, *sim.packages]
         tar = roots.board_root_tar(board.name, parts, sim.scripts)
         if tar.is_file():
-            return elfindex.load(tar, key=tar.stem)
+            return indexstore.load(tar, key=tar.stem)
     raise ConfigError(
         f"nothing is known of what {board.name} has",
         where=str(captured),

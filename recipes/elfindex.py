@@ -1,13 +1,11 @@
 """The index of a root: every ELF file's facts, every link, and where its loader looks. A value, with a fingerprint.
 
-A root is a directory or a tar file (an image's layer, a board's backup). Reading one again costs the time to list it:
-the facts are kept in the cache under a key made of what was listed.
+A root is a directory or a tar file (an image's layer, a board's backup).
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import mmap
 import os
 import posixpath
@@ -17,13 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from recipes import elf, paths
+from recipes import elf
 from recipes.arch import FloatAbi, Identity
 from recipes.elf import ElfFile
 from recipes.errors import ConfigError
 
-SCHEMA = 1
-_SKIPPED = ("proc", "sys", "dev", "run", "tmp")
+SKIPPED = ("proc", "sys", "dev", "run", "tmp")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,51 +120,13 @@ def _absolute(name: str) -> str:
     return "/" + posixpath.normpath(name).lstrip("./")
 
 
-def load(root: Path, *, key: str = "") -> Index:
-    """Return the index of a directory or tar file, from the cache where nothing was changed since.
-
-    Parameters
-    ----------
-    key:
-        What the root was made of, for one that nobody changes afterwards; it is then not even listed.
-
-    Raises
-    ------
-    ConfigError
-        There is no such root, or it cannot be read as one.
-    """
-    try:
-        key = key or _signature(root)
-    except OSError as error:
-        raise ConfigError(f"no root at {root}", why=str(error.strerror), next_step="invoke sysroot") from error
-    stored = paths.cache() / "index" / f"{key}.json"
-    index = _stored(stored, root)
-    if index is None:
-        index = scan(root)
-        paths.write_whole(stored, json.dumps(_as_json(index)).encode("ascii"))
-    return index
-
-
-def _signature(root: Path) -> str:
-    """Name the state of a root: path, size and time of each file in it, or of the tar file itself."""
-    digest = hashlib.sha256(f"{SCHEMA} {root.resolve()}".encode())
-    if root.is_dir():
-        for path, entry in _walk(str(root), ""):
-            state = entry.stat(follow_symlinks=False)
-            digest.update(f"{path}\0{state.st_size}\0{state.st_mtime_ns}\0{state.st_ino}\n".encode("utf-8", "replace"))
-    else:
-        state = root.stat()
-        digest.update(f"{state.st_size}\0{state.st_mtime_ns}\0{state.st_ino}".encode())
-    return digest.hexdigest()[:32]
-
-
-def _walk(root: str, below: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+def walk(root: str, below: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
     with os.scandir(root + below) as entries:
         for entry in sorted(entries, key=lambda item: item.name):
             path = f"{below}/{entry.name}"
             if entry.is_dir(follow_symlinks=False):
-                if below or entry.name not in _SKIPPED:
-                    yield from _walk(root, path)
+                if below or entry.name not in SKIPPED:
+                    yield from walk(root, path)
             else:
                 yield path, entry
 
@@ -188,8 +147,8 @@ def scan(root: Path) -> Index:
                 files[path] = elf.parse(data)
             except elf.ElfError as error:
                 damaged[path] = str(error)
-    facts = {"files": {path: _row(found) for path, found in files.items()}, "links": links}
-    fingerprint = hashlib.sha256(json.dumps(facts, sort_keys=True).encode("ascii")).hexdigest()
+    facts = [sorted(links.items()), *((path, repr(found)) for path, found in sorted(files.items()))]
+    fingerprint = hashlib.sha256(repr(facts).encode("utf-8", "replace")).hexdigest()
     return Index(
         source=str(root),
         files=files,
@@ -205,7 +164,7 @@ def _members(root: Path) -> Iterator[tuple[str, str | None, Any]]:
     if not root.is_dir():
         yield from _tar_members(root)
         return
-    for path, entry in _walk(str(root), ""):
+    for path, entry in walk(str(root), ""):
         if entry.is_symlink():
             yield path, os.readlink(entry.path), None
         elif entry.is_file(follow_symlinks=False):
@@ -225,7 +184,7 @@ def _tar_members(root: Path) -> Iterator[tuple[str, str | None, Any]]:
         with tarfile.open(root) as archive:
             for member in archive:
                 path = _absolute(member.name)
-                if path.split("/", 2)[1] in _SKIPPED:
+                if path.split("/", 2)[1] in SKIPPED:
                     continue
                 if member.issym():
                     yield path, member.linkname, None
@@ -250,49 +209,3 @@ def _directories(confs: dict[str, str], files: Iterable[ElfFile]) -> list[str]:
     found += [f"{base}/{triple}" for triple in triples for base in ("/lib", "/usr/lib")]
     found += ["/lib64", "/usr/lib64"] if wide else []
     return list(dict.fromkeys([*found, "/lib", "/usr/lib"]))
-
-
-def _row(found: ElfFile) -> list[object]:
-    mine = found.identity
-    return [
-        [mine.bits, mine.little, mine.machine, mine.float_abi.value],
-        *(getattr(found, name) for name in ElfFile.__slots__[1:]),
-    ]
-
-
-def _as_json(index: Index) -> dict[str, object]:
-    return {
-        "schema": SCHEMA,
-        "fingerprint": index.fingerprint,
-        "directories": index.directories,
-        "links": index.links,
-        "damaged": index.damaged,
-        "files": {path: _row(found) for path, found in index.files.items()},
-    }
-
-
-def _stored(path: Path, root: Path) -> Index | None:
-    """Read a stored index back; None where there is none, or it is not one of this schema."""
-    try:
-        data = json.loads(path.read_bytes())
-        if data["schema"] != SCHEMA:
-            return None
-        names = ElfFile.__slots__[1:]
-        tuples = {"needed", "rpath", "runpath", "version_needs", "version_defs"}
-        files = {}
-        for name, (mine, *values) in data["files"].items():
-            facts: dict[str, Any] = {
-                key: tuple(value) if key in tuples else value for key, value in zip(names, values, strict=True)
-            }
-            identity = Identity(bits=mine[0], little=mine[1], machine=mine[2], float_abi=FloatAbi(mine[3]))
-            files[name] = ElfFile(identity=identity, **facts)
-        return Index(
-            source=str(root),
-            files=files,
-            links=data["links"],
-            damaged=data["damaged"],
-            directories=tuple(data["directories"]),
-            fingerprint=data["fingerprint"],
-        )
-    except (OSError, ValueError, KeyError, TypeError):
-        return None

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from recipes import console, elfindex, images, paths
+from recipes import console, images, indexstore, paths
 from recipes.arch import Arch
 from recipes.elfindex import Index
 from recipes.engine import Engine, Job, Session
@@ -44,7 +44,7 @@ class Sysroot:
     fingerprint: str
 
     def index(self) -> Index:
-        return elfindex.load(self.tree, key=self.tree.parent.name)
+        return indexstore.load(self.tree, key=self.tree.parent.name)
 
 
 def names() -> list[str]:
@@ -175,7 +175,7 @@ class BoardRoot:
     image: str
 
     def index(self) -> Index:
-        return elfindex.load(self.tar, key=self.tar.stem)
+        return indexstore.load(self.tar, key=self.tar.stem)
 
 
 def board_root_tar(board: str, parts: list[str], scripts: tuple[str, ...]) -> Path:

@@ -18,8 +18,8 @@ MODULES = {
 # Level of each module; imports run downwards, or sideways within a level without a circle.
 LEVELS = {
     0: "recipes.errors recipes.arch recipes.paths recipes.console",
-    1: "recipes.recipe recipes.lock recipes.elf recipes.elfindex recipes.resolve recipes.stage recipes.steps "
-    "recipes.gate "
+    1: "recipes.recipe recipes.lock recipes.elf recipes.elfindex recipes.indexstore recipes.resolve recipes.stage "
+    "recipes.steps recipes.gate "
     "deploy.board deploy.proof deploy.decision deploy.leftover deploy.dedupe deploy.loader deploy.render deploy.matrix "
     "deploy.scripts",
     2: "recipes.process recipes.distribution recipes.fetch recipes.engine deploy.session",

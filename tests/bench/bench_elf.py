@@ -15,7 +15,7 @@ from typing import Any
 
 from deploy.board import load_board
 from deploy.sim import boards
-from recipes import console, elf, elfindex
+from recipes import console, elf, elfindex, indexstore
 from recipes.engine import Engine
 
 SAMPLE = 60
@@ -73,8 +73,8 @@ def main() -> None:
         scan, index = timed(lambda: elfindex.scan(tree))
         files = [tree / path.lstrip("/") for path in index.files]
         lief_seconds, _ = timed(lambda: lief_walk(files))
-        cold, _ = timed(lambda: elfindex.load(tree))
-        warm, _ = timed(lambda: elfindex.load(tree))
+        cold, _ = timed(lambda: indexstore.load(tree))
+        warm, _ = timed(lambda: indexstore.load(tree))
         some = files[:: max(1, len(files) // SAMPLE)]
         elftools, _ = timed(lambda: pyelftools_walk(some))
         mine, _ = timed(lambda: [elf.read(path) for path in some])

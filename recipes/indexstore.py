@@ -1,0 +1,139 @@
+"""Indices kept in the cache: what a root's files said last time, and how to tell that it still holds.
+
+Listing a root is cheap, asking the kernel for the state of each of its files is not; so the state is asked of the
+files that matter to a loader only: those that were ELF, and whatever is named like a library.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from recipes import paths
+from recipes.arch import FloatAbi, Identity
+from recipes.elf import ElfFile
+from recipes.elfindex import SKIPPED, Index, scan
+from recipes.errors import ConfigError
+
+SCHEMA = 2
+_TUPLES = {"needed", "rpath", "runpath", "version_needs", "version_defs"}
+_PLAIN = tuple(name for name in ElfFile.__slots__ if name not in ("identity", "exports", "imports"))
+
+
+def load(root: Path, *, key: str = "") -> Index:
+    """Return the index of a directory or tar file, from the cache where nothing was changed since.
+
+    Parameters
+    ----------
+    key:
+        What the root was made of, for one that nobody changes afterwards; it is then not even listed.
+
+    Raises
+    ------
+    ConfigError
+        There is no such root, or it cannot be read as one.
+    """
+    name = key or hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:32]
+    stored = paths.cache() / "index" / f"{name}.json"
+    try:
+        root.stat()
+        kept = _read(stored, root)
+        if kept is not None and (key or kept[1] == _state(root, kept[0])):
+            return kept[0]
+        index = scan(root)
+        _write(stored, index, "" if key else _state(root, index))
+    except OSError as error:
+        raise ConfigError(f"no root at {root}", why=str(error.strerror), next_step="invoke sysroot") from error
+    return index
+
+
+def _state(root: Path, known: Index) -> str:
+    """Name the state of a root: each name in it, and size, time and inode of what a loader could take."""
+    if not root.is_dir():
+        state = root.stat()
+        return f"{state.st_size} {state.st_mtime_ns} {state.st_ino}"
+    asked = known.files.keys() | known.damaged.keys()
+    listed: list[str] = []
+    todo, base = [""], str(root)
+    while todo:
+        below = todo.pop()
+        with os.scandir(base + below) as entries:
+            for entry in entries:
+                path = f"{below}/{entry.name}"
+                if entry.is_dir(follow_symlinks=False):
+                    if below or entry.name not in SKIPPED:
+                        todo.append(path)
+                    continue
+                listed.append(path)
+                if path in asked or ".so" in entry.name or path.startswith("/etc/ld.so.conf"):
+                    state = entry.stat(follow_symlinks=False)
+                    listed.append(f"{path}\0{state.st_size}\0{state.st_mtime_ns}\0{state.st_ino}")
+    listed.sort()
+    return hashlib.sha256("\n".join(listed).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _write(stored: Path, index: Index, state: str) -> None:
+    """Keep an index: the symbols in a file of their own, since JSON reads long strings letter by letter."""
+    parts: list[str] = []
+    rows: dict[str, Any] = {}
+    at = 0
+    for path, found in index.files.items():
+        mine = found.identity
+        lengths = [len(found.exports), len(found.imports)]
+        identity = [mine.bits, mine.little, mine.machine, mine.float_abi.value]
+        rows[path] = [identity, at, *lengths, *(getattr(found, name) for name in _PLAIN)]
+        parts += [found.exports, found.imports]
+        at += sum(lengths)
+    symbols = "".join(parts).encode("ascii")
+    blob = hashlib.sha256(symbols).hexdigest()[:32]
+    paths.write_whole(stored.with_name(f"{blob}.symbols"), symbols)
+    data = {
+        "schema": SCHEMA,
+        "state": state,
+        "symbols": [blob, at],
+        "fingerprint": index.fingerprint,
+        "directories": index.directories,
+        "links": index.links,
+        "damaged": index.damaged,
+        "files": rows,
+    }
+    paths.write_whole(stored, json.dumps(data).encode("ascii"))
+
+
+def _read(stored: Path, root: Path) -> tuple[Index, str] | None:
+    """Read a kept index and the state it was made of; None where there is none, or it is not one of this schema."""
+    try:
+        data = json.loads(stored.read_bytes())
+        blob, size = data["symbols"]
+        symbols = stored.with_name(f"{blob}.symbols").read_bytes().decode("ascii")
+        if data["schema"] != SCHEMA or len(symbols) != size:
+            return None
+        files = {path: _file(row, symbols) for path, row in data["files"].items()}
+        index = Index(
+            source=str(root),
+            files=files,
+            links=data["links"],
+            damaged=data["damaged"],
+            directories=tuple(data["directories"]),
+            fingerprint=data["fingerprint"],
+        )
+        return index, data["state"]
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return None
+
+
+def _file(row: list[Any], symbols: str) -> ElfFile:
+    (bits, little, machine, float_abi), at, exported, imported, *plain = row
+    middle = at + exported
+    facts: dict[str, Any] = {
+        name: tuple(value) if name in _TUPLES else value for name, value in zip(_PLAIN, plain, strict=True)
+    }
+    return ElfFile(
+        identity=Identity(bits=bits, little=little, machine=machine, float_abi=FloatAbi(float_abi)),
+        exports=symbols[at:middle],
+        imports=symbols[middle : middle + imported],
+        **facts,
+    )

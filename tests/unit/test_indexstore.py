@@ -1,0 +1,86 @@
+"""A kept index holds as long as nothing that a loader could take was changed, and not a moment longer."""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+
+import pytest
+
+from recipes import elfindex, indexstore
+from recipes.errors import ConfigError
+
+
+def small_elf(machine: int = 40) -> bytes:
+    """Make the smallest file that reads as ELF: a header, and no program header."""
+    head = b"\x7fELF\x01\x01\x01" + bytes(9)
+    return head + struct.pack("<HHIIIIIHHHHHH", 3, machine, 1, 0, 0, 0, 0x400, 52, 32, 0, 40, 0, 0)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "root"
+    (folder / "usr/lib").mkdir(parents=True)
+    (folder / "etc").mkdir()
+    (folder / "usr/lib/liba.so.1").write_bytes(small_elf())
+    (folder / "usr/lib/liba.so").symlink_to("liba.so.1")
+    (folder / "usr/lib/libtext.so").write_text("GROUP ( libc.so.6 )")
+    (folder / "etc/ld.so.conf").write_text("/opt/lib\n")
+    return folder
+
+
+def test_the_second_reading_says_the_same(cache: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = indexstore.load(root)
+
+    def refuse(_: Path) -> None:
+        raise AssertionError("it was read again")
+
+    monkeypatch.setattr(indexstore, "scan", refuse)
+    assert indexstore.load(root) == first
+    assert first.directories[0] == "/opt/lib"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda root: (root / "usr/lib/libb.so.1").write_bytes(small_elf()),
+        lambda root: (root / "usr/lib/liba.so.1").write_bytes(small_elf(62)),
+        lambda root: (root / "usr/lib/liba.so.1").unlink(),
+        lambda root: (root / "usr/lib/liba.so.1").rename(root / "usr/lib/libz.so.1"),
+        lambda root: (root / "usr/lib/libtext.so").write_bytes(small_elf()),
+        lambda root: (root / "etc/ld.so.conf").write_text("/srv/lib\n"),
+    ],
+    ids=["added", "rewritten", "removed", "renamed", "text became ELF", "search path"],
+)
+def test_every_change_that_matters_is_seen(cache: Path, root: Path, change: object) -> None:
+    before = indexstore.load(root)
+    change(root)  # type: ignore[operator]
+    os.utime(root / "etc/ld.so.conf")
+    after = indexstore.load(root)
+    assert (after.files, after.directories) != (before.files, before.directories)
+
+
+def test_a_damaged_store_is_read_anew(cache: Path, root: Path) -> None:
+    first = indexstore.load(root)
+    for path in (cache / "index").iterdir():
+        path.write_bytes(path.read_bytes()[:-3])
+    assert indexstore.load(root) == first
+
+
+def test_a_link_cycle_resolves_to_nothing(cache: Path, root: Path) -> None:
+    (root / "usr/lib/x").symlink_to("y")
+    (root / "usr/lib/y").symlink_to("x")
+    assert elfindex.scan(root).resolve("/usr/lib/x") == ""
+
+
+def test_links_are_followed_inside_the_root(cache: Path, root: Path) -> None:
+    (root / "lib").symlink_to("/usr/lib")
+    index = elfindex.scan(root)
+    assert index.resolve("/lib/liba.so") == "/usr/lib/liba.so.1"
+    assert index.resolve("/lib/../lib/./liba.so.1") == "/usr/lib/liba.so.1"
+
+
+def test_no_root_is_told_so(cache: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no root at"):
+        indexstore.load(tmp_path / "nowhere")
