@@ -186,7 +186,7 @@ def build(
     json: bool = False,
     dry_run: bool = False,
 ) -> None:
-    """Cross-build recipes and what they need into a Stage, without a network."""
+    """Cross-build recipes into a Stage, with no network."""
     from recipes import build as building
     from recipes import console, paths
     from recipes.fetch import mirrors
@@ -225,7 +225,7 @@ def build(
     },
 )
 def why(_: Context, arch: str, recipe: list[str], board: str = "", json: bool = False, dry_run: bool = False) -> None:
-    """Say what a build would build again, and which part of its key changed."""
+    """Say what would be built again, and what changed."""
     from recipes import build as building
     from recipes import console
 
@@ -241,7 +241,7 @@ def why(_: Context, arch: str, recipe: list[str], board: str = "", json: bool = 
     help={"arch": _ARCH, "board": f"{_BOARD}, as for build", "json": _JSON, "dry_run": "print the command line only"}
 )
 def shell(_: Context, arch: str, board: str = "", json: bool = False, dry_run: bool = False) -> None:
-    """Open a shell in the container of a build, with the same environment."""
+    """Open a shell where a build runs, with its environment."""
     import shlex
 
     from recipes import build as building
@@ -259,7 +259,7 @@ def shell(_: Context, arch: str, board: str = "", json: bool = False, dry_run: b
 
 @_command(help={"board": _BOARD, "json": _JSON, "dry_run": "decide and print; write no archive"})
 def bundle(_: Context, board: str, json: bool = False, dry_run: bool = False) -> None:
-    """Decide what a board gets, prove what it does not need, and pack it."""
+    """Decide what a board gets, prove what it has, pack the rest."""
     from deploy import bundle as bundles
     from deploy import report
     from deploy.board import load_board
@@ -282,7 +282,7 @@ def bundle(_: Context, board: str, json: bool = False, dry_run: bool = False) ->
     }
 )
 def deploy(_: Context, host: str, bundle: str = "", json: bool = False, dry_run: bool = False) -> None:
-    """Bring a bundle to a board, switch to it, check it; go back where the checks are red."""
+    """Send a bundle, switch to it, check it; go back if red."""
     from deploy import host as hosts
     from deploy import report
     from recipes import console
@@ -313,7 +313,7 @@ def deploy(_: Context, host: str, bundle: str = "", json: bool = False, dry_run:
 
 @_command(iterable=["host"], help={"host": f"{_HOST}; every reachable one without it", "json": _JSON, "dry_run": _DRY})
 def verify(_: Context, host: list[str], json: bool = False, dry_run: bool = False) -> None:
-    """Check what runs on boards: files, libraries, and what the board says of itself. Writes JUnit."""
+    """Check what runs on boards, with evidence and JUnit."""
     from deploy import host as hosts
     from deploy import report
     from deploy import verify as verifying
@@ -329,7 +329,7 @@ def verify(_: Context, host: list[str], json: bool = False, dry_run: bool = Fals
     if dry_run:
         print("\n".join(f"{name}: release, loader and boardprobe checks" for name in names))
         return
-    verdicts = [verifying_host for name in names for verifying_host in [hosts.verify_host(name)]]
+    verdicts = [hosts.verify_host(name) for name in names]
     if json:
         console.emit([verdict.as_dict() for verdict in verdicts])
     else:
@@ -363,7 +363,7 @@ def rollback(_: Context, host: str, json: bool = False, dry_run: bool = False) -
     },
 )
 def sim(_: Context, action: str, host: str = "", json: bool = False, dry_run: bool = False) -> None:
-    """Bring simulated boards up or down, or say which are up."""
+    """Bring simulated boards up or down, or list them."""
     from deploy.board import load_host, load_hosts
     from deploy.sim import boards
     from recipes import console
@@ -412,7 +412,7 @@ def matrix(_: Context, board: list[str], format: str = "json", json: bool = Fals
 
 @_command(help={"host": f"{_HOST}, a simulated one", "json": "accepted; the demo is for people", "dry_run": _DRY})
 def demo(_: Context, host: str = "sim-armv7", json: bool = False, dry_run: bool = False) -> None:
-    """Build for armv7, dedupe, deploy to a simulated board, verify; about ten minutes the first time."""
+    """Build, dedupe, deploy to a simulated board, verify."""
     from deploy import demo as showing
 
     if dry_run:

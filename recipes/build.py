@@ -101,14 +101,7 @@ def _job(prepared: Plan, step: BuildStep, scratch: Path, source: Fetched | None)
     else:
         own = step.recipe.folder() / step.recipe.source.removeprefix("path:")
         mounts.append(Mount(source=own, target=steps.SOURCE))
-    return Job(
-        image=prepared.image.tag,
-        environment=steps.environment(prepared.arch),
-        mounts=tuple(mounts),
-        network="none",
-        user=caller(),
-        cwd=steps.WORK,
-    )
+    return _container(prepared, mounts)
 
 
 def shell_job(prepared: Plan) -> Job:
@@ -122,6 +115,10 @@ def shell_job(prepared: Plan) -> Job:
         Mount(source=prepared.sysroot.tree, target=steps.SYSROOT),
         *([Mount(source=prefix, target=steps.PREFIX)] if prefix.is_dir() else []),
     ]
+    return _container(prepared, mounts)
+
+
+def _container(prepared: Plan, mounts: Sequence[Mount]) -> Job:
     return Job(
         image=prepared.image.tag,
         environment=steps.environment(prepared.arch),

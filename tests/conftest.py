@@ -17,11 +17,16 @@ from deploy.board import load_board
 from deploy.bundle import Bundle
 from deploy.sim import boards
 from deploy.sim.boards import State
-from recipes import build, buildplan, images, roots
+from recipes import build, buildplan, images, paths, roots
 from recipes.arch import Arch
 from recipes.engine import Engine
 from recipes.roots import BoardRoot
 from recipes.stage import Stage
+
+
+def pytest_configure() -> None:
+    """Make the folder that pytest's temporary ones are put into."""
+    paths.work().mkdir(parents=True, exist_ok=True)
 
 
 @pytest.fixture(autouse=True)

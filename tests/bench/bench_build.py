@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import shutil
 import subprocess
@@ -12,9 +10,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from recipes import buildplan, console, fetch, lock, paths, steps
+from recipes import buildplan, fetch, lock, paths, steps
 from recipes.arch import Arch
 from recipes.engine import Engine, caller
+from tests.support.bench import show
 
 ARCH = "armv7"
 
@@ -57,10 +56,7 @@ def ours(folder: Path, *words: str) -> float:
     return time.perf_counter() - begun
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+def measure() -> dict[str, object]:
     engine = Engine.connect()
     prepared = buildplan.prepare(Arch.parse(ARCH), [], engine=engine)
     for step in prepared.steps:
@@ -75,17 +71,13 @@ def main() -> None:
         hand = by_hand(prepared, folder)
         cold = ours(folder)
         again = min(ours(folder) for _ in range(3))
-    figures = {
+    return {
         "by hand, s": round(hand, 1),
         "invoke build, cold, s": round(cold, 1),
         "cold / by hand": round(cold / hand, 2),
         "nothing changed, s": round(again, 2),
     }
-    if options.json:
-        print(json.dumps(figures, indent=1))
-    else:
-        console.fields(f"boardprobe and libwebsockets for {ARCH}", figures)
 
 
 if __name__ == "__main__":
-    main()
+    show("boardprobe and libwebsockets for armv7", measure)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import subprocess
 import sys
 import time
@@ -12,17 +10,15 @@ from deploy import bundle as bundles
 from deploy import host as hosts
 from deploy.board import load_board
 from deploy.sim import boards
-from recipes import build, buildplan, console, paths
+from recipes import build, buildplan, paths
 from recipes.arch import Arch
 from recipes.engine import Engine
+from tests.support.bench import show
 
 HOST = "sim-armv7"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+def measure() -> dict[str, object]:
     engine, board = Engine.connect(), load_board(HOST)
     boards.prepare(board, engine)
     staged = build.run(buildplan.prepare(Arch.parse(board.file.arch), board.file.recipes, engine=engine))
@@ -44,7 +40,7 @@ def main() -> None:
         argv = [sys.executable, "-m", "invoke", "--list"]
         subprocess.run(argv, cwd=paths.CHECKOUT, check=True, stdout=subprocess.DEVNULL)
     listing = (time.perf_counter() - begun) / 5
-    figures = {
+    return {
         "cached board up, s": round(up, 1),
         "first deploy and verify, s": round(deployed, 1),
         "first: bytes, round trips": f"{first.payload}, {first.round_trips}",
@@ -53,11 +49,7 @@ def main() -> None:
         "first / again": round(deployed / repeated, 1),
         "invoke --list, s": round(listing, 2),
     }
-    if options.json:
-        print(json.dumps(figures, indent=1))
-    else:
-        console.fields(f"Deploy to {HOST}", figures)
 
 
 if __name__ == "__main__":
-    main()
+    show("Deploy to the emulated board", measure)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import contextlib
-import json
 import os
 import tarfile
 import tempfile
@@ -15,11 +12,12 @@ from typing import Any
 
 from deploy.board import load_board
 from deploy.sim import boards
-from recipes import console, elf, elfindex, indexstore
+from recipes import elf, elfindex, indexstore
 from recipes.engine import Engine
+from tests.support.bench import show
 
 SAMPLE = 60
-"""pyelftools reads this many of the files; its time is scaled up, by bytes of symbol tables."""
+"""pyelftools reads about this many of the files; ours reads the same ones again for the ratio."""
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
@@ -58,10 +56,7 @@ def pyelftools_walk(files: list[Path]) -> int:
     return count
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+def measure() -> dict[str, object]:
     root = boards.prepare(load_board("sim-armv7"), Engine.connect())
     with tempfile.TemporaryDirectory(prefix="boardcast-bench-") as folder:
         tree, cache = Path(folder) / "root", Path(folder) / "cache"
@@ -79,7 +74,7 @@ def main() -> None:
         elftools, _ = timed(lambda: pyelftools_walk(some))
         mine, _ = timed(lambda: [elf.read(path) for path in some])
     symbols = sum(one.exports.count(" ") + one.imports.count(" ") for one in index.files.values())
-    figures = {
+    return {
         "elf files": len(files),
         "dynamic symbols": symbols,
         "cold, s": round(cold, 2),
@@ -88,12 +83,7 @@ def main() -> None:
         "lief / ours": round(lief_seconds / scan, 2),
         "pyelftools / ours": round(elftools / mine, 1),
     }
-    if options.json:
-        print(json.dumps(figures, indent=1))
-    else:
-        console.fields("Index of a board root (ratios above 1: ours is faster)", figures)
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        main()
+    show("Index of a board root (ratios above 1: ours is faster)", measure)

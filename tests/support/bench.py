@@ -1,0 +1,21 @@
+"""What the benches share: one flag, and how figures are printed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Mapping
+
+from recipes import console
+
+
+def show(title: str, measure: Callable[[], Mapping[str, object]]) -> None:
+    """Measure, and print the figures as text or, with `--json`, as JSON."""
+    parser = argparse.ArgumentParser(description=title)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    figures = dict(measure())
+    if options.json:
+        print(json.dumps(figures, indent=1))
+    else:
+        console.fields(title, figures)
