@@ -56,7 +56,9 @@ def _command(**options: Any) -> Callable[[Callable[..., None]], Any]:
     return decorate
 
 
-def _plan(arch: str, board: str, recipe: list[str], jobs: int = 0, *, verbose: bool = False) -> Plan:
+def _plan(
+    arch: str, board: str, recipe: list[str], jobs: int = 0, *, verbose: bool = False, build: bool = True
+) -> Plan:
     from recipes import buildplan
     from recipes.arch import Arch
 
@@ -67,7 +69,7 @@ def _plan(arch: str, board: str, recipe: list[str], jobs: int = 0, *, verbose: b
 
         file = load_board(board).file
         sysroot, names, policies = file.sysroot, names or list(file.recipes), dict(file.policy)
-    return buildplan.prepare(parsed, names, sysroot=sysroot, policies=policies, jobs=jobs, verbose=verbose)
+    return buildplan.prepare(parsed, names, sysroot=sysroot, policies=policies, jobs=jobs, verbose=verbose, build=build)
 
 
 @_command(
@@ -193,7 +195,7 @@ def build(
 
     folders = mirrors(mirror)
     if dry_run:
-        prepared = _plan(arch, board, recipe, jobs, verbose=verbose)
+        prepared = _plan(arch, board, recipe, jobs, verbose=verbose, build=False)
         if json:
             console.emit(prepared.as_dict())
         else:
@@ -229,7 +231,7 @@ def why(_: Context, arch: str, recipe: list[str], board: str = "", json: bool = 
     from recipes import build as building
     from recipes import console
 
-    rows = building.why(_plan(arch, board, recipe))
+    rows = building.why(_plan(arch, board, recipe, build=False))
     if json:
         console.emit(rows)
     else:

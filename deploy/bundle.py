@@ -102,8 +102,7 @@ def decide(
     arch = Arch.parse(board.file.arch)
     decided = plan(staged, elfindex.scan(staged.tree), sysroot, board_index, arch)
     files = {payload.path: payload.elf for payload in decided.payload}
-    entries = [path for path in files if not files[path].soname or path.startswith("lib/gstreamer-1.0/")]
-    return decided, {entry: loader.providers(entry, files, board_index, arch) for entry in entries}
+    return decided, loader.close(files, board_index, arch)
 
 
 def make(board: Board, staged: Stage, board_index: Index, *, write: bool = True) -> tuple[Bundle, DedupePlan]:

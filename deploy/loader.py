@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Mapping
 
+from deploy.proof import Exports, references
 from recipes.arch import Arch
 from recipes.elf import ElfFile
 from recipes.elfindex import Index
@@ -63,3 +64,47 @@ def _search(
     tried += board.directories
     in_board = board.find(name, arch.identity)
     return in_board or (None, None)
+
+
+def unresolved(entry: str, found: Mapping[str, str], bundle: Mapping[str, ElfFile], board: Index) -> list[str]:
+    """Return every strong reference of a travelling file that nothing in its process would satisfy.
+
+    The whole process is searched, as `LD_BIND_NOW=1` would: a file may bind to a library that it does not name itself.
+    """
+    travelling = {entry: bundle[entry]}
+    scope = [Exports(bundle[entry])]
+    for provider in found.values():
+        if provider.startswith("bundle:"):
+            path = provider.removeprefix("bundle:")
+            travelling[path] = bundle[path]
+            scope.append(Exports(bundle[path]))
+        else:
+            scope.append(Exports(board.files[provider]))
+    missing = []
+    for path, file in sorted(travelling.items()):
+        for name, _, node, weak in references(file):
+            if not weak and not any(exports.has(name, node) for exports in scope):
+                missing.append(f"{name}{'@' + node if node else ''}, needed by {path}")
+    return missing
+
+
+def close(bundle: Mapping[str, ElfFile], board: Index, arch: Arch) -> dict[str, dict[str, str]]:
+    """Close the loop over a bundle: return each program's providers.
+
+    Raises
+    ------
+    ProofError
+        A library or a symbol would not be found on the board.
+    """
+    closed: dict[str, dict[str, str]] = {}
+    for entry, file in bundle.items():
+        if file.soname and not entry.startswith("lib/gstreamer-1.0/"):
+            continue
+        closed[entry] = providers(entry, bundle, board, arch)
+        if missing := unresolved(entry, closed[entry], bundle, board):
+            raise ProofError(
+                f"{entry} would stop on the board: {missing[0]}",
+                why=f"{len(missing)} symbols that no library of the process would have" if len(missing) > 1 else "",
+                next_step="build the library that has it from source: set its policy to source in the board's file",
+            )
+    return closed

@@ -122,8 +122,15 @@ def prepare(
     jobs: int = 0,
     verbose: bool = False,
     engine: Engine | None = None,
+    build: bool = True,
 ) -> Plan:
-    """Plan a build, with the image and the sysroot made first where they are not known yet."""
+    """Plan a build, with the image and the sysroot made first where they are not known yet.
+
+    Parameters
+    ----------
+    build:
+        The plan will be carried out; False for one that is only printed, which then asks no engine for what is known.
+    """
     recipes = catalogue()
     names = list(names) or [name for name, recipe in recipes.items() if recipe.default]
     closure(recipes, names)  # an unknown name is told before minutes go into images
@@ -135,7 +142,7 @@ def prepare(
     if engine is not None or image is None or root is None:
         engine = engine or Engine.connect()
         image, root = images.ensure(arch, engine), roots.ensure_sysroot(where, engine)
-    return plan(
+    planned = plan(
         recipes,
         lock.load(),
         names,
@@ -146,3 +153,15 @@ def prepare(
         jobs=jobs or os.cpu_count() or 1,
         verbose=verbose,
     )
+    if engine is None and build and not all(step.built.is_dir() for step in planned.steps):
+        # Something is to be built, so the engine is needed anyhow; it may have lost the image that was recorded.
+        return prepare(
+            arch,
+            names,
+            sysroot=where,
+            policies=policies,
+            jobs=jobs,
+            verbose=verbose,
+            engine=Engine.connect(),
+        )
+    return planned

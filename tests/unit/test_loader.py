@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deploy.loader import providers
+from deploy.loader import close, providers, unresolved
 from recipes.arch import ARCHES
 from recipes.elf import ElfFile
 from recipes.elfindex import Index
@@ -61,3 +61,27 @@ def test_origin_is_the_folder_of_the_file_itself() -> None:
 def test_files_of_another_machine_are_passed_over() -> None:
     bundle = {"bin/app": elf(needed=("liba.so.1",)), "lib/liba.so.1": elf("liba.so.1", identity=SOFT)}
     assert find(bundle, index(elf("liba.so.1")))["liba.so.1"] == "/usr/lib/liba.so.1"
+
+
+def test_a_symbol_that_no_library_of_the_process_has_is_found() -> None:
+    bundle = {"bin/app": elf(needed=("liba.so.1",), imports="here gone")}
+    board = index(elf("liba.so.1", exports="here"))
+    assert unresolved("bin/app", find(bundle, board), bundle, board) == ["gone, needed by bin/app"]
+    with pytest.raises(ProofError, match="gone, needed by bin/app"):
+        close(bundle, board, ARM)
+
+
+def test_a_symbol_of_a_library_that_the_file_does_not_name_itself_counts() -> None:
+    """The link went through because liba brought libb along; on the board it must do so too."""
+    bundle = {"bin/app": elf(needed=("liba.so.1",), imports="deep")}
+    library = elf("liba.so.1", needed=("libb.so.1",))
+    with_it = index(library, elf("libb.so.1", exports="deep"))
+    without = index(elf("liba.so.1"), elf("libb.so.1", exports="deep"))
+    assert unresolved("bin/app", find(bundle, with_it), bundle, with_it) == []
+    assert unresolved("bin/app", find(bundle, without), bundle, without) == ["deep, needed by bin/app"]
+
+
+def test_a_version_node_is_part_of_the_symbol() -> None:
+    bundle = {"bin/app": elf(needed=("libc.so.6",), imports="puts@libc.so.6:GLIBC_2.38 ?maybe@libc.so.6:GLIBC_2.99")}
+    board = index(elf("libc.so.6", exports="puts@@GLIBC_2.4"))
+    assert unresolved("bin/app", find(bundle, board), bundle, board) == ["puts@GLIBC_2.38, needed by bin/app"]
