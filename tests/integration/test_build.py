@@ -184,6 +184,8 @@ def test_ctrl_c_leaves_no_container_and_no_half_build(
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        # Where the tests themselves run in the background, Ctrl-C is ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads in the child yet
     )
     deadline = time.monotonic() + 60
     while set(engine.sessions_of_anyone()) <= before and child.poll() is None and time.monotonic() < deadline:
