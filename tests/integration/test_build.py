@@ -192,7 +192,7 @@ def test_ctrl_c_leaves_no_container_and_no_half_build(
         time.sleep(0.05)
     time.sleep(moment)
     os.killpg(child.pid, signal.SIGINT)
-    out, _ = child.communicate(timeout=60)
+    out, _ = child.communicate(timeout=240)
     assert child.returncode == 130, out
     assert "Traceback" not in out
     assert set(engine.sessions_of_anyone()) <= before
