@@ -16,6 +16,8 @@ from recipes.engine import Engine, caller
 from tests.support.bench import show
 
 ARCH = "armv7"
+ROUNDS = 2
+"""Turn and turn about; the best of each side counts, since the machine has other things to do."""
 
 
 def by_hand(prepared: buildplan.Plan, folder: Path) -> float:
@@ -62,15 +64,18 @@ def measure() -> dict[str, object]:
     for step in prepared.steps:
         if not step.recipe.source.startswith("path:"):
             fetch.fetch(lock.load().get(step.recipe.source))
-    with tempfile.TemporaryDirectory(prefix="boardcast-bench-") as name:
-        folder = Path(name)
-        (folder / "cache").mkdir()
-        for shared in ("archives", "sysroots", "images.json", "index"):
-            if (paths.cache() / shared).exists():
-                (folder / "cache" / shared).symlink_to(paths.cache() / shared)
-        hand = by_hand(prepared, folder)
-        cold = ours(folder)
-        again = min(ours(folder) for _ in range(3))
+    hands, colds, agains = [], [], []
+    for _ in range(ROUNDS):
+        with tempfile.TemporaryDirectory(prefix="boardcast-bench-") as name:
+            folder = Path(name)
+            (folder / "cache").mkdir()
+            for shared in ("archives", "sysroots", "images.json", "index"):
+                if (paths.cache() / shared).exists():
+                    (folder / "cache" / shared).symlink_to(paths.cache() / shared)
+            hands.append(by_hand(prepared, folder))
+            colds.append(ours(folder))
+            agains += [ours(folder) for _ in range(3)]
+    hand, cold, again = min(hands), min(colds), min(agains)
     return {
         "by hand, s": round(hand, 1),
         "invoke build, cold, s": round(cold, 1),
