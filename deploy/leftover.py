@@ -31,7 +31,7 @@ def left_over(
         groups[group] = (count + 1, size + file.size)
     rows += [
         Decision(
-            library=f"{count} {group}",
+            library=f"{group} ({count})",
             action=Action.NOT_RUNTIME,
             because="for building against, not for running",
             provider="",

@@ -51,7 +51,9 @@ def bundle(made: Bundle, decided: DedupePlan) -> None:
         for one in decided.decisions
     ]
     title = f"Bundle {made.id[:12]} for {made.manifest.board}"
-    console.table(title, ["library", "action", "because", "provider", "bytes"], rows, right=["bytes"])
+    console.table(
+        title, ["library", "action", "because", "provider", "bytes"], rows, right=["bytes"], roomy=["provider"]
+    )
     for note in decided.notes:
         print(f"  note: {note}")
     payload = sum(file.size for file in made.manifest.files)

@@ -9,6 +9,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+_ROOMY = 130
+"""Terminal columns from which on a table shows all of its own."""
+_SHORT = 30
+"""A column whose cells are no longer than this is not broken over lines."""
 _LOCK = threading.Lock()
 _START = time.monotonic()
 
@@ -33,19 +37,39 @@ def emit(data: object) -> None:
     print(json.dumps(data, indent=2, sort_keys=True))
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> None:
-    """Print a table: boxed and coloured on a terminal, aligned plain text elsewhere (or with NO_COLOR)."""
+def table(
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Sequence[str] = (),
+    roomy: Sequence[str] = (),
+) -> None:
+    """Print a table: ruled on a terminal, aligned plain text elsewhere (or with NO_COLOR).
+
+    Parameters
+    ----------
+    right:
+        Columns of figures.
+    roomy:
+        Columns that a narrow terminal goes without; they are always in the plain text and in `--json`.
+    """
     if sys.stdout.isatty():
         from rich import box
         from rich.console import Console
         from rich.table import Table
 
+        console = Console()
         shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-        for column in columns:
-            shown.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        taken = [at for at, column in enumerate(columns) if console.width >= _ROOMY or column not in roomy]
+        for at in taken:
+            short = max((len(row[at]) for row in rows), default=0) <= _SHORT
+            shown.add_column(
+                columns[at], justify="right" if columns[at] in right else "left", no_wrap=short, overflow="fold"
+            )
         for row in rows:
-            shown.add_row(*(cell.replace("[", r"\[") for cell in row))
-        Console().print(shown)
+            shown.add_row(*(row[at].replace("[", r"\[") for at in taken))
+        console.print(shown)
         return
     print(title)
     widths = [max(len(row[at]) for row in (columns, *rows)) for at in range(len(columns))]
