@@ -48,5 +48,5 @@ def _group(path: str) -> str:
     if path.startswith("include/"):
         return "headers"
     if "/pkgconfig/" in path or "/cmake/" in path:
-        return "pkg-config and CMake files"
+        return "pkg-config, CMake"
     return "tools" if path.startswith("bin/") else "other files"

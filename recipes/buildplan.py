@@ -155,13 +155,6 @@ def prepare(
     )
     if engine is None and build and not all(step.built.is_dir() for step in planned.steps):
         # Something is to be built, so the engine is needed anyhow; it may have lost the image that was recorded.
-        return prepare(
-            arch,
-            names,
-            sysroot=where,
-            policies=policies,
-            jobs=jobs,
-            verbose=verbose,
-            engine=Engine.connect(),
-        )
+        live = Engine.connect()
+        return prepare(arch, names, sysroot=where, policies=policies, jobs=jobs, verbose=verbose, engine=live)
     return planned

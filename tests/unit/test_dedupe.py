@@ -151,7 +151,7 @@ def test_not_runtime_files_stay_behind() -> None:
         {"bin/app": app()}, index(LIBC), plain=("include/a.h", "include/b.h", "lib/liba.a", "lib/pkgconfig/a.pc")
     )
     rows = {one.library for one in plan.decisions if one.action is Action.NOT_RUNTIME}
-    assert rows == {"headers (2)", "static libraries (1)", "pkg-config and CMake files (1)"}
+    assert rows == {"headers (2)", "static libraries (1)", "pkg-config, CMake (1)"}
 
 
 def test_the_libc_family_is_never_bundled() -> None:
