@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import secrets
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -76,11 +75,14 @@ def test_deploying_again_sends_nothing(arm: State, arm_bundle: Bundle) -> None:
     assert again.release.round_trips <= 3
 
 
-def test_a_cached_board_is_up_within_ten_seconds(arm: State, engine: Engine) -> None:
+def test_a_board_that_comes_up_again_has_a_key_of_its_own(arm: State, engine: Engine) -> None:
+    before = boards.state(arm.name)
     boards.down(arm.name, engine, keep_network=True)
-    begun = time.monotonic()
-    boards.up(arm.name, engine)
-    assert time.monotonic() - begun <= 10
+    assert boards.state(arm.name) is None
+    after = boards.up(arm.name, engine)
+    assert before is not None
+    assert after.host_key != before.host_key
+    assert boards.up(arm.name, engine) == after, "a board that is up is left alone"
 
 
 def test_boardprobe_meets_https_and_wss(arm: State, arm_bundle: Bundle, tmp_path: Path) -> None:
