@@ -35,6 +35,8 @@ def run(host_name: str = HOST) -> None:
                 prepared = buildplan.prepare(arch, board.file.recipes, sysroot=board.file.sysroot, engine=engine)
                 report.resolution(prepared)
                 staged = build.run(prepared)
+            if not root.done():
+                console.say("the build is done; the board's packages are still being configured under emulation …")
             root.result()
         except BaseException:
             _stop(root, second)
