@@ -232,6 +232,7 @@ _REASONS = {
     75: "another deploy is at work there",
     76: "the board's shell was told to stop",
     77: "the list of files was cut on its way",
+    78: "another release was switched on while the checks ran",
 }
 
 

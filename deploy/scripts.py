@@ -69,14 +69,19 @@ point() {
 }
 target() { [ -L "$root/$1" ] && { t=$(readlink "$root/$1"); echo "${t##*/}"; }; }
 lock() {
-    # A run that was cut leaves its lock; its process is gone then.
+    # A run that was cut leaves its lock; its process is gone then, and after a reboot its number may be another's.
+    boot=$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)
     if ! mkdir "$root/.lock" 2>/dev/null; then
-        owner=$(cat "$root/.lock/pid" 2>/dev/null)
-        if [ -n "$owner" ] && kill -0 "$owner" 2>/dev/null; then echo "locked by process $owner" >&2; exit 75; fi
+        owner=''; born=''
+        read -r owner born 2>/dev/null < "$root/.lock/pid" || true
+        if [ -n "$owner" ] && [ "$born" = "$boot" ] && kill -0 "$owner" 2>/dev/null; then
+            echo "locked by process $owner" >&2
+            exit 75
+        fi
         rm -rf "$root/.lock"
         mkdir "$root/.lock" || exit 75
     fi
-    echo $$ > "$root/.lock/pid"
+    echo "$$ $boot" > "$root/.lock/pid"
     trap 'rm -rf "$root/.lock"' EXIT
     trap 'exit 76' HUP INT TERM PIPE
 }
@@ -92,6 +97,13 @@ root=$1 id=$2 list=$3
 """
     + _SWITCH
     + r"""
+whole() {
+    # $1 folder, $2 list: every file of the list is there with its content; names the first that is not.
+    while read -r blob path; do
+        hash=$(sha256sum "$1/$path" 2>/dev/null)
+        if [ "${hash%% *}" != "${blob%.x}" ]; then echo "damaged=$path"; bad=$blob; return 1; fi
+    done < "$2"
+}
 lock
 cat > "$root/.list" || exit 70
 # A line that was cut looks like the end of the list: a release of half the files must not come of it.
@@ -105,25 +117,26 @@ while read -r blob path; do
     ln "$root/store/$blob" "$part/$path" 2>/dev/null || cp "$root/store/$blob" "$part/$path" || exit 71
 done < "$root/.list"
 sync
-while read -r blob path; do
-    set -- $(sha256sum "$part/$path")
-    if [ "${1:-}" != "${blob%.x}" ]; then
-        echo "damaged=$path"
-        rm -rf "$part"
-        rm -f "$root/store/$blob"
-        exit 73
-    fi
-done < "$root/.list"
+if ! whole "$part" "$root/.list"; then
+    rm -rf "$part"
+    rm -f "$root/store/$bad"
+    exit 73
+fi
 mv "$root/.list" "$part/.list" || exit 72
 current=$(target current || true)
-if [ "$current" = "$id" ]; then
-    # The same content again, after a run that was cut or a file that was damaged: put the whole one in its place.
+if [ -d "$root/releases/$id" ] && whole "$root/releases/$id" "$part/.list" > /dev/null; then
+    # The same content again, after a run that was cut or to go back: what stands there, and was verified, stays.
+    rm -rf "$part"
+elif [ "$current" = "$id" ] && [ -d "$root/releases/$id" ]; then
+    # A file of the running release was damaged: put the whole one in its place.
     mv "$root/releases/$id" "$root/releases/.$id.old" && mv "$part" "$root/releases/$id" || exit 72
     rm -rf "$root/releases/.$id.old"
 else
     rm -rf "$root/releases/$id"
     mv "$part" "$root/releases/$id" || exit 72
-    sync
+fi
+sync
+if [ "$current" != "$id" ]; then
     if [ -n "$current" ] && [ -f "$root/releases/$current/.confirmed" ]; then point previous "$current" || exit 72; fi
     point current "$id" || exit 72
 fi
@@ -141,6 +154,8 @@ root=$1 id=$2 keep=$3
     + _SWITCH
     + r"""
 lock
+# Another deploy, or a person, may have switched while the checks ran: what does not run is not confirmed.
+[ "$(target current || true)" = "$id" ] || exit 78
 : > "$root/releases/$id/.confirmed" && sync || exit 70
 kept=0
 ls -dt "$root"/releases/*/ | while read -r dir; do
@@ -173,12 +188,12 @@ if [ "$current" != "$bad" ]; then echo "current=$current"; exit 0; fi
 if [ -n "$back" ] && [ "$back" != "$bad" ] && [ -f "$root/releases/$back/.confirmed" ]; then
     point current "$back" || exit 72
     if [ "$3" = keep ]; then point previous "$bad" || exit 72; fi
-elif [ "$3" = drop ]; then
+elif [ "$3" = drop ] && [ ! -f "$root/releases/$bad/.confirmed" ]; then
     rm -f "$root/current"
 else
     exit 74
 fi
-if [ "$3" = drop ]; then rm -rf "$root/releases/$bad"; fi
+if [ "$3" = drop ] && [ ! -f "$root/releases/$bad/.confirmed" ]; then rm -rf "$root/releases/$bad"; fi
 sync
 echo "current=$(target current || true)"
 """

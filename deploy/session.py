@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import shlex
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -77,7 +78,13 @@ class SshSession:
             # Without a timeout paramiko waits an hour for the channel of a board that vanished.
             channel = self._client.get_transport().open_session(timeout=CONNECT_SECONDS)
             channel.settimeout(COMMAND_SECONDS)
-            channel.exec_command(command)
+            # paramiko waits for the server's answer to this without any limit of its own.
+            watchdog = threading.Timer(COMMAND_SECONDS, channel.close)
+            watchdog.start()
+            try:
+                channel.exec_command(command)
+            finally:
+                watchdog.cancel()
             for chunk in stdin:
                 channel.sendall(chunk)
                 self.traffic.sent += len(chunk)
@@ -102,7 +109,9 @@ class SshSession:
             while channel.recv_stderr_ready():
                 err.write(channel.recv_stderr(65536))
                 moved = True
-            if channel.exit_status_ready() and not channel.recv_ready() and not channel.recv_stderr_ready():
+            # OpenSSH may send the exit status before the last of the output: the end of that is waited for too.
+            ended = channel.exit_status_ready() and (channel.eof_received or channel.closed)
+            if ended and not channel.recv_ready() and not channel.recv_stderr_ready():
                 break
             if time.monotonic() > deadline:
                 channel.close()

@@ -168,10 +168,54 @@ def test_damage_on_the_way_is_thrown_away(board: Session, tiny_bundle: Bundle) -
 def test_a_lock_of_a_living_deploy_is_respected_and_of_a_dead_one_taken(board: Session, tiny_bundle: Bundle) -> None:
     deploy(board, tiny_bundle)
     other = variant(tiny_bundle, "other")
-    board.run(f"mkdir {ROOT}/.lock; sleep 60 >/dev/null 2>&1 & echo $! > {ROOT}/.lock/pid")
+    note = f'echo "$! $(cat /proc/sys/kernel/random/boot_id)" > {ROOT}/.lock/pid'
+    board.run(f"mkdir {ROOT}/.lock; sleep 60 >/dev/null 2>&1 & {note}")
     with pytest.raises(PreflightError, match="another deploy is at work"):
         deploy(board, other)
     assert whole(board, tiny_bundle, other) == tiny_bundle.id
-    board.run(f"kill $(cat {ROOT}/.lock/pid)")
+    board.run(f"read -r pid boot < {ROOT}/.lock/pid; kill $pid")
     deploy(board, other)
     assert whole(board, tiny_bundle, other) == other.id
+
+
+def test_a_lock_from_before_a_reboot_is_taken_over(board: Session, tiny_bundle: Bundle) -> None:
+    """Process 1 lives, but the lock is of another boot."""
+    board.run(f"mkdir -p {ROOT}/.lock; echo '1 00000000-0000-0000-0000-000000000000' > {ROOT}/.lock/pid")
+    deploy(board, tiny_bundle)
+    assert whole(board, tiny_bundle) == tiny_bundle.id
+
+
+def test_a_release_that_does_not_run_is_not_confirmed(board: Session, tiny_bundle: Bundle) -> None:
+    """Another deploy switched while the checks of this one ran: its release must not be pruned under it."""
+    first, second = variant(tiny_bundle, "first"), variant(tiny_bundle, "second")
+    deploy(board, first)
+    facts = release.probe(board, ROOT, release.watched(second.manifest))
+    release.run(board, second, release.plan(second.id, second.manifest, facts), facts.tools)
+    assert board.run(scripts.CONFIRM, [ROOT, first.id, "3"]).code == 78
+    assert whole(board, first, second) == second.id
+
+
+def test_going_back_by_deploying_the_old_one_never_loses_it(board: Session, tiny_bundle: Bundle) -> None:
+    good, new = variant(tiny_bundle, "good"), variant(tiny_bundle, "new")
+    deploy(board, good)
+    with pytest.raises(CutError):
+        deploy(CutSession(board, 4, "before"), new)
+    facts = release.probe(board, ROOT, release.watched(good.manifest))
+    planned = release.plan(good.id, good.manifest, facts)
+
+    def unreachable() -> None:
+        raise PreflightError("the checks could not run")
+
+    with pytest.raises(PreflightError):
+        release.deploy(board, "tiny", good, unreachable, planned=planned, tools=facts.tools)
+    assert whole(board, good, new) == good.id
+
+
+def test_a_dangling_current_is_healed(board: Session, tiny_bundle: Bundle) -> None:
+    """Power was lost between the two renames of a replacement."""
+    deploy(board, tiny_bundle)
+    board.run(
+        f"rm {ROOT}/current/.confirmed; mv {ROOT}/releases/{tiny_bundle.id} {ROOT}/releases/.{tiny_bundle.id}.old"
+    )
+    deploy(board, tiny_bundle)
+    assert whole(board, tiny_bundle) == tiny_bundle.id
