@@ -272,6 +272,10 @@ def deploy(
             check()
         except UserError as error:
             _back(session, bundle, host, error)
+        except KeyboardInterrupt:
+            # Nobody will read the verdict: an unverified release must not stay on because a person went away.
+            _check(session.run(scripts.ROLL_BACK, [bundle.manifest.root, bundle.id, "drop"]), bundle.manifest)
+            raise
         keep = str(bundle.manifest.keep)
         _check(session.run(scripts.CONFIRM, [bundle.manifest.root, bundle.id, keep]), bundle.manifest)
     return Release(

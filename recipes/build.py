@@ -77,7 +77,7 @@ def _build(prepared: Plan, step: BuildStep, engine: Engine, source: Fetched | No
                 code = session.run(command.full, log=log, cwd=command.cwd)
                 log.flush()
                 if code != 0:
-                    raise _failed(recipe, command, log_path, code)
+                    raise _failed(recipe, command, log_path, code, arch.name)
         _keep(prepared, step, scratch / "work" / "out" / str(steps.PREFIX).lstrip("/"))
 
 
@@ -135,7 +135,7 @@ def _stubs(prepared: Plan, built: dict[str, BuildStep]) -> dict[str, Recipe]:
     return {name: recipes[name].model_copy(update={"depends": ()}) for name in prepared.resolution if name not in built}
 
 
-def _failed(recipe: Recipe, command: steps.Step, log_path: Path, code: int) -> BuildError:
+def _failed(recipe: Recipe, command: steps.Step, log_path: Path, code: int, arch: str) -> BuildError:
     lines = log_path.read_text("utf-8", "replace").rstrip().splitlines()
     start = next((at for at, line in enumerate(lines) if line.startswith(f"==> {command.name}:")), 0)
     shown = lines[start + 1 :]
@@ -146,7 +146,7 @@ def _failed(recipe: Recipe, command: steps.Step, log_path: Path, code: int) -> B
         f"{recipe.name} {recipe.version}: {command.name} failed with exit code {code}",
         where=str(log_path),
         why="\n       ".join(part),
-        next_step=f"read the log; or `invoke shell --arch …` and run: {' '.join(command.full)[:160]}",
+        next_step=f"read the log; or `invoke shell --arch {arch}` and run: {' '.join(command.full)[:160]}",
     )
 
 

@@ -105,13 +105,15 @@ def load(where: Path) -> Stage:
         data: Any = json.loads((where / MANIFEST).read_bytes())
         return Stage(folder=where, manifest=StageManifest.model_validate(data))
     except OSError as error:
-        raise ConfigError("nothing was built yet", where=str(where), next_step="invoke build --arch armv7") from error
+        raise ConfigError(
+            "nothing was built yet", where=str(where), next_step=f"invoke build --arch {where.parent.name}"
+        ) from error
     except (ValueError, ValidationError) as error:
         raise ConfigError(
             "this Stage was not made by this version of Boardcast",
             where=str(where),
             why=str(error).splitlines()[0],
-            next_step="invoke build --force",
+            next_step=f"invoke build --arch {where.parent.name} --force",
         ) from error
 
 

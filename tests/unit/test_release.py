@@ -135,6 +135,16 @@ def test_red_checks_go_back_and_say_why() -> None:
     assert "libx not found" in caught.value.why
 
 
+def test_ctrl_c_during_the_checks_goes_back_too() -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    board = Board(ok(), ok("current=new"), ok("current=old"))
+    with pytest.raises(KeyboardInterrupt):
+        deploy(board, interrupted)
+    assert board.asked[-1] == ("/opt/boardcast", "new", "drop")
+
+
 @pytest.mark.parametrize(
     ("code", "err", "says"),
     [
