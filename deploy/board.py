@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from recipes import paths
+from recipes.ask import Ask
 from recipes.errors import ConfigError, unknown
 from recipes.recipe import Strict, read_toml
 from recipes.resolve import Policy
@@ -48,7 +49,10 @@ class BoardFile(Strict):
     recipes: tuple[str, ...]
     keep: Annotated[int, Field(ge=2, le=20)] = 3
     """Releases kept on the board, the running one and the one before it among them."""
-    policy: dict[str, Policy] = Field(default_factory=dict)
+    policy: dict[str, Annotated[Policy | str, Field(union_mode="left_to_right")]] = Field(default_factory=dict)
+    """Per dependency: auto, board, source, or a version that its recipe knows."""
+    variants: tuple[str, ...] = ()
+    patches: tuple[str, ...] = ()
     probe: Probe = Probe()
     sim: Sim | None = None
 
@@ -58,6 +62,17 @@ class Board(Strict):
 
     name: str
     file: BoardFile
+
+    def ask(self) -> Ask:
+        """Return what this board wants built."""
+        file = self.file
+        return Ask(
+            names=file.recipes,
+            sysroot=file.sysroot,
+            policies=file.policy,
+            variants=file.variants,
+            patches=file.patches,
+        )
 
 
 class Host(Strict):

@@ -32,7 +32,7 @@ def run(host_name: str = HOST) -> None:
         try:
             with paths.exclusive("build"):
                 arch = Arch.parse(board.file.arch)
-                prepared = buildplan.prepare(arch, board.file.recipes, sysroot=board.file.sysroot, engine=engine)
+                prepared = buildplan.prepare(arch, board.ask(), engine=engine)
                 report.resolution(prepared)
                 staged = build.run(prepared)
             if not root.done():

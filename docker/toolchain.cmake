@@ -13,7 +13,8 @@ set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
 set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
-set(PKG_CONFIG_EXECUTABLE /bc/target-pkg-config)
+# In the cache: with the old policies that the SDKs ask for, a second find_package(PkgConfig) forgets a plain variable.
+set(PKG_CONFIG_EXECUTABLE /bc/target-pkg-config CACHE FILEPATH "" FORCE)
 
 # RUNPATH is right at link time, so nothing is patched afterwards.
 set(CMAKE_BUILD_WITH_INSTALL_RPATH ON)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -66,6 +67,10 @@ class Arch:
     gcc_ceiling:
         Newest GCC major that the SDKs compile with; 14 made implicit declarations errors on 32-bit ARM
         (awslabs webrtc-sdk-c issue 2065).
+    base:
+        The table's name of the machine that a vendor's toolchain compiles for; empty in the table itself.
+    toolchain:
+        The TOML file of a vendor's toolchain (`recipes.vendor`); empty where the compiler is Debian's.
     """
 
     name: str
@@ -79,6 +84,8 @@ class Arch:
     cmake_processor: str
     cflags: tuple[str, ...] = ()
     gcc_ceiling: int = 13
+    base: str = ""
+    toolchain: str = ""
 
     def matches(self, found: Identity) -> bool:
         """Tell whether a file with this identity runs on this architecture.
@@ -92,16 +99,34 @@ class Arch:
 
     @staticmethod
     def parse(name: str) -> Arch:
-        """Return the architecture of this name.
+        """Return the architecture of this name: of the table, else of a vendor's toolchain.
 
         Raises
         ------
         ConfigError
-            Nobody knows the name; the message lists those that are known.
+            Nobody knows the name (the message lists those that are known, vendors' too), or its file has faults.
         """
         if name in ARCHES:
             return ARCHES[name]
-        raise unknown("arch", name, ARCHES, next_step="invoke build --arch armv7")
+        known = list(ARCHES)
+        for names, read in _MORE:
+            found = list(names())
+            if name in found:
+                return read(name)
+            known += found
+        raise unknown("arch", name, known, next_step="invoke build --arch armv7")
+
+
+_MORE: list[tuple[Callable[[], Iterable[str]], Callable[[str], Arch]]] = []
+
+
+def also(names: Callable[[], Iterable[str]], read: Callable[[str], Arch]) -> None:
+    """Let `Arch.parse` know names beside the table's.
+
+    Reading files is a level above this one, and imports run downwards only: so `recipes.vendor` says so itself, as soon
+    as an image or a sysroot is spoken of. Neither function is called before a name is asked for that the table lacks.
+    """
+    _MORE.append((names, read))
 
 
 _ARM_HARD = Identity(bits=32, little=True, machine=40, float_abi=FloatAbi.HARD)

@@ -6,14 +6,14 @@ import contextlib
 import io
 import os
 import signal
-import tarfile
 import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Any
 
+from recipes import transfer
+from recipes.container import Job, Mount, Session
 from recipes.errors import BuildError
 
 LABEL = "boardcast"
@@ -21,79 +21,18 @@ OWNER = f"{LABEL}.owner"
 RUN = f"{LABEL}.run"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mount:
-    """A folder of the workstation as a container sees it."""
-
-    source: Path
-    target: PurePosixPath
-    read_only: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """Everything that decides what a container sees."""
-
-    image: str
-    environment: Mapping[str, str] = field(default_factory=dict)
-    mounts: tuple[Mount, ...] = ()
-    network: str = "none"
-    user: str = ""
-    cwd: PurePosixPath
-
-
-def caller() -> str:
-    """Return `uid:gid` of the person at the keyboard, so that what a container writes is theirs."""
-    return f"{os.getuid()}:{os.getgid()}"
-
-
-class Session:
-    """One running container; made by `Engine.session`, which also removes it."""
-
-    def __init__(self, container: Any) -> None:
-        self._container = container
-
-    def run(self, argv: Sequence[str], *, log: IO[bytes], cwd: PurePosixPath | None = None) -> int:
-        """Run one command to its end, write both of its streams to `log`, return its exit code."""
-        api = self._container.client.api
-        started = api.exec_create(
-            self._container.id, list(argv), workdir=None if cwd is None else str(cwd), stdout=True, stderr=True
-        )
-        for chunk in api.exec_start(started["Id"], stream=True):
-            log.write(chunk)
-        code = api.exec_inspect(started["Id"])["ExitCode"]
-        return 1 if code is None else int(code)
-
-    def put(self, folder: PurePosixPath, files: Mapping[str, tuple[bytes, int]]) -> None:
-        """Write files (name to content and mode) into a folder of the container, owned by root."""
-        self._container.put_archive(str(folder), _tar(files))
-
-    def get(self, path: str) -> Iterator[bytes]:
-        """Stream a path of the container as a tar archive; with a trailing `/.`, what the folder holds."""
-        chunks, _ = self._container.get_archive(path, chunk_size=1 << 20)
-        yield from chunks
-
-
-def _tar(files: Mapping[str, tuple[bytes, int]]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, (data, mode) in sorted(files.items()):
-            member = tarfile.TarInfo(name)
-            member.size, member.mode = len(data), mode
-            archive.addfile(member, io.BytesIO(data))
-    return buffer.getvalue()
-
-
 class Engine:
     """A connected engine."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, *, remote: bool = False) -> None:
         self._client = client
         self._run = uuid.uuid4().hex[:12]
+        self._aborted = False
+        self.remote = remote
 
     @staticmethod
     def connect() -> Engine:
-        """Connect to the engine that DOCKER_HOST names, or to the usual socket.
+        """Connect to the engine that DOCKER_HOST or the docker context names, or to the usual socket.
 
         Raises
         ------
@@ -102,20 +41,24 @@ class Engine:
         """
         import docker
 
-        tried = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+        host, tls = _endpoint()
         try:
-            client = docker.from_env(timeout=600)
+            client = docker.DockerClient(base_url=host, tls=tls, timeout=600, use_ssh_client=True)
             client.ping()
-        except docker.errors.DockerException as error:
+        except (docker.errors.DockerException, OSError) as error:
             raise BuildError(
                 "no container engine answers",
-                where=tried,
+                where=host,
                 why=_innermost(error),
                 next_step="as root: ./bootstrap demo installs and starts one; or set DOCKER_HOST to yours",
             ) from error
-        engine = Engine(client)
+        engine = Engine(client, remote=not host.startswith(("unix://", "npipe://")))
         engine.sweep()
         return engine
+
+    def close(self) -> None:
+        """Close the connections to the engine; a later call opens new ones."""
+        self._client.close()
 
     def image_id(self, reference: str) -> str:
         """Return the content id of an image, or an empty string where the engine has none of this name."""
@@ -161,7 +104,7 @@ class Engine:
         """
         lines: list[str] = []
         stream = self._client.api.build(
-            fileobj=io.BytesIO(_tar(context)),
+            fileobj=io.BytesIO(transfer.files_tar(context)),
             custom_context=True,
             tag=tag,
             buildargs=dict(arguments),
@@ -182,7 +125,21 @@ class Engine:
     @contextlib.contextmanager
     def session(self, job: Job) -> Iterator[Session]:
         """Start a container that waits for commands; it is removed when the block ends, however it ends."""
+        if self._aborted:
+            raise BuildError("stopped")
         name = f"{LABEL}-{self._run}-{uuid.uuid4().hex[:6]}"
+        mounted = [mount for mount in job.mounts if not (self.remote and mount.optional)]
+        bound, copied = (
+            (self._volumes(mounted, job), [one for one in mounted if not one.key])
+            if self.remote
+            else (
+                {
+                    str(one.source): {"bind": str(one.target), "mode": "ro" if one.read_only else "rw"}
+                    for one in mounted
+                },
+                [],
+            )
+        )
         try:
             container = self._client.containers.create(
                 job.image,
@@ -190,27 +147,74 @@ class Engine:
                 name=name,
                 init=True,
                 labels={LABEL: "session", OWNER: _owner(), RUN: self._run},
-                environment=dict(job.environment),
-                volumes={
-                    str(mount.source): {"bind": str(mount.target), "mode": "ro" if mount.read_only else "rw"}
-                    for mount in job.mounts
-                },
+                environment=job.variables(mounted),
+                volumes=bound,
                 network_mode=job.network,
                 user=job.user,
                 working_dir=str(job.cwd),
             )
+            for mount in copied:
+                self._copy_in(container, mount, job.user)
             container.start()
-            yield Session(container)
+            yield Session(container, copied)
         finally:
             with _uninterrupted():
                 self.remove(name)
 
+    def _copy_in(self, container: Any, mount: Mount, user: str) -> None:
+        with transfer.packed(mount.source, mount.target, user) as archive:
+            container.put_archive("/", transfer.chunks(archive))
+
+    def _volumes(self, mounts: Sequence[Mount], job: Job) -> dict[str, dict[str, str]]:
+        """Return the volumes of a remote engine for mounts with a key, each filled once.
+
+        A volume cannot be renamed, so a second, empty one named `….whole` says that the first was filled to its end.
+        """
+        import docker
+
+        found = {}
+        for mount in mounts:
+            if not mount.key:
+                continue
+            name, proof = f"{LABEL}-{mount.key}", f"{LABEL}-{mount.key}.whole"
+            found[name] = {"bind": str(mount.target), "mode": "ro" if mount.read_only else "rw"}
+            try:
+                self._client.volumes.get(proof)
+            except docker.errors.NotFound:
+                labels = {LABEL: "volume"}
+                self._client.volumes.create(name, labels=labels)
+                filler = self._client.containers.create(
+                    job.image,
+                    ["true"],
+                    labels={LABEL: "session", OWNER: _owner(), RUN: self._run},
+                    volumes={name: {"bind": str(mount.target), "mode": "rw"}},
+                )
+                try:
+                    self._copy_in(filler, mount, job.user)
+                finally:
+                    filler.remove(force=True)
+                self._client.volumes.create(proof, labels=labels)
+        return found
+
     def interactive(self, job: Job) -> list[str]:
-        """Return the command line that opens a shell in the same container and environment as a build."""
+        """Return the command line that opens a shell in the same container and environment as a build.
+
+        Raises
+        ------
+        BuildError
+            The engine is on another machine: it would not see the folders.
+        """
+        if self.remote:
+            raise BuildError(
+                "a shell needs an engine on this machine",
+                why="its folders are mounted, and the engine that DOCKER_HOST or the context names is elsewhere",
+                next_step="unset DOCKER_HOST, or docker context use default",
+            )
         words = ["docker", "run", "--rm", "-it", "--init", "--network", job.network, "--workdir", str(job.cwd)]
         words += ["--label", f"{LABEL}=session", "--label", f"{OWNER}={_owner()}"]
         words += ["--user", job.user] if job.user else []
-        words += [word for name, value in sorted(job.environment.items()) for word in ("--env", f"{name}={value}")]
+        told = job.variables(job.mounts)
+        words += [word for name, value in sorted(told.items()) for word in ("--env", f"{name}={value}")]
         for mount in job.mounts:
             words += ["--volume", f"{mount.source}:{mount.target}:{'ro' if mount.read_only else 'rw'}"]
         return [*words, job.image, "bash"]
@@ -244,6 +248,7 @@ class Engine:
         """Remove the containers of this connection's own sessions: commands that run in them in other threads end."""
         import docker
 
+        self._aborted = True
         for container in self._client.containers.list(all=True, filters={"label": f"{RUN}={self._run}"}):
             with contextlib.suppress(docker.errors.APIError):
                 container.remove(force=True, v=True)
@@ -286,7 +291,7 @@ class Engine:
             tmpfs=dict(tmpfs or {}),
         )
         try:
-            container.put_archive("/", _tar(files))
+            container.put_archive("/", transfer.files_tar(files))
             container.start()
             container.reload()
             return str(container.attrs["NetworkSettings"]["Networks"][network]["IPAddress"])
@@ -310,6 +315,27 @@ class Engine:
             return str(self._client.containers.get(name).logs(tail=lines).decode("utf-8", "replace"))
         except docker.errors.NotFound:
             return ""
+
+
+def _endpoint() -> tuple[str, Any]:
+    """Return the engine's address and TLS set-up as docker's own command line would choose them.
+
+    DOCKER_HOST first, then DOCKER_CONTEXT, then the current context of ~/.docker/config.json.
+    """
+    import docker
+
+    if os.environ.get("DOCKER_HOST"):
+        from docker.utils import kwargs_from_env
+
+        known = kwargs_from_env()
+        return str(known["base_url"]), known.get("tls") or False
+    try:
+        context = docker.ContextAPI.get_context(os.environ.get("DOCKER_CONTEXT") or None)
+    except docker.errors.DockerException:
+        context = None
+    if context is None:
+        return "unix:///var/run/docker.sock", False
+    return str(context.Host), context.TLSConfig or False
 
 
 def _machine() -> str:

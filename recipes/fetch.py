@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipes import distribution, paths
+from recipes import distribution, gitsource, paths
 from recipes.errors import BuildError, ConfigError, UserError
-from recipes.lock import Archive
+from recipes.lock import Archive, Repository
 
 _CONNECT, _READ = 10, 60  # seconds; a black hole must not hold a build for requests' default, which is for ever
 
@@ -49,6 +49,49 @@ def mirrors(given: Sequence[str] = ()) -> tuple[Path, ...]:
                 f"mirror {entry!r} is not a directory", next_step="a mirror holds archives/<file> and git/<host>/…"
             )
     return tuple(Path(entry) for entry in listed)
+
+
+def bring(
+    pins: Sequence[Archive | Repository], mirror: Sequence[Path] = (), *, offline: bool = False
+) -> list[Fetched | gitsource.Fetched]:
+    """Bring archives and repositories into the cache, checked; raises BuildError at the first that cannot be had."""
+    found: list[Fetched | gitsource.Fetched] = []
+    for pin in pins:
+        if isinstance(pin, Archive):
+            found.append(fetch(pin, mirror, offline=offline))
+        else:
+            found += gitsource.fetch(pin, mirror, offline=offline)
+    return found
+
+
+def missing(pin: Archive | Repository) -> str:
+    """Say what the cache lacks of a pin, checked byte for byte; empty where it is whole."""
+    if isinstance(pin, Archive):
+        there = cached(pin)
+        if not there.is_file():
+            return "not in the cache"
+        return "" if sha256(there) == pin.sha256 else "the cache has other bytes"
+    path = gitsource.cached(pin.url, pin.commit)
+    if not gitsource.whole(path, pin.commit):
+        return "damaged in the cache" if path.exists() else "not in the cache"
+    known = {module.path: module.url for module in pin.submodules}
+    for name, commit in gitsource.gitlinks(path, pin.commit).items():
+        if name not in known or not gitsource.whole(gitsource.cached(known[name], commit), commit):
+            return f"its submodule {name} is not in the cache"
+    return ""
+
+
+def export(pins: Sequence[Archive | Repository], into: Path, mirror: Sequence[Path] = ()) -> None:
+    """Write a mirror directory that a machine without internet can build from; adds to what is there."""
+    for pin in pins:
+        if isinstance(pin, Archive):
+            source = fetch(pin, mirror).path
+            target = into / "archives" / pin.file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            paths.write_whole(target, source.read_bytes())
+        else:
+            gitsource.fetch(pin, mirror)
+            gitsource.export(pin, into)
 
 
 def cached(archive: Archive) -> Path:

@@ -7,19 +7,24 @@ import io
 import json
 import tarfile
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from pydantic import Field
 
-from recipes import console, distribution, elf, paths
-from recipes.arch import Arch
-from recipes.engine import Engine, Job
+from recipes import console, distribution, elf, fetch, paths, steps, vendor
+from recipes.arch import ARCHES, Arch
+from recipes.container import Job, Session
+from recipes.engine import Engine
 from recipes.errors import BuildError
 from recipes.recipe import Strict, read_toml
 
-_CONTEXT = ("Dockerfile", "toolchain.cmake", "target-pkg-config")
+_CONTEXT = ("Dockerfile", "toolchain.cmake", "target-pkg-config", "edit.py", "split.py")
+_VENDOR = paths.DOCKER / "vendor.Dockerfile"
+_HOST = ARCHES["x86_64"]
+_CHECKS = PurePosixPath("/bc")
 
 
 class Base(Strict):
@@ -76,6 +81,11 @@ def _compiler(arch: Arch) -> str:
 def tag(arch: Arch) -> str:
     """Name the image of an architecture by all that goes into it."""
     digest = hashlib.sha256()
+    if arch.toolchain:
+        # All of the file, although not all of it gets into the image: what is recorded under a tag was checked by it.
+        for part in (_VENDOR.read_bytes(), tag(_HOST).encode(), vendor.of(arch).content().encode()):
+            digest.update(part + b"\0")
+        return f"boardcast/toolchain-{arch.name}:{digest.hexdigest()[:16]}"
     for name in (*_CONTEXT, "images.toml"):
         digest.update((paths.DOCKER / name).read_bytes())
     digest.update(_compiler(arch).encode())
@@ -90,20 +100,42 @@ def known(arch: Arch) -> Image | None:
 
 
 def ensure(arch: Arch, engine: Engine) -> Image:
-    """Return the toolchain image of an architecture, made first where the engine has none."""
+    """Return the toolchain image of an architecture, made first where the engine has none.
+
+    Raises
+    ------
+    BuildError
+        It cannot be made; or it is a vendor's, seen for the first time, and does not pass `check` (but for running).
+    """
+    image = _made(arch, engine)
+    if _remembered().get(image.tag) != image.id:
+        if arch.toolchain:
+            _smoke(arch, image, engine, run=False)
+        _remember(image.tag, image.id)
+    return image
+
+
+def _made(arch: Arch, engine: Engine) -> Image:
     name = tag(arch)
-    found = engine.image_id(name)
-    if not found:
-        base = ensure_base(engine)
-        with console.timed(f"image {name}"):
-            context = {
-                part: ((paths.DOCKER / part).read_bytes(), 0o755 if part == "target-pkg-config" else 0o644)
-                for part in _CONTEXT
-            }
-            found = engine.build(context, name, {"BASE": base, "COMPILER": _compiler(arch)})
-    if _remembered().get(name) != found:
-        _remember(name, found)
-    return Image(tag=name, id=found)
+    if found := engine.image_id(name):
+        return Image(tag=name, id=found)
+    base = ensure(_HOST, engine).tag if arch.toolchain else ensure_base(engine)
+    with console.timed(f"image {name}"):
+        if arch.toolchain:
+            return Image(tag=name, id=_made_of_tarball(arch, engine, name, base))
+        context = {
+            part: ((paths.DOCKER / part).read_bytes(), 0o755 if part == "target-pkg-config" else 0o644)
+            for part in _CONTEXT
+        }
+        return Image(tag=name, id=engine.build(context, name, {"BASE": base, "COMPILER": _compiler(arch)}))
+
+
+def _made_of_tarball(arch: Arch, engine: Engine, name: str, base: str) -> str:
+    read, source = vendor.of(arch), vendor.source(arch)
+    path = source if isinstance(source, Path) else fetch.fetch(source, fetch.mirrors()).path
+    context = {"Dockerfile": (_VENDOR.read_bytes(), 0o644), "toolchain.tar": (vendor.verified(arch, path), 0o644)}
+    words = {"BASE": base, "STRIP": str(read.strip), "TRIPLE": read.triple, "SHA256": read.sha256}
+    return engine.build(context, name, words)
 
 
 def ensure_base(engine: Engine) -> str:
@@ -135,38 +167,81 @@ def ensure_base(engine: Engine) -> str:
 def check(arch: Arch, engine: Engine) -> dict[str, str]:
     """Compile a C and a C++ program, hold their ELF identity against the table, and run them.
 
-    Foreign ones run under user emulation.
+    Foreign ones run under user emulation. A vendor's toolchain is first held against its own file.
 
     Raises
     ------
     BuildError
         A program does not compile, is for another machine, or does not print what it should.
     """
-    image = ensure(arch, engine)
-    log = io.BytesIO()
-    # The cross compiler's own C library stands below /usr/TRIPLE; the emulator is told to look for the loader there.
-    work = PurePosixPath("/bc")
-    job = Job(image=image.tag, environment={"QEMU_LD_PREFIX": f"/usr/{arch.triple}", "LC_ALL": "C"}, cwd=work)
-    result: dict[str, str] = {}
-    with engine.session(job) as session:
-        session.put(work, {name: ((paths.DOCKER / name).read_bytes(), 0o644) for name in ("check.c", "check.cc")})
-        for source, compiler, expected in (("check.c", "gcc", b"c 2.0"), ("check.cc", "g++", b"c++ 2")):
-            argv = [f"{arch.triple}-{compiler}", "-O2", "-o", compiler, source, "-lm"]
-            if session.run(argv, log=log) != 0:
-                raise BuildError(
-                    f"{arch.name}: {compiler} cannot compile", where=image.tag, why=log.getvalue().decode()
-                )
-            with tarfile.open(fileobj=io.BytesIO(b"".join(session.get(f"{work}/{compiler}")))) as archive:
-                member = archive.extractfile(compiler)
-                found = elf.parse(member.read() if member else b"").identity
-            if not arch.matches(found):
-                raise BuildError(f"{arch.name}: {compiler} makes {found.describe()}", where=image.tag)
-            result[compiler] = found.describe()
-            ran = io.BytesIO()
-            if session.run([f"./{compiler}"], log=ran) != 0 or expected not in ran.getvalue():
-                raise BuildError(
-                    f"{arch.name}: what {compiler} makes does not run here",
-                    why=ran.getvalue().decode("utf-8", "replace").strip(),
-                    next_step=f"register qemu-{arch.emulator} with binfmt_misc; ./bootstrap demo does it as root",
-                )
+    image = _made(arch, engine)
+    result = _smoke(arch, image, engine, run=True)
+    _remember(image.tag, image.id)
     return result
+
+
+def job(arch: Arch, image: Image) -> Job:
+    """Describe a container in which an architecture's compiler is found as in a build, and nothing is kept."""
+    environment = {"PATH": steps.environment(arch)["PATH"], "CCACHE_DISABLE": "1", "LC_ALL": "C"}
+    return Job(image=image.tag, environment=environment, cwd=_CHECKS)
+
+
+def asking(session: Session) -> vendor.Ask:
+    """Return a function that runs a command in this session and returns its exit code and what it printed."""
+
+    def ask(argv: Sequence[str]) -> tuple[int, str]:
+        log = io.BytesIO()
+        code = session.run(argv, log=log)
+        return code, log.getvalue().decode("utf-8", "replace").strip()
+
+    return ask
+
+
+def _smoke(arch: Arch, image: Image, engine: Engine, *, run: bool) -> dict[str, str]:
+    result: dict[str, str] = {}
+    with engine.session(job(arch, image)) as session:
+        ask = asking(session)
+        root = vendor.probe(arch, ask) if arch.toolchain else None
+        session.put(_CHECKS, {name: ((paths.DOCKER / name).read_bytes(), 0o644) for name in ("check.c", "check.cc")})
+        for source, compiler, expected in (("check.c", "gcc", "c 2.0"), ("check.cc", "g++", "c++ 2")):
+            # The standard is named for the C++ compilers of old SDKs, whose default is that of 1998.
+            flags = [*arch.cflags, *(["-std=c++11"] if compiler == "g++" else [])]
+            flags += [f"--sysroot={root}"] if root else []
+            code, said = ask([f"{arch.triple}-{compiler}", *flags, "-O2", "-o", compiler, source, "-lm"])
+            if code != 0:
+                raise BuildError(f"{arch.name}: {compiler} cannot compile", where=image.tag, why=said)
+            found = elf.parse(_fetched(session, compiler))
+            if not arch.matches(found.identity):
+                raise BuildError(
+                    f"{arch.name}: {compiler} makes {found.identity.describe()}",
+                    where=image.tag,
+                    why=f"{arch.base or arch.name} is {arch.identity.describe()}",
+                )
+            if root and (fault := vendor.loader_fault(arch, found.interpreter)):
+                raise BuildError(f"{arch.name}: {compiler} is for another C library", where=arch.toolchain, why=fault)
+            result[compiler] = found.identity.describe()
+            # Debian's cross compilers keep their C library below /usr/TRIPLE; the emulator looks for the loader there.
+            before = (
+                vendor.runner(arch, root, found.interpreter, ask)
+                if root
+                else ["env", f"QEMU_LD_PREFIX=/usr/{arch.triple}"]
+            )
+            if run:
+                _run(arch, [*before, f"./{compiler}"], expected, ask)
+    return result
+
+
+def _fetched(session: Session, name: str) -> bytes:
+    with tarfile.open(fileobj=io.BytesIO(b"".join(session.get(f"{_CHECKS}/{name}")))) as archive:
+        member = archive.extractfile(name)
+        return member.read() if member else b""
+
+
+def _run(arch: Arch, argv: Sequence[str], expected: str, ask: vendor.Ask) -> None:
+    code, said = ask(argv)
+    if code != 0 or expected not in said:
+        raise BuildError(
+            f"{arch.name}: what {argv[-1].removeprefix('./')} makes does not run here",
+            why=said,
+            next_step=f"register qemu-{arch.emulator} with binfmt_misc; ./bootstrap demo does it as root",
+        )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from recipes import paths
 from recipes.errors import ConfigError, unknown
@@ -47,6 +48,67 @@ class Output(Strict):
     kind: Literal["program", "plugin", "library", "data"]
 
 
+Pattern = Annotated[str, StringConstraints(pattern=r"^(src|build|files)/[A-Za-z0-9._*/+-]+$")]
+
+
+class Collect(Strict):
+    """Files that upstream builds and does not install: a pattern below the build's `src/`, `build/` or `files/`."""
+
+    from_: Pattern = Field(alias="from")
+    to: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._/+-]+$")]
+    """A folder of the installed tree."""
+    optional: bool = False
+    """Not every release has it, and nothing that goes to a board depends on it."""
+
+
+class Edit(Strict):
+    """One text of one source file, replaced exactly as often as stated; anything else stops the build."""
+
+    file: str
+    find: str
+    put: str
+    times: int = 1
+
+
+class Patch(Strict):
+    """A named change of upstream's sources, applied on request and recorded in the Stage."""
+
+    summary: str
+    edits: tuple[Edit, ...]
+    keep: bool = False
+    """Keep the sources, as built, for a person to look at."""
+
+
+class Variant(Strict):
+    """A named way to build a recipe, added to its defaults."""
+
+    summary: str
+    refused: str = ""
+    """Why it cannot be; asking for it is an error with this reason."""
+    instead: str = ""
+    arches: tuple[str, ...] = ()
+    options: dict[str, str] = {}
+    arguments: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    """Patterns of outputs and of what is collected that this variant does not have."""
+    outputs: tuple[Output, ...] = ()
+    collect: tuple[Collect, ...] = ()
+    depends: tuple[Dependency, ...] = ()
+    forget: tuple[str, ...] = ()
+    """Dependencies that it does without."""
+
+
+class Version(Strict):
+    """Another version of a library, built when a policy names it."""
+
+    source: str
+    libraries: tuple[Library, ...]
+    outputs: tuple[Output, ...]
+    arguments: tuple[str, ...] = ()
+
+
 class Recipe(Strict):
     """One catalogue entry, `recipes/catalog/<name>/recipe.toml`."""
 
@@ -57,7 +119,8 @@ class Recipe(Strict):
     summary: str
     source: str
     """A name of the lock, or `path:FOLDER` for sources that stand beside the recipe."""
-    build: Literal["cmake", "autotools", "openssl"]
+    build: Literal["cmake", "autotools", "openssl", "meson", "make"]
+    generator: Literal["Ninja", "Unix Makefiles"] = "Ninja"
     pkgconfig: str = ""
     """The `.pc` name that tells the version of a copy in a sysroot."""
     depends: tuple[Dependency, ...] = ()
@@ -76,10 +139,27 @@ class Recipe(Strict):
     """Installed files that neither a board nor a later build needs, as glob patterns."""
     dlopen: tuple[str, ...] = ()
     """SONAMEs that the programs load at run time, if the board has them."""
+    flags: tuple[str, ...] = ()
+    """More words for CFLAGS and CXXFLAGS."""
+    collect: tuple[Collect, ...] = ()
+    edits: tuple[Edit, ...] = ()
+    """Changes that every build needs, recorded in the Stage: no path of ours may stand in what goes to a board."""
+    hidden: tuple[str, ...] = ()
+    """`.pc` names that the build must not find in a sysroot: it nests its own release of them."""
+    patches: dict[str, Patch] = {}
+    variants: dict[str, Variant] = {}
+    versions: dict[str, Version] = {}
     default: bool = False
+    applied: tuple[str, ...] = ()
+    """Patches that were asked for; never in a file."""
+    varied: tuple[str, ...] = ()
+    """Variants that were asked for; never in a file."""
+
+    home: str = ""
+    """The folder that it was read from; never in a file."""
 
     def folder(self) -> Path:
-        return paths.CATALOG / self.name
+        return Path(self.home) if self.home else paths.CATALOG / self.name
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -126,7 +206,7 @@ def _fault(location: tuple[int | str, ...], message: str, lines: list[str], mode
 
 
 def catalogue(folder: Path | None = None) -> dict[str, Recipe]:
-    """Read every recipe of the catalogue.
+    """Read every recipe of the catalogue, and of the folders that BOARDCAST_RECIPES lists (separated like PATH).
 
     Raises
     ------
@@ -135,15 +215,24 @@ def catalogue(folder: Path | None = None) -> dict[str, Recipe]:
     """
     found: dict[str, Recipe] = {}
     faults: list[str] = []
-    for path in sorted((folder or paths.CATALOG).glob("*/recipe.toml")):
+    more = [Path(part) for part in os.environ.get("BOARDCAST_RECIPES", "").split(os.pathsep) if part]
+    folders = [folder] if folder else [paths.CATALOG, *more]
+    for path in (path for one in folders for path in sorted(one.glob("*/recipe.toml"))):
         try:
             recipe = read_toml(path, Recipe)
         except ConfigError as error:
             faults.append(f"{error.where}: {error.why or error.what}")
             continue
+        faults += [
+            f"{path}: {key} is ours to set, not a recipe's"
+            for key in ("applied", "varied", "home")
+            if getattr(recipe, key)
+        ]
         if recipe.name != path.parent.name:
             faults.append(f"{path}: name is {recipe.name!r}, its folder {path.parent.name!r}")
-        found[recipe.name] = recipe
+        if recipe.name in found:
+            faults.append(f"{path}: another recipe has this name: {found[recipe.name].folder()}")
+        found[recipe.name] = recipe.model_copy(update={"home": str(path.parent.resolve())})
     for recipe in found.values():
         faults += [
             f"{recipe.name}: depends on {need.name!r}, which has no recipe"

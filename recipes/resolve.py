@@ -31,7 +31,7 @@ class Origin(Enum):
 
 
 class Policy(Enum):
-    """What the user wants for a dependency."""
+    """What the user wants for a dependency; beside these, a version text pins one and builds it from source."""
 
     AUTO = "auto"
     BOARD = "board"
@@ -69,7 +69,7 @@ def resolve(
     index: Index,
     pc_versions: Mapping[str, str],
     arch: Arch,
-    policies: Mapping[str, Policy] | None = None,
+    policies: Mapping[str, Policy | str] | None = None,
 ) -> dict[str, Resolution]:
     """Decide for each recipe of a closure (dependencies first) where it comes from.
 
@@ -124,8 +124,11 @@ def _decide(
     index: Index,
     pc_versions: Mapping[str, str],
     arch: Arch,
-    policy: Policy,
+    policy: Policy | str,
 ) -> tuple[Origin, str, str]:
+    if isinstance(policy, str):
+        _fits(recipe, needs)
+        return Origin.SOURCE, recipe.version, f"the policy pins {recipe.version}"
     if policy is Policy.SOURCE:
         return Origin.SOURCE, recipe.version, "the policy says source"
     version = pc_versions.get(recipe.pkgconfig, "") if recipe.pkgconfig else ""
@@ -139,6 +142,17 @@ def _decide(
             next_step=f"set the policy of {recipe.name} to auto or source",
         )
     return Origin.SOURCE, recipe.version, fault
+
+
+def _fits(recipe: Recipe, needs: Sequence[tuple[str, Dependency]]) -> None:
+    """Raise where a pinned version is outside of what its users compile against."""
+    faults = [
+        f"{dependant} needs {need.range}"
+        for dependant, need in needs
+        if need.range and not _in_range(recipe.version, need.range, recipe.name)
+    ]
+    if faults:
+        raise ConfigError(f"{recipe.name}: the policy pins {recipe.version}", why="; ".join(faults))
 
 
 def _fault(
@@ -171,8 +185,11 @@ def names(found: ElfFile) -> set[str]:
 
 
 def _in_range(version: str, wanted: str, name: str) -> bool:
+    # OpenSSL's 1.1.1t is later than 1.1.1; the letter is a post release in the words of PEP 440.
+    lettered = re.fullmatch(r"(\d+(?:\.\d+)*)([a-z])", version)
+    comparable = f"{lettered[1]}.post{ord(lettered[2]) - ord('a') + 1}" if lettered else version
     try:
-        return Version(version) in SpecifierSet(wanted)
+        return Version(comparable) in SpecifierSet(wanted)
     except InvalidVersion:
         return False  # a version that cannot be compared proves nothing
     except InvalidSpecifier as error:

@@ -12,25 +12,41 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
-from recipes import console, images, indexstore, paths
+from recipes import console, images, indexstore, paths, vendor
 from recipes.arch import Arch
+from recipes.container import Job, Session
 from recipes.elfindex import Index
-from recipes.engine import Engine, Job, Session
-from recipes.errors import BuildError, unknown
+from recipes.engine import Engine
+from recipes.errors import BuildError, ConfigError, unknown
 from recipes.recipe import Strict, read_toml
 
 _OUTPUT = "/root-tree/."  # PurePosixPath would take the dot away
+_TOOLCHAIN = "toolchain-"
 
 
 class SysrootSpec(Strict):
-    """`board-configs/sysroots/<name>.toml`."""
+    """`board-configs/sysroots/<name>.toml`: packages of a suite, or what a vendor's toolchain itself compiles against.
+
+    For the second, `from = "toolchain"` and an arch of `board-configs/toolchains` are all that the file says.
+    """
 
     schema_: Literal[1] = Field(alias="schema")
     arch: str
-    suite: str
-    packages: tuple[str, ...]
+    from_: Literal["packages", "toolchain"] = Field(default="packages", alias="from")
+    suite: str = Field(default="", validate_default=True)
+    packages: tuple[str, ...] = Field(default=(), validate_default=True)
+
+    @field_validator("suite", "packages")
+    @classmethod
+    def _of_its_form(cls, value: str | tuple[str, ...], info: ValidationInfo) -> str | tuple[str, ...]:
+        form = info.data.get("from_")
+        if form == "packages" and not value:
+            raise ValueError('Field required, but for from = "toolchain"')
+        if form == "toolchain" and value:
+            raise ValueError('has no place beside from = "toolchain"')
+        return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,20 +63,37 @@ class Sysroot:
         return indexstore.load(self.tree, key=self.tree.parent.name)
 
 
-def names() -> list[str]:
+def _named() -> list[str]:
     return sorted(path.stem for path in (paths.BOARDS / "sysroots").glob("*.toml"))
 
 
+def names() -> list[str]:
+    return sorted({*_named(), *(f"{_TOOLCHAIN}{name}" for name in vendor.names())})
+
+
 def spec(name: str) -> SysrootSpec:
-    """Read a sysroot's file; raises ConfigError for a name nobody knows, or for faults in it."""
+    """Read a sysroot's file; `toolchain-<arch>` of a vendor's toolchain needs none.
+
+    Raises
+    ------
+    ConfigError
+        Nobody knows the name, or its file has faults.
+    """
     path = paths.BOARDS / "sysroots" / f"{name}.toml"
-    if not path.is_file():
+    if path.is_file():
+        return read_toml(path, SysrootSpec)
+    arch = name.removeprefix(_TOOLCHAIN)
+    if arch == name or arch not in vendor.names():
         raise unknown("sysroot", name, names(), where=str(path.parent))
-    return read_toml(path, SysrootSpec)
+    return SysrootSpec.model_validate({"schema": 1, "arch": arch, "from": "toolchain"})
 
 
 def default_for(arch: Arch) -> str:
-    return f"debian12-{arch.name}"
+    """Return the sysroot to use where none is named: for a vendor's arch the one file about it, else its own."""
+    if not arch.toolchain:
+        return f"debian12-{arch.name}"
+    about = [name for name in _named() if spec(name).arch == arch.name]
+    return about[0] if len(about) == 1 else f"{_TOOLCHAIN}{arch.name}"
 
 
 def _key(parts: list[str], scripts: list[str]) -> str:
@@ -71,7 +104,14 @@ def _key(parts: list[str], scripts: list[str]) -> str:
 
 
 def _sysroot_folder(name: str, read: SysrootSpec) -> Path:
-    key = _key([read.arch, read.suite, *read.packages], ["debian-root.sh"])
+    if read.from_ == "toolchain":
+        arch = Arch.parse(read.arch)
+        if not arch.toolchain:
+            why = f"the compiler of {read.arch} is Debian's; its sysroot is made of packages"
+            raise ConfigError(f"sysroot {name} cannot come out of a toolchain", why=why)
+        key = _key([read.arch, vendor.of(arch).content()], [])
+    else:
+        key = _key([read.arch, read.suite, *read.packages], ["debian-root.sh"])
     return paths.cache() / "sysroots" / f"{name}-{key}"
 
 
@@ -93,20 +133,28 @@ def known_sysroot(name: str) -> Sysroot | None:
 
 
 def ensure_sysroot(name: str, engine: Engine) -> Sysroot:
-    """Return a sysroot, unpacked from the distribution's packages first where it is not there yet."""
+    """Return a sysroot, made of packages or taken out of its toolchain's image where it is not there yet."""
     found = known_sysroot(name)
     if found is not None:
         return found
     read = spec(name)
     arch = Arch.parse(read.arch)
     folder = _sysroot_folder(name, read)
+    # Before the folder is made: an image that cannot be had leaves no trace here.
+    image = images.ensure(arch, engine) if read.from_ == "toolchain" else None
     with console.timed(f"sysroot {name}"), paths.making(folder) as part:
-        job = Job(image=images.ensure_base(engine), network="bridge", user="0:0", cwd=PurePosixPath("/"))
-        with engine.session(job) as session:
-            _make(session, [arch.debian, read.suite, "extract", *read.packages])
-            (part / "tree").mkdir()
-            _unpack(session, part / "tree")
-            (part / "packages.txt").write_bytes(_read(session, "/packages.txt"))
+        (part / "tree").mkdir()
+        if image is not None:
+            with engine.session(images.job(arch, image)) as session:
+                _unpack(session, part / "tree", f"{vendor.sysroot(arch, images.asking(session))}/.")
+            listed = f"{vendor.of(arch).sha256}  toolchain {arch.name}\n".encode()
+        else:
+            job = Job(image=images.ensure_base(engine), network="bridge", user="0:0", cwd=PurePosixPath("/"))
+            with engine.session(job) as session:
+                _make(session, [arch.debian, read.suite, "extract", *read.packages])
+                _unpack(session, part / "tree")
+                listed = _read(session, "/packages.txt")
+        (part / "packages.txt").write_bytes(listed)
     made = known_sysroot(name)
     if made is None:
         raise BuildError(f"sysroot {name} vanished while it was made", where=str(folder))
@@ -148,12 +196,12 @@ class _Stream(io.RawIOBase):
         return len(taken)
 
 
-def _unpack(session: Session, tree: Path) -> None:
+def _unpack(session: Session, tree: Path, what: str = _OUTPUT) -> None:
     """Unpack the finished tree as the caller's own files; absolute links become relative, devices are left out.
 
     A link to /lib/… would lead out of the sysroot, into the build machine.
     """
-    stream = io.BufferedReader(_Stream(session.get(_OUTPUT)), 1 << 20)
+    stream = io.BufferedReader(_Stream(session.get(what)), 1 << 20)
     with tarfile.open(fileobj=stream, mode="r|") as archive:
         archive.extraction_filter = staticmethod(lambda member, _path: member)
         for member in archive:

@@ -42,6 +42,11 @@ class StagedRecipe(Strict):
     outputs: dict[str, str]
     """Path to kind."""
     dlopen: tuple[str, ...] = ()
+    pins: dict[str, str] = Field(default_factory=dict)
+    """Name in the lock to the commit or sha256 that was built."""
+    variants: tuple[str, ...] = ()
+    patches: dict[str, str] = Field(default_factory=dict)
+    """Name to the digest of what it changes."""
 
 
 class StageManifest(Strict):

@@ -19,13 +19,16 @@ MODULES = {
 LEVELS = {
     0: "recipes.errors recipes.arch recipes.paths recipes.console",
     1: "recipes.recipe recipes.lock recipes.elf recipes.elfindex recipes.indexstore recipes.resolve recipes.stage "
-    "recipes.steps recipes.gate "
+    "recipes.steps recipes.gate recipes.gatefacts recipes.diagnosis recipes.variant recipes.ask recipes.vendor "
     "deploy.board deploy.proof deploy.decision deploy.leftover deploy.dedupe deploy.loader deploy.render deploy.matrix "
     "deploy.scripts",
-    2: "recipes.process recipes.distribution recipes.fetch recipes.engine deploy.session",
-    3: "recipes.images recipes.roots recipes.buildplan recipes.build deploy.bundle deploy.release deploy.verify "
+    2: "recipes.process recipes.distribution recipes.fetch recipes.gitsource recipes.transfer recipes.container "
+    "recipes.engine recipes.schedule recipes.objects deploy.session",
+    3: "recipes.images recipes.roots recipes.pins recipes.store recipes.buildplan recipes.worker recipes.build "
+    "deploy.bundle deploy.release deploy.verify "
     "deploy.sim.boards deploy.host deploy.report deploy.demo",
-    4: "tasks",
+    4: "tasks deploy.commands.command deploy.commands.sources deploy.commands.building deploy.commands.boards "
+    "deploy.commands.benches",
 }
 LEVEL = {name: level for level, names in LEVELS.items() for name in names.split()}
 
@@ -35,8 +38,8 @@ OWNERS = {
     "fabric": {"deploy.session"},
     "paramiko": {"deploy.session"},
     "jinja2": {"deploy.render"},
-    "boto3": set(),
-    "requests": {"recipes.fetch"},
+    "boto3": {"recipes.objects"},
+    "requests": {"recipes.fetch", "recipes.objects"},
     "rich": {"recipes.console"},
     "filelock": {"recipes.paths"},
     "testinfra": set(),

@@ -1,88 +1,101 @@
-"""Build boardprobe and libwebsockets cold: `invoke build` against the same commands typed by hand in one container."""
+"""Builds, side by side in one run: ours against the same commands by hand, ccache, no change, one change, two arches.
+
+The SDKs are the stand-ins: what is measured there is what Boardcast adds, not what their compilers do.
+"""
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
-from recipes import buildplan, fetch, lock, paths, steps
+from recipes import buildplan, fetch, lock
 from recipes.arch import Arch
-from recipes.engine import Engine, caller
+from recipes.ask import Ask
+from recipes.engine import Engine
+from tests.conftest import STANDIN_PINS
+from tests.support import buildbench
 from tests.support.bench import show
+from tests.support.standin import TREES, make
 
-ARCH = "armv7"
 ROUNDS = 2
 """Turn and turn about; the best of each side counts, since the machine has other things to do."""
 
 
-def by_hand(prepared: buildplan.Plan, folder: Path) -> float:
-    """Type the commands into one container with plain `docker`, as a person would: no checks, no cache, no Stage."""
-    image = prepared.image.tag
-    environment = [
-        word for name, value in steps.environment(prepared.arch).items() for word in ("-e", f"{name}={value}")
-    ]
-    begun = time.perf_counter()
-    prefix = folder / "prefix"
-    prefix.mkdir()
-    for step in prepared.steps:
-        work = folder / step.recipe.name
-        for name in ("src", "build", "out"):
-            (work / name).mkdir(parents=True)
-        if step.recipe.source.startswith("path:"):
-            shutil.copytree(step.recipe.folder() / "src", work / "src", dirs_exist_ok=True)
-            mounts = []
-        else:
-            mounts = ["-v", f"{fetch.cached(lock.load().get(step.recipe.source))}:{steps.ARCHIVE}:ro"]
-        mounts += ["-v", f"{work}:{steps.WORK}", "-v", f"{prefix}:{steps.PREFIX}"]
-        mounts += ["-v", f"{prepared.sysroot.tree}:{steps.SYSROOT}:ro"]
-        script = " && ".join(f"(cd {one.cwd} && {' '.join(one.full)})" for one in step.commands)
-        argv = ["docker", "run", "--rm", "--network", "none", "--user", caller(), *environment, *mounts, image]
-        subprocess.run([*argv, "sh", "-c", script], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        shutil.copytree(work / "out" / str(steps.PREFIX).lstrip("/"), prefix, dirs_exist_ok=True, symlinks=True)
-    return time.perf_counter() - begun
-
-
-def ours(folder: Path, *words: str) -> float:
-    """Run `invoke build` as a person does, in a process of its own, with nothing built before."""
-    environment = {**os.environ, "BOARDCAST_WORK": str(folder / "work"), "BOARDCAST_CACHE": str(folder / "cache")}
-    begun = time.perf_counter()
-    argv = [sys.executable, "-m", "invoke", "build", "--arch", ARCH, *words]
-    subprocess.run(
-        argv, cwd=paths.CHECKOUT, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    return time.perf_counter() - begun
-
-
-def measure() -> dict[str, object]:
-    engine = Engine.connect()
-    prepared = buildplan.prepare(Arch.parse(ARCH), [], engine=engine)
+def overhead() -> dict[str, object]:
+    """Boardprobe and libwebsockets for armv7, cold: ours against plain docker, cmake and make."""
+    prepared = buildplan.prepare(Arch.parse("armv7"), Ask(names=("boardprobe",)), engine=Engine.connect())
     for step in prepared.steps:
         if not step.recipe.source.startswith("path:"):
-            fetch.fetch(lock.load().get(step.recipe.source))
-    hands, colds, agains = [], [], []
+            fetch.bring(lock.load().needed(step.recipe.source))
+    hands, colds, agains, warms, peak = [], [], [], [], 0.0
+    words = ("--arch", "armv7", "--recipe", "boardprobe")
     for _ in range(ROUNDS):
-        with tempfile.TemporaryDirectory(prefix="boardcast-bench-") as name:
-            folder = Path(name)
-            (folder / "cache").mkdir()
-            for shared in ("archives", "sysroots", "images.json", "index"):
-                if (paths.cache() / shared).exists():
-                    (folder / "cache" / shared).symlink_to(paths.cache() / shared)
-            hands.append(by_hand(prepared, folder))
-            colds.append(ours(folder))
-            agains += [ours(folder) for _ in range(3)]
-    hand, cold, again = min(hands), min(colds), min(agains)
+        with buildbench.place() as folder:
+            hands.append(buildbench.by_hand(prepared, folder))
+            cold = buildbench.ours(folder, *words)
+            colds.append(cold.seconds)
+            agains += [buildbench.ours(folder, *words).seconds for _ in range(3)]
+            warms.append(buildbench.ours(folder, *words, "--force").seconds)
+            peak = max(peak, cold.peak_mb)
     return {
-        "by hand, s": round(hand, 1),
-        "invoke build, cold, s": round(cold, 1),
-        "cold / by hand": round(cold / hand, 2),
-        "nothing changed, s": round(again, 2),
+        "by hand, s": round(min(hands), 1),
+        "invoke build, cold, s": round(min(colds), 1),
+        "cold / by hand": round(min(colds) / min(hands), 2),
+        "nothing changed, s": round(min(agains), 2),
+        "--force with a warm ccache, s": round(min(warms), 1),
+        "peak memory of ours, MB": round(peak),
     }
 
 
+def compiler_cache() -> dict[str, object]:
+    """OpenSSL from source: the second time every compilation is in ccache."""
+    words = ("--arch", "armv7", "--recipe", "openssl")
+    with buildbench.place() as folder:
+        cold = buildbench.ours(folder, *words).seconds
+        warm = buildbench.ours(folder, *words, "--force").seconds
+    return {
+        "openssl cold, s": round(cold, 1),
+        "openssl --force, s": round(warm, 1),
+        "cold / --force": round(cold / warm, 1),
+    }
+
+
+def both_sdks() -> dict[str, object]:
+    """Both (stand-in) SDKs and their dependencies with nothing changed, and with one file of an application changed."""
+    with buildbench.place() as folder, tempfile.TemporaryDirectory(prefix="boardcast-bench-") as name:
+        made = make(Path(name) / "mirror")
+        text = lock.where().read_text()
+        for pin, key in STANDIN_PINS.items():
+            text = text.replace(lock.load().get(pin).pinned, made.commits[key])
+        (Path(name) / "lock.toml").write_text(text)
+        shutil.copytree(TREES / "apps", Path(name) / "apps")
+        env = {"BOARDCAST_LOCK": f"{name}/lock.toml", "BOARDCAST_RECIPES": f"{name}/apps"}
+        words = ["--arch", "armv7", "--mirror", str(made.mirror)]
+        for recipe in ("producer", "webrtc", "withmake"):
+            words += ["--recipe", recipe]
+        (folder / "cache" / "git").unlink(missing_ok=True)
+        cold = buildbench.ours(folder, *words, env=env).seconds
+        again = min(buildbench.ours(folder, *words, env=env).seconds for _ in range(3))
+        source = Path(name) / "apps" / "withmake" / "src" / "app.c"
+        source.write_text(source.read_text() + "/* changed */\n")
+        one = buildbench.ours(folder, *words, env=env).seconds
+    return {
+        "both SDKs (stand-ins) and an application, cold, s": round(cold, 1),
+        "nothing changed there, s": round(again, 2),
+        "one source of the application changed, s": round(one, 1),
+    }
+
+
+def two_arches() -> dict[str, object]:
+    """Libwebsockets and curl for one architecture, and for two at once."""
+    recipes = ("--recipe", "libwebsockets", "--recipe", "curl")
+    with buildbench.place() as folder:
+        one = buildbench.ours(folder, "--arch", "armv7", *recipes).seconds
+    with buildbench.place() as folder:
+        two = buildbench.ours(folder, "--arch", "armv7,aarch64", *recipes).seconds
+    return {"one arch, s": round(one, 1), "two arches, s": round(two, 1), "two / one": round(two / one, 2)}
+
+
 if __name__ == "__main__":
-    show("boardprobe and libwebsockets for armv7", measure)
+    show("Builds", lambda: overhead() | compiler_cache() | both_sdks() | two_arches())

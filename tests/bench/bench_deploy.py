@@ -21,7 +21,7 @@ HOST = "sim-armv7"
 def measure() -> dict[str, object]:
     engine, board = Engine.connect(), load_board(HOST)
     boards.prepare(board, engine)
-    staged = build.run(buildplan.prepare(Arch.parse(board.file.arch), board.file.recipes, engine=engine))
+    staged = build.run(buildplan.prepare(Arch.parse(board.file.arch), board.ask(), engine=engine))
     bundle = bundles.make(board, staged, bundles.board_index(board))[0]
     begun = time.perf_counter()
     boards.up(HOST, engine)

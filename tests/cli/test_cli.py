@@ -79,7 +79,7 @@ def test_help_has_a_line_for_every_argument(name: str) -> None:
         (["verify", "--host", "cam77"], 2, "no host 'cam77'"),
         (["rollback", "--host", "cam77"], 2, "no host 'cam77'"),
         (["sim", "sideways"], 2, "known: up, down, status"),
-        (["fetch", "--recipe", "zlib"], 2, "no source 'zlib'"),
+        (["fetch", "--source", "zlib"], 2, "no source 'zlib'"),
         (["fetch", "--mirror", "/nonexistent"], 2, "is not a directory"),
         (["matrix", "--format", "xml"], 2, "no matrix format 'xml'"),
         (["sysroot", "--name", "debian1"], 2, "no sysroot 'debian1'"),
@@ -112,7 +112,7 @@ def test_no_engine_says_which_socket_and_how_to_get_one(tmp_path: Path) -> None:
 
 
 def test_no_network_and_an_empty_cache(tmp_path: Path) -> None:
-    done = invoke("fetch", "--recipe", "curl", "--offline", env={"BOARDCAST_CACHE": str(tmp_path)})
+    done = invoke("fetch", "--source", "curl", "--offline", env={"BOARDCAST_CACHE": str(tmp_path)})
     assert done.returncode == 3
     assert "curl 7.88.1" in done.stderr
     assert "--mirror DIR" in done.stderr
@@ -167,3 +167,45 @@ def test_bootstrap_refuses_with_a_list_where_nothing_may_be_installed(tmp_path: 
     assert done.returncode == 2
     for part in ("mmdebstrap", "docker.io", "openssh-client", "apt-get install"):
         assert part in done.stderr
+
+
+def test_pins_are_a_table_and_json() -> None:
+    rows = json.loads(invoke("pins", "--json").stdout)
+    by_name = {row["name"]: row for row in rows}
+    assert by_name["kvs-producer-cpp"]["pinned"] == "8e59b313950d4dbb1ecfb88e2108df87e3331c4e"
+    assert by_name["openssl-1.1.1"]["flag"].startswith("EOL upstream since 2023-09-11")
+    assert "kvs-webrtc-c" in invoke("pins").stdout
+
+
+def test_check_says_what_an_empty_cache_lacks(tmp_path: Path) -> None:
+    done = invoke(
+        "fetch", "--check", "--source", "kvs-webrtc-c", "--source", "curl", env={"BOARDCAST_CACHE": str(tmp_path)}
+    )
+    assert done.returncode == 3
+    assert done.stdout.count("not in the cache") == 2
+    assert "2 of 2 sources are not whole" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--policy", "openssl"], "is no policy"),
+        (["--variant", "smal"], "did you mean 'small'?"),
+        (["--patch", "uploader"], "no patch 'uploader'"),
+        (["--recipe", "producer", "--variant", "static"], "cannot be built as 'static'"),
+        (["--recipe", "boardprobe", "--policy", "openssl=1.0.2"], "known: 1.1.1t, 3.0.20"),
+        (["--recipe", "webrtc", "--patch", "uploader-mp3"], "no recipe of this build takes the patch"),
+    ],
+)
+def test_what_cannot_be_built_so_is_told_before_anything_runs(words: list[str], says: str) -> None:
+    done = invoke("build", "--arch", "armv7", "--dry-run", *words)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_has_seen_enough_gets_no_traceback() -> None:
+    code = f"{sys.executable} -m invoke pins --json | head -n 1"
+    done = subprocess.run(["bash", "-c", code], cwd=paths.CHECKOUT, capture_output=True, text=True, check=False)
+    assert done.stdout == "[\n"
+    assert done.stderr == ""

@@ -14,13 +14,16 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from recipes import build, buildplan, elf, images, paths, roots, stage, steps
+from recipes import build, buildplan, elf, images, paths, roots, stage, steps, worker
 from recipes.arch import ARCHES, Arch
-from recipes.engine import Engine, Job
+from recipes.ask import Ask
+from recipes.container import Job
+from recipes.engine import Engine
 from recipes.errors import BuildError
 from recipes.stage import Stage
 
 pytestmark = pytest.mark.engine
+PROBE = Ask(names=("boardprobe",))
 CI_ARCHES = ["armv7", "aarch64", "x86_64"]
 
 
@@ -51,8 +54,8 @@ def test_boardprobe_and_libwebsockets_are_built(built: Callable[..., Stage], nam
 
 def test_a_build_has_no_network(engine: Engine, built: Callable[..., Stage]) -> None:
     built("armv7")
-    prepared = buildplan.prepare(ARCHES["armv7"], [])
-    job = build.shell_job(prepared)
+    prepared = buildplan.prepare(ARCHES["armv7"], PROBE)
+    job = worker.shell(prepared)
     assert job.network == "none"
     with engine.session(job) as session, Path(os.devnull).open("wb") as log:
         code = session.run(["sh", "-c", "cat /sys/class/net/*/address | grep -v 00:00:00:00:00:00"], log=log)
@@ -66,13 +69,13 @@ def test_nothing_changed_starts_no_container(built: Callable[..., Stage], monkey
         raise AssertionError("the engine was asked")
 
     monkeypatch.setattr(Engine, "connect", staticmethod(refuse))
-    staged = build.run(buildplan.prepare(ARCHES["armv7"], []))
+    staged = build.run(buildplan.prepare(ARCHES["armv7"], PROBE))
     assert staged.manifest.arch == "armv7"
 
 
 def test_a_changed_cache_entry_is_found_and_built_again(built: Callable[..., Stage], engine: Engine) -> None:
     built("armv7")
-    prepared = buildplan.prepare(ARCHES["armv7"], [])
+    prepared = buildplan.prepare(ARCHES["armv7"], PROBE)
     step = next(one for one in prepared.steps if one.recipe.name == "boardprobe")
     victim = step.built / "tree" / "bin" / "boardprobe"
     good = victim.read_bytes()
@@ -86,7 +89,7 @@ def test_two_builds_in_other_places_are_the_same_bytes(
 ) -> None:
     """Another work folder, another -j; the tree is the same."""
     first = built("armv7")
-    prepared = buildplan.prepare(ARCHES["armv7"], [], jobs=1)
+    prepared = buildplan.prepare(ARCHES["armv7"], replace(PROBE, jobs=1))
     monkeypatch.setenv("BOARDCAST_WORK", str(tmp_path / "elsewhere"))
     cached = paths.cache()
     monkeypatch.setenv("BOARDCAST_CACHE", str(tmp_path / "cache"))
@@ -105,7 +108,7 @@ def test_two_builds_in_other_places_are_the_same_bytes(
 
 def test_why_names_the_part_that_changed(built: Callable[..., Stage]) -> None:
     built("armv7")
-    prepared = buildplan.prepare(ARCHES["armv7"], [])
+    prepared = buildplan.prepare(ARCHES["armv7"], PROBE)
     assert {row["state"] for row in build.why(prepared)} == {"cached"}
     changed = replace(
         prepared, steps=tuple(replace(step, parts=step.parts | {"sysroot": "another"}) for step in prepared.steps)
@@ -127,7 +130,7 @@ def broken(prepared: buildplan.Plan, *commands: tuple[str, ...]) -> buildplan.Pl
 
 def test_a_compiler_error_names_recipe_step_lines_and_log(built: Callable[..., Stage]) -> None:
     built("armv7")
-    prepared = buildplan.prepare(ARCHES["armv7"], [])
+    prepared = buildplan.prepare(ARCHES["armv7"], PROBE)
     compile_ = ("sh", "-c", "echo 'int main(void) { return missing; }' > bad.c && $CC -c bad.c")
     with pytest.raises(BuildError) as caught:
         build.run(broken(prepared, compile_))
@@ -139,7 +142,7 @@ def test_a_compiler_error_names_recipe_step_lines_and_log(built: Callable[..., S
 
 def test_output_of_another_arch_does_not_pass_the_gate(built: Callable[..., Stage]) -> None:
     built("armv7")
-    prepared = buildplan.prepare(ARCHES["armv7"], [])
+    prepared = buildplan.prepare(ARCHES["armv7"], PROBE)
     # perl is a program of the build machine: a wrong file that is sure to be in the image.
     copy = ("sh", "-c", "mkdir -p out/bc/prefix/bin && cp /usr/bin/perl out/bc/prefix/bin/boardprobe")
     wrong = broken(prepared, copy)
@@ -154,7 +157,7 @@ def test_output_of_another_arch_does_not_pass_the_gate(built: Callable[..., Stag
 
 def test_a_missing_output_and_a_host_path_do_not_pass_the_gate(built: Callable[..., Stage]) -> None:
     built("armv7")
-    prepared = buildplan.prepare(ARCHES["armv7"], [])
+    prepared = buildplan.prepare(ARCHES["armv7"], PROBE)
     link = (
         "sh",
         "-c",
@@ -244,7 +247,7 @@ THIRD_PARTY = {
 @pytest.mark.parametrize("arch", ["armv7", "aarch64"])
 @pytest.mark.parametrize("recipe", sorted(THIRD_PARTY))
 def test_sonames_come_out_as_debians_own(arch: str, recipe: str, tmp_path: Path, engine: Engine) -> None:
-    prepared = buildplan.prepare(ARCHES[arch], [recipe], engine=engine)
+    prepared = buildplan.prepare(ARCHES[arch], Ask(names=(recipe,)), engine=engine)
     staged = build.run(prepared)
     sysroot = roots.ensure_sysroot(f"debian12-{arch}", engine).index()
     for soname in THIRD_PARTY[recipe]:

@@ -1,0 +1,1 @@
+"""The invoke tasks: parse flags, call one function, turn a UserError into a message and its exit code."""

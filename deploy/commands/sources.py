@@ -1,0 +1,119 @@
+"""Tasks of sources: fetch, check, export; what the lock pins, and how a pin is moved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from invoke import Context, Exit
+
+from deploy.commands.command import DRY, JSON, MIRROR, command
+
+
+@command(
+    iterable=["source", "mirror"],
+    help={
+        "source": "name in the lock; all that recipes build from without it",
+        "everything": "also what the lock holds on request only",
+        "mirror": MIRROR,
+        "offline": "cache and mirrors only",
+        "check": "fetch nothing: say what the cache lacks, each byte checked; exit code 3 if anything",
+        "export": "write a mirror to this directory, for machines without internet",
+        "json": JSON,
+        "dry_run": DRY,
+    },
+)
+def fetch(
+    _: Context,
+    source: list[str],
+    mirror: list[str],
+    everything: bool = False,
+    offline: bool = False,
+    check: bool = False,
+    export: str = "",
+    json: bool = False,
+    dry_run: bool = False,
+) -> None:
+    """Bring the locked sources into the cache, each byte checked."""
+    from recipes import console, lock
+    from recipes import fetch as fetching
+
+    pins = lock.load()
+    wanted = pins.pins if everything else pins.chosen(source)
+    mirrors = fetching.mirrors(mirror)
+    rows, lacking = [], 0
+    for pin in wanted:
+        if check or dry_run:
+            lacks = fetching.missing(pin)
+            lacking += bool(lacks)
+            state = "whole in the cache" if not lacks else lacks if check else f"to be fetched: {pin.url}"
+        else:
+            state = fetching.bring([pin], mirrors, offline=offline)[0].rung
+        rows.append([pin.name, pin.version, pin.pinned[:12], state])
+    if export and not (check or dry_run):
+        fetching.export(wanted, Path(export), mirrors)
+    if json:
+        console.emit([dict(zip(("name", "version", "pinned", "state"), row, strict=True)) for row in rows])
+    else:
+        console.table("Sources", ["source", "version", "pinned", "state"], rows)
+        if export and not (check or dry_run):
+            console.say(f"a mirror of them is in {export}: invoke build --arch armv7 --mirror {export}")
+    if check and lacking:
+        raise Exit(f"{lacking} of {len(rows)} sources are not whole in the cache: invoke fetch", 3)
+
+
+@command(
+    iterable=["mirror"],
+    help={
+        "update": "move this pin: give what changes with --to-…; the new source is fetched and checked first",
+        "to_version": "new version",
+        "to_commit": "new commit, 40 digits, of a repository",
+        "to_ref": "tag by which a build asks for the commit",
+        "to_sha256": "new hash of an archive",
+        "to_file": "new file name of an archive",
+        "to_url": "new address",
+        "mirror": MIRROR,
+        "offline": "cache and mirrors only",
+        "json": JSON,
+        "dry_run": DRY,
+    },
+)
+def pins(
+    _: Context,
+    mirror: list[str],
+    update: str = "",
+    to_version: str = "",
+    to_commit: str = "",
+    to_ref: str = "",
+    to_sha256: str = "",
+    to_file: str = "",
+    to_url: str = "",
+    offline: bool = False,
+    json: bool = False,
+    dry_run: bool = False,
+) -> None:
+    """Show what is pinned, how old and how mended; move a pin."""
+    import datetime as dt
+
+    from recipes import console, lock
+    from recipes import fetch as fetching
+    from recipes import pins as pinning
+
+    if update:
+        given = {"version": to_version, "commit": to_commit, "refs": to_ref, "sha256": to_sha256}
+        changes = {key: value for key, value in (given | {"file": to_file, "url": to_url}).items() if value}
+        if dry_run:
+            print(f"{update}: {', '.join(f'{key} → {value}' for key, value in changes.items()) or 'nothing'}")
+            return
+        where = pinning.update(update, changes, fetching.mirrors(mirror), offline=offline)
+        print(f"{update} is moved in {where}; next: invoke build --arch armv7")
+        return
+    today = dt.datetime.now(dt.UTC).date()
+    rows = pinning.rows(lock.load(), today)
+    if json:
+        console.emit([row.as_dict() for row in rows])
+        return
+    table = [
+        [row.name, row.version, row.unit or "-", row.pinned[:12], pinning.age(row, today), row.flag or "-"]
+        for row in rows
+    ]
+    console.table("Pins", ["source", "version", "sdk", "pinned", "age", "flags"], table)

@@ -1,0 +1,45 @@
+# Of both producers. Nested, the inner one's functions replace the outer one's, which are the same.
+
+# Configure and build the wrapper project of one dependency in a folder; no compiler or toolchain is handed on.
+function(wrapper_build name folder)
+  configure_file(
+    "${CMAKE_CURRENT_SOURCE_DIR}/CMake/Dependencies/lib${name}-CMakeLists.txt" "${folder}/CMakeLists.txt" COPYONLY)
+  execute_process(COMMAND "${CMAKE_COMMAND}" ${ARGN} . WORKING_DIRECTORY "${folder}" RESULT_VARIABLE bad)
+  if(NOT bad)
+    execute_process(COMMAND "${CMAKE_COMMAND}" --build . WORKING_DIRECTORY "${folder}" RESULT_VARIABLE bad)
+  endif()
+  if(bad)
+    message(FATAL_ERROR "lib${name} cannot be had: ${bad}")
+  endif()
+endfunction()
+
+# Clone only: the caller adds the folder to its own build.
+function(fetch_repo name)
+  if(NOT name MATCHES "^(kvspic|kvscproducer)$")
+    message(WARNING "fetch_repo does not know ${name}")
+    return()
+  endif()
+  wrapper_build(${name} "${DEPENDENCY_DOWNLOAD_PATH}/lib${name}")
+endfunction()
+
+# Build a tool or a library into OPEN_SRC_INSTALL_PREFIX, unless it is there.
+function(build_dependency name)
+  string(REPLACE openssl ssl file "${name}")
+  unset(present CACHE)
+  if(name MATCHES "^auto")
+    find_program(present NAMES ${file} PATHS "${OPEN_SRC_INSTALL_PREFIX}/bin" NO_DEFAULT_PATH)
+  else()
+    find_library(present NAMES ${file} PATHS "${OPEN_SRC_INSTALL_PREFIX}/lib" NO_DEFAULT_PATH)
+  endif()
+  if(present)
+    message(STATUS "${name} already built")
+    return()
+  endif()
+  set(folder "${OPEN_SRC_INSTALL_PREFIX}/lib${name}")
+  if(KINESIS_VIDEO_OPEN_SOURCE_SRC)
+    set(folder "${KINESIS_VIDEO_OPEN_SOURCE_SRC}/lib${name}")
+  endif()
+  file(REMOVE_RECURSE "${folder}")
+  wrapper_build(${name} "${folder}" ${ARGN} -DOPEN_SRC_INSTALL_PREFIX=${OPEN_SRC_INSTALL_PREFIX})
+  file(REMOVE_RECURSE "${folder}")
+endfunction()

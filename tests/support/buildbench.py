@@ -1,0 +1,98 @@
+"""What the build benches share: a cache of their own, and a build as a person runs it, timed and weighed."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from recipes import buildplan, fetch, lock, paths, steps
+from recipes.container import caller
+
+_SHARED = ("archives", "git", "sysroots", "images.json", "index")
+"""Parts of the user's cache that no build writes: what a cold build may have."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One run of `invoke build` in a process of its own."""
+
+    seconds: float
+    peak_mb: float
+    """Largest resident set of our own processes so far, in MB; the engine's are not ours."""
+
+
+@contextmanager
+def place() -> Iterator[Path]:
+    """Yield a folder with an empty work folder and a cache without a single build in it."""
+    with tempfile.TemporaryDirectory(prefix="boardcast-bench-") as name:
+        folder = Path(name)
+        (folder / "cache").mkdir()
+        for shared in _SHARED:
+            if (paths.cache() / shared).exists():
+                (folder / "cache" / shared).symlink_to(paths.cache() / shared)
+        yield folder
+
+
+def ours(folder: Path, *words: str, env: Mapping[str, str] | None = None) -> Run:
+    """Run `invoke build` as a person does."""
+    here = {"BOARDCAST_WORK": str(folder / "work"), "BOARDCAST_CACHE": str(folder / "cache")}
+    begun = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "invoke", "build", *words],
+        cwd=paths.CHECKOUT,
+        env={**os.environ, **here, **(env or {})},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    seconds = time.perf_counter() - begun
+    if done.returncode != 0:
+        raise SystemExit(done.stderr)
+    return Run(seconds=seconds, peak_mb=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000)
+
+
+def by_hand(prepared: buildplan.Plan, folder: Path) -> float:
+    """Type the commands into one container with plain `docker`, as a person would: no checks, no cache, no Stage."""
+    bare = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+    begun = time.perf_counter()
+    prefix = folder / "prefix"
+    prefix.mkdir()
+    for step in prepared.steps:
+        work = folder / step.recipe.name
+        for name in ("src", "build", "out", "debug"):
+            (work / name).mkdir(parents=True)
+        for name, text in steps.files(prepared.arch).items():
+            (work / name).write_text(text)
+        mounts = ["-v", f"{work}:{steps.WORK}", "-v", f"{prefix}:{steps.PREFIX}"]
+        mounts += ["-v", f"{prepared.sysroot.tree}:{steps.SYSROOT}:ro"]
+        if step.recipe.source.startswith("path:"):
+            mounts += ["-v", f"{buildplan.own(step.recipe)}:{steps.OWN}:ro"]
+        else:
+            (source,) = fetch.bring(lock.load().needed(step.recipe.source))
+            mounts += ["-v", f"{source.path}:{steps.ARCHIVE}:ro"]
+        environment = steps.environment(prepared.arch, step.recipe) | bare
+        words = [word for name, value in environment.items() for word in ("-e", f"{name}={value}")]
+        argv = ["docker", "run", "--rm", "--network", "none", "--user", caller(), *words, *mounts, prepared.image.tag]
+        script = " && ".join(f'(cd {one.cwd} && "${{@:{at}:{len(one.full)}}}")' for at, one in _placed(step.commands))
+        typed = [word for one in step.commands for word in one.full]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        subprocess.run([*argv, "bash", "-c", script, "hand", *typed], check=True, **quiet)  # type: ignore[call-overload]
+        made = work / "out" / str(steps.PREFIX).lstrip("/")
+        shutil.copytree(made, prefix, dirs_exist_ok=True, symlinks=True)
+    return time.perf_counter() - begun
+
+
+def _placed(commands: tuple[steps.Step, ...]) -> Iterator[tuple[int, steps.Step]]:
+    at = 1
+    for one in commands:
+        yield at, one
+        at += len(one.full)
