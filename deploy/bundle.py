@@ -58,6 +58,8 @@ class Manifest(Strict):
     proofs: tuple[dict[str, Any], ...]
     providers: dict[str, dict[str, str]]
     notes: tuple[str, ...]
+    loader: str = ""
+    """The dynamic loader that the programs name; it also lists what a plugin would load."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +142,7 @@ def make(board: Board, staged: Stage, board_index: Index, *, write: bool = True)
         proofs=tuple(one.as_dict() for one in decided.proofs),
         providers=providers,
         notes=decided.notes,
+        loader=next((one.elf.interpreter for one in decided.payload if one.elf.interpreter), ""),
     )
     return pack(manifest, contents, write=write), decided
 
@@ -150,7 +153,9 @@ def _contents(board: Board, staged: Stage, sysroot: Path, decided: DedupePlan) -
         kind, _, place = payload.origin.partition(":")
         tree = staged.tree if kind == "stage" else sysroot
         found[payload.path] = ((tree / place.lstrip("/")).read_bytes(), 0o755)
-    plugins = any(path.startswith("lib/gstreamer-1.0/") for path in found)
+    for path in staged.manifest.data():
+        found[path] = ((staged.tree / path).read_bytes(), 0o644)
+    plugins = any(path.startswith("gstreamer-1.0/") for path in found)
     for path in [path for path in found if path.startswith("bin/")]:
         name = path.removeprefix("bin/")
         script = render.launch_script(

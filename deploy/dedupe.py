@@ -80,8 +80,7 @@ def plan(stage: Stage, stage_index: Index, sysroot: Index, board: Index, arch: A
     for recipe in stage.manifest.recipes:
         for path, kind in recipe.outputs.items():
             if kind in ("program", "plugin"):
-                place = path if kind == "program" else f"lib/gstreamer-1.0/{path.rpartition('/')[2]}"
-                work.kept[place] = Payload(path=place, origin=f"stage:{path}", elf=files[path])
+                work.kept[path] = Payload(path=path, origin=f"stage:{path}", elf=files[path])
     proofs, decisions = _settle(work)
     _shadow(work, proofs)
     hashes = board.digests([proof.provider for proof in proofs.values()])
@@ -124,8 +123,8 @@ def _decide(work: _Work, soname: str, users: Sequence[ElfFile]) -> tuple[Decisio
     proof = None
     if found is not None:
         path, copy = found
-        proof = prove(soname, path, copy, users, work.built_with(users))
-        unloadable = _unloadable(work.board, copy, work.arch)
+        companions, unloadable = _closure(work.board, copy, work.arch)
+        proof = prove(soname, path, copy, users, work.built_with(users), companions)
         if proof.holds and not unloadable and place not in work.kept:
             kind = "all names" if proof.weaker else "all names and nodes"
             because = f"{len(proof.symbols)} symbols checked, {kind} there"
@@ -178,8 +177,9 @@ def _few(names: Sequence[str]) -> str:
     return shown if len(names) <= 2 else f"{shown} and {len(names) - 2} more"
 
 
-def _unloadable(board: Index, copy: ElfFile, arch: Arch) -> list[str]:
-    """Return what the board's copy of a library needs and the board does not have, all the way down."""
+def _closure(board: Index, copy: ElfFile, arch: Arch) -> tuple[list[ElfFile], list[str]]:
+    """Return what the board's copy of a library needs, all the way down, and the names that the board does not have."""
+    companions: list[ElfFile] = []
     missing: list[str] = []
     seen: set[str] = set()
     todo = list(copy.needed)
@@ -192,8 +192,9 @@ def _unloadable(board: Index, copy: ElfFile, arch: Arch) -> list[str]:
         if found is None:
             missing.append(name)
         else:
+            companions.append(found[1])
             todo += found[1].needed
-    return sorted(missing)
+    return companions, sorted(missing)
 
 
 def _stuck(soname: str, because: str, users: Sequence[ElfFile]) -> ProofError:

@@ -13,7 +13,7 @@ def left_over(
     stage: Stage, stage_files: Mapping[str, ElfFile], payload: Iterable[Payload], decided: set[str]
 ) -> list[Decision]:
     """Account for every other file of the Stage: libraries that nothing needs, and what no board needs."""
-    taken = {one.origin.removeprefix("stage:") for one in payload}
+    taken = {one.origin.removeprefix("stage:") for one in payload} | set(stage.manifest.data())
     rows: list[Decision] = []
     groups: dict[str, tuple[int, int]] = {}
     for file in stage.manifest.files:

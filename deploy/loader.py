@@ -98,7 +98,7 @@ def close(bundle: Mapping[str, ElfFile], board: Index, arch: Arch) -> dict[str, 
     """
     closed: dict[str, dict[str, str]] = {}
     for entry, file in bundle.items():
-        if file.soname and not entry.startswith("lib/gstreamer-1.0/"):
+        if file.soname and not entry.startswith("gstreamer-1.0/"):
             continue
         closed[entry] = providers(entry, bundle, board, arch)
         if missing := unresolved(entry, closed[entry], bundle, board):

@@ -111,10 +111,24 @@ def bound_to(file: ElfFile, soname: str, built_with: Mapping[str, Exports]) -> s
 
 
 def prove(
-    soname: str, provider: str, board_copy: ElfFile, users: Iterable[ElfFile], built_with: Mapping[str, Exports]
+    soname: str,
+    provider: str,
+    board_copy: ElfFile,
+    users: Iterable[ElfFile],
+    built_with: Mapping[str, Exports],
+    companions: Iterable[ElfFile] = (),
 ) -> Proof:
-    """Check every symbol that any of our files binds to a library against the board's copy of it."""
+    """Check every symbol that any of our files binds to a library against the board's copy of it.
+
+    Parameters
+    ----------
+    companions:
+        What the board's copy itself needs, all the way down. A versioned reference names the library that had the
+        symbol when the file was linked; the loader takes the same name at the same node from any library that is
+        loaded. glibc 2.34 moved libpthread's symbols into libc so, and old files go on to work.
+    """
     exports = Exports(board_copy)
+    beside = [Exports(one) for one in companions]
     wanted: set[tuple[str, str]] = set()
     nodes: set[str] = set()
     for user in users:
@@ -122,7 +136,11 @@ def prove(
         nodes |= {
             need.partition(":")[2] for need in user.version_needs if need.partition(":")[0] == soname
         }  # weak needs start with "?" and do not match: the loader forgives them
-    missing = sorted(_text(name, node) for name, node in wanted if not exports.has(name, node))
+    missing = sorted(
+        _text(name, node)
+        for name, node in wanted
+        if not exports.has(name, node) and not (node and any(f"{name}@{node}" in one.versioned for one in beside))
+    )
     if exports.nodes:
         missing += sorted(f"node {node}" for node in nodes - exports.nodes)
     return Proof(

@@ -61,6 +61,18 @@ class StageManifest(Strict):
     resolution: tuple[dict[str, str], ...]
     files: tuple[StageFile, ...]
 
+    def data(self) -> list[str]:
+        """Return the files that programs read at run time: outputs of kind `data` outside of lib/, folders opened."""
+        wanted = [path for one in self.recipes for path, kind in one.outputs.items() if kind == "data"]
+        inside = tuple(f"{path}/" for path in wanted)
+        return [
+            file.path
+            for file in self.files
+            if not file.target
+            and not file.path.startswith("lib/")
+            and (file.path in wanted or file.path.startswith(inside))
+        ]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:

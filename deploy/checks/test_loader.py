@@ -25,7 +25,10 @@ def test_every_library_comes_from_its_named_provider(
     count = 0
     for entry, providers in release["providers"].items():
         # The loader's list mode runs nothing of the program: https://man7.org/linux/man-pages/man8/ld.so.8.html
-        answer = host.run("LD_TRACE_LOADED_OBJECTS=1 %s", f"{folder}/{entry}")
+        if entry.startswith("gstreamer-1.0/"):  # a plugin cannot be started; the loader lists it all the same
+            answer = host.run("%s --list %s", release["loader"], f"{folder}/{entry}")
+        else:
+            answer = host.run("LD_TRACE_LOADED_OBJECTS=1 %s", f"{folder}/{entry}")
         loaded = _loaded(answer.stdout)
         for name, path in loaded.items():
             if path == "not found":
