@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from deploy import shadow
 from deploy.decision import Action, Decision, DedupePlan, Payload
 from deploy.leftover import left_over
 from deploy.proof import Exports, Proof, prove
@@ -82,7 +83,8 @@ def plan(stage: Stage, stage_index: Index, sysroot: Index, board: Index, arch: A
             if kind in ("program", "plugin"):
                 work.kept[path] = Payload(path=path, origin=f"stage:{path}", elf=files[path])
     proofs, decisions = _settle(work)
-    _shadow(work, proofs)
+    by_name = [name for recipe in stage.manifest.recipes for name in recipe.dlopen]
+    shadow.check({place: one.elf for place, one in work.kept.items()}, board, arch, by_name)
     hashes = board.digests([proof.provider for proof in proofs.values()])
     proofs = {name: replace(proof, sha256=hashes[proof.provider]) for name, proof in proofs.items()}
     notes, extra = _run_time(stage, work, proofs)
@@ -203,32 +205,6 @@ def _stuck(soname: str, because: str, users: Sequence[ElfFile]) -> ProofError:
         why=f"{because}; needed by {_needed_by(users)}",
         next_step="build against a sysroot no newer than the board: name its suite in board-configs/sysroots/",
     )
-
-
-def _shadow(work: _Work, proofs: Mapping[str, Proof]) -> None:
-    """Refuse a kept library that a board library of the same process would get instead of its own, and cannot use."""
-    closure: dict[str, ElfFile] = {}
-    todo = [proof.library for proof in proofs.values()]
-    while todo:
-        name = todo.pop()
-        found = work.board.find(name, work.arch.identity)
-        if name in closure or found is None:
-            continue
-        closure[name] = found[1]
-        todo += found[1].needed
-    for payload in work.kept.values():
-        soname = payload.elf.soname
-        users = [library for name, library in closure.items() if soname in library.needed and name != soname]
-        if not users or not payload.path.startswith("lib/"):
-            continue
-        seen = {name: Exports(closure[name]) for name in closure}
-        proof = prove(soname, payload.path, payload.elf, users, seen)
-        if not proof.holds:
-            raise ProofError(
-                f"{soname}: ours would hide the board's from {_few([user.soname for user in users])}",
-                why=f"ours lacks {_few(proof.missing)}",
-                next_step=f"take {soname} from the board, or build its users from source",
-            )
 
 
 def _run_time(stage: Stage, work: _Work, proofs: Mapping[str, Proof]) -> tuple[list[str], list[Decision]]:

@@ -31,7 +31,7 @@ def providers(entry: str, bundle: Mapping[str, ElfFile], board: Index, arch: Arc
             if name in found:
                 continue
             tried: list[str] = []
-            provider, library = _search(name, place, file, bundle, board, arch, tried)
+            provider, library = search(name, place, file, bundle, board, arch, tried)
             if provider is None or library is None:
                 raise ProofError(
                     f"{name} would not be found on the board",
@@ -44,7 +44,7 @@ def providers(entry: str, bundle: Mapping[str, ElfFile], board: Index, arch: Arc
     return found
 
 
-def _search(
+def search(
     name: str,
     place: str,
     file: ElfFile,
@@ -53,6 +53,7 @@ def _search(
     arch: Arch,
     tried: list[str],
 ) -> tuple[str | None, ElfFile | None]:
+    """Find one library as the board's loader would for a file at `place`; the folders it looks into go to `tried`."""
     if place.startswith("bundle:"):
         origin = posixpath.dirname(place.removeprefix("bundle:"))
         for entry in file.runpath or file.rpath:

@@ -172,7 +172,9 @@ def _edits(recipe: Recipe) -> tuple[Step, ...]:
 
 
 def options(recipe: Recipe, arch: Arch) -> dict[str, str]:
-    return {**recipe.options, **recipe.arch_options.get(arch.name, {})}
+    """Return the options of a recipe on an architecture; a vendor's toolchain has those of the one it stands for."""
+    own = recipe.arch_options.get(arch.name) or recipe.arch_options.get(arch.base, {})
+    return {**recipe.options, **own}
 
 
 def _cmake(recipe: Recipe, arch: Arch, jobs: int, verbose: bool) -> tuple[Step, ...]:

@@ -138,7 +138,7 @@ def source(arch: Arch) -> Path | Archive:
     """
     read = of(arch)
     pin = next((one for one in lock.load().archive if one.name == read.archive), None)
-    if pin is not None:
+    if pin:
         _same(arch, read.sha256, pin.sha256, str(lock.where()))
         return pin
     path = Path(arch.toolchain).parent / read.archive
@@ -227,10 +227,9 @@ def sysroot(arch: Arch, ask: Ask) -> PurePosixPath:
 
 def loader_fault(arch: Arch, interpreter: str) -> str:
     """Say why a program of this loader is not one of the C library that the file names; empty where it is."""
-    libc = of(arch).libc
-    if PurePosixPath(interpreter).name.startswith(_LOADERS[libc]):
-        return ""
-    return f"its programs ask for the loader {interpreter!r}, {libc}'s is called {' or '.join(_LOADERS[libc])}…"
+    loaders = _LOADERS[of(arch).libc]
+    fits = PurePosixPath(interpreter).name.startswith(loaders)
+    return "" if fits else f"its programs ask for {interpreter!r}; {of(arch).libc} has {' or '.join(loaders)}…"
 
 
 def runner(arch: Arch, root: PurePosixPath, interpreter: str, ask: Ask) -> list[str]:

@@ -20,7 +20,7 @@ LEVELS = {
     0: "recipes.errors recipes.arch recipes.paths recipes.console",
     1: "recipes.recipe recipes.lock recipes.elf recipes.elfindex recipes.indexstore recipes.resolve recipes.stage "
     "recipes.steps recipes.gate recipes.gatefacts recipes.diagnosis recipes.variant recipes.ask recipes.vendor "
-    "deploy.board deploy.proof deploy.decision deploy.leftover deploy.dedupe deploy.loader deploy.render deploy.matrix "
+    "deploy.board deploy.proof deploy.decision deploy.leftover deploy.dedupe deploy.loader deploy.shadow deploy.explain deploy.render deploy.matrix "
     "deploy.scripts",
     2: "recipes.process recipes.distribution recipes.fetch recipes.gitsource recipes.transfer recipes.container "
     "recipes.engine recipes.schedule recipes.objects deploy.session",

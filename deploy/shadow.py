@@ -1,0 +1,148 @@
+"""The other direction: nothing that travels may hide a library from the board's own code in the same process. Pure.
+
+A process of ours is its program, our plugins, whatever GStreamer plugin of the board a pipeline may name, and what the
+programs load by name. Two versions of one library family among them, or one of ours in the place of the board's that
+cannot serve its users, end in wrong data or a crash far from the cause, so both are found before anything travels.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from deploy.loader import search
+from deploy.proof import Exports, prove
+from recipes.arch import Arch
+from recipes.elf import ElfFile
+from recipes.elfindex import Index
+from recipes.errors import ProofError
+
+PLUGINS = "gstreamer-1.0/"
+_GSTREAMER = "libgstreamer-1.0.so.0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """One library of a process, and by what chain of needs it got there."""
+
+    place: str
+    """`bundle:PATH`, or a path of the board."""
+    elf: ElfFile
+    chain: tuple[str, ...]
+
+    @property
+    def ours(self) -> bool:
+        return self.place.startswith("bundle:")
+
+    def describe(self) -> str:
+        return f"{' → '.join(self.chain)} ({self.place})"
+
+
+def family(soname: str) -> str:
+    """Return the name of a library without its version: `libcrypto` for libcrypto.so.1.1 and libcrypto.so.3."""
+    return re.sub(r"(-\d[\d.]*)?\.so(\.[\d.]+)?$", "", soname)
+
+
+def process(
+    roots: Sequence[tuple[str, ElfFile]], bundle: Mapping[str, ElfFile], board: Index, arch: Arch
+) -> dict[str, Loaded]:
+    """Return what a process loads, breadth first as the loader does: SONAME to library, and the roots by their place.
+
+    What is not found is left out: that is the loader's question (`deploy.loader.close`); here only what meets matters.
+    """
+    found = {place: Loaded(place=place, elf=file, chain=(posixpath.basename(place),)) for place, file in roots}
+    queue: list[tuple[str, ElfFile, tuple[str, ...]]] = [
+        (place, file, (posixpath.basename(place),)) for place, file in roots
+    ]
+    while queue:
+        place, file, chain = queue.pop(0)
+        for name in file.needed:
+            if name in found:
+                continue
+            provider, library = search(name, place, file, bundle, board, arch, [])
+            if provider is None or library is None:
+                continue
+            found[name] = Loaded(place=provider, elf=library, chain=(*chain, name))
+            queue.append((provider, library, (*chain, name)))
+    return found
+
+
+def processes(
+    bundle: Mapping[str, ElfFile], board: Index, arch: Arch, loaded_by_name: Iterable[str] = ()
+) -> Iterator[tuple[str, dict[str, Loaded]]]:
+    """Yield each program of a bundle, and one pipeline that may name any plugin, with all that they may load."""
+    ours = [(f"bundle:{path}", file) for path, file in bundle.items() if path.startswith(PLUGINS)]
+    theirs = [
+        (path, file)
+        for path, file in board.files.items()
+        if "/gstreamer-1.0/" in path and path.endswith(".so") and arch.matches(file.identity)
+    ]
+    by_name = [
+        (found[0], found[1]) for name in loaded_by_name if (found := board.find(name, arch.identity)) is not None
+    ]
+    # What any pipeline may load is the same for all programs, and the largest part: worked out once.
+    shared = process([*by_name, *ours, *theirs], bundle, board, arch)
+    if ours:
+        yield "a pipeline with " + posixpath.basename(ours[0][0]), shared
+    for path, file in bundle.items():
+        if file.soname or path.startswith(PLUGINS):
+            continue
+        alone = process([(f"bundle:{path}", file)], bundle, board, arch)
+        # A program without GStreamer loads no plugin, unless it looks for GStreamer by name.
+        pipelines = _GSTREAMER in alone or _GSTREAMER in set(loaded_by_name)
+        yield path, {**shared, **alone} if pipelines else alone
+
+
+def check(bundle: Mapping[str, ElfFile], board: Index, arch: Arch, loaded_by_name: Iterable[str] = ()) -> None:
+    """Hold every process against both rules.
+
+    Raises
+    ------
+    ProofError
+        Two versions of one library would be in one process (both chains are printed), or ours would hide the board's
+        from something that ours cannot serve (the symbol is named).
+    """
+    names = tuple(loaded_by_name)
+    done: set[frozenset[str]] = set()
+    for entry, loaded in processes(bundle, board, arch, names):
+        travelling = {name: one for name, one in loaded.items() if one.ours}
+        _two_versions(entry, loaded, travelling)
+        seen = frozenset(one.place for one in loaded.values())
+        if seen not in done:
+            done.add(seen)
+            _hidden(loaded, travelling, board, arch)
+
+
+def _two_versions(entry: str, loaded: Mapping[str, Loaded], travelling: Mapping[str, Loaded]) -> None:
+    for soname, mine in travelling.items():
+        for other, theirs in loaded.items():
+            if other != soname and family(other) == family(soname):
+                raise ProofError(
+                    f"{soname} and {other} would meet in one process",
+                    where=entry,
+                    why=f"{mine.describe()}\n       {theirs.describe()}",
+                    next_step=f"let both come from one side: policy board or source for what brings {soname}",
+                )
+
+
+def _hidden(loaded: Mapping[str, Loaded], travelling: Mapping[str, Loaded], board: Index, arch: Arch) -> None:
+    """Hold each of our libraries against what the board's code in the same process binds to that name."""
+    exports: dict[str, Exports] = {}
+    for soname, mine in travelling.items():
+        users = [one for one in loaded.values() if not one.ours and soname in one.elf.needed]
+        if not users:
+            continue
+        for name in {name for one in users for name in one.elf.needed}:
+            copy = board.find(name, arch.identity)
+            if name not in exports and copy is not None:
+                exports[name] = Exports(copy[1])
+        proof = prove(soname, mine.place, mine.elf, [one.elf for one in users], exports)
+        if not proof.holds:
+            first = users[0]
+            raise ProofError(
+                f"{soname}: ours would hide the board's from {first.elf.soname or first.place}",
+                why=f"ours lacks {', '.join(proof.missing[:2])}\n       {mine.describe()}\n       {first.describe()}",
+                next_step=f"take {soname} from the board, or build its users from source",
+            )

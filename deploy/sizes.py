@@ -1,0 +1,111 @@
+"""Where the bytes of a bundle go: per library and section kind, raw and packed, against the naive set and a budget."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from deploy.decision import Action, DedupePlan
+from recipes.errors import ConfigError, ProofError
+
+_UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "kB": 1000, "MB": 1_000_000}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """One file that travels."""
+
+    path: str
+    raw: int
+    gzip: int
+    xz: int
+    parts: Mapping[str, int]
+    """Bytes by kind of section: code, data, symbols, other."""
+
+    def as_dict(self) -> dict[str, object]:
+        return {"path": self.path, "raw": self.raw, "gzip": self.gzip, "xz": self.xz, "parts": dict(self.parts)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """The sizes of one bundle."""
+
+    files: tuple[Size, ...]
+    saved: int
+    naive: int
+    """Bytes that would have travelled without a decision: everything built, and everything it links, libc family left out."""
+
+    @property
+    def raw(self) -> int:
+        return sum(one.raw for one in self.files)
+
+    def as_dict(self) -> dict[str, object]:
+        return {
+            "raw": self.raw,
+            "gzip": sum(one.gzip for one in self.files),
+            "xz": sum(one.xz for one in self.files),
+            "saved": self.saved,
+            "naive": self.naive,
+            "files": [one.as_dict() for one in self.files],
+        }
+
+
+def measure(contents: Mapping[str, bytes], sections: Mapping[str, Mapping[str, int]], decided: DedupePlan) -> Report:
+    """Weigh the contents of a bundle, path to bytes; `sections` holds the section kinds of its ELF files."""
+    files = tuple(
+        Size(
+            path=path,
+            raw=len(data),
+            gzip=len(gzip.compress(data, compresslevel=9, mtime=0)),
+            xz=len(lzma.compress(data, preset=6)),
+            parts=sections.get(path, {"other": len(data)}),
+        )
+        for path, data in sorted(contents.items())
+    )
+    kept = {Action.KEEP, Action.KEEP_PRIVATE}
+    left_out = sum(one.size for one in decided.decisions if one.action not in kept)
+    return Report(files=files, saved=left_out, naive=sum(one.raw for one in files) + left_out)
+
+
+def parse(text: str) -> int:
+    """Return the bytes of a size such as `6MiB`; raises ConfigError for anything else."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", text.strip())
+    if found is None or found[2] not in _UNITS:
+        raise ConfigError(f"{text!r} is no size", why=f"units: {', '.join(unit for unit in _UNITS if unit)}")
+    return int(float(found[1]) * _UNITS[found[2]])
+
+
+def within(report: Report, budget: int) -> None:
+    """Hold a bundle against a budget in bytes.
+
+    Raises
+    ------
+    ProofError
+        It is larger; the three largest files are named.
+    """
+    if report.raw <= budget:
+        return
+    largest = sorted(report.files, key=lambda one: -one.raw)[:3]
+    raise ProofError(
+        f"the bundle has {report.raw:,} bytes, {report.raw - budget:,} more than its budget of {budget:,}",
+        why="largest: " + ", ".join(f"{one.path} {one.raw:,}" for one in largest),
+        next_step="invoke build --variant small; or let the board bring more: invoke bundle.why LIBRARY",
+    )
+
+
+def kinds(sections: Sequence[tuple[str, int, bool]]) -> dict[str, int]:
+    """Sum sections (name, bytes, allocated) by what they are for."""
+    found = {"code": 0, "data": 0, "symbols": 0, "other": 0}
+    for name, size, allocated in sections:
+        if name in (".text", ".init", ".fini", ".plt", ".plt.got", ".plt.sec"):
+            found["code"] += size
+        elif name in (".dynsym", ".dynstr", ".symtab", ".strtab", ".gnu.hash", ".hash", ".gnu.version", ".gnu.version_r"):
+            found["symbols"] += size
+        elif allocated and name.startswith((".rodata", ".data", ".eh_frame", ".ARM.ex", ".gcc_except", ".tdata")):
+            found["data"] += size
+        else:
+            found["other"] += size
+    return found
