@@ -2,64 +2,26 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import io
 import json
-import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
-from deploy import loader, render
+from deploy import archive, loader, render, sbom, sign
+from deploy.archive import BundleFile, Manifest, Members, Suffix
 from deploy.board import Board
 from deploy.decision import DedupePlan
 from deploy.dedupe import plan
-from recipes import elfindex, indexstore, paths, roots, stage
+from recipes import elf, elfindex, indexstore, lock, paths, roots, stage
 from recipes.arch import Arch
 from recipes.elfindex import Index
-from recipes.errors import ConfigError
-from recipes.recipe import Strict
+from recipes.errors import ConfigError, ProofError
 from recipes.stage import Stage
 
-_MANIFEST = "manifest.json"
-
-
-class BundleFile(Strict):
-    """One file of a bundle."""
-
-    path: str
-    sha256: str
-    size: int
-    mode: int
-
-    @property
-    def blob(self) -> str:
-        """Return the name of its content in a board's store; hard links share their mode, so that is part of it."""
-        return f"{self.sha256}{'.x' if self.mode & 0o100 else ''}"
-
-
-class Manifest(Strict):
-    """`manifest.json`: everything that decides what a board gets; its hash is the bundle's id."""
-
-    schema_: int
-    board: str
-    arch: str
-    machines: tuple[str, ...]
-    root: str
-    keep: int
-    stage_keys: dict[str, str]
-    entries: tuple[str, ...]
-    files: tuple[BundleFile, ...]
-    decisions: tuple[dict[str, Any], ...]
-    proofs: tuple[dict[str, Any], ...]
-    providers: dict[str, dict[str, str]]
-    notes: tuple[str, ...]
-    loader: str = ""
-    """The dynamic loader that the programs name; it also lists what a plugin would load."""
+__all__ = ["Bundle", "BundleFile", "Manifest", "Verified"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,28 +35,27 @@ class Bundle:
     """Bytes of the archive."""
 
     def blobs(self) -> dict[str, bytes]:
-        """Read the contents back, by store name; each is checked against the manifest."""
-        by_path = {file.path: file for file in self.manifest.files}
-        found: dict[str, bytes] = {}
-        with tarfile.open(self.path) as archive:
-            for member in archive:
-                reader = archive.extractfile(member)
-                if reader is None or member.name == _MANIFEST:
-                    continue
-                data = reader.read()
-                file = by_path.get(member.name)
-                if file is None or hashlib.sha256(data).hexdigest() != file.sha256:
-                    raise ConfigError(
-                        f"{member.name} in the bundle is not what its manifest says", where=str(self.path)
-                    )
-                found[file.blob] = data
-        if missing := {file.blob for file in self.manifest.files} - found.keys():
-            raise ConfigError(f"{len(missing)} files are missing from the bundle", where=str(self.path))
-        return found
+        """Read the contents back, by store name; each is checked against the manifest that this bundle has here."""
+        manifest, members = _opened(self.path)
+        if manifest.canonical() != self.manifest.canonical():
+            raise ConfigError("the bundle was changed since it was read", where=str(self.path))
+        _complete(manifest, members, self.path)
+        return {file.blob: members[file.path][0] for file in manifest.files}
 
 
-def _canonical(manifest: Manifest) -> bytes:
-    return json.dumps(manifest.model_dump(), sort_keys=True, separators=(",", ":")).encode() + b"\n"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """A bundle that was checked to its last byte, and by whose key it is signed."""
+
+    bundle: Bundle
+    key: str
+    components: int
+    """Of its bill of materials."""
+
+    def as_dict(self) -> dict[str, str | int]:
+        manifest = self.bundle.manifest
+        counts = {"files": len(manifest.files), "proofs": len(manifest.proofs), "components": self.components}
+        return {"id": self.bundle.id, "board": manifest.board, "arch": manifest.arch, "key": self.key, **counts}
 
 
 def decide(
@@ -107,8 +68,10 @@ def decide(
     return decided, loader.close(files, board_index, arch)
 
 
-def make(board: Board, staged: Stage, board_index: Index, *, write: bool = True) -> tuple[Bundle, DedupePlan]:
-    """Make the bundle of a board from a Stage.
+def make(
+    board: Board, staged: Stage, board_index: Index, *, write: bool = True, suffix: Suffix = ".tar.zst"
+) -> tuple[Bundle, DedupePlan]:
+    """Make the bundle of a board from a Stage; without `write` nothing is written, and no key is asked for.
 
     Raises
     ------
@@ -143,8 +106,13 @@ def make(board: Board, staged: Stage, board_index: Index, *, write: bool = True)
         providers=providers,
         notes=decided.notes,
         loader=next((one.elf.interpreter for one in decided.payload if one.elf.interpreter), ""),
+        sources=sbom.sources(staged.manifest, lock.load()),
     )
-    return pack(manifest, contents, write=write), decided
+    theirs = {path: board_index.files[path].build_id for path in sbom.from_board(manifest).values()}
+    manifest = manifest.model_copy(update={"build_ids": theirs})
+    origins = dict(_origins(staged, decided))
+    packed = pack(manifest, contents, origins=origins, notices=_notices(staged), suffix=suffix, write=write)
+    return packed, decided
 
 
 def _contents(board: Board, staged: Stage, sysroot: Path, decided: DedupePlan) -> dict[str, tuple[bytes, int]]:
@@ -180,53 +148,98 @@ def _arguments(board: Board, program: str) -> list[str]:
     return words
 
 
-def pack(manifest: Manifest, contents: Mapping[str, tuple[bytes, int]], *, write: bool = True) -> Bundle:
-    """Pack contents (path to bytes and mode) under a manifest; its list of files is made from them."""
+def _origins(staged: Stage, decided: DedupePlan) -> Iterator[tuple[str, str]]:
+    """Yield where each file of a bundle comes from; what Boardcast writes itself is not among them."""
+    for payload in decided.payload:
+        kind, _, place = payload.origin.partition(":")
+        copied = f"sysroot:{staged.manifest.sysroot}:{place}"
+        yield payload.path, copied if kind == "sysroot" else _owner(staged, payload.path)
+    for path in staged.manifest.data():
+        yield path, _owner(staged, path)
+
+
+def _owner(staged: Stage, path: str) -> str:
+    for recipe in staged.manifest.recipes:
+        if any(path == output or path.startswith(f"{output}/") for output in recipe.outputs):
+            return f"recipe:{recipe.name}"
+    return "stage"
+
+
+def _notices(staged: Stage) -> dict[str, bytes]:
+    """Return upstream's licence texts in a Stage by recipe; those whose path names no recipe go under `stage`."""
+    found: dict[str, bytes] = {}
+    for file in staged.manifest.files:
+        folders, _, name = file.path.lower().rpartition("/")
+        if not file.target and name.startswith(("license", "licence", "copying", "notice")):
+            owner = next((one.name for one in staged.manifest.recipes if one.name in folders.split("/")), "stage")
+            found[owner] = found.get(owner, b"") + (staged.tree / file.path).read_bytes() + b"\n"
+    return found
+
+
+def pack(
+    manifest: Manifest,
+    contents: Mapping[str, tuple[bytes, int]],
+    *,
+    origins: Mapping[str, str] | None = None,
+    notices: Mapping[str, bytes] | None = None,
+    suffix: Suffix = ".tar.zst",
+    write: bool = True,
+) -> Bundle:
+    """Pack contents (path to bytes and mode) under a manifest, and sign it.
+
+    The manifest's lists of files and licences and its bill of materials are made from the contents; where a file comes
+    from is taken from `origins`, else from the manifest as it was.
+
+    Raises
+    ------
+    ProofError
+        A library that a file needs is neither bundled nor proved on the board.
+    """
+    origins = {file.path: file.origin for file in manifest.files} if origins is None else origins
     files = tuple(
-        BundleFile(path=path, sha256=hashlib.sha256(data).hexdigest(), size=len(data), mode=mode)
+        BundleFile(
+            path=path,
+            sha256=hashlib.sha256(data).hexdigest(),
+            size=len(data),
+            mode=mode,
+            origin=origins.get(path, ""),
+            needed=_needed(data),
+        )
         for path, (data, mode) in sorted(contents.items())
     )
-    manifest = manifest.model_copy(update={"files": files})
-    data = _canonical(manifest)
-    identity = hashlib.sha256(data).hexdigest()[:32]
-    buffer = io.BytesIO()
-    # Neither names nor times of the build machine: the same content is the same archive, byte for byte.
-    with (
-        gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0, filename="") as zipped,
-        tarfile.open(fileobj=zipped, mode="w", format=tarfile.USTAR_FORMAT) as archive,
-    ):
-        for name, (content, mode) in ((_MANIFEST, (data, 0o644)), *sorted(contents.items())):
-            member = tarfile.TarInfo(name)
-            member.size, member.mode = len(content), mode
-            archive.addfile(member, io.BytesIO(content))
-    target = folder(manifest.board) / f"{identity}.tar.gz"
-    if not write:
-        return Bundle(id=identity, path=target, manifest=manifest, packed=len(buffer.getvalue()))
-    paths.write_whole(target, buffer.getvalue())
-    paths.write_whole(folder(manifest.board) / "latest", f"{identity}\n".encode())
-    return Bundle(id=identity, path=target, manifest=manifest, packed=len(buffer.getvalue()))
+    texts = sbom.licences(manifest.sources, notices or {})
+    own = {archive.MANIFEST, archive.SIGNATURE, archive.SBOM, *texts}
+    if odd := [path for path in contents if path in own or not archive.plain(path)]:
+        raise ConfigError(f"{odd[0]!r} cannot be the name of a file in a bundle")
+    digests = {name: hashlib.sha256(text).hexdigest() for name, text in texts.items()}
+    manifest = manifest.model_copy(update={"files": files, "licences": digests, "sbom": ""})
+    bill = sbom.make(manifest)
+    manifest = manifest.model_copy(update={"sbom": hashlib.sha256(bill).hexdigest()})
+    if faults := sbom.unaccounted(manifest, bill) + contradictions(manifest):
+        raise ProofError("this bundle could not account for all that is in it", why="\n       ".join(faults[:5]))
+    data = manifest.canonical()
+    signature = sign.sign(data, sign.key()) if write else sign.unsigned()
+    parts = {archive.MANIFEST: data, archive.SIGNATURE: signature, archive.SBOM: bill, **texts}
+    packed = archive.pack({**{name: (text, 0o644) for name, text in parts.items()}, **contents}, suffix)
+    target = folder(manifest.board) / f"{manifest.identity}{suffix}"
+    if write:
+        paths.write_whole(target, packed)
+        paths.write_whole(target.with_name("latest"), f"{manifest.identity}\n".encode())
+    return Bundle(id=manifest.identity, path=target, manifest=manifest, packed=len(packed))
+
+
+def _needed(data: bytes) -> tuple[str, ...]:
+    return elf.parse(data).needed if data.startswith(elf.MAGIC) else ()
 
 
 def folder(board: str) -> Path:
     return paths.work() / "bundles" / board
 
 
-def load(path: Path) -> Bundle:
-    """Read a bundle back; raises ConfigError for a file that is not one, or whose manifest was changed."""
-    try:
-        with tarfile.open(path) as archive:
-            first = archive.next()
-            reader = archive.extractfile(first) if first and first.name == _MANIFEST else None
-            data = reader.read() if reader else b""
-        manifest = Manifest.model_validate(json.loads(data))
-    except FileNotFoundError as error:
-        raise ConfigError("no such bundle", where=str(path), next_step="invoke bundle --board BOARD") from error
-    except (OSError, EOFError, tarfile.TarError, ValueError, ValidationError) as error:
-        raise ConfigError("not a bundle", where=str(path), why=str(error).splitlines()[0]) from error
-    identity = hashlib.sha256(_canonical(manifest)).hexdigest()[:32]
-    if path.name != f"{identity}.tar.gz":
-        raise ConfigError("the bundle's manifest does not belong to its name", where=str(path), why=f"it is {identity}")
-    return Bundle(id=identity, path=path, manifest=manifest, packed=path.stat().st_size)
+def find(board: str, identity: str) -> Path:
+    """Return where the bundle of this id lies, or would lie."""
+    found = [folder(board) / f"{identity}{suffix}" for suffix in archive.SUFFIXES]
+    return next((path for path in found if path.is_file()), found[0])
 
 
 def latest(board: str) -> Bundle:
@@ -237,7 +250,107 @@ def latest(board: str) -> Bundle:
         raise ConfigError(
             f"no bundle for {board} yet", where=str(folder(board)), next_step=f"invoke bundle --board {board}"
         ) from error
-    return load(folder(board) / f"{identity}.tar.gz")
+    return load(find(board, identity))
+
+
+def load(path: Path) -> Bundle:
+    """Read a bundle back, checked as `verify` does: nothing of one that fails may reach a board."""
+    return verify(path).bundle
+
+
+def verify(path: Path, keys: Mapping[str, bytes] | None = None) -> Verified:
+    """Check a bundle to its last byte; needs the file and the keys, and neither a network nor a Stage nor a sysroot.
+
+    Parameters
+    ----------
+    keys:
+        Key id to raw public key; those that are trusted here without it.
+
+    Raises
+    ------
+    PreflightError
+        It is not signed, or by nobody whose key is among these.
+    ConfigError
+        It is damaged or incomplete, or does not account for what is in it.
+    """
+    manifest, members = _opened(path)
+    if path.name not in [f"{manifest.identity}{suffix}" for suffix in archive.SUFFIXES]:
+        why = f"it is {manifest.identity}"
+        raise ConfigError("the bundle's manifest does not belong to its name", where=str(path), why=why)
+    signature, _ = members.get(archive.SIGNATURE, (b"", 0))
+    trusted = sign.trusted() if keys is None else keys
+    key = sign.check(members[archive.MANIFEST][0], signature, trusted, where=str(path))
+    _complete(manifest, members, path)
+    bill, _ = members[archive.SBOM]
+    faults = sbom.unaccounted(manifest, bill) + contradictions(manifest)
+    faults += [
+        f"{file.path} needs other libraries" for file in manifest.files if _needed(members[file.path][0]) != file.needed
+    ]
+    if faults:
+        raise ConfigError(
+            "the bundle does not account for what is in it", where=str(path), why="\n       ".join(faults[:5])
+        )
+    bundle = Bundle(id=manifest.identity, path=path, manifest=manifest, packed=path.stat().st_size)
+    return Verified(bundle=bundle, key=key, components=len(json.loads(bill)["components"]))
+
+
+def _opened(path: Path) -> tuple[Manifest, Members]:
+    """Read an archive and its manifest, of which nothing is believed yet."""
+    suffix = next((one for one in archive.SUFFIXES if path.name.endswith(one)), None)
+    if suffix is None:
+        raise ConfigError("not a bundle", where=str(path), why=f"its name ends in none of {archive.SUFFIXES}")
+    try:
+        members = archive.unpack(path.read_bytes(), suffix, where=str(path))
+        data, _ = members.get(archive.MANIFEST, (b"", 0))
+        manifest = Manifest.model_validate(json.loads(data))
+    except FileNotFoundError as error:
+        raise ConfigError("no such bundle", where=str(path), next_step="invoke bundle --board BOARD") from error
+    except (OSError, ValueError, RecursionError, ValidationError) as error:
+        raise ConfigError("not a bundle", where=str(path), why=str(error).splitlines()[0]) from error
+    if manifest.canonical() != data:
+        why = "its manifest is not written as this version of Boardcast writes it"
+        raise ConfigError("not a bundle", where=str(path), why=why, next_step="invoke bundle --board BOARD")
+    return manifest, members
+
+
+def _complete(manifest: Manifest, members: Members, path: Path) -> None:
+    """Hold every member against the manifest: raises ConfigError for one too many, one too few, or other content."""
+    wanted = manifest.members()
+    if odd := wanted.keys() ^ (members.keys() - {archive.MANIFEST, archive.SIGNATURE}):
+        state = "missing from the bundle" if min(odd) in wanted else "in the bundle, and its manifest does not name it"
+        raise ConfigError(f"{min(odd)} is {state}", where=str(path))
+    for name, (digest, mode) in wanted.items():
+        if hashlib.sha256(members[name][0]).hexdigest() != digest or members[name][1] != mode:
+            raise ConfigError(f"{name} in the bundle is not what its manifest says", where=str(path))
+
+
+def contradictions(manifest: Manifest) -> list[str]:
+    """Return where decisions, proofs and providers do not fit together. Empty for a manifest that holds."""
+    paths = {file.path for file in manifest.files}
+    decisions = {str(row["library"]): row for row in manifest.decisions}
+    proofs = {str(row["library"]): row for row in manifest.proofs}
+    faults = (
+        [] if manifest.entries == tuple(sorted(manifest.providers)) else ["the entries are not those with providers"]
+    )
+    for name in sorted({name for file in manifest.files for name in file.needed}):
+        row, proof = decisions.get(name), proofs.get(name)
+        if row is None:
+            faults.append(f"{name} is needed, and nothing was decided about it")
+        elif row["action"] != "use-board":
+            faults += [] if row["provider"].removeprefix("bundle:") in paths else [f"{name} is kept, and is not there"]
+        elif proof is None:
+            faults.append(f"{name} is left to the board without a proof")
+        elif proof["missing"] or not proof["sha256"] or proof["provider"] != row["provider"]:
+            faults.append(f"{name} is left to the board, and its proof does not hold")
+    for entry, closure in manifest.providers.items():
+        faults += [] if entry in paths else [f"{entry} is an entry, and is not there"]
+        for name, provider in closure.items():
+            theirs = proofs[name]["provider"] if name in proofs else provider
+            if provider.startswith("bundle:"):
+                faults += [] if provider.removeprefix("bundle:") in paths else [f"{provider} is not in the bundle"]
+            elif not provider.startswith("/") or provider != theirs:
+                faults.append(f"{entry} would get {name} from {provider}, which is not what was proved")
+    return faults
 
 
 def board_index(board: Board) -> Index:

@@ -85,7 +85,7 @@ def verify_host(host_name: str) -> Verdict:
     _, facts = _facts(host_name)
     if not facts.current:
         raise ConfigError(f"nothing of ours runs on {host_name}", next_step=f"invoke deploy --host {host_name}")
-    path = bundles.folder(load_host(host_name).board) / f"{facts.current}.tar.gz"
+    path = bundles.find(load_host(host_name).board, facts.current)
     return verify.run(boards.target(host_name), bundles.load(path))
 
 

@@ -9,6 +9,7 @@ from deploy.sizes import Report, Size
 _COLOURS = {"code": "#2f6f8f", "data": "#79a86b", "symbols": "#d9a441", "other": "#9a9a9a"}
 _ROW, _LEFT, _WIDTH, _RIGHT = 24, 300, 460, 110
 _ROWS = 24
+_FONT = 'font-family="DejaVu Sans, Arial, sans-serif" font-size="12"'
 
 
 def draw(report: Report, title: str) -> str:
@@ -22,8 +23,7 @@ def draw(report: Report, title: str) -> str:
     height = _ROW * len(shown) + 92
     width = _LEFT + _WIDTH + _RIGHT
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
-        ' font-family="DejaVu Sans, Arial, sans-serif" font-size="12">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" {_FONT}>',
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
         f'<text x="16" y="26" font-size="15" font-weight="bold" fill="#222">{escape(title)}</text>',
         f'<text x="16" y="46" fill="#555">{escape(_summary(report))}</text>',
@@ -37,7 +37,8 @@ def draw(report: Report, title: str) -> str:
 def _summary(report: Report) -> str:
     packed = sum(one.gzip for one in report.files)
     share = 100 * report.saved / report.naive if report.naive else 0
-    return f"{_bytes(report.raw)} travel ({_bytes(packed)} gzipped); {_bytes(report.saved)} of {_bytes(report.naive)} saved, {share:.0f} %"
+    travel = f"{_bytes(report.raw)} travel ({_bytes(packed)} gzipped)"
+    return f"{travel}; {_bytes(report.saved)} of {_bytes(report.naive)} saved, {share:.0f} %"
 
 
 def _bar(name: str, one: Size, top: int, most: int) -> list[str]:

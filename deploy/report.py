@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from deploy.bundle import Bundle
 from deploy.decision import DedupePlan
+from deploy.explain import Answer
 from deploy.host import Outcome
 from deploy.release import ReleasePlan
+from deploy.sizes import Report
 from deploy.verify import Verdict, summary
 from recipes import console
 from recipes.buildplan import Plan
@@ -60,6 +62,38 @@ def bundle(made: Bundle, decided: DedupePlan) -> None:
     print(
         f"  {len(made.manifest.files)} files travel ({console.size(payload)}, {console.size(made.packed)} "
         f"packed); saved {console.size(decided.saved)} of {console.size(decided.total)}"
+    )
+
+
+def answers(found: Sequence[Answer]) -> None:
+    """Print why libraries are where they are, each chain as a tree."""
+    for answer in found:
+        print(f"{answer.library}: {answer.action}: {answer.because}")
+        for entry, links in answer.chains:
+            print(f"  {entry}")
+            for depth, link in enumerate(links):
+                print(f"  {'   ' * depth}└─ {link.name}  {link.provider or 'nowhere'}")
+                print(f"  {'   ' * depth}   tried {', '.join(link.tried)}")
+
+
+def sizes(report: Report, title: str) -> None:
+    """Print where the bytes of a bundle go, the largest first."""
+    columns = ["file", "bytes", "gzip", "xz", "code", "data", "symbols", "other"]
+    rows = [
+        [
+            one.path,
+            console.size(one.raw),
+            console.size(one.gzip),
+            console.size(one.xz),
+            *(console.size(one.parts[kind]) if one.parts.get(kind) else "-" for kind in columns[4:]),
+        ]
+        for one in sorted(report.files, key=lambda one: -one.raw)
+    ]
+    console.table(title, columns, rows, right=columns[1:], roomy=columns[4:])
+    print(
+        f"  {console.size(report.raw)} travel ({console.size(sum(one.gzip for one in report.files))} gzipped, "
+        f"{console.size(sum(one.xz for one in report.files))} as xz); "
+        f"saved {console.size(report.saved)} of {console.size(report.naive)}"
     )
 
 

@@ -69,6 +69,20 @@ class SshSession:
     traffic: Traffic = field(default_factory=Traffic)
 
     def run(self, script: str, arguments: Sequence[str] = (), stdin: Iterable[bytes] = ()) -> Reply:
+        code, out, err = self._run(script, arguments, stdin)
+        return Reply(code=code, out=out.decode("utf-8", "replace"), err=err.decode("utf-8", "replace"))
+
+    def fetch(self, script: str, arguments: Sequence[str] = (), stdin: Iterable[bytes] = ()) -> bytes:
+        """Run a script and return its output as it came; raises PreflightError where it fails."""
+        code, out, err = self._run(script, arguments, stdin)
+        if code != 0:
+            raise PreflightError(
+                f"{self.target.name} could not send what was asked for",
+                why=err.decode("utf-8", "replace").strip()[:400] or f"exit code {code}",
+            )
+        return out
+
+    def _run(self, script: str, arguments: Sequence[str], stdin: Iterable[bytes]) -> tuple[int, bytes, bytes]:
         import paramiko
 
         words = " ".join(shlex.quote(word) for word in ("boardcast", *arguments))
@@ -98,7 +112,7 @@ class SshSession:
                 next_step="the same command again: what arrived is kept, what runs there was not touched",
             ) from error
 
-    def _collect(self, channel: Any) -> Reply:
+    def _collect(self, channel: Any) -> tuple[int, bytes, bytes]:
         out, err = io.BytesIO(), io.BytesIO()
         deadline = time.monotonic() + COMMAND_SECONDS
         while True:
@@ -121,11 +135,7 @@ class SshSession:
         code = channel.recv_exit_status()
         if code < 0:
             raise EOFError("the command ended without an exit code")
-        return Reply(
-            code=code,
-            out=out.getvalue().decode("utf-8", "replace"),
-            err=err.getvalue().decode("utf-8", "replace"),
-        )
+        return code, out.getvalue(), err.getvalue()
 
 
 @contextmanager

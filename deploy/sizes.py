@@ -36,7 +36,7 @@ class Report:
     files: tuple[Size, ...]
     saved: int
     naive: int
-    """Bytes that would have travelled without a decision: everything built, and everything it links, libc family left out."""
+    """Bytes without a decision: all that was built and all that it links, the C library aside."""
 
     @property
     def raw(self) -> int:
@@ -102,7 +102,16 @@ def kinds(sections: Sequence[tuple[str, int, bool]]) -> dict[str, int]:
     for name, size, allocated in sections:
         if name in (".text", ".init", ".fini", ".plt", ".plt.got", ".plt.sec"):
             found["code"] += size
-        elif name in (".dynsym", ".dynstr", ".symtab", ".strtab", ".gnu.hash", ".hash", ".gnu.version", ".gnu.version_r"):
+        elif name in (
+            ".dynsym",
+            ".dynstr",
+            ".symtab",
+            ".strtab",
+            ".gnu.hash",
+            ".hash",
+            ".gnu.version",
+            ".gnu.version_r",
+        ):
             found["symbols"] += size
         elif allocated and name.startswith((".rodata", ".data", ".eh_frame", ".ARM.ex", ".gcc_except", ".tdata")):
             found["data"] += size

@@ -72,7 +72,9 @@ class Plan:
 def plan(recipes: dict[str, Recipe], pins: Lock, ask: Ask, *, arch: Arch, image: Image, sysroot: Sysroot) -> Plan:
     """Decide what is built, from what, and under which key. Touches nothing but files it reads."""
     fixed = {name: value for name, value in ask.policies.items() if isinstance(value, str)}
-    chosen = variant.apply(recipes, ask.names, arch.base or arch.name, variants=ask.variants, patches=ask.patches, versions=fixed)
+    chosen = variant.apply(
+        recipes, ask.names, arch.base or arch.name, variants=ask.variants, patches=ask.patches, versions=fixed
+    )
     ordered = closure(chosen, ask.names)
     pc_versions = versions(sysroot.tree, arch)
     resolution = resolve(ordered, ask.names, sysroot.index(), pc_versions, arch, ask.policies)

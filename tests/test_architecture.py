@@ -19,15 +19,18 @@ MODULES = {
 LEVELS = {
     0: "recipes.errors recipes.arch recipes.paths recipes.console",
     1: "recipes.recipe recipes.lock recipes.elf recipes.elfindex recipes.indexstore recipes.resolve recipes.stage "
-    "recipes.steps recipes.gate recipes.gatefacts recipes.diagnosis recipes.variant recipes.ask recipes.vendor "
-    "deploy.board deploy.proof deploy.decision deploy.leftover deploy.dedupe deploy.loader deploy.shadow deploy.explain deploy.render deploy.matrix "
-    "deploy.scripts",
+    "recipes.steps recipes.elfsections recipes.gate recipes.gatefacts recipes.diagnosis recipes.variant "
+    "recipes.ask recipes.vendor "
+    "deploy.board deploy.proof deploy.decision deploy.leftover deploy.dedupe deploy.loader "
+    "deploy.shadow deploy.explain deploy.sizes deploy.picture deploy.rootdiff deploy.render deploy.matrix "
+    "deploy.scripts deploy.archive deploy.sign deploy.sbom",
     2: "recipes.process recipes.distribution recipes.fetch recipes.gitsource recipes.transfer recipes.container "
     "recipes.engine recipes.schedule recipes.objects deploy.session",
     3: "recipes.images recipes.roots recipes.pins recipes.store recipes.buildplan recipes.worker recipes.build "
-    "deploy.bundle deploy.release deploy.verify "
+    "deploy.bundle deploy.compare deploy.weigh deploy.pull deploy.captured deploy.release deploy.verify "
     "deploy.sim.boards deploy.host deploy.report deploy.demo",
     4: "tasks deploy.commands.command deploy.commands.sources deploy.commands.building deploy.commands.boards "
+    "deploy.commands.bundles deploy.commands.roots "
     "deploy.commands.benches",
 }
 LEVEL = {name: level for level, names in LEVELS.items() for name in names.split()}
@@ -42,6 +45,10 @@ OWNERS = {
     "requests": {"recipes.fetch", "recipes.objects"},
     "rich": {"recipes.console"},
     "filelock": {"recipes.paths"},
+    "cryptography": {"deploy.sign", "deploy.sim.boards"},
+    "zstandard": {"deploy.archive"},
+    "cyclonedx": {"deploy.sbom"},
+    "packageurl": {"deploy.sbom"},
     "testinfra": set(),
     "elftools": set(),
     "lief": set(),
@@ -57,6 +64,9 @@ LAZY = {
     "filelock",
     "platformdirs",
     "cryptography",
+    "zstandard",
+    "cyclonedx",
+    "packageurl",
 }
 
 

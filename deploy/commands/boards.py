@@ -10,22 +10,6 @@ from deploy.commands.command import BOARD, DRY, HOST, JSON, command
 from recipes.errors import ConfigError
 
 
-@command(help={"board": BOARD, "json": JSON, "dry_run": "decide and print; write no archive"})
-def bundle(_: Context, board: str, json: bool = False, dry_run: bool = False) -> None:
-    """Decide what a board gets, prove what it has, pack the rest."""
-    from deploy import bundle as bundles
-    from deploy import report
-    from deploy.board import load_board
-    from recipes import console
-
-    read = load_board(board)
-    made, decided = bundles.make(read, bundles.stage_for(read), bundles.board_index(read), write=not dry_run)
-    if json:
-        console.emit(made.manifest.model_dump() | {"id": made.id, "file": str(made.path)})
-    else:
-        report.bundle(made, decided)
-
-
 @command(
     help={
         "host": HOST,

@@ -46,30 +46,6 @@ def images(_: Context, arch: list[str], check: bool = False, json: bool = False,
         console.table("Toolchain images", ["arch", "image", "state"], rows)
 
 
-@command(
-    iterable=["name"],
-    help={"name": "file in board-configs/sysroots; debian12-armv7 without it", "json": JSON, "dry_run": DRY},
-)
-def sysroot(_: Context, name: list[str], json: bool = False, dry_run: bool = False) -> None:
-    """Unpack and index the roots that are compiled against."""
-    from recipes import console, roots
-
-    found = []
-    for one in name or ["debian12-armv7"]:
-        spec = roots.spec(one)
-        root = roots.known_sysroot(one)
-        if root is None and not dry_run:
-            from recipes.engine import Engine
-
-            root = roots.ensure_sysroot(one, Engine.connect())
-        found.append(roots.describe(root) if root else {"sysroot": one, "to be made of": " ".join(spec.packages)})
-    if json:
-        console.emit(found)
-    else:
-        for facts in found:
-            console.fields("Sysroot", facts)
-
-
 _RECIPE = "folder in recipes/catalog; the default ones without it; may be given more than once"
 _VARIANT = "small, static, mbedtls, aligned, frames or debug; may be given more than once"
 

@@ -98,4 +98,8 @@ def two_arches() -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    show("Builds", lambda: overhead() | compiler_cache() | both_sdks() | two_arches())
+    # One after another, each printed when it is measured: the whole takes about a quarter of an hour.
+    show("boardprobe and libwebsockets for armv7", overhead)
+    show("Both SDKs", both_sdks)
+    show("ccache", compiler_cache)
+    show("Architectures", two_arches)

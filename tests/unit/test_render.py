@@ -56,7 +56,7 @@ def test_the_program_gets_what_the_config_says(
     path.write_bytes(script(arguments, {"VALUE": value}))
     done = subprocess.run([*shell, str(path)], capture_output=True, check=True)
     got = json.loads(done.stdout)
-    assert got == [arguments, value, f"{release}/lib/gstreamer-1.0", None]
+    assert got == [arguments, value, f"{release}/gstreamer-1.0", None]
 
 
 @pytest.mark.parametrize("bad", ["a\nb", "a\rb", "a\0b"])

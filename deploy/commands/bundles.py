@@ -1,0 +1,133 @@
+"""Tasks of bundles: make one, explain a decision, weigh it, compare two, check one that came from elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from invoke import Context
+
+from deploy.commands.command import BOARD, DRY, JSON, command
+
+_FILE = "bundle file in .boardcast/bundles/<board>/, or one that came from elsewhere"
+
+
+@command(
+    default=True,
+    help={
+        "board": BOARD,
+        "budget": "fail if what travels is larger, such as 6MiB",
+        "json": JSON,
+        "dry_run": "decide and print; write no archive",
+    },
+)
+def make(_: Context, board: str, budget: str = "", json: bool = False, dry_run: bool = False) -> None:
+    """Decide what a board gets, prove what it has, pack the rest."""
+    from deploy import bundle as bundles
+    from deploy import report, sizes, weigh
+    from deploy.board import load_board
+    from recipes import console
+
+    limit = sizes.parse(budget) if budget else None
+    read = load_board(board)
+    made, decided = bundles.make(read, bundles.stage_for(read), bundles.board_index(read), write=not dry_run)
+    if json:
+        console.emit(made.manifest.model_dump() | {"id": made.id, "file": str(made.path)})
+    else:
+        report.bundle(made, decided)
+    if limit is not None and not dry_run:
+        sizes.within(weigh.weigh(made, decided), limit)
+
+
+@command(
+    positional=["library"],
+    help={
+        "library": "SONAME, or the name without its version: libcrypto",
+        "board": BOARD,
+        "json": JSON,
+        "dry_run": "accepted; this task only reads",
+    },
+)
+def why(_: Context, library: str, board: str, json: bool = False, dry_run: bool = False) -> None:
+    """Print the chain from each entry point to a library's decision."""
+    from deploy import bundle as bundles
+    from deploy import explain, report
+    from deploy.board import load_board
+    from recipes import console
+    from recipes.arch import Arch
+
+    read = load_board(board)
+    index = bundles.board_index(read)
+    _made, decided = bundles.make(read, bundles.stage_for(read), index, write=False)
+    answers = explain.explain(library, decided, index, Arch.parse(read.file.arch))
+    if json:
+        console.emit([answer.as_dict() for answer in answers])
+    else:
+        report.answers(answers)
+
+
+@command(
+    help={
+        "board": BOARD,
+        "svg": "also write the picture to this file",
+        "budget": "fail if what travels is larger, such as 6MiB",
+        "json": JSON,
+        "dry_run": "accepted; this task writes nothing but the picture",
+    }
+)
+def sizes(_: Context, board: str, svg: str = "", budget: str = "", json: bool = False, dry_run: bool = False) -> None:
+    """Weigh a bundle per file and section, raw and packed."""
+    from deploy import bundle as bundles
+    from deploy import picture, report, weigh
+    from deploy import sizes as sizing
+    from deploy.board import load_board
+    from recipes import console, paths
+
+    limit = sizing.parse(budget) if budget else None
+    read = load_board(board)
+    made, decided = bundles.make(read, bundles.stage_for(read), bundles.board_index(read))
+    weighed = weigh.weigh(made, decided)
+    if svg and not dry_run:
+        paths.write_whole(Path(svg), picture.draw(weighed, f"Bundle {made.id[:12]} for {board}").encode())
+    if json:
+        console.emit(weighed.as_dict())
+    else:
+        report.sizes(weighed, f"Bundle {made.id[:12]} for {board}")
+    if limit is not None:
+        sizing.within(weighed, limit)
+
+
+@command(
+    positional=["old", "new"],
+    help={"old": _FILE, "new": _FILE, "json": JSON, "dry_run": DRY},
+)
+def diff(_: Context, old: str, new: str, json: bool = False, dry_run: bool = False) -> None:
+    """Say what changed from one bundle to another."""
+    from deploy import bundle as bundles
+    from deploy import compare
+    from recipes import console
+
+    rows = compare.differences(bundles.load(Path(old)).manifest, bundles.load(Path(new)).manifest)
+    if json:
+        console.emit([dict(zip(("what", "name", "change"), row, strict=True)) for row in rows])
+    elif rows:
+        console.table("Changes", ["what", "name", "change"], [list(row) for row in rows])
+    else:
+        print("the two bundles have the same content")
+
+
+@command(
+    positional=["file"],
+    help={
+        "file": _FILE,
+        "json": JSON,
+        "dry_run": "accepted; this task only reads",
+    },
+)
+def verify(_: Context, file: str, json: bool = False, dry_run: bool = False) -> None:
+    """Check a bundle offline: signature, every byte, bill of materials."""
+    from deploy import bundle as bundles
+    from recipes import console
+
+    found = bundles.verify(Path(file))
+    facts = found.as_dict()
+    console.emit(facts) if json else console.fields("Whole, and signed by a trusted key", facts)

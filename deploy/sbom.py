@@ -1,0 +1,241 @@
+"""The bill of materials of a bundle (CycloneDX JSON), made of its manifest alone, and the check that it is complete.
+
+Neither times nor random numbers are in it, so the same manifest has the same bill. It cannot name the bundle's id,
+since the id is the hash of a manifest that names the bill's hash: its serial number comes from all the rest of that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from deploy.archive import LICENCES, BundleFile, Manifest, Pinned, Source
+from recipes.lock import Lock
+from recipes.stage import StagedRecipe, StageManifest
+
+if TYPE_CHECKING:
+    from cyclonedx.model import ExternalReference, Property
+    from cyclonedx.model.component import Component
+    from packageurl import PackageURL
+
+PREFIX = "boardcast:"
+"""Of our property names."""
+
+
+def sources(staged: StageManifest, pins: Lock) -> tuple[Source, ...]:
+    """Return what a Stage was built from: the commits and hashes that it recorded, with the lock's addresses."""
+    return tuple(
+        Source(
+            name=recipe.name,
+            version=recipe.version,
+            licence=recipe.licence,
+            pins=_pinned(recipe, pins),
+            variants=recipe.variants,
+            patches=recipe.patches,
+        )
+        for recipe in staged.recipes
+    )
+
+
+def _pinned(recipe: StagedRecipe, pins: Lock) -> tuple[Pinned, ...]:
+    known = {pin.name: pin for pin in pins.pins}
+    found = []
+    for name in sorted(recipe.pins, key=lambda one: (one != recipe.source, one)):
+        pin = known.get(name)
+        version, url = (pin.version, pin.url) if pin else ("", "")
+        found.append(Pinned(name=name, version=version, url=url, digest=recipe.pins[name]))
+    return tuple(found)
+
+
+def licences(found: Iterable[Source], notices: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return one file a recipe: its SPDX expression, its sources, and upstream's own texts where the Stage has them."""
+    texts = {}
+    for source in found:
+        lines = [f"{source.name} {source.version}", f"SPDX-License-Identifier: {source.licence}"]
+        lines += [f"Source: {' '.join(filter(None, (pin.name, pin.digest, pin.url)))}" for pin in source.pins]
+        lines += [f"Changed by: {name} {digest}" for name, digest in sorted(source.patches.items())]
+        texts[source.name] = "\n".join([*lines, "", ""]).encode()
+    names = sorted({*texts, *notices})
+    return {f"{LICENCES}{name}.txt": texts.get(name, b"") + notices.get(name, b"") for name in names}
+
+
+def make(manifest: Manifest) -> bytes:
+    """Make the bill of a manifest whose `sbom` is not set yet."""
+    from cyclonedx.model.bom import Bom
+    from cyclonedx.model.component import Component, ComponentType
+    from cyclonedx.output.json import JsonV1Dot7
+
+    seed = hashlib.sha256(manifest.model_copy(update={"sbom": ""}).canonical()).hexdigest()
+    root = Component(
+        name=f"bundle for {manifest.board}",
+        type=ComponentType.FIRMWARE,
+        bom_ref="bundle",
+        properties=_properties({"board": manifest.board, "arch": manifest.arch}),
+    )
+    bill = Bom(serial_number=uuid.uuid5(uuid.NAMESPACE_URL, f"boardcast:{seed}"))
+    bill.metadata.component = root
+    files = [_of_file(file.path, file.sha256, _facts(file)) for file in manifest.files]
+    texts = [_of_file(name, digest, {}) for name, digest in sorted(manifest.licences.items())]
+    recipes = [_of_recipe(source) for source in manifest.sources]
+    board = [_of_board(name, path, manifest) for name, path in sorted(from_board(manifest).items())]
+    for component in (*files, *texts, *recipes, *board):
+        bill.components.add(component)
+    bill.register_dependency(root, [*files, *texts, *recipes])
+    known = {str(one.bom_ref): one for one in (*files, *board)}
+    for file, component in zip(manifest.files, files, strict=True):
+        targets = {ref for name in file.needed for ref in references(manifest, file.path, name)}
+        bill.register_dependency(component, [known[ref] for ref in sorted(targets & known.keys())])
+    bill_of = json.loads(JsonV1Dot7(bill).output_as_string())
+    # The format does not ask for a time, and the one of the build would make every bundle another one.
+    del bill_of["metadata"]["timestamp"]
+    return json.dumps(bill_of, indent=1, sort_keys=True).encode() + b"\n"
+
+
+def _of_file(path: str, digest: str, facts: Mapping[str, str]) -> Component:
+    from cyclonedx.model import HashAlgorithm, HashType
+    from cyclonedx.model.component import Component, ComponentType
+
+    return Component(
+        name=path,
+        type=ComponentType.FILE,
+        bom_ref=f"file:{path}",
+        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=digest)],
+        properties=_properties(facts),
+    )
+
+
+def _facts(file: BundleFile) -> dict[str, str]:
+    return {"origin": file.origin or "written by Boardcast", "needed": " ".join(file.needed)}
+
+
+def _of_recipe(source: Source) -> Component:
+    from cyclonedx.model.component import Component, ComponentType
+    from cyclonedx.model.license import LicenseExpression
+
+    facts = {f"patch:{name}": digest for name, digest in source.patches.items()}
+    return Component(
+        name=source.name,
+        version=source.version,
+        type=ComponentType.LIBRARY,
+        bom_ref=f"recipe:{source.name}",
+        licenses=[LicenseExpression(source.licence)],
+        purl=_purl(source.pins[0], source) if source.pins else None,
+        external_references=[_reference(pin) for pin in source.pins if pin.url],
+        properties=_properties(facts | {"variants": " ".join(source.variants)}),
+    )
+
+
+def _is_git(pin: Pinned) -> bool:
+    return len(pin.digest) == 40
+
+
+def _purl(pin: Pinned, source: Source) -> PackageURL:
+    from packageurl import PackageURL
+
+    if _is_git(pin) and pin.url.startswith("https://github.com/"):
+        owner, name = pin.url.removeprefix("https://github.com/").removesuffix(".git").lower().split("/")
+        return PackageURL(type="github", namespace=owner, name=name, version=pin.digest)
+    facts = {"vcs_url": f"git+{pin.url}@{pin.digest}"} if _is_git(pin) else {"checksum": f"sha256:{pin.digest}"}
+    if pin.url and not _is_git(pin):
+        facts["download_url"] = pin.url
+    return PackageURL(type="generic", name=source.name, version=source.version, qualifiers=facts)
+
+
+def _reference(pin: Pinned) -> ExternalReference:
+    from cyclonedx.model import ExternalReference, ExternalReferenceType, HashAlgorithm, HashType, XsUri
+
+    if _is_git(pin):
+        comment = f"{pin.name} {pin.version}, commit {pin.digest}"
+        return ExternalReference(type=ExternalReferenceType.VCS, url=XsUri(pin.url), comment=comment)
+    return ExternalReference(
+        type=ExternalReferenceType.SOURCE_DISTRIBUTION,
+        url=XsUri(pin.url),
+        comment=f"{pin.name} {pin.version}",
+        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=pin.digest)],
+    )
+
+
+def _of_board(name: str, path: str, manifest: Manifest) -> Component:
+    """Describe a library that the board brings: `isExternal` is the format's word for that, from version 1.7 on."""
+    from cyclonedx.model import HashAlgorithm, HashType
+    from cyclonedx.model.component import Component, ComponentType
+
+    proof = next((one for one in manifest.proofs if one["library"] == name), {})
+    identity = manifest.build_ids.get(path) or str(proof.get("build_id", ""))
+    digest = str(proof.get("sha256", ""))
+    return Component(
+        name=name,
+        type=ComponentType.LIBRARY,
+        bom_ref=f"board:{name}",
+        is_external=True,
+        description=f"provided by board, {f'build id {identity}' if identity else 'it has no build id'}",
+        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=digest)] if digest else [],
+        properties=_properties({"provided-by": "board", "path": path, "build-id": identity}),
+    )
+
+
+def _properties(facts: Mapping[str, str]) -> list[Property]:
+    from cyclonedx.model import Property
+
+    return [Property(name=f"{PREFIX}{name}", value=value) for name, value in sorted(facts.items()) if value]
+
+
+def from_board(manifest: Manifest) -> dict[str, str]:
+    """Return SONAME to path of every library that a program of the bundle gets from the board."""
+    named = {str(row["library"]): str(row["provider"]) for row in manifest.decisions if row["action"] == "use-board"}
+    return named | {
+        name: provider
+        for closure in manifest.providers.values()
+        for name, provider in closure.items()
+        if not provider.startswith("bundle:")
+    }
+
+
+def references(manifest: Manifest, path: str, name: str) -> set[str]:
+    """Return the components that a file gets one of its DT_NEEDED from: one, or none where no process loads the file.
+
+    Two programs that share a library find its neighbours at the same place unless one of them brought another first.
+    """
+    found = {
+        closure[name]
+        for entry, closure in manifest.providers.items()
+        if name in closure and (entry == path or f"bundle:{path}" in closure.values())
+    }
+    return {f"file:{one.removeprefix('bundle:')}" if one.startswith("bundle:") else f"board:{name}" for one in found}
+
+
+def unaccounted(manifest: Manifest, sbom: bytes) -> list[str]:
+    """Return what a bill does not account for: files, recipes, and libraries that files need. Empty for a good one."""
+    try:
+        bill: dict[str, Any] = json.loads(sbom)
+        parts = {str(one["bom-ref"]): one for one in bill["components"]}
+        edges = {str(one["ref"]): set(one.get("dependsOn", ())) for one in bill["dependencies"]}
+        if len(parts) != len(bill["components"]):
+            return ["two components have the same name"]
+    except (ValueError, KeyError, TypeError) as error:
+        return [f"this is no bill of materials: {type(error).__name__}"]
+    digests = {file.path: file.sha256 for file in manifest.files} | manifest.licences
+    wanted = {f"file:{path}": digest for path, digest in digests.items()}
+    there = {ref: _digest(one) for ref, one in parts.items() if one.get("type") == "file"}
+    faults = [f"{ref}: no component of this content" for ref in wanted if there.get(ref) != wanted[ref]]
+    faults += [f"{ref}: a component, and no file of the bundle" for ref in there.keys() - wanted.keys()]
+    faults += [f"recipe {one.name}: no component" for one in manifest.sources if f"recipe:{one.name}" not in parts]
+    faults += [f"{name}, from the board: no component" for name in from_board(manifest) if f"board:{name}" not in parts]
+    for file in manifest.files:
+        for name in file.needed:
+            found = references(manifest, file.path, name)
+            if not found:
+                faults.append(f"{file.path} needs {name}: nobody is named who brings it")
+            for ref in found - (edges.get(f"file:{file.path}", set()) & parts.keys()):
+                faults.append(f"{file.path} needs {name}: {ref} is not named as its provider")
+            for ref in (one for one in found & parts.keys() if one.startswith("board:")):
+                if not _digest(parts[ref]) and f"{PREFIX}build-id" not in str(parts[ref].get("properties")):
+                    faults.append(f"{file.path} needs {name}: neither build id nor hash of the board's is named")
+    return sorted(faults)
+
+
+def _digest(component: Mapping[str, Any]) -> str:
+    return next((str(one.get("content")) for one in component.get("hashes", ()) if one.get("alg") == "SHA-256"), "")

@@ -1,0 +1,57 @@
+"""What a live board has, brought over SSH from BusyBox and from Debian: resumed, and the same facts as its image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deploy import bundle as bundles
+from deploy import pull as pulling
+from deploy.board import load_board
+from deploy.rootdiff import differences
+from deploy.session import SshSession, connect
+from deploy.sim import boards
+from deploy.sim.boards import State
+from recipes import elfindex, paths
+from recipes.errors import PreflightError
+
+pytestmark = [pytest.mark.engine, pytest.mark.sim]
+
+
+def test_busybox_tells_the_same_libraries_as_its_image(tiny: State, tmp_path: Path) -> None:
+    with connect(boards.target(tiny.name)) as session:
+        done = pulling.pull(session, "pulled-tiny", tmp_path / "root.tar")
+    assert done.files > 0
+    assert differences(bundles.board_index(load_board("sim-tiny")), elfindex.scan(done.root)) == []
+
+
+def test_an_emulated_debian_too_and_the_second_time_fetches_nothing(arm: State, tmp_path: Path) -> None:
+    with connect(boards.target(arm.name)) as session:
+        first = pulling.pull(session, "pulled-arm", tmp_path / "first.tar")
+        second = pulling.pull(session, "pulled-arm", tmp_path / "second.tar")
+    assert first.fetched > 10_000_000
+    assert second.fetched == 0
+    assert first.root.read_bytes() == second.root.read_bytes()
+    assert differences(bundles.board_index(load_board("sim-armv7")), elfindex.scan(first.root)) == []
+
+
+def test_a_cut_costs_one_batch(tiny: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulling, "_BATCH", 4)
+    real, calls = SshSession.fetch, [0]
+
+    def cut(self: SshSession, *words: object, **more: object) -> bytes:
+        calls[0] += 1
+        if calls[0] == 3:
+            raise PreflightError("the connection was lost")
+        return real(self, *words, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(SshSession, "fetch", cut)
+    with connect(boards.target(tiny.name)) as session, pytest.raises(PreflightError, match="was lost"):
+        pulling.pull(session, "pulled-cut", tmp_path / "root.tar")
+    assert not (tmp_path / "root.tar").exists()
+    here = [path for path in (paths.work() / "pull" / "pulled-cut").rglob("*") if path.is_file()]
+    assert len(here) == 8
+    with connect(boards.target(tiny.name)) as session:
+        done = pulling.pull(session, "pulled-cut", tmp_path / "root.tar")
+    assert calls[0] == 3 + -(-(done.files - 8) // 4)
