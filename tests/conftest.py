@@ -70,13 +70,16 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Give the session its own stages, bundles and boards; sources, roots and builds stay in the user's cache."""
     folder = tmp_path_factory.mktemp("work")
-    old = os.environ.get("BOARDCAST_WORK")
-    os.environ["BOARDCAST_WORK"] = str(folder)
+    # Its own signing key too: the user's is for the user's bundles.
+    mine = {"BOARDCAST_WORK": str(folder), "XDG_CONFIG_HOME": str(folder / "config")}
+    old = {name: os.environ.get(name) for name in mine}
+    os.environ.update(mine)
     yield folder
-    if old is None:
-        del os.environ["BOARDCAST_WORK"]
-    else:
-        os.environ["BOARDCAST_WORK"] = old
+    for name, value in old.items():
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value
 
 
 @pytest.fixture(scope="session")
@@ -103,15 +106,12 @@ def arm_root(engine: Engine) -> Iterator[Future[BoardRoot]]:
 @pytest.fixture(scope="session")
 def built(engine: Engine, arm_root: Future[BoardRoot]) -> Callable[..., Stage]:
     """Return a function that gives the Stage of an architecture, built on its first use."""
-    stages: dict[tuple[str, str], Stage] = {}
 
     def get(arch: str, sysroot: str = "", *recipes: str) -> Stage:
-        key = (arch, sysroot)
-        if key not in stages:
-            ask = Ask(names=recipes or ("boardprobe",), sysroot=sysroot)
-            prepared = buildplan.prepare(Arch.parse(arch), ask, engine=engine)
-            stages[key] = build.run(prepared)
-        return stages[key]
+        # A Stage belongs to an architecture and a sysroot: another test may have put other recipes in its place. What
+        # is built comes from the cache the second time, so asking again costs little.
+        ask = Ask(names=recipes or ("boardprobe",), sysroot=sysroot)
+        return build.run(buildplan.prepare(Arch.parse(arch), ask, engine=engine))
 
     return get
 
