@@ -79,6 +79,8 @@ def environment(arch: Arch, recipe: Recipe | None = None) -> dict[str, str]:
         # paths are fixed, so it needs no base folder: with one it would rewrite __FILE__, and builds would differ.
         "PATH": "/usr/lib/ccache:/opt/toolchain/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "CCACHE_MAXSIZE": "4G",
+        # By the compiler's own dependency files: preprocessing every source once more cost a third of a cold build.
+        "CCACHE_DEPEND": "1",
         "CCACHE_NOSTATS": "1",
         "CMAKE_TOOLCHAIN_FILE": str(TOOLCHAIN),
         "CC": f"{arch.triple}-gcc",
