@@ -1,25 +1,19 @@
-"""Stage and board to a Bundle: the files that travel, why, and one deterministic archive named by its content."""
+"""The Bundle: one deterministic archive named by its content; packed, signed, read back and checked to its end."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from deploy import archive, loader, render, sbom, sign
+from deploy import archive, sbom, sign
 from deploy.archive import BundleFile, Manifest, Members, Suffix
-from deploy.board import Board
-from deploy.decision import DedupePlan
-from deploy.dedupe import plan
-from recipes import elf, elfindex, indexstore, lock, paths, roots, stage
-from recipes.arch import Arch
-from recipes.elfindex import Index
+from recipes import elf, paths
 from recipes.errors import ConfigError, ProofError
-from recipes.stage import Stage
 
 __all__ = ["Bundle", "BundleFile", "Manifest", "Verified"]
 
@@ -56,124 +50,6 @@ class Verified:
         manifest = self.bundle.manifest
         counts = {"files": len(manifest.files), "proofs": len(manifest.proofs), "components": self.components}
         return {"id": self.bundle.id, "board": manifest.board, "arch": manifest.arch, "key": self.key, **counts}
-
-
-def decide(
-    board: Board, staged: Stage, sysroot: Index, board_index: Index
-) -> tuple[DedupePlan, dict[str, dict[str, str]]]:
-    """Make every decision for a board and close the loop over what would be written."""
-    arch = Arch.parse(board.file.arch)
-    decided = plan(staged, elfindex.scan(staged.tree), sysroot, board_index, arch)
-    files = {payload.path: payload.elf for payload in decided.payload}
-    return decided, loader.close(files, board_index, arch)
-
-
-def make(
-    board: Board, staged: Stage, board_index: Index, *, write: bool = True, suffix: Suffix = ".tar.zst"
-) -> tuple[Bundle, DedupePlan]:
-    """Make the bundle of a board from a Stage; without `write` nothing is written, and no key is asked for.
-
-    Raises
-    ------
-    ProofError
-        The board cannot run what was built.
-    ConfigError
-        The Stage is for another architecture, or its sysroot is gone.
-    """
-    arch = Arch.parse(board.file.arch)
-    if staged.manifest.arch != arch.name:
-        raise ConfigError(f"the Stage is for {staged.manifest.arch}, board {board.name} is {arch.name}")
-    sysroot = roots.known_sysroot(staged.manifest.sysroot)
-    if sysroot is None or sysroot.fingerprint != staged.manifest.sysroot_fingerprint:
-        raise ConfigError(
-            f"the sysroot {staged.manifest.sysroot} that this Stage was built against is gone",
-            next_step=f"invoke build --arch {arch.name} --board {board.name}",
-        )
-    decided, providers = decide(board, staged, sysroot.index(), board_index)
-    contents = _contents(board, staged, sysroot.tree, decided)
-    manifest = Manifest(
-        schema_=1,
-        board=board.name,
-        arch=arch.name,
-        machines=arch.machine,
-        root=board.file.root,
-        keep=board.file.keep,
-        stage_keys={one.name: one.key for one in staged.manifest.recipes},
-        entries=tuple(sorted(providers)),
-        files=(),
-        decisions=tuple(one.as_dict() for one in decided.decisions),
-        proofs=tuple(one.as_dict() for one in decided.proofs),
-        providers=providers,
-        notes=decided.notes,
-        loader=next((one.elf.interpreter for one in decided.payload if one.elf.interpreter), ""),
-        sources=sbom.sources(staged.manifest, lock.load()),
-    )
-    theirs = {path: board_index.files[path].build_id for path in sbom.from_board(manifest).values()}
-    manifest = manifest.model_copy(update={"build_ids": theirs})
-    origins = dict(_origins(staged, decided))
-    packed = pack(manifest, contents, origins=origins, notices=_notices(staged), suffix=suffix, write=write)
-    return packed, decided
-
-
-def _contents(board: Board, staged: Stage, sysroot: Path, decided: DedupePlan) -> dict[str, tuple[bytes, int]]:
-    found: dict[str, tuple[bytes, int]] = {}
-    for payload in decided.payload:
-        kind, _, place = payload.origin.partition(":")
-        tree = staged.tree if kind == "stage" else sysroot
-        found[payload.path] = ((tree / place.lstrip("/")).read_bytes(), 0o755)
-    for path in staged.manifest.data():
-        found[path] = ((staged.tree / path).read_bytes(), 0o644)
-    plugins = any(path.startswith("gstreamer-1.0/") for path in found)
-    for path in [path for path in found if path.startswith("bin/")]:
-        name = path.removeprefix("bin/")
-        script = render.launch_script(
-            title=f"{name} on {board.name}",
-            program=path,
-            arguments=_arguments(board, name),
-            environment={},
-            plugins=plugins,
-        )
-        found[f"run/{name}"] = (script, 0o755)
-    return found
-
-
-def _arguments(board: Board, program: str) -> list[str]:
-    """Return the words that a board's file gives one of the programs."""
-    if program != "boardprobe":
-        return []
-    probe = board.file.probe
-    words = [word for name in probe.elements for word in ("--element", name)]
-    for option, value in (("--ca-file", probe.ca_file), ("--https", probe.https), ("--wss", probe.wss)):
-        words += [option, value] if value else []
-    return words
-
-
-def _origins(staged: Stage, decided: DedupePlan) -> Iterator[tuple[str, str]]:
-    """Yield where each file of a bundle comes from; what Boardcast writes itself is not among them."""
-    for payload in decided.payload:
-        kind, _, place = payload.origin.partition(":")
-        copied = f"sysroot:{staged.manifest.sysroot}:{place}"
-        yield payload.path, copied if kind == "sysroot" else _owner(staged, payload.path)
-    for path in staged.manifest.data():
-        yield path, _owner(staged, path)
-
-
-def _owner(staged: Stage, path: str) -> str:
-    for recipe in staged.manifest.recipes:
-        if any(path == output or path.startswith(f"{output}/") for output in recipe.outputs):
-            return f"recipe:{recipe.name}"
-    return "stage"
-
-
-def _notices(staged: Stage) -> dict[str, bytes]:
-    """Return upstream's licence texts in a Stage by recipe; those whose path names no recipe go under `stage`."""
-    found: dict[str, bytes] = {}
-    for file in staged.manifest.files:
-        folders, _, name = file.path.lower().rpartition("/")
-        if not file.target and name.startswith(("license", "licence", "copying", "notice")):
-            owner = next((one.name for one in staged.manifest.recipes if one.name in folders.split("/")), "stage")
-            found[owner] = found.get(owner, b"") + (staged.tree / file.path).read_bytes() + b"\n"
-    return found
 
 
 def pack(
@@ -351,39 +227,3 @@ def contradictions(manifest: Manifest) -> list[str]:
             elif not provider.startswith("/") or provider != theirs:
                 faults.append(f"{entry} would get {name} from {provider}, which is not what was proved")
     return faults
-
-
-def board_index(board: Board) -> Index:
-    """Return what a board has: its captured root, or the root of the simulated board of this name.
-
-    Raises
-    ------
-    ConfigError
-        Nothing was captured yet.
-    """
-    captured = paths.BOARDS / board.name / "root.tar"
-    if captured.is_file():
-        return indexstore.load(captured)
-    sim = board.file.sim
-    if sim is not None:
-        parts = [board.file.arch, sim.suite, sim.mode, *sim.packages]
-        tar = roots.board_root_tar(board.name, parts, sim.scripts)
-        if tar.is_file():
-            return indexstore.load(tar, key=tar.stem)
-    raise ConfigError(
-        f"nothing is known of what {board.name} has",
-        where=str(captured),
-        next_step=f"invoke sim up --host {board.name}" if sim else "tar -C / -cf root.tar usr lib etc on the board",
-    )
-
-
-def stage_for(board: Board) -> Stage:
-    """Return the Stage that a board's bundle is made from; raises ConfigError where it was not built."""
-    where = stage.folder(board.file.arch, board.file.sysroot)
-    if not (where / stage.MANIFEST).is_file():
-        raise ConfigError(
-            f"nothing was built for {board.name} yet",
-            where=str(where),
-            next_step=f"invoke build --arch {board.file.arch} --board {board.name}",
-        )
-    return stage.load(where)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deploy import bundle
+from deploy import assemble
 from deploy.board import board_names, load_board
 from recipes import indexstore, roots
 from recipes.elfindex import Index
@@ -23,7 +23,7 @@ def load(name: str) -> Index:
     if path.exists():
         return indexstore.load(path)
     if name in board_names():
-        return bundle.board_index(load_board(name))
+        return assemble.board_index(load_board(name))
     if name in roots.names():
         found = roots.known_sysroot(name)
         if found is None:

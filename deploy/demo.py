@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from deploy import bundle as bundles
+from deploy import assemble, report
 from deploy import host as hosts
-from deploy import report
 from deploy.board import Board, load_board, load_host
 from deploy.sim import boards
 from recipes import build, buildplan, console, images, paths
@@ -59,7 +58,7 @@ def _stop(root: Future[BoardRoot], engine: Engine) -> None:
 
 
 def _deploy(host_name: str, board: Board) -> None:
-    made, decided = bundles.make(board, bundles.stage_for(board), bundles.board_index(board))
+    made, decided = assemble.make(board, assemble.stage_for(board), assemble.board_index(board))
     report.bundle(made, decided)
     report.outcome(hosts.deploy(host_name, made))
     report.outcome(hosts.deploy(host_name, made))

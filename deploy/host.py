@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy import assemble, release, verify
 from deploy import bundle as bundles
-from deploy import release, verify
 from deploy.board import load_board, load_host, load_hosts
 from deploy.bundle import Bundle
 from deploy.release import HostFacts, Release, ReleasePlan
@@ -42,7 +42,7 @@ def bundle_for(host_name: str, given: str = "") -> Bundle:
     if (bundles.folder(host.board) / "latest").is_file():
         return bundles.latest(host.board)
     board = load_board(host.board)
-    return bundles.make(board, bundles.stage_for(board), bundles.board_index(board))[0]
+    return assemble.make(board, assemble.stage_for(board), assemble.board_index(board))[0]
 
 
 def plan_deploy(host_name: str, bundle: Bundle) -> ReleasePlan:

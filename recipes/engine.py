@@ -1,12 +1,9 @@
-"""The container engine. The only user of the docker SDK: images in, commands run, files copied, everything removed."""
+"""The container engine, with the docker SDK behind it: images in, commands run, files copied, everything removed."""
 
 from __future__ import annotations
 
 import contextlib
 import io
-import os
-import signal
-import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,18 +11,19 @@ from typing import IO, Any
 
 from recipes import transfer
 from recipes.container import Job, Mount, Session
+from recipes.endpoint import endpoint, innermost, machine, owner, uninterrupted
 from recipes.errors import BuildError
+from recipes.services import LABEL, Services
 
-LABEL = "boardcast"
 OWNER = f"{LABEL}.owner"
 RUN = f"{LABEL}.run"
 
 
-class Engine:
+class Engine(Services):
     """A connected engine."""
 
     def __init__(self, client: Any, *, remote: bool = False) -> None:
-        self._client = client
+        super().__init__(client)
         self._run = uuid.uuid4().hex[:12]
         self._aborted = False
         self.remote = remote
@@ -41,7 +39,7 @@ class Engine:
         """
         import docker
 
-        host, tls = _endpoint()
+        host, tls = endpoint()
         try:
             client = docker.DockerClient(base_url=host, tls=tls, timeout=600, use_ssh_client=True)
             client.ping()
@@ -49,7 +47,7 @@ class Engine:
             raise BuildError(
                 "no container engine answers",
                 where=host,
-                why=_innermost(error),
+                why=innermost(error),
                 next_step="as root: ./bootstrap demo installs and starts one; or set DOCKER_HOST to yours",
             ) from error
         engine = Engine(client, remote=not host.startswith(("unix://", "npipe://")))
@@ -146,7 +144,7 @@ class Engine:
                 ["sleep", "86400"],
                 name=name,
                 init=True,
-                labels={LABEL: "session", OWNER: _owner(), RUN: self._run},
+                labels={LABEL: "session", OWNER: owner(), RUN: self._run},
                 environment=job.variables(mounted),
                 volumes=bound,
                 network_mode=job.network,
@@ -158,7 +156,7 @@ class Engine:
             container.start()
             yield Session(container, copied)
         finally:
-            with _uninterrupted():
+            with uninterrupted():
                 self.remove(name)
 
     def _copy_in(self, container: Any, mount: Mount, user: str) -> None:
@@ -186,7 +184,7 @@ class Engine:
                 filler = self._client.containers.create(
                     job.image,
                     ["true"],
-                    labels={LABEL: "session", OWNER: _owner(), RUN: self._run},
+                    labels={LABEL: "session", OWNER: owner(), RUN: self._run},
                     volumes={name: {"bind": str(mount.target), "mode": "rw"}},
                 )
                 try:
@@ -211,7 +209,7 @@ class Engine:
                 next_step="unset DOCKER_HOST, or docker context use default",
             )
         words = ["docker", "run", "--rm", "-it", "--init", "--network", job.network, "--workdir", str(job.cwd)]
-        words += ["--label", f"{LABEL}=session", "--label", f"{OWNER}={_owner()}"]
+        words += ["--label", f"{LABEL}=session", "--label", f"{OWNER}={owner()}"]
         words += ["--user", job.user] if job.user else []
         told = job.variables(job.mounts)
         words += [word for name, value in sorted(told.items()) for word in ("--env", f"{name}={value}")]
@@ -219,20 +217,13 @@ class Engine:
             words += ["--volume", f"{mount.source}:{mount.target}:{'ro' if mount.read_only else 'rw'}"]
         return [*words, job.image, "bash"]
 
-    def remove(self, name: str) -> None:
-        """Remove a container of this name, running or not; nothing happens where there is none."""
-        import docker
-
-        with contextlib.suppress(docker.errors.NotFound):
-            self._client.containers.get(name).remove(force=True, v=True)
-
     def sweep(self) -> None:
         """Remove containers of runs that were killed: they carry our label, and their owner is gone."""
         import docker
 
         for container in self._client.containers.list(all=True, filters={"label": f"{LABEL}=session"}):
-            machine, _, pid = container.labels.get(OWNER, "").rpartition(":")
-            if machine == _machine() and pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            where, _, pid = container.labels.get(OWNER, "").rpartition(":")
+            if where == machine() and pid.isdigit() and not Path(f"/proc/{pid}").exists():
                 with contextlib.suppress(docker.errors.APIError):
                     container.remove(force=True, v=True)
 
@@ -252,115 +243,3 @@ class Engine:
         for container in self._client.containers.list(all=True, filters={"label": f"{RUN}={self._run}"}):
             with contextlib.suppress(docker.errors.APIError):
                 container.remove(force=True, v=True)
-
-    def ensure_network(self, name: str) -> str:
-        """Make sure that our bridge network exists and return the address of its gateway (this machine)."""
-        import docker
-
-        try:
-            network = self._client.networks.get(name)
-        except docker.errors.NotFound:
-            network = self._client.networks.create(name, driver="bridge", labels={LABEL: "network"})
-            network.reload()
-        return str(network.attrs["IPAM"]["Config"][0]["Gateway"])
-
-    def remove_network(self, name: str) -> None:
-        import docker
-
-        with contextlib.suppress(docker.errors.NotFound, docker.errors.APIError):
-            self._client.networks.get(name).remove()
-
-    def start(
-        self,
-        name: str,
-        image: str,
-        command: Sequence[str],
-        *,
-        network: str,
-        files: Mapping[str, tuple[bytes, int]],
-        tmpfs: Mapping[str, str] | None = None,
-    ) -> str:
-        """Start a long-running container with extra files in it and return its address on the network."""
-        container = self._client.containers.create(
-            image,
-            list(command),
-            name=name,
-            hostname=name.rpartition(".")[2],
-            labels={LABEL: "sim"},
-            network=network,
-            tmpfs=dict(tmpfs or {}),
-        )
-        try:
-            container.put_archive("/", transfer.files_tar(files))
-            container.start()
-            container.reload()
-            return str(container.attrs["NetworkSettings"]["Networks"][network]["IPAddress"])
-        except BaseException:
-            with _uninterrupted():
-                self.remove(name)
-            raise
-
-    def running(self, name: str) -> bool:
-        import docker
-
-        try:
-            return str(self._client.containers.get(name).status) == "running"
-        except docker.errors.NotFound:
-            return False
-
-    def log_tail(self, name: str, lines: int = 10) -> str:
-        import docker
-
-        try:
-            return str(self._client.containers.get(name).logs(tail=lines).decode("utf-8", "replace"))
-        except docker.errors.NotFound:
-            return ""
-
-
-def _endpoint() -> tuple[str, Any]:
-    """Return the engine's address and TLS set-up as docker's own command line would choose them.
-
-    DOCKER_HOST first, then DOCKER_CONTEXT, then the current context of ~/.docker/config.json.
-    """
-    import docker
-
-    if os.environ.get("DOCKER_HOST"):
-        from docker.utils import kwargs_from_env
-
-        known = kwargs_from_env()
-        return str(known["base_url"]), known.get("tls") or False
-    try:
-        context = docker.ContextAPI.get_context(os.environ.get("DOCKER_CONTEXT") or None)
-    except docker.errors.DockerException:
-        context = None
-    if context is None:
-        return "unix:///var/run/docker.sock", False
-    return str(context.Host), context.TLSConfig or False
-
-
-def _machine() -> str:
-    """Return this boot of this machine: process ids mean nothing elsewhere."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-
-
-def _owner() -> str:
-    return f"{_machine()}:{os.getpid()}"
-
-
-def _innermost(error: BaseException) -> str:
-    while (inner := error.__cause__ or error.__context__) is not None:
-        error = inner
-    return str(error)
-
-
-@contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C back while a container is removed: a second one must not leave it behind."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    old = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, old)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -51,7 +52,9 @@ def build(prepared: Plan, step: BuildStep, engine: Engine, sources: Sources) -> 
         with engine.session(job) as session:
             for command in step.commands:
                 log.write(f"\n==> {command.name}: {' '.join(command.full)}\n".encode())
+                begun = time.monotonic()
                 code = session.run(command.full, log=log, cwd=command.cwd)
+                log.write(f"\n<== {command.name}: {time.monotonic() - begun:.1f} s\n".encode())
                 log.flush()
                 if code != 0:
                     raise _failed(recipe, command, log_path, code, arch.name)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from deploy import bundle as bundles
+from deploy import assemble
 from deploy.board import load_board
 from deploy.bundle import Bundle
 from deploy.sim import boards
@@ -154,7 +154,7 @@ def tiny(engine: Engine) -> Iterator[State]:
 @pytest.fixture(scope="session")
 def tiny_bundle(built: Callable[..., Stage], tiny: State) -> Bundle:
     board = load_board("sim-tiny")
-    return bundles.make(board, built("x86_64", "tiny-x86_64"), bundles.board_index(board))[0]
+    return assemble.make(board, built("x86_64", "tiny-x86_64"), assemble.board_index(board))[0]
 
 
 @pytest.fixture(scope="session")
@@ -168,7 +168,7 @@ def arm(engine: Engine, arm_root: Future[BoardRoot]) -> Iterator[State]:
 @pytest.fixture(scope="session")
 def arm_bundle(built: Callable[..., Stage], arm: State) -> Bundle:
     board = load_board("sim-armv7")
-    return bundles.make(board, built("armv7"), bundles.board_index(board))[0]
+    return assemble.make(board, built("armv7"), assemble.board_index(board))[0]
 
 
 @pytest.fixture(scope="session")

@@ -25,10 +25,10 @@ LEVELS = {
     "deploy.shadow deploy.explain deploy.sizes deploy.picture deploy.rootdiff deploy.render deploy.matrix "
     "deploy.scripts deploy.archive deploy.sign deploy.sbom",
     2: "recipes.process recipes.distribution recipes.fetch recipes.gitsource recipes.transfer recipes.container "
-    "recipes.engine recipes.schedule recipes.objects deploy.session",
+    "recipes.endpoint recipes.services recipes.engine recipes.schedule recipes.objects deploy.session",
     3: "recipes.images recipes.roots recipes.pins recipes.store recipes.buildplan recipes.worker recipes.build "
-    "deploy.bundle deploy.compare deploy.weigh deploy.pull deploy.captured deploy.release deploy.verify "
-    "deploy.sim.boards deploy.host deploy.report deploy.demo",
+    "deploy.bundle deploy.assemble deploy.compare deploy.weigh deploy.pull deploy.captured deploy.release "
+    "deploy.verify deploy.sim.boards deploy.host deploy.report deploy.demo",
     4: "tasks deploy.commands.command deploy.commands.sources deploy.commands.building deploy.commands.boards "
     "deploy.commands.bundles deploy.commands.roots "
     "deploy.commands.benches",
@@ -36,7 +36,7 @@ LEVELS = {
 LEVEL = {name: level for level, names in LEVELS.items() for name in names.split()}
 
 OWNERS = {
-    "docker": {"recipes.engine"},
+    "docker": {"recipes.engine", "recipes.endpoint", "recipes.services"},
     "subprocess": {"recipes.process"},
     "fabric": {"deploy.session"},
     "paramiko": {"deploy.session"},

@@ -22,14 +22,13 @@ _FILE = "bundle file in .boardcast/bundles/<board>/, or one that came from elsew
 )
 def make(_: Context, board: str, budget: str = "", json: bool = False, dry_run: bool = False) -> None:
     """Decide what a board gets, prove what it has, pack the rest."""
-    from deploy import bundle as bundles
-    from deploy import report, sizes, weigh
+    from deploy import assemble, report, sizes, weigh
     from deploy.board import load_board
     from recipes import console
 
     limit = sizes.parse(budget) if budget else None
     read = load_board(board)
-    made, decided = bundles.make(read, bundles.stage_for(read), bundles.board_index(read), write=not dry_run)
+    made, decided = assemble.make(read, assemble.stage_for(read), assemble.board_index(read), write=not dry_run)
     if json:
         console.emit(made.manifest.model_dump() | {"id": made.id, "file": str(made.path)})
     else:
@@ -49,15 +48,14 @@ def make(_: Context, board: str, budget: str = "", json: bool = False, dry_run: 
 )
 def why(_: Context, library: str, board: str, json: bool = False, dry_run: bool = False) -> None:
     """Print the chain from each entry point to a library's decision."""
-    from deploy import bundle as bundles
-    from deploy import explain, report
+    from deploy import assemble, explain, report
     from deploy.board import load_board
     from recipes import console
     from recipes.arch import Arch
 
     read = load_board(board)
-    index = bundles.board_index(read)
-    _made, decided = bundles.make(read, bundles.stage_for(read), index, write=False)
+    index = assemble.board_index(read)
+    _made, decided = assemble.make(read, assemble.stage_for(read), index, write=False)
     answers = explain.explain(library, decided, index, Arch.parse(read.file.arch))
     if json:
         console.emit([answer.as_dict() for answer in answers])
@@ -76,15 +74,14 @@ def why(_: Context, library: str, board: str, json: bool = False, dry_run: bool 
 )
 def sizes(_: Context, board: str, svg: str = "", budget: str = "", json: bool = False, dry_run: bool = False) -> None:
     """Weigh a bundle per file and section, raw and packed."""
-    from deploy import bundle as bundles
-    from deploy import picture, report, weigh
+    from deploy import assemble, picture, report, weigh
     from deploy import sizes as sizing
     from deploy.board import load_board
     from recipes import console, paths
 
     limit = sizing.parse(budget) if budget else None
     read = load_board(board)
-    made, decided = bundles.make(read, bundles.stage_for(read), bundles.board_index(read))
+    made, decided = assemble.make(read, assemble.stage_for(read), assemble.board_index(read))
     weighed = weigh.weigh(made, decided)
     if svg and not dry_run:
         paths.write_whole(Path(svg), picture.draw(weighed, f"Bundle {made.id[:12]} for {board}").encode())

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-from deploy import bundle as bundles
+from deploy import assemble
 from deploy import host as hosts
 from deploy.board import load_board
 from deploy.sim import boards
@@ -22,7 +22,7 @@ def measure() -> dict[str, object]:
     engine, board = Engine.connect(), load_board(HOST)
     boards.prepare(board, engine)
     staged = build.run(buildplan.prepare(Arch.parse(board.file.arch), board.ask(), engine=engine))
-    bundle = bundles.make(board, staged, bundles.board_index(board))[0]
+    bundle = assemble.make(board, staged, assemble.board_index(board))[0]
     begun = time.perf_counter()
     boards.up(HOST, engine)
     up = time.perf_counter() - begun

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy import bundle as bundles
+from deploy import assemble
 from deploy import pull as pulling
 from deploy.board import load_board
 from deploy.rootdiff import differences
@@ -23,7 +23,7 @@ def test_busybox_tells_the_same_libraries_as_its_image(tiny: State, tmp_path: Pa
     with connect(boards.target(tiny.name)) as session:
         done = pulling.pull(session, "pulled-tiny", tmp_path / "root.tar")
     assert done.files > 0
-    assert differences(bundles.board_index(load_board("sim-tiny")), elfindex.scan(done.root)) == []
+    assert differences(assemble.board_index(load_board("sim-tiny")), elfindex.scan(done.root)) == []
 
 
 def test_an_emulated_debian_too_and_the_second_time_fetches_nothing(arm: State, tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_an_emulated_debian_too_and_the_second_time_fetches_nothing(arm: State, 
     assert first.fetched > 10_000_000
     assert second.fetched == 0
     assert first.root.read_bytes() == second.root.read_bytes()
-    assert differences(bundles.board_index(load_board("sim-armv7")), elfindex.scan(first.root)) == []
+    assert differences(assemble.board_index(load_board("sim-armv7")), elfindex.scan(first.root)) == []
 
 
 def test_a_cut_costs_one_batch(tiny: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from deploy import bundle as bundles
+from deploy import assemble
 from deploy import host as hosts
 from deploy.board import load_board
 from deploy.session import connect
@@ -28,7 +28,7 @@ def run(name: str, script: str) -> tuple[int, str]:
 def test_the_boards_own_gstreamer_loads_kvssink_and_its_loader_the_rest(sdk: Callable[..., Stage], arm: State) -> None:
     board = load_board("sim-armv7")
     staged = sdk("armv7", Ask(names=("producer", "webrtc", "boardprobe")))
-    made, decided = bundles.make(board, staged, bundles.board_index(board))
+    made, decided = assemble.make(board, staged, assemble.board_index(board))
     actions = {one.library: one.action.value for one in decided.decisions}
     assert actions["libcrypto.so.3"] == actions["libcurl.so.4"] == actions["libgstreamer-1.0.so.0"] == "use-board"
     assert actions["liblog4cplus-2.0.so.3"] == "keep", "this board has none"
