@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from deploy import shadow
 from deploy.decision import Action, Decision, DedupePlan, Payload
 from deploy.leftover import left_over
-from deploy.proof import Exports, Proof, prove
+from deploy.proof import Exports, Proof, closure, prove
 from recipes.arch import Arch
 from recipes.elf import ElfFile
 from recipes.elfindex import Index
@@ -52,6 +52,11 @@ class _Work:
             if name not in self.exports and (found := self.candidate(name)) is not None:
                 self.exports[name] = Exports(found[1])
         return {name: self.exports[name] for name in names if name in self.exports}
+
+    @property
+    def musl(self) -> bool:
+        """Tell whether the board's loader is musl's, which knows no versions."""
+        return any("/ld-musl-" in path for path in (*self.board.files, *self.board.links))
 
     def users(self) -> dict[str, list[ElfFile]]:
         """Return who needs what among the files that travel."""
@@ -125,8 +130,8 @@ def _decide(work: _Work, soname: str, users: Sequence[ElfFile]) -> tuple[Decisio
     proof = None
     if found is not None:
         path, copy = found
-        companions, unloadable = _closure(work.board, copy, work.arch)
-        proof = prove(soname, path, copy, users, work.built_with(users), companions)
+        companions, unloadable = closure(work.board, path, copy, work.arch.identity)
+        proof = prove(soname, path, copy, users, work.built_with(users), companions.values(), musl=work.musl)
         if proof.holds and not unloadable and place not in work.kept:
             kind = "all names" if proof.weaker else "all names and nodes"
             because = f"{len(proof.symbols)} symbols checked, {kind} there"
@@ -153,6 +158,8 @@ def _decide(work: _Work, soname: str, users: Sequence[ElfFile]) -> tuple[Decisio
 def _fault(proof: Proof, unloadable: Sequence[str]) -> str:
     if proof.missing:
         return f"board's lacks {_few(proof.missing)}"
+    if proof.faults:
+        return f"board's: {_few(proof.faults)}"
     return (
         f"board's own copy needs {_few(unloadable)}" if unloadable else "board's does not serve all of its users here"
     )
@@ -177,26 +184,6 @@ def _few(names: Sequence[str]) -> str:
     """Return the first names of a list, and how many more there are."""
     shown = ", ".join(names[:2])
     return shown if len(names) <= 2 else f"{shown} and {len(names) - 2} more"
-
-
-def _closure(board: Index, copy: ElfFile, arch: Arch) -> tuple[list[ElfFile], list[str]]:
-    """Return what the board's copy of a library needs, all the way down, and the names that the board does not have."""
-    companions: list[ElfFile] = []
-    missing: list[str] = []
-    seen: set[str] = set()
-    todo = list(copy.needed)
-    while todo:
-        name = todo.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        found = board.find(name, arch.identity)
-        if found is None:
-            missing.append(name)
-        else:
-            companions.append(found[1])
-            todo += found[1].needed
-    return companions, sorted(missing)
 
 
 def _stuck(soname: str, because: str, users: Sequence[ElfFile]) -> ProofError:

@@ -18,9 +18,10 @@ from recipes.elf import ElfFile
 from recipes.elfindex import SKIPPED, Index, scan
 from recipes.errors import ConfigError
 
-SCHEMA = 2
+SCHEMA = 3
 _TUPLES = {"needed", "rpath", "runpath", "version_needs", "version_defs"}
-_PLAIN = tuple(name for name in ElfFile.__slots__ if name not in ("identity", "exports", "imports"))
+_LONG = ("exports", "imports", "objects", "fixed")
+_PLAIN = tuple(name for name in ElfFile.__slots__ if name not in ("identity", *_LONG))
 
 
 def load(root: Path, *, key: str = "") -> Index:
@@ -82,10 +83,11 @@ def _write(stored: Path, index: Index, state: str) -> None:
     at = 0
     for path, found in index.files.items():
         mine = found.identity
-        lengths = [len(found.exports), len(found.imports)]
+        texts = [getattr(found, name) for name in _LONG]
+        lengths = [len(text) for text in texts]
         identity = [mine.bits, mine.little, mine.machine, mine.float_abi.value]
-        rows[path] = [identity, at, *lengths, *(getattr(found, name) for name in _PLAIN)]
-        parts += [found.exports, found.imports]
+        rows[path] = [identity, at, lengths, *(getattr(found, name) for name in _PLAIN)]
+        parts += texts
         at += sum(lengths)
     symbols = "".join(parts).encode("ascii")
     blob = hashlib.sha256(symbols).hexdigest()[:32]
@@ -126,14 +128,14 @@ def _read(stored: Path, root: Path) -> tuple[Index, str] | None:
 
 
 def _file(row: list[Any], symbols: str) -> ElfFile:
-    (bits, little, machine, float_abi), at, exported, imported, *plain = row
-    middle = at + exported
+    (bits, little, machine, float_abi), at, lengths, *plain = row
     facts: dict[str, Any] = {
         name: tuple(value) if name in _TUPLES else value for name, value in zip(_PLAIN, plain, strict=True)
     }
+    for name, length in zip(_LONG, lengths, strict=True):
+        facts[name] = symbols[at : at + length]
+        at += length
     return ElfFile(
         identity=Identity(bits=bits, little=little, machine=machine, float_abi=FloatAbi(float_abi)),
-        exports=symbols[at:middle],
-        imports=symbols[middle : middle + imported],
         **facts,
     )

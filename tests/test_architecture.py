@@ -18,10 +18,11 @@ MODULES = {
 # Level of each module; imports run downwards, or sideways within a level without a circle.
 LEVELS = {
     0: "recipes.errors recipes.arch recipes.paths recipes.console",
-    1: "recipes.recipe recipes.lock recipes.elf recipes.elfindex recipes.indexstore recipes.resolve recipes.stage "
+    1: "recipes.recipe recipes.lock recipes.elfimage recipes.elfsymbols recipes.elf recipes.elfindex "
+    "recipes.indexstore recipes.resolve recipes.stage "
     "recipes.steps recipes.elfsections recipes.gate recipes.gatefacts recipes.diagnosis recipes.variant "
     "recipes.ask recipes.vendor "
-    "deploy.board deploy.proof deploy.decision deploy.leftover deploy.dedupe deploy.loader "
+    "deploy.board deploy.symbols deploy.proof deploy.decision deploy.leftover deploy.dedupe deploy.loader "
     "deploy.shadow deploy.explain deploy.sizes deploy.picture deploy.rootdiff deploy.render deploy.matrix "
     "deploy.scripts deploy.archive deploy.sign deploy.sbom",
     2: "recipes.process recipes.distribution recipes.fetch recipes.gitsource recipes.transfer recipes.container "

@@ -1,0 +1,101 @@
+"""Which symbols a library has and which a file asks for, as the loader sees them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+
+from recipes.elf import ElfFile
+
+
+class Exports:
+    """The exported symbols of one library, ready to be asked."""
+
+    def __init__(self, found: ElfFile) -> None:
+        self.defaults: dict[str, str] = {}
+        """Name to the node that a reference without one gets; empty for a symbol without a node."""
+        self.versioned: set[str] = set()
+        self.superseded: set[str] = set()
+        self.nodes = set(found.version_defs)
+        self.first = found.version_defs[0] if found.version_defs else ""
+        self.marked = bool(found.version_defs or found.version_needs)
+        """True with a table of versions (DT_VERSYM): a linker writes it for either."""
+        self._objects = found.objects
+        for symbol in found.exports.split():
+            name, _, node = symbol.partition("@")
+            if not node:
+                self.defaults[name] = ""
+            elif node[0] == "@":
+                self.defaults[name] = node[1:]
+                self.versioned.add(name + node)
+            else:
+                self.superseded.add(symbol)
+                self.versioned.add(symbol)
+
+    def has(self, name: str, node: str, *, musl: bool = False) -> bool:
+        """Tell whether a reference to this name at this node (or at none) binds here."""
+        if not node or musl:
+            return name in self.defaults
+        # A symbol without a node satisfies any, in a library that has nodes for others as well.
+        return f"{name}@{node}" in self.versioned or self.defaults.get(name) == ""
+
+    def serves(self, name: str, node: str, *, musl: bool = False) -> bool:
+        """Tell whether a reference binds here, and to what was meant when it was linked."""
+        if musl:
+            # It takes the default whatever the node, and that of another node is by its maker's word another function.
+            same = self.defaults.get(name) in ("", node) if node else name in self.defaults
+            return same and self.kind(name, "")[0] != "i"
+        # Of two versions a reference without one gets that of the first node, if there is one, before the default.
+        return self.has(name, node) and (bool(node) or f"{name}@{self.first}" not in self.superseded)
+
+    def kind(self, name: str, node: str) -> tuple[str, str]:
+        """Return the kind of what a reference binds to, as in `ElfFile.objects` or `f`, and its bytes."""
+        exact = f"{name}@{node}"
+        return self._kinds.get(exact if exact in self.versioned else name, ("f", "0"))
+
+    @functools.cached_property
+    def _kinds(self) -> dict[str, tuple[str, str]]:
+        found: dict[str, tuple[str, str]] = {}
+        for text in self._objects.split():
+            symbol, size, kind = text.rsplit(":", 2)
+            name, _, node = symbol.partition("@")
+            found[name + node if node[:1] == "@" else symbol] = (kind, size)
+            if node[:1] in ("", "@"):
+                found[name] = (kind, size)
+        return found
+
+
+@functools.lru_cache(maxsize=256)
+def exports(found: ElfFile) -> Exports:
+    """Return the exports of a library; a board's C library is asked for every proof."""
+    return Exports(found)
+
+
+def references(file: ElfFile) -> Iterable[tuple[str, str, str, bool]]:
+    """Yield (name, library, node, weak) of each undefined symbol; library and node are empty without a version."""
+    for text in file.imports.split():
+        weak = text.startswith("?")
+        yield *parts(text.lstrip("?")), weak
+
+
+@functools.lru_cache(maxsize=256)
+def strong(file: ElfFile) -> tuple[tuple[str, str, str], ...]:
+    """Return (name, library, node) of each symbol that a file cannot be loaded without."""
+    return tuple((name, library, node) for name, library, node, weak in references(file) if not weak)
+
+
+def parts(text: str) -> tuple[str, str, str]:
+    """Return name, library and node of a reference."""
+    name, _, version = text.partition("@")
+    library, _, node = version.rpartition(":")
+    return name, library, node
+
+
+def spelled(name: str, node: str) -> str:
+    """Return a symbol as people write it."""
+    return f"{name}@{node}" if node else name
+
+
+def words(kind: str) -> str:
+    """Return what a kind of `ElfFile.objects` is to whoever uses it."""
+    return {"o": "data", "l": "data", "t": "thread-local", "n": "of no type"}.get(kind, "a function")

@@ -1,0 +1,93 @@
+"""Our proof against the real loaders: a wrong drop is a board that fails, a missed one is flash taken for nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from tests.corpus import targets
+from tests.corpus.targets import Batch, Target
+from tests.corpus.verdict import Outcome, judge
+from tests.support.corpus import Pair
+
+pytestmark = pytest.mark.engine
+Say = Callable[[str], None]
+Batches = Callable[[Target], tuple[list[Pair], Batch]]
+PAIRS = 400
+FOUND = 0.97
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Say:
+    """Return a function that prints a line of numbers for whoever started the tests."""
+
+    def aloud(line: str) -> None:
+        with capsys.disabled():
+            print(f"\n{line}", end=" ")
+
+    return aloud
+
+
+@pytest.fixture(scope="module")
+def outcomes(batch: Batches) -> Callable[[Target], list[Outcome]]:
+    """Return a function that gives both verdicts on every pair of a target."""
+
+    def get(target: Target) -> list[Outcome]:
+        pairs, made = batch(target)
+        assert not made.failed, f"{target.name} does not compile: {next(iter(made.failed.values()))}"
+        return [judge(target, pair, made) for pair in pairs]
+
+    return get
+
+
+def count(what: str, found: Sequence[Outcome]) -> str:
+    possible = [one for one in found if one.possible and one.works]
+    dropped = len(possible) - sum(one.missed for one in possible)
+    return (
+        f"{what}: {len(found)} pairs, {sum(one.wrong for one in found)} wrong drops, {dropped} of {len(possible)} "
+        f"possible drops found ({100 * dropped / len(possible):.1f} %)"
+    )
+
+
+def hold(found: Sequence[Outcome]) -> None:
+    """Hold the outcomes against the promise: sound first, complete second."""
+    wrong = [f"{one.target}, {one.pair}: {one.why}" for one in found if one.wrong]
+    assert not wrong, "\n".join(wrong)
+    possible = [one for one in found if one.possible and one.works]
+    missed = [f"{one.target}, {one.pair}: {one.why}" for one in possible if one.missed]
+    assert len(missed) <= (1 - FOUND) * len(possible), "\n".join(missed)
+
+
+@pytest.mark.parametrize("target", targets.USUAL, ids=lambda one: one.name)
+def test_no_drop_is_wrong(target: Target, outcomes: Callable[[Target], list[Outcome]], say: Say) -> None:
+    found = outcomes(target)
+    say(count(f"corpus, {target.name}", found))
+    hold(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", targets.RARE, ids=lambda one: one.name)
+def test_no_drop_is_wrong_on_a_rarer_machine(
+    target: Target, outcomes: Callable[[Target], list[Outcome]], say: Say
+) -> None:
+    found = outcomes(target)
+    say(count(f"corpus, {target.name}", found))
+    hold(found)
+
+
+def test_the_corpus_is_large_and_its_drops_are_found(outcomes: Callable[[Target], list[Outcome]], say: Say) -> None:
+    found = [one for target in targets.USUAL for one in outcomes(target)]
+    say(count("corpus", found))
+    assert len(found) >= PAIRS
+    hold(found)
+
+
+@pytest.mark.parametrize("target", targets.USUAL, ids=lambda one: one.name)
+def test_the_pairs_ask_what_they_mean_to(target: Target, outcomes: Callable[[Target], list[Outcome]]) -> None:
+    """The same library works in every pair of its kind, and what is gone or damaged does not."""
+    for one in outcomes(target):
+        if one.pair.endswith(("-same", "-more", "-stripped")):
+            assert one.works, f"{one.pair}: {one.why}"
+        if one.pair.endswith(("-removed", "-hidden", "-nowhere", "-loop", "-unmet")) and "optional" not in one.pair:
+            assert not one.works, f"{one.pair}: {one.why}"
