@@ -75,6 +75,15 @@ class Source(Strict):
     patches: dict[str, str] = Field(default_factory=dict)
 
 
+class Search(Strict):
+    """Where the board's loader looks by itself, as it was when the proofs were made."""
+
+    loader: str = ""
+    directories: tuple[str, ...] = ()
+    cache: str = ""
+    """sha256 of /etc/ld.so.cache; empty where the board has none."""
+
+
 class Manifest(Strict):
     """`manifest.json`: everything that decides what a board gets; its hash is the bundle's id."""
 
@@ -89,11 +98,15 @@ class Manifest(Strict):
     files: tuple[BundleFile, ...]
     decisions: tuple[dict[str, Any], ...]
     proofs: tuple[dict[str, Any], ...]
+    """Of the libraries that are the board's."""
+    refused: tuple[dict[str, Any], ...] = ()
+    """Of those that travel: what speaks against the board's copy."""
     providers: dict[str, dict[str, str]]
     notes: tuple[str, ...]
     loader: str = ""
     """The dynamic loader that the programs name; it also lists what a plugin would load."""
     sources: tuple[Source, ...] = ()
+    search: Search = Search()
     build_ids: dict[str, str] = Field(default_factory=dict)
     """Path of each library of the board that a program may get, to its build id; empty where it has none."""
     sbom: str = ""

@@ -6,32 +6,48 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from deploy import bundle, loader, render, sbom
-from deploy.archive import Manifest, Suffix
+from deploy.archive import Manifest, Search, Suffix
 from deploy.board import Board
 from deploy.bundle import Bundle
 from deploy.decision import DedupePlan
 from deploy.dedupe import plan
-from recipes import elfindex, indexstore, lock, paths, roots, stage
+from recipes import elfindex, indexfile, indexstore, lock, paths, roots, stage
+from recipes import recipe as recipes
 from recipes.arch import Arch
 from recipes.elfindex import Index
 from recipes.errors import ConfigError
+from recipes.loaderconf import CACHE
 from recipes.stage import Stage
 
 
 def decide(
-    board: Board, staged: Stage, sysroot: Index, board_index: Index
+    board: Board, staged: Stage, sysroot: Index, board_index: Index, i_know: str = ""
 ) -> tuple[DedupePlan, dict[str, dict[str, str]]]:
     """Make every decision for a board and close the loop over what would be written."""
     arch = Arch.parse(board.file.arch)
-    decided = plan(staged, elfindex.scan(staged.tree), sysroot, board_index, arch)
+    decided = plan(
+        staged, elfindex.scan(staged.tree), sysroot, board_index, arch, board.policies(i_know), ranges(staged)
+    )
     files = {payload.path: payload.elf for payload in decided.payload}
-    return decided, loader.close(files, board_index, arch)
+    forgiven = {symbol for proof in decided.proofs if proof.overridden for symbol in proof.missing}
+    return decided, loader.close(files, board_index, arch, forgiven)
 
 
 def make(
-    board: Board, staged: Stage, board_index: Index, *, write: bool = True, suffix: Suffix = ".tar.zst"
+    board: Board,
+    staged: Stage,
+    board_index: Index,
+    *,
+    write: bool = True,
+    suffix: Suffix = ".tar.zst",
+    i_know: str = "",
 ) -> tuple[Bundle, DedupePlan]:
     """Make the bundle of a board from a Stage; without `write` nothing is written, and no key is asked for.
+
+    Parameters
+    ----------
+    i_know:
+        A reason to use a board's copy whose proof fails, where a rule of the board allows no other.
 
     Raises
     ------
@@ -41,15 +57,8 @@ def make(
         The Stage is for another architecture, or its sysroot is gone.
     """
     arch = Arch.parse(board.file.arch)
-    if staged.manifest.arch != arch.name:
-        raise ConfigError(f"the Stage is for {staged.manifest.arch}, board {board.name} is {arch.name}")
-    sysroot = roots.known_sysroot(staged.manifest.sysroot)
-    if sysroot is None or sysroot.fingerprint != staged.manifest.sysroot_fingerprint:
-        raise ConfigError(
-            f"the sysroot {staged.manifest.sysroot} that this Stage was built against is gone",
-            next_step=f"invoke build --arch {arch.name} --board {board.name}",
-        )
-    decided, providers = decide(board, staged, sysroot.index(), board_index)
+    sysroot = _sysroot(board, staged, arch)
+    decided, providers = decide(board, staged, sysroot.index(), board_index, i_know)
     contents = _contents(board, staged, sysroot.tree, decided)
     manifest = Manifest(
         schema_=1,
@@ -63,9 +72,11 @@ def make(
         files=(),
         decisions=tuple(one.as_dict() for one in decided.decisions),
         proofs=tuple(one.as_dict() for one in decided.proofs),
+        refused=tuple(one.as_dict() for one in decided.refused),
         providers=providers,
         notes=decided.notes,
         loader=next((one.elf.interpreter for one in decided.payload if one.elf.interpreter), ""),
+        search=_search(board_index),
         sources=sbom.sources(staged.manifest, lock.load()),
     )
     theirs = {path: board_index.files[path].build_id for path in sbom.from_board(manifest).values()}
@@ -73,6 +84,35 @@ def make(
     origins = dict(_origins(staged, decided))
     packed = bundle.pack(manifest, contents, origins=origins, notices=_notices(staged), suffix=suffix, write=write)
     return packed, decided
+
+
+def ranges(staged: Stage) -> dict[str, str]:
+    """Return the versions that the recipes of a Stage ask of their libraries, by SONAME."""
+    known = recipes.catalogue()
+    found: dict[str, str] = {}
+    for recipe in staged.manifest.recipes:
+        for need in known[recipe.name].depends if recipe.name in known else ():
+            for library in known[need.name].libraries if need.range else ():
+                found[library.soname] = ",".join(filter(None, [found.get(library.soname), need.range]))
+    return found
+
+
+def _search(board_index: Index) -> Search:
+    cached = board_index.digests([CACHE])[CACHE] if board_index.cache is not None else ""
+    return Search(loader=board_index.loader, directories=board_index.directories, cache=cached)
+
+
+def _sysroot(board: Board, staged: Stage, arch: Arch) -> roots.Sysroot:
+    """Return the sysroot of a Stage; raises ConfigError where it is gone, or the Stage for another architecture."""
+    if staged.manifest.arch != arch.name:
+        raise ConfigError(f"the Stage is for {staged.manifest.arch}, board {board.name} is {arch.name}")
+    sysroot = roots.known_sysroot(staged.manifest.sysroot)
+    if sysroot is None or sysroot.fingerprint != staged.manifest.sysroot_fingerprint:
+        raise ConfigError(
+            f"the sysroot {staged.manifest.sysroot} that this Stage was built against is gone",
+            next_step=f"invoke build --arch {arch.name} --board {board.name}",
+        )
+    return sysroot
 
 
 def _contents(board: Board, staged: Stage, sysroot: Path, decided: DedupePlan) -> dict[str, tuple[bytes, int]]:
@@ -137,14 +177,24 @@ def _notices(staged: Stage) -> dict[str, bytes]:
 
 
 def board_index(board: Board) -> Index:
-    """Return what a board has: its captured root, or the root of the simulated board of this name.
+    """Return what a board has: its captured index or root, or the root of the simulated board of this name.
 
     Raises
     ------
     ConfigError
-        Nothing was captured yet.
+        Nothing was captured yet, or it was captured of another board.
     """
-    captured = paths.BOARDS / board.name / "root.tar"
+    here = paths.BOARDS / board.name
+    if (here / indexfile.NAME).is_file():
+        index = indexfile.read(here)
+        if index.of != board.name:
+            raise ConfigError(
+                f"the index is of {index.of}, not of {board.name}",
+                where=index.source,
+                next_step=f"invoke sysroot.pull --host HOST, or invoke sysroot.index ROOT --board {board.name}",
+            )
+        return index
+    captured = here / "root.tar"
     if captured.is_file():
         return indexstore.load(captured)
     sim = board.file.sim
@@ -156,7 +206,7 @@ def board_index(board: Board) -> Index:
     raise ConfigError(
         f"nothing is known of what {board.name} has",
         where=str(captured),
-        next_step=f"invoke sim up --host {board.name}" if sim else "tar -C / -cf root.tar usr lib etc on the board",
+        next_step=f"invoke sim up --host {board.name}" if sim else "invoke sysroot.pull --host HOST",
     )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
+from deploy.policy import Policies, Prefer, Rule
 from recipes import paths
 from recipes.ask import Ask
 from recipes.errors import ConfigError, unknown
@@ -38,6 +39,22 @@ class Sim(Strict):
     """Size of a small writable file system at /flash; none for 0."""
 
 
+class DedupeRule(Strict):
+    """What is wanted of one library on this board, and why."""
+
+    prefer: Prefer
+    because: Annotated[str, StringConstraints(min_length=3, pattern=r"^[^\x00-\x1f\x7f]*$")]
+    """Shown wherever the decision is."""
+    build_id: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{8,64})?$")] = ""
+    """Of the board's copy, or its beginning; for `pin`."""
+
+    @model_validator(mode="after")
+    def _pinned(self) -> DedupeRule:
+        if (self.prefer is Prefer.PIN) != bool(self.build_id):
+            raise ValueError('build_id belongs to prefer = "pin", and that needs one')
+        return self
+
+
 class BoardFile(Strict):
     """`board-configs/<board>/board.toml`."""
 
@@ -51,6 +68,8 @@ class BoardFile(Strict):
     """Releases kept on the board, the running one and the one before it among them."""
     policy: dict[str, Annotated[Policy | str, Field(union_mode="left_to_right")]] = Field(default_factory=dict)
     """Per dependency: auto, board, source, or a version that its recipe knows."""
+    dedupe: dict[str, DedupeRule] = Field(default_factory=dict)
+    """Per SONAME, or name without a version: board, bundle, pin or never."""
     variants: tuple[str, ...] = ()
     patches: tuple[str, ...] = ()
     probe: Probe = Probe()
@@ -73,6 +92,14 @@ class Board(Strict):
             variants=file.variants,
             patches=file.patches,
         )
+
+    def policies(self, i_know: str = "") -> Policies:
+        """Return this board's rules for the dedupe; `i_know` is a reason to take a copy whose proof fails."""
+        rules = {
+            name: Rule(prefer=one.prefer, because=one.because, build_id=one.build_id)
+            for name, one in self.file.dedupe.items()
+        }
+        return Policies(rules=rules, i_know=i_know)
 
 
 class Host(Strict):

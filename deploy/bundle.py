@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from deploy import archive, sbom, sign
+from deploy import archive, rederive, sbom, sign
 from deploy.archive import BundleFile, Manifest, Members, Suffix
 from recipes import elf, paths
 from recipes.errors import ConfigError, ProofError
@@ -48,8 +48,16 @@ class Verified:
 
     def as_dict(self) -> dict[str, str | int]:
         manifest = self.bundle.manifest
+        overrides = [f"{row['library']}: {row['overridden']}" for row in manifest.proofs if row["overridden"]]
         counts = {"files": len(manifest.files), "proofs": len(manifest.proofs), "components": self.components}
-        return {"id": self.bundle.id, "board": manifest.board, "arch": manifest.arch, "key": self.key, **counts}
+        return {
+            "id": self.bundle.id,
+            "board": manifest.board,
+            "arch": manifest.arch,
+            "key": self.key,
+            **counts,
+            **({"used without a proof": "; ".join(overrides)} if overrides else {}),
+        }
 
 
 def pack(
@@ -91,7 +99,7 @@ def pack(
     manifest = manifest.model_copy(update={"files": files, "licences": digests, "sbom": ""})
     bill = sbom.make(manifest)
     manifest = manifest.model_copy(update={"sbom": hashlib.sha256(bill).hexdigest()})
-    if faults := sbom.unaccounted(manifest, bill) + contradictions(manifest):
+    if faults := sbom.unaccounted(manifest, bill) + contradictions(manifest) + rederive.differences(manifest):
         raise ProofError("this bundle could not account for all that is in it", why="\n       ".join(faults[:5]))
     data = manifest.canonical()
     signature = sign.sign(data, sign.key()) if write else sign.unsigned()
@@ -158,7 +166,7 @@ def verify(path: Path, keys: Mapping[str, bytes] | None = None) -> Verified:
     key = sign.check(members[archive.MANIFEST][0], signature, trusted, where=str(path))
     _complete(manifest, members, path)
     bill, _ = members[archive.SBOM]
-    faults = sbom.unaccounted(manifest, bill) + contradictions(manifest)
+    faults = sbom.unaccounted(manifest, bill) + contradictions(manifest) + rederive.differences(manifest)
     faults += [
         f"{file.path} needs other libraries" for file in manifest.files if _needed(members[file.path][0]) != file.needed
     ]
@@ -216,7 +224,11 @@ def contradictions(manifest: Manifest) -> list[str]:
             faults += [] if row["provider"].removeprefix("bundle:") in paths else [f"{name} is kept, and is not there"]
         elif proof is None:
             faults.append(f"{name} is left to the board without a proof")
-        elif proof["missing"] or not proof["sha256"] or proof["provider"] != row["provider"]:
+        elif (
+            (proof["missing"] and not proof["overridden"])
+            or not proof["sha256"]
+            or proof["provider"] != row["provider"]
+        ):
             faults.append(f"{name} is left to the board, and its proof does not hold")
     for entry, closure in manifest.providers.items():
         faults += [] if entry in paths else [f"{entry} is an entry, and is not there"]

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from deploy import assemble
 from deploy.board import board_names, load_board
-from recipes import indexstore, roots
+from recipes import indexfile, indexstore, paths, roots
+from recipes.arch import Arch
 from recipes.elfindex import Index
 from recipes.errors import ConfigError
 
@@ -20,6 +21,8 @@ def load(name: str) -> Index:
         It is neither a path nor a name, or nothing is known of that board or sysroot yet.
     """
     path = Path(name)
+    if path.name == indexfile.NAME and path.is_file():
+        return indexfile.read(path.parent)
     if path.exists():
         return indexstore.load(path)
     if name in board_names():
@@ -34,3 +37,19 @@ def load(name: str) -> Index:
         why=f"no directory, no tar file; boards: {', '.join(board_names())}; sysroots: {', '.join(roots.names())}",
         next_step="invoke sysroot.index DIR",
     )
+
+
+def capture(index: Index, board: str) -> Path:
+    """Write a root's index as that of a board; raises ConfigError for a root of another architecture."""
+    read = load_board(board)
+    arch = Arch.parse(read.file.arch)
+    loader = index.files.get(index.resolve(index.loader))
+    if loader is None or not arch.matches(loader.identity):
+        has = loader.identity.describe() if loader else "no loader"
+        raise ConfigError(
+            f"the root is not one for {board}",
+            where=index.source,
+            why=f"{board} is {arch.name} ({arch.identity.describe()}), the root has {has}",
+            next_step="is it the right root, and `arch` in the board's file the right one?",
+        )
+    return indexfile.write(paths.BOARDS / board, index, board)

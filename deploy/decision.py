@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from deploy.proof import Proof
 from recipes.elf import ElfFile
+from recipes.proof import Proof
 
 
 class Action(Enum):
@@ -15,6 +15,7 @@ class Action(Enum):
     USE_BOARD = "use-board"
     KEEP = "keep"
     KEEP_PRIVATE = "keep-private"
+    MERGE = "merge"
     UNREFERENCED = "unreferenced"
     NOT_RUNTIME = "not-runtime"
 
@@ -57,6 +58,8 @@ class DedupePlan:
     proofs: tuple[Proof, ...]
     payload: tuple[Payload, ...]
     notes: tuple[str, ...] = ()
+    refused: tuple[Proof, ...] = ()
+    """Why the board's copy of each library that travels is not used; without a provider: it has none."""
 
     @property
     def saved(self) -> int:

@@ -6,23 +6,20 @@ board's own copy, and that copy itself loads there.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from deploy import shadow
 from deploy.decision import Action, Decision, DedupePlan, Payload
 from deploy.leftover import left_over
-from deploy.proof import Exports, Proof, closure, prove
+from deploy.policy import Policies, Prefer, Rule
+from deploy.refusal import absent, fault, few, one_each, way
 from recipes.arch import Arch
 from recipes.elf import ElfFile
 from recipes.elfindex import Index
 from recipes.errors import ProofError
+from recipes.proof import Exports, Proof, check, closure, demanded
 from recipes.stage import Stage
-
-# One process has one C library, and GStreamer's types are registered once: a second copy of either cannot work.
-_LIBC = re.compile(r"(ld-linux.*|ld-musl.*|libc|libm|libpthread|libdl|librt|libresolv|libutil|libc\.musl.*)\.so[.\d]*")
-_NEVER = re.compile(r"lib(gst.*-1\.0|glib-2\.0|gobject-2\.0|gmodule-2\.0|gio-2\.0)\.so[.\d]*")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -34,6 +31,8 @@ class _Work:
     by_soname: dict[str, tuple[str, ElfFile]]
     sysroot: Index
     board: Index
+    policies: Policies
+    ranges: Mapping[str, str]
     kept: dict[str, Payload] = field(default_factory=dict)
     exports: dict[str, Exports] = field(default_factory=dict)
 
@@ -67,31 +66,47 @@ class _Work:
         return needed
 
 
-def plan(stage: Stage, stage_index: Index, sysroot: Index, board: Index, arch: Arch) -> DedupePlan:
+def plan(
+    stage: Stage,
+    stage_index: Index,
+    sysroot: Index,
+    board: Index,
+    arch: Arch,
+    policies: Policies | None = None,
+    ranges: Mapping[str, str] | None = None,
+) -> DedupePlan:
     """Decide for every library and file of a Stage whether it travels to a board.
+
+    Parameters
+    ----------
+    ranges:
+        SONAME to the versions that recipes ask for; it counts where a board's copy has no version nodes.
 
     Raises
     ------
     ProofError
-        The board cannot run it: its C library or GStreamer is too old, or a library is to be had nowhere.
+        The board cannot run it: its C library or GStreamer is too old, a library is to be had nowhere, two recipes
+        bring different ones of one name, or a rule of the board asks for a copy that does not do.
     """
     files = {path.lstrip("/"): found for path, found in stage_index.files.items()}
+    by_soname, merged = one_each(stage, files)
     work = _Work(
         arch=arch,
         stage_files=files,
-        by_soname={found.soname: (path, found) for path, found in files.items() if found.soname},
+        by_soname=by_soname,
         sysroot=sysroot,
         board=board,
+        policies=policies or Policies(),
+        ranges=ranges or {},
     )
-    for recipe in stage.manifest.recipes:
-        for path, kind in recipe.outputs.items():
-            if kind in ("program", "plugin"):
-                work.kept[path] = Payload(path=path, origin=f"stage:{path}", elf=files[path])
-    proofs, decisions = _settle(work)
+    outputs = {path: kind for recipe in stage.manifest.recipes for path, kind in recipe.outputs.items()}
+    for path in (path for path, kind in outputs.items() if kind in ("program", "plugin")):
+        work.kept[path] = Payload(path=path, origin=f"stage:{path}", elf=files[path])
+    proofs, refused, decisions = _settle(work)
+    decisions += merged
     by_name = [name for recipe in stage.manifest.recipes for name in recipe.dlopen]
     shadow.check({place: one.elf for place, one in work.kept.items()}, board, arch, by_name)
-    hashes = board.digests([proof.provider for proof in proofs.values()])
-    proofs = {name: replace(proof, sha256=hashes[proof.provider]) for name, proof in proofs.items()}
+    proofs = _hashed(proofs, board)
     notes, extra = _run_time(stage, work, proofs)
     decisions += extra + left_over(stage, work.stage_files, work.kept.values(), {one.library for one in decisions})
     order = list(Action)
@@ -100,103 +115,141 @@ def plan(stage: Stage, stage_index: Index, sysroot: Index, board: Index, arch: A
         proofs=tuple(proofs[name] for name in sorted(proofs)),
         payload=tuple(work.kept[path] for path in sorted(work.kept)),
         notes=tuple(notes),
+        refused=tuple(refused[name] for name in sorted(refused)),
     )
 
 
-def _settle(work: _Work) -> tuple[dict[str, Proof], list[Decision]]:
+def _hashed(proofs: Mapping[str, Proof], board: Index) -> dict[str, Proof]:
+    hashes = board.digests([proof.provider for proof in proofs.values()])
+    return {name: replace(proof, sha256=hashes[proof.provider]) for name, proof in proofs.items()}
+
+
+def _settle(work: _Work) -> tuple[dict[str, Proof], dict[str, Proof], list[Decision]]:
     """Decide until nothing changes: a kept library is a new user, and may need more of the board than before."""
     while True:
         proofs: dict[str, Proof] = {}
+        refused: dict[str, Proof] = {}
         decisions: list[Decision] = []
         grown = False
         for soname, users in sorted(work.users().items()):
             decision, proof, payload = _decide(work, soname, users)
             decisions.append(decision)
-            if proof is not None and proof.holds and decision.action is Action.USE_BOARD:
-                proofs[soname] = proof
+            (proofs if decision.action is Action.USE_BOARD else refused)[soname] = proof
             if payload is not None and payload.path not in work.kept:
                 work.kept[payload.path] = payload
                 grown = True
         if not grown:
-            return proofs, decisions
+            return proofs, refused, decisions
 
 
-def _decide(work: _Work, soname: str, users: Sequence[ElfFile]) -> tuple[Decision, Proof | None, Payload | None]:
+def _decide(work: _Work, soname: str, users: Sequence[ElfFile]) -> tuple[Decision, Proof, Payload | None]:
     candidate = work.candidate(soname)
-    found = work.board.find(soname, work.arch.identity)
-    size = candidate[1].size if candidate else 0
-    fixed = bool(_LIBC.fullmatch(soname) or _NEVER.fullmatch(soname))
-    place = f"lib/{soname}"
-    proof = None
-    if found is not None:
-        path, copy = found
-        companions, unloadable = closure(work.board, path, copy, work.arch.identity)
-        proof = prove(soname, path, copy, users, work.built_with(users), companions.values(), musl=work.musl)
-        if proof.holds and not unloadable and place not in work.kept:
-            kind = "all names" if proof.weaker else "all names and nodes"
-            because = f"{len(proof.symbols)} symbols checked, {kind} there"
-            decision = Decision(
-                library=soname, action=Action.USE_BOARD, because=because, provider=path, size=0 if fixed else size
-            )
-            return decision, proof, None
-        action, because = Action.KEEP_PRIVATE, _fault(proof, unloadable)
-    else:
-        action, because = _absent(work, soname, users)
-    if fixed:
-        raise _stuck(soname, because, users)
+    rule = work.policies.of(soname)
+    fixed = work.policies.always(soname)
+    proof = _proof(work, soname, users)
+    against = _against(work, proof, rule)
+    size = candidate[1].size if candidate and not fixed else 0
+    if not against:
+        kind = "all names" if proof.weaker else "all names and nodes"
+        because = f"{len(proof.symbols)} symbols checked, {kind} there"
+        because += f"; {rule.because}" if rule is not None and not fixed else ""
+        return _decision(soname, Action.USE_BOARD, because, proof.provider, size), proof, None
+    if rule is not None and rule.of_board:
+        if not (proof.provider and work.policies.i_know):
+            raise _stuck(soname, against, users, rule, fixed=fixed)
+        because = f"{against}; used all the same: {work.policies.i_know}"
+        known = replace(proof, overridden=work.policies.i_know)
+        return _decision(soname, Action.USE_BOARD, because, proof.provider, size), known, None
     if candidate is None:
         raise ProofError(
             f"{soname} is to be had nowhere",
-            why=f"{because}; neither the Stage nor the sysroot has it; needed by {_needed_by(users)}",
+            why=f"{against}; neither the Stage nor the sysroot has it; needed by {_needed_by(users)}",
             next_step="add a recipe for it, or put its package into the sysroot's file",
         )
     origin, library = candidate
-    decision = Decision(library=soname, action=action, because=because, provider=f"bundle:{place}", size=size)
-    return decision, proof, Payload(path=place, origin=origin, elf=library)
+    place = f"lib/{soname}"
+    action = Action.KEEP_PRIVATE if proof.provider else Action.KEEP
+    decision = _decision(soname, action, against, f"bundle:{place}", size)
+    return decision, replace(proof, faults=proof.faults or (against,)), Payload(path=place, origin=origin, elf=library)
 
 
-def _fault(proof: Proof, unloadable: Sequence[str]) -> str:
-    if proof.missing:
-        return f"board's lacks {_few(proof.missing)}"
-    if proof.faults:
-        return f"board's: {_few(proof.faults)}"
-    return (
-        f"board's own copy needs {_few(unloadable)}" if unloadable else "board's does not serve all of its users here"
-    )
+def _decision(soname: str, action: Action, because: str, provider: str, size: int) -> Decision:
+    return Decision(library=soname, action=action, because=because, provider=provider, size=size)
 
 
-def _absent(work: _Work, soname: str, users: Sequence[ElfFile]) -> tuple[Action, str]:
-    """Say what the board has instead: nothing, or another version of the same library and what that one lacks."""
+def _proof(work: _Work, soname: str, users: Sequence[ElfFile]) -> Proof:
+    """Hold what our files ask of a library against the board's copy, or against what it has instead."""
+    demand = demanded(soname, users, work.built_with(users))
+    found = work.board.find(soname, work.arch.identity)
+    if found is not None:
+        path, copy = found
+        companions, lost = closure(work.board, path, copy, work.arch.identity)
+        proof = check(demand, path, copy, companions.values(), users, lost, musl=work.musl)
+        opened, earlier = way(work.board, soname, work.arch.identity, path)
+        return _in_range(work, replace(proof, opened=opened, earlier=earlier))
     others = work.board.family(soname, work.arch.identity)
     if not others:
-        return Action.KEEP, "board has none"
+        return absent(demand)
     other, path = others[0]
-    lacking = prove(soname, path, work.board.files[path], users, work.built_with(users)).missing
-    plain = [name for name in lacking if not name.startswith("node ")]
-    return Action.KEEP_PRIVATE, f"board has {other}" + (f", without {_few(plain)}" if plain else "")
+    proof = check(demand, path, work.board.files[path], musl=work.musl)
+    lacking = [name for name in proof.missing if not name.startswith("node ")]
+    fault = f"board has {other}" + (f", without {few(lacking)}" if lacking else "")
+    return replace(proof, faults=(fault, *proof.faults))
+
+
+def _in_range(work: _Work, proof: Proof) -> Proof:
+    """Hold a library without version nodes against the versions that are asked for; names alone are not enough then."""
+    asked = work.ranges.get(proof.library, "")
+    if not (asked and proof.weaker):
+        return proof
+    rule = work.policies.of(proof.library)
+    linked = work.sysroot.find(proof.library, work.arch.identity)
+    if linked is not None and proof.build_id and linked[1].build_id == proof.build_id:
+        return replace(proof, range=f"{asked}: the same build as the sysroot's")
+    if rule is not None and rule.prefer is Prefer.PIN and proof.build_id.startswith(rule.build_id):
+        return replace(proof, range=f"{asked}: the board's file says so of this build")
+    unknown = f"it has no version nodes, and nothing says that it is one of {asked}"
+    return replace(proof, range=asked, faults=(*proof.faults, unknown))
+
+
+def _against(work: _Work, proof: Proof, rule: Rule | None) -> str:
+    """Say why the board's copy is not used; empty where it is."""
+    if not proof.provider:
+        return "board has none"
+    if not proof.holds:
+        return fault(proof)
+    if rule is not None and rule.prefer is Prefer.BUNDLE:
+        return f"the board's file prefers ours: {rule.because}"
+    if rule is not None and rule.prefer is Prefer.PIN and not proof.build_id.startswith(rule.build_id):
+        return f"the board's file pins build {rule.build_id[:12]}, it is {proof.build_id[:12]}: {rule.because}"
+    if f"lib/{proof.library}" in work.kept:
+        return "board's does not serve all of its users here"
+    return ""
 
 
 def _needed_by(users: Sequence[ElfFile]) -> str:
-    return _few([user.soname or "a program" for user in users])
+    return few([user.soname or "a program" for user in users])
 
 
-def _few(names: Sequence[str]) -> str:
-    """Return the first names of a list, and how many more there are."""
-    shown = ", ".join(names[:2])
-    return shown if len(names) <= 2 else f"{shown} and {len(names) - 2} more"
-
-
-def _stuck(soname: str, because: str, users: Sequence[ElfFile]) -> ProofError:
-    return ProofError(
-        f"the board's {soname} does not do, and it is never bundled",
-        why=f"{because}; needed by {_needed_by(users)}",
-        next_step="build against a sysroot no newer than the board: name its suite in board-configs/sysroots/",
-    )
+def _stuck(soname: str, because: str, users: Sequence[ElfFile], rule: Rule, *, fixed: bool) -> ProofError:
+    if fixed:
+        cure = "build against a sysroot no newer than the board: name its suite in board-configs/sysroots/"
+        what = f"the board's {soname} does not do, and it is never bundled"
+    else:
+        cure = f"let it travel: take the rule for {soname} out of the board's file; or --i-know 'REASON'"
+        what = f"the board's {soname} does not do, and its file asks for no other ({rule.prefer.value})"
+    why = f"{because}; needed by {_needed_by(users)}; the rule: {rule.because}"
+    return ProofError(what, why=why, next_step=cure)
 
 
 def _run_time(stage: Stage, work: _Work, proofs: Mapping[str, Proof]) -> tuple[list[str], list[Decision]]:
     """Add what programs load by name at run time: it is used where the board has it, and never bundled."""
-    notes, decisions = [], []
+    notes = [
+        f"{one.library}: the board's copy is used though its proof fails ({fault(one)}): {one.overridden}"
+        for one in proofs.values()
+        if one.overridden
+    ]
+    decisions = []
     for recipe in stage.manifest.recipes:
         for soname in recipe.dlopen:
             found = work.board.find(soname, work.arch.identity)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from deploy.decision import DedupePlan
-from deploy.loader import search
-from deploy.shadow import PLUGINS, family
+from deploy.loader import rules
+from deploy.policy import stem as family
+from deploy.shadow import PLUGINS
 from recipes.arch import Arch
 from recipes.elf import ElfFile
 from recipes.elfindex import Index
 from recipes.errors import unknown
+from recipes.loaderrules import start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,24 +87,11 @@ def _walk(
     entry: str, file: ElfFile, bundle: Mapping[str, ElfFile], board: Index, arch: Arch
 ) -> Iterator[tuple[Link, ...]]:
     """Yield the shortest chain to every library of a process, breadth first as the loader goes."""
-    seen: set[str] = set()
-    queue: list[tuple[str, ElfFile, tuple[Link, ...]]] = [(f"bundle:{entry}", file, ())]
-    while queue:
-        place, needing, chain = queue.pop(0)
-        for name in needing.needed:
-            if name in seen:
-                continue
-            seen.add(name)
-            tried: list[str] = []
-            provider, library = search(name, place, needing, bundle, board, arch, tried)
-            kept = tuple(tried[: _found_at(tried, provider) + 1])
-            link = Link(name=name, needed_by=place, tried=kept, provider=provider or "")
-            yield (*chain, link)
-            if provider is not None and library is not None:
-                queue.append((provider, library, (*chain, link)))
-
-
-def _found_at(tried: list[str], provider: str | None) -> int:
-    """Return the place in the list of folders where the search ended."""
-    folder = posixpath.dirname(provider or "")
-    return tried.index(folder) if folder in tried else len(tried) - 1
+    place = f"bundle:{entry}"
+    chains: dict[str, tuple[Link, ...]] = {place: ()}
+    for step in rules(bundle, board, arch).process([start(place, file)]):
+        provider = step.got.place if step.got else ""
+        link = Link(name=step.name, needed_by=step.by.place, tried=step.tried, provider=provider)
+        chain = (*chains[step.by.place], link)
+        chains.setdefault(provider, chain)
+        yield chain

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from deploy import assemble, release, verify
+from deploy import assemble, release, reproof, verify
 from deploy import bundle as bundles
 from deploy.board import load_board, load_host, load_hosts
 from deploy.bundle import Bundle
 from deploy.release import HostFacts, Release, ReleasePlan
-from deploy.session import connect
+from deploy.session import Session, connect
 from deploy.sim import boards
 from deploy.verify import Verdict
+from recipes import elf
 from recipes.errors import ConfigError
 
 
@@ -23,6 +24,8 @@ class Outcome:
     release: Release
     plan: ReleasePlan
     verdict: Verdict | None
+    proved_again: tuple[str, ...] = ()
+    """What changed on the board since the bundle was made, and was proved again."""
 
 
 def bundle_for(host_name: str, given: str = "") -> Bundle:
@@ -48,8 +51,28 @@ def bundle_for(host_name: str, given: str = "") -> Bundle:
 def plan_deploy(host_name: str, bundle: Bundle) -> ReleasePlan:
     """Probe a host and return what a deploy would do; nothing is changed there."""
     with connect(boards.target(host_name)) as session:
-        facts = release.probe(session, bundle.manifest.root, release.watched(bundle.manifest))
-    return release.plan(bundle.id, bundle.manifest, facts)
+        return _planned(session, bundle)[1]
+
+
+def _planned(session: Session, bundle: Bundle) -> tuple[HostFacts, ReleasePlan, tuple[str, ...]]:
+    """Probe a board and plan; what changed there since the proofs is proved again, or refused."""
+    manifest = bundle.manifest
+    facts = release.probe(session, manifest.root, reproof.watched(manifest))
+    release.refuse(manifest, facts)
+    said: dict[str, str] = {}
+    elsewhere = reproof.moved(manifest, facts.files)
+    if found := reproof.look(session, manifest) if elsewhere else reproof.changed(manifest, facts.files):
+        blobs = bundle.blobs()
+        ours = {
+            file.path: elf.parse(data) for file in manifest.files if (data := blobs[file.blob]).startswith(elf.MAGIC)
+        }
+        said = reproof.again(session, manifest, ours, found)
+    if elsewhere:
+        # Every path was asked for again, so what the old ones say does not count.
+        said[reproof.CACHE] = f"{reproof.CACHE} was changed; {len(manifest.proofs)} libraries were looked up again"
+        known = {path: row["sha256"] for row in manifest.proofs for path in [row["opened"]]}
+        facts = replace(facts, files={**known, reproof.CACHE: facts.files[reproof.CACHE]})
+    return facts, release.plan(bundle.id, manifest, facts, said.keys()), tuple(said.values())
 
 
 def deploy(host_name: str, bundle: Bundle) -> Outcome:
@@ -62,10 +85,9 @@ def deploy(host_name: str, bundle: Bundle) -> Outcome:
         verify.demand(seen[-1])
 
     with connect(target) as session:
-        facts = release.probe(session, bundle.manifest.root, release.watched(bundle.manifest))
-        planned = release.plan(bundle.id, bundle.manifest, facts)
+        facts, planned, said = _planned(session, bundle)
         done = release.deploy(session, host_name, bundle, check, planned=planned, tools=facts.tools)
-    return Outcome(release=done, plan=planned, verdict=seen[-1] if seen else None)
+    return Outcome(release=done, plan=planned, verdict=seen[-1] if seen else None, proved_again=said)
 
 
 def _facts(host_name: str) -> tuple[str, HostFacts]:

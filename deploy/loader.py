@@ -2,69 +2,47 @@
 
 from __future__ import annotations
 
-import posixpath
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-from deploy.proof import Exports, references
 from recipes.arch import Arch
 from recipes.elf import ElfFile
 from recipes.elfindex import Index
 from recipes.errors import ProofError
+from recipes.loadercheck import unlike
+from recipes.loaderrules import Loaded, Loader, start
+from recipes.proof import Exports, references
 
 
 def providers(entry: str, bundle: Mapping[str, ElfFile], board: Index, arch: Arch) -> dict[str, str]:
     """Return SONAME to provider for the whole closure of one program.
 
-    A provider is `bundle:PATH` or a path of the board. Breadth first, as glibc loads: a name that is loaded already is
-    not searched again, and the RUNPATH of a file serves its own needs only.
+    A provider is `bundle:PATH` or a path of the board, found by the rules of its loader (`recipes.loaderrules`).
 
     Raises
     ------
     ProofError
         A library would not be found; names the file that needs it and the folders that were tried.
     """
-    found: dict[str, str] = {}
-    queue: list[tuple[str, ElfFile]] = [(f"bundle:{entry}", bundle[entry])]
-    while queue:
-        place, file = queue.pop(0)
-        for name in file.needed:
-            if name in found:
-                continue
-            tried: list[str] = []
-            provider, library = search(name, place, file, bundle, board, arch, tried)
-            if provider is None or library is None:
-                raise ProofError(
-                    f"{name} would not be found on the board",
-                    where=place,
-                    why=f"folders tried: {', '.join(tried)}",
-                    next_step="build the library that needs it from source: then it knows where its neighbours are",
-                )
-            found[name] = provider
-            queue.append((provider, library))
+    return {name: one.place for name, one in _loaded(entry, bundle, board, arch).items()}
+
+
+def rules(bundle: Mapping[str, ElfFile], board: Index, arch: Arch) -> Loader:
+    """Return the board's loader, as it is for files of a bundle; theirs have places that begin with `bundle:`."""
+    return Loader(board, arch.identity, more={f"bundle:{path}": file for path, file in bundle.items()})
+
+
+def _loaded(entry: str, bundle: Mapping[str, ElfFile], board: Index, arch: Arch) -> dict[str, Loaded]:
+    found: dict[str, Loaded] = {}
+    for step in rules(bundle, board, arch).process([start(f"bundle:{entry}", bundle[entry])]):
+        if step.got is None:
+            raise ProofError(
+                f"{step.name} would not be found on the board",
+                where=step.by.place,
+                why=f"folders tried: {', '.join(step.tried)}",
+                next_step="build the library that needs it from source: then it knows where its neighbours are",
+            )
+        found[step.name] = step.got
     return found
-
-
-def search(
-    name: str,
-    place: str,
-    file: ElfFile,
-    bundle: Mapping[str, ElfFile],
-    board: Index,
-    arch: Arch,
-    tried: list[str],
-) -> tuple[str | None, ElfFile | None]:
-    """Find one library as the board's loader would for a file at `place`; the folders it looks into go to `tried`."""
-    if place.startswith("bundle:"):
-        origin = posixpath.dirname(place.removeprefix("bundle:"))
-        for entry in file.runpath or file.rpath:
-            folder = posixpath.normpath(entry.replace("${ORIGIN}", "$ORIGIN").replace("$ORIGIN", origin))
-            tried.append(f"bundle:{folder}")
-            path = posixpath.join(folder, name)
-            if path in bundle and arch.matches(bundle[path].identity):
-                return f"bundle:{path}", bundle[path]
-    tried += board.directories
-    in_board = board.find(name, arch.identity)
-    return in_board or (None, None)
 
 
 def unresolved(entry: str, found: Mapping[str, str], bundle: Mapping[str, ElfFile], board: Index) -> list[str]:
@@ -89,8 +67,10 @@ def unresolved(entry: str, found: Mapping[str, str], bundle: Mapping[str, ElfFil
     return missing
 
 
-def close(bundle: Mapping[str, ElfFile], board: Index, arch: Arch) -> dict[str, dict[str, str]]:
-    """Close the loop over a bundle: return each program's providers.
+def close(
+    bundle: Mapping[str, ElfFile], board: Index, arch: Arch, forgiven: Collection[str] = ()
+) -> dict[str, dict[str, str]]:
+    """Close the loop over a bundle: return each program's providers; `forgiven` symbols may be missing.
 
     Raises
     ------
@@ -101,11 +81,26 @@ def close(bundle: Mapping[str, ElfFile], board: Index, arch: Arch) -> dict[str, 
     for entry, file in bundle.items():
         if file.soname and not entry.startswith("gstreamer-1.0/"):
             continue
-        closed[entry] = providers(entry, bundle, board, arch)
-        if missing := unresolved(entry, closed[entry], bundle, board):
+        loaded = _loaded(entry, bundle, board, arch)
+        closed[entry] = {name: one.place for name, one in loaded.items()}
+        missing = unresolved(entry, closed[entry], bundle, board)
+        for name, place in _others(loaded):
+            missing += unresolved(entry, closed[entry] | {name: place}, bundle, board)
+            missing += [f"{need}, needed by {place}" for need in board.files[place].needed if need not in loaded]
+        if missing := [one for one in missing if one.partition(", needed by ")[0] not in forgiven]:
             raise ProofError(
                 f"{entry} would stop on the board: {missing[0]}",
                 why=f"{len(missing)} symbols that no library of the process would have" if len(missing) > 1 else "",
                 next_step="build the library that has it from source: set its policy to source in the board's file",
             )
     return closed
+
+
+def _others(loaded: Mapping[str, Loaded]) -> list[tuple[str, str]]:
+    """Return the board's copies that some processors load instead, where they are not alike."""
+    return [
+        (name, place)
+        for name, one in loaded.items()
+        for place, copy in one.instead
+        if not place.startswith("bundle:") and unlike(copy, one.elf)
+    ]

@@ -15,8 +15,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy import headers
+from deploy.headers import Headers
 from deploy.session import SshSession
-from recipes import paths
+from recipes import elfindex, indexfile, paths
+from recipes.arch import Arch
 from recipes.errors import PreflightError
 
 _BATCH = 64
@@ -32,13 +35,14 @@ look() {
     find $tops -xdev \( -name modules -o -name firmware -o -name 'python*' -o -name perl5 -o -name locale \) -prune \
         -o "$@"
 }
+releases='/etc/os-release /usr/lib/os-release'
 {
     look -type l -name '*.so*' -print
     find /etc/alternatives -type l -name '*.so*' 2>/dev/null
 } | while read -r path; do echo "link $(readlink "$path") $path"; done
 look -type f -name '*.so*' -exec sha256sum {} +
-for path in /etc/ld.so.conf /etc/ld.so.conf.d/*.conf /etc/ld-musl-*.path; do
-    [ -f "$path" ] && sha256sum "$path"
+for path in /etc/ld.so.conf /etc/ld.so.conf.d/*.conf /etc/ld.so.cache /etc/ld-musl-*.path $releases; do
+    if [ -f "$path" ] && [ ! -L "$path" ]; then sha256sum "$path"; fi
 done
 exit 0
 """
@@ -60,10 +64,12 @@ class Pulled:
     bytes: int
     fetched: int
     """Bytes that crossed the network this time."""
+    headers: Headers
+    """What it is compiled against."""
 
 
-def pull(session: SshSession, board: str, target: Path | None = None) -> Pulled:
-    """Bring a board's libraries and pack them as `board-configs/<board>/root.tar`, which `bundle` reads.
+def pull(session: SshSession, board: str, arch: Arch, target: Path | None = None) -> Pulled:
+    """Bring a board's libraries as `board-configs/<board>/root.tar`, and capture their index beside it.
 
     Raises
     ------
@@ -87,7 +93,13 @@ def pull(session: SshSession, board: str, target: Path | None = None) -> Pulled:
         )
     packed = target or paths.BOARDS / board / "root.tar"
     _pack(tree, files, links, packed)
-    return Pulled(root=packed, files=len(files), links=len(links), bytes=packed.stat().st_size, fetched=fetched)
+    index = elfindex.scan(packed)
+    indexfile.write(packed.parent, index, board)
+    told = [tree / path.lstrip("/") for path in files if path.endswith("/os-release")]
+    release = headers.os_release(told[0].read_text("utf-8", "replace") if told else "")
+    made = headers.plan(release, (one.soname for one in index.files.values()), arch)
+    size = packed.stat().st_size
+    return Pulled(root=packed, files=len(files), links=len(links), bytes=size, fetched=fetched, headers=made)
 
 
 def _listed(session: SshSession) -> tuple[dict[str, str], dict[str, str]]:

@@ -6,11 +6,11 @@ import hashlib
 import io
 import tarfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from deploy import scripts
+from deploy import reproof, scripts
 from deploy.bundle import Bundle, Manifest
 from deploy.session import Reply, Session
 from recipes import console
@@ -119,13 +119,14 @@ def parse_facts(text: str, *, now: float) -> HostFacts:
     )
 
 
-def watched(manifest: Manifest) -> list[str]:
-    """Return the board files that the proofs rest on."""
-    return sorted({str(proof["provider"]) for proof in manifest.proofs})
-
-
-def plan(identity: str, manifest: Manifest, facts: HostFacts) -> ReleasePlan:
+def plan(identity: str, manifest: Manifest, facts: HostFacts, proved_again: Collection[str] = ()) -> ReleasePlan:
     """Decide what a deploy sends and switches. Pure.
+
+    Parameters
+    ----------
+    proved_again:
+        Libraries of the board, and its loader's cache, that changed since the bundle was made and serve all the same
+        (`deploy.reproof`).
 
     Raises
     ------
@@ -133,6 +134,14 @@ def plan(identity: str, manifest: Manifest, facts: HostFacts) -> ReleasePlan:
         The board must not be touched: another machine, a changed library, no room, a clock that is off.
     """
     refuse(manifest, facts)
+    if reproof.moved(manifest, facts.files) and reproof.CACHE not in proved_again:
+        raise PreflightError(
+            f"{reproof.CACHE} is another one; nothing was changed", next_step=f"invoke bundle --board {manifest.board}"
+        )
+    for proof, path in reproof.changed(manifest, facts.files):
+        if proof["library"] not in proved_again:
+            state = f"{path} is another one than was proved" if path else f"{proof['opened']} is gone"
+            raise PreflightError(f"{state}; nothing was changed", next_step=f"invoke bundle --board {manifest.board}")
     if facts.current == identity and identity in facts.confirmed:
         return ReleasePlan(steps=(), because=f"{identity[:12]} runs there already, and was verified")
     sizes = {file.blob: file.size for file in manifest.files}
@@ -156,7 +165,7 @@ def plan(identity: str, manifest: Manifest, facts: HostFacts) -> ReleasePlan:
 
 
 def refuse(manifest: Manifest, facts: HostFacts) -> None:
-    """Raise PreflightError for a board that this bundle was not made for, or that has changed since."""
+    """Raise PreflightError for a board that this bundle was not made for, or that is in no state for it."""
     if facts.machine not in manifest.machines:
         raise PreflightError(
             f"the bundle is for {manifest.arch}, the board is {facts.machine or 'silent about its machine'}",
@@ -172,17 +181,6 @@ def refuse(manifest: Manifest, facts: HostFacts) -> None:
             why="AWS refuses requests that are signed more than 300 s off",
             next_step="set its clock, and let it use NTP",
         )
-    for proof in manifest.proofs:
-        path = str(proof["provider"])
-        found = facts.files.get(path, "absent")
-        if found != proof["sha256"]:
-            state = "is gone" if found == "absent" else "is another one than was proved"
-            raise PreflightError(
-                f"{path} {state}; nothing was changed",
-                why=f"{len(proof['symbols'])} symbols of {proof['library']} were proved on it, "
-                f"{', '.join(proof['symbols'][:2])} among them",
-                next_step=f"capture the board again, then invoke bundle --board {manifest.board}",
-            )
 
 
 def run(session: Session, bundle: Bundle, planned: ReleasePlan, tools: frozenset[str]) -> None:

@@ -77,24 +77,37 @@ def answers(found: Sequence[Answer]) -> None:
 
 
 def sizes(report: Report, title: str) -> None:
-    """Print where the bytes of a bundle go, the largest first."""
-    columns = ["file", "bytes", "gzip", "xz", "code", "data", "symbols", "other"]
+    """Print where the bytes of a bundle go, the largest first, and what they come to."""
+    columns = ["file", "bytes", "gzip", "xz", "squashfs", "code", "data", "symbols", "other"]
+    kinds = columns[5:]
     rows = [
         [
             one.path,
             console.size(one.raw),
             console.size(one.gzip),
             console.size(one.xz),
-            *(console.size(one.parts[kind]) if one.parts.get(kind) else "-" for kind in columns[4:]),
+            "-",
+            *(console.size(one.parts[kind]) if one.parts.get(kind) else "-" for kind in kinds),
         ]
         for one in sorted(report.files, key=lambda one: -one.raw)
     ]
-    console.table(title, columns, rows, right=columns[1:], roomy=columns[4:])
+    totals = [report.raw, sum(one.gzip for one in report.files), sum(one.xz for one in report.files)]
+    packed = "-" if report.squashfs is None else console.size(report.squashfs)
+    parts = [console.size(sum(one.parts.get(kind, 0) for one in report.files)) for kind in kinds]
+    rows.append([f"all {len(report.files)} files", *map(console.size, totals), packed, *parts])
+    console.table(title, columns, rows, right=columns[1:], roomy=kinds)
+    image = f"squashfs: {report.squashfs_note}"
+    if report.squashfs is not None:
+        image = f"{console.size(report.squashfs)} as one squashfs ({report.squashfs_note})"
     print(
-        f"  {console.size(report.raw)} travel ({console.size(sum(one.gzip for one in report.files))} gzipped, "
-        f"{console.size(sum(one.xz for one in report.files))} as xz); "
-        f"saved {console.size(report.saved)} of {console.size(report.naive)}"
+        f"  {console.size(totals[0])} travel ({console.size(totals[1])} gzipped, {console.size(totals[2])} as xz; "
+        f"{image}); saved {console.size(report.saved)} of {console.size(report.naive)}"
     )
+    if report.free_flash is not None and report.left is not None:
+        free = console.size(report.free_flash)
+        fits = f"leaves {console.size(report.left)} of {free} free"
+        short = f"does not fit: {console.size(-report.left)} more than the {free} that are free"
+        print(f"  {fits if report.left >= 0 else short}")
 
 
 def release_plan(host: str, planned: ReleasePlan) -> None:
@@ -113,6 +126,8 @@ def outcome(done: Outcome) -> None:
         print(f"Deploy to {release.host}: nothing to do: {release.because} (0 B payload, {trips})")
         return
     print(f"Deploy to {release.host}: release {release.id[:12]} is on ({console.size(release.payload)} sent, {trips})")
+    for line in done.proved_again:
+        print(f"  note: {line}")
     if done.verdict is not None:
         verdicts([done.verdict])
 
@@ -125,4 +140,6 @@ def verdicts(found: Sequence[Verdict]) -> None:
     ]
     console.table("Verify", ["host", "check", "result", "evidence"], rows)
     for verdict in found:
+        for note in verdict.notes:
+            print(f"  note: {verdict.host}: {note}")
         print(f"  {verdict.host}: {'green' if verdict.green else 'red'} (JUnit: {verdict.junit})")

@@ -59,6 +59,10 @@ class Session(Protocol):
         """Run a script with `sh`; the arguments arrive as $1, $2, …, quoted, and stdin is sent as it is produced."""
         ...
 
+    def fetch(self, script: str, arguments: Sequence[str] = (), stdin: Iterable[bytes] = ()) -> bytes:
+        """Run a script and return its output as it came; raises PreflightError where it fails."""
+        ...
+
 
 @dataclass(slots=True)
 class SshSession:

@@ -8,16 +8,17 @@ cannot serve its users, end in wrong data or a crash far from the cause, so both
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from deploy.loader import search
-from deploy.proof import Exports, prove
+from deploy.loader import rules
+from deploy.policy import stem as family
 from recipes.arch import Arch
 from recipes.elf import ElfFile
 from recipes.elfindex import Index
 from recipes.errors import ProofError
+from recipes.loaderrules import start
+from recipes.proof import Exports, prove
 
 PLUGINS = "gstreamer-1.0/"
 _GSTREAMER = "libgstreamer-1.0.so.0"
@@ -40,11 +41,6 @@ class Loaded:
         return f"{' → '.join(self.chain)} ({self.place})"
 
 
-def family(soname: str) -> str:
-    """Return the name of a library without its version: `libcrypto` for libcrypto.so.1.1 and libcrypto.so.3."""
-    return re.sub(r"(-\d[\d.]*)?\.so(\.[\d.]+)?$", "", soname)
-
-
 def process(
     roots: Sequence[tuple[str, ElfFile]], bundle: Mapping[str, ElfFile], board: Index, arch: Arch
 ) -> dict[str, Loaded]:
@@ -53,19 +49,12 @@ def process(
     What is not found is left out: that is the loader's question (`deploy.loader.close`); here only what meets matters.
     """
     found = {place: Loaded(place=place, elf=file, chain=(posixpath.basename(place),)) for place, file in roots}
-    queue: list[tuple[str, ElfFile, tuple[str, ...]]] = [
-        (place, file, (posixpath.basename(place),)) for place, file in roots
-    ]
-    while queue:
-        place, file, chain = queue.pop(0)
-        for name in file.needed:
-            if name in found:
-                continue
-            provider, library = search(name, place, file, bundle, board, arch, [])
-            if provider is None or library is None:
-                continue
-            found[name] = Loaded(place=provider, elf=library, chain=(*chain, name))
-            queue.append((provider, library, (*chain, name)))
+    chains = {place: one.chain for place, one in found.items()}
+    for step in rules(bundle, board, arch).process([start(place, file) for place, file in roots]):
+        if step.got is not None:
+            chain = (*chains[step.by.place], step.name)
+            chains.setdefault(step.got.place, chain)
+            found[step.name] = Loaded(place=step.got.place, elf=step.got.elf, chain=chain)
     return found
 
 

@@ -37,16 +37,31 @@ class Report:
     saved: int
     naive: int
     """Bytes without a decision: all that was built and all that it links, the C library aside."""
+    squashfs: int | None = None
+    """Bytes of one image of all files; None where none was made."""
+    squashfs_note: str = "not asked for"
+    """How the image is compressed, or why there is none."""
+    free_flash: int | None = None
+    """Bytes that the board has for it; None where nobody said."""
 
     @property
     def raw(self) -> int:
         return sum(one.raw for one in self.files)
+
+    @property
+    def left(self) -> int | None:
+        """Bytes free on the board once the files are there, as files; below 0 they do not fit."""
+        return None if self.free_flash is None else self.free_flash - self.raw
 
     def as_dict(self) -> dict[str, object]:
         return {
             "raw": self.raw,
             "gzip": sum(one.gzip for one in self.files),
             "xz": sum(one.xz for one in self.files),
+            "squashfs": self.squashfs,
+            "squashfs_note": self.squashfs_note,
+            "free_flash": self.free_flash,
+            "left": self.left,
             "saved": self.saved,
             "naive": self.naive,
             "files": [one.as_dict() for one in self.files],

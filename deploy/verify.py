@@ -37,6 +37,8 @@ class Verdict:
     release: str
     checks: tuple[Check, ...]
     junit: Path
+    notes: tuple[str, ...] = ()
+    """What was overridden when the bundle was made, said each time."""
 
     @property
     def green(self) -> bool:
@@ -45,7 +47,13 @@ class Verdict:
 
     def as_dict(self) -> dict[str, object]:
         checks = [{"name": one.name, "state": one.state, "evidence": one.evidence} for one in self.checks]
-        return {"host": self.host, "release": self.release, "green": self.green, "checks": checks}
+        return {
+            "host": self.host,
+            "release": self.release,
+            "green": self.green,
+            "checks": checks,
+            "notes": list(self.notes),
+        }
 
 
 def run(target: Target, bundle: Bundle) -> Verdict:
@@ -81,7 +89,12 @@ def run(target: Target, bundle: Bundle) -> Verdict:
             f"the checks of {target.name} could not run",
             why=(done.stdout + done.stderr).decode("utf-8", "replace")[-800:],
         )
-    return Verdict(host=target.name, release=bundle.id, checks=tuple(_read(junit)), junit=junit)
+    notes = tuple(
+        f"{row['library']} is the board's though its proof fails: {row['overridden']}"
+        for row in bundle.manifest.proofs
+        if row["overridden"]
+    )
+    return Verdict(host=target.name, release=bundle.id, checks=tuple(_read(junit)), junit=junit, notes=notes)
 
 
 def _command(target: Target, config: Path, junit: Path, folder: Path) -> list[str]:

@@ -46,6 +46,15 @@ class Identity:
         return text if self.float_abi is FloatAbi.NONE else f"{text}, {self.float_abi.value} float"
 
 
+def compatible(found: Identity, wanted: Identity) -> bool:
+    """Tell whether two files may be in one process.
+
+    One that does not state its float ABI may: libraries without floating point arguments can be silent.
+    """
+    same = (found.bits, found.little, found.machine) == (wanted.bits, wanted.little, wanted.machine)
+    return same and (FloatAbi.NONE in (found.float_abi, wanted.float_abi) or found.float_abi is wanted.float_abi)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arch:
     """One target architecture and every name that other tools have for it.
@@ -88,14 +97,8 @@ class Arch:
     toolchain: str = ""
 
     def matches(self, found: Identity) -> bool:
-        """Tell whether a file with this identity runs on this architecture.
-
-        A file that does not state its float ABI matches: libraries without floating point arguments may be silent.
-        """
-        mine = self.identity
-        if (found.bits, found.little, found.machine) != (mine.bits, mine.little, mine.machine):
-            return False
-        return FloatAbi.NONE in (found.float_abi, mine.float_abi) or found.float_abi is mine.float_abi
+        """Tell whether a file with this identity runs on this architecture."""
+        return compatible(found, self.identity)
 
     @staticmethod
     def parse(name: str) -> Arch:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from recipes import images, lock, paths, roots, stage, steps, variant
+from recipes import elf, images, lock, paths, roots, stage, steps, variant
 from recipes.arch import Arch
 from recipes.ask import Ask
+from recipes.elf import ElfFile
 from recipes.engine import Engine
 from recipes.errors import BuildError, ConfigError
 from recipes.images import Image
@@ -77,7 +79,7 @@ def plan(recipes: dict[str, Recipe], pins: Lock, ask: Ask, *, arch: Arch, image:
     )
     ordered = closure(chosen, ask.names)
     pc_versions = versions(sysroot.tree, arch)
-    resolution = resolve(ordered, ask.names, sysroot.index(), pc_versions, arch, ask.policies)
+    resolution = resolve(ordered, ask.names, sysroot.index(), pc_versions, arch, ask.policies, before(arch, sysroot))
     made: dict[str, BuildStep] = {}
     for recipe in ordered:
         if recipe.name not in resolution or resolution[recipe.name].origin is not Origin.SOURCE:
@@ -131,6 +133,20 @@ def _source_digest(recipe: Recipe, pins: Lock) -> str:
     if isinstance(first, Archive):
         return first.sha256
     return steps.digest([first.commit, sorted((one.name, one.pinned) for one in nested)])
+
+
+def before(arch: Arch, sysroot: Sysroot) -> dict[str, list[ElfFile]]:
+    """Return the programs and libraries of the last Stage by recipe; nothing where there is none, or a damaged one."""
+    try:
+        last = stage.load(stage.folder(arch.name, sysroot.name))
+    except ConfigError:
+        return {}
+    found: dict[str, list[ElfFile]] = {}
+    for recipe in last.manifest.recipes:
+        for path in recipe.outputs:
+            with contextlib.suppress(OSError, elf.ElfError):
+                found.setdefault(recipe.name, []).append(elf.read(last.tree / path))
+    return found
 
 
 def own(recipe: Recipe) -> Path:

@@ -11,12 +11,12 @@ import os
 import posixpath
 import tarfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from recipes import elf
-from recipes.arch import FloatAbi, Identity
+from recipes import elf, loaderconf
+from recipes.arch import Identity, compatible
 from recipes.elf import ElfFile
 from recipes.errors import ConfigError
 
@@ -34,9 +34,15 @@ class Index:
     links:
         Symbolic links, targets as they are written.
     directories:
-        The folders that the loader searches, in order.
+        The folders that the loader searches by itself, in order.
     damaged:
         Files that begin like ELF and cannot be used, with the reason; nothing is concluded from them.
+    loader:
+        The root's loader; empty where it has none, and the rules are then glibc's.
+    listed:
+        The folders that ld.so.conf names; they count through the cache only.
+    cache:
+        /etc/ld.so.cache: name to entries; None where there is none.
     """
 
     source: str
@@ -45,6 +51,13 @@ class Index:
     directories: tuple[str, ...]
     damaged: dict[str, str] = field(default_factory=dict)
     fingerprint: str = ""
+    loader: str = ""
+    listed: tuple[str, ...] = ()
+    cache: dict[str, tuple[loaderconf.Cached, ...]] | None = None
+
+    @property
+    def libc(self) -> str:
+        return loaderconf.libc(self.loader)
 
     def resolve(self, path: str) -> str:
         """Follow every link of a path inside the root, as the kernel would; returns "" for a cycle."""
@@ -65,26 +78,59 @@ class Index:
                 done = "/"
         return ""
 
+    def is_loader(self, name: str) -> bool:
+        """Tell whether a name is the loader's own: it is in every process, wherever it lies."""
+        musl = self.libc == loaderconf.MUSL and name.startswith(loaderconf.OF_MUSL)
+        return (musl or name == posixpath.basename(self.loader)) and self.resolve(self.loader) in self.files
+
+    def candidates(self, name: str, identity: Identity) -> list[str]:
+        """Return the paths that the root's loader tries for a name, when no file and no variable says where to look."""
+        if self.is_loader(name):
+            return [self.loader]
+        paths = [posixpath.join(folder, name) for folder in self.directories]
+        if self.cache is None or self.libc == loaderconf.MUSL:
+            return paths
+        entries = self.cache.get(name, ())
+        if self.libc == loaderconf.UCLIBC:
+            return [*(one.path for one in entries), *paths]
+        one = loaderconf.chosen(entries, identity)
+        return [one.path, *paths] if one else paths
+
+    def take(self, path: str, identity: Identity) -> tuple[str, ElfFile | None] | None:
+        """Return the file at a path as a loader takes it.
+
+        None is passed over: nothing is there, or a file of another machine. A path without a file is where the loader
+        stops: one that it cannot read, and for musl one of another machine.
+        """
+        place = self.resolve(path)
+        found = self.files.get(place)
+        if found is None:
+            return (place, None) if place in self.damaged else None
+        if compatible(found.identity, identity):
+            return place, found
+        return (place, None) if self.libc == loaderconf.MUSL else None
+
     def find(self, name: str, identity: Identity) -> tuple[str, ElfFile] | None:
-        """Find a library as the loader does: by file name, folder by folder, files of another machine passed over."""
-        for folder in self.directories:
-            path = self.resolve(posixpath.join(folder, name))
-            found = self.files.get(path)
-            if found is not None and _compatible(found.identity, identity):
-                return path, found
+        """Find a library as the root's loader does for a file that says nothing itself: cache, then the folders."""
+        for path in self.candidates(name, identity):
+            taken = self.take(path, identity)
+            if taken is not None:
+                return (taken[0], taken[1]) if taken[1] is not None else None
         return None
 
     def family(self, soname: str, identity: Identity) -> list[tuple[str, str]]:
         """Return (SONAME, path) of other versions of the same library: `libwebsockets.so.17` for `….so.19`."""
         stem = soname.partition(".so")[0]
-        searched = set(self.directories) | {self.resolve(folder) for folder in self.directories}
+        cached = (posixpath.dirname(one.path) for entries in (self.cache or {}).values() for one in entries)
+        folders = {*self.directories, *cached}
+        searched = folders | {self.resolve(folder) for folder in folders}
         return sorted(
             (found.soname, path)
             for path, found in self.files.items()
             if found.soname.partition(".so")[0] == stem
             and found.soname != soname
             and posixpath.dirname(path) in searched
-            and _compatible(found.identity, identity)
+            and compatible(found.identity, identity)
         )
 
     def digests(self, wanted: Iterable[str]) -> dict[str, str]:
@@ -111,11 +157,6 @@ class Index:
         return found
 
 
-def _compatible(found: Identity, wanted: Identity) -> bool:
-    same = (found.bits, found.little, found.machine) == (wanted.bits, wanted.little, wanted.machine)
-    return same and (FloatAbi.NONE in (found.float_abi, wanted.float_abi) or found.float_abi is wanted.float_abi)
-
-
 def _absolute(name: str) -> str:
     return "/" + posixpath.normpath(name).lstrip("./")
 
@@ -137,26 +178,38 @@ def scan(root: Path) -> Index:
     links: dict[str, str] = {}
     damaged: dict[str, str] = {}
     confs: dict[str, str] = {}
+    cached: bytes | None = None
+    built: dict[str, tuple[str, ...]] = {}
     for path, target, data in _members(root):
         if target is not None:
             links[path] = target
-        elif data is not None and path.startswith("/etc/ld.so.conf"):
+        elif path == loaderconf.CACHE:
+            cached = bytes(data)
+        elif loaderconf.is_conf(path):
             confs[path] = bytes(data).decode("utf-8", "replace")
-        elif data is not None:
+        else:
             try:
                 files[path] = elf.parse(data)
             except elf.ElfError as error:
                 damaged[path] = str(error)
-    facts = [sorted(links.items()), *((path, repr(found)) for path, found in sorted(files.items()))]
-    fingerprint = hashlib.sha256(repr(facts).encode("utf-8", "replace")).hexdigest()
-    return Index(
+            if loaderconf.libc(path) == loaderconf.GLIBC:
+                built[path] = loaderconf.built_in(data)
+    facts: list[Any] = [sorted(links.items()), *((path, repr(found)) for path, found in sorted(files.items()))]
+    facts += [sorted(confs.items()), cached] if cached is not None else []
+    index = Index(
         source=str(root),
         files=files,
         links=links,
         damaged=damaged,
-        directories=tuple(_directories(confs, files.values())),
-        fingerprint=fingerprint,
+        directories=(),
+        fingerprint=hashlib.sha256(repr(facts).encode("utf-8", "replace")).hexdigest(),
+        loader=loaderconf.loader((one.interpreter for one in files.values()), (*files, *links)),
+        listed=tuple(loaderconf.conf(confs)),
+        cache=loaderconf.cache(cached) if cached is not None else None,
     )
+    wide = any(one.identity.bits == 64 for one in files.values())
+    own = built.get(index.resolve(index.loader)) or next(iter(built.values()), ())
+    return replace(index, directories=loaderconf.folders(index.loader, own, confs, wide=wide))
 
 
 def _members(root: Path) -> Iterator[tuple[str, str | None, Any]]:
@@ -170,7 +223,7 @@ def _members(root: Path) -> Iterator[tuple[str, str | None, Any]]:
         elif entry.is_file(follow_symlinks=False):
             try:
                 with open(entry.path, "rb") as file:  # noqa: PTH123 - a Path per file of a root costs more than the read
-                    if path.startswith("/etc/ld.so.conf"):
+                    if loaderconf.is_conf(path):
                         yield path, None, file.read()
                     elif file.read(4) == elf.MAGIC:
                         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -191,21 +244,7 @@ def _tar_members(root: Path) -> Iterator[tuple[str, str | None, Any]]:
                 elif member.isfile() or member.islnk():
                     reader = archive.extractfile(member)
                     head = reader.read(4) if reader else b""
-                    if reader and (head == elf.MAGIC or path.startswith("/etc/ld.so.conf")):
+                    if reader and (head == elf.MAGIC or loaderconf.is_conf(path)):
                         yield path, None, head + reader.read()
     except tarfile.TarError as error:
         raise ConfigError("not a root: neither a directory nor a tar file", where=str(root), why=str(error)) from error
-
-
-def _directories(confs: dict[str, str], files: Iterable[ElfFile]) -> list[str]:
-    """Return the loader's folders: ld.so.conf with its includes, then the built-in ones of glibc's builds."""
-    found: list[str] = []
-    included = [text for path, text in sorted(confs.items()) if path.startswith("/etc/ld.so.conf.d/")]
-    for text in [*included, confs.get("/etc/ld.so.conf", "")]:
-        lines = (line.partition("#")[0].strip() for line in text.splitlines())
-        found += [line for line in lines if line.startswith("/")]
-    wide = any(one.identity.bits == 64 for one in files)
-    triples = sorted({line.rsplit("/", 1)[-1] for line in found if "-linux-" in line})
-    found += [f"{base}/{triple}" for triple in triples for base in ("/lib", "/usr/lib")]
-    found += ["/lib64", "/usr/lib64"] if wide else []
-    return list(dict.fromkeys([*found, "/lib", "/usr/lib"]))

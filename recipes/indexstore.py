@@ -17,8 +17,9 @@ from recipes.arch import FloatAbi, Identity
 from recipes.elf import ElfFile
 from recipes.elfindex import SKIPPED, Index, scan
 from recipes.errors import ConfigError
+from recipes.loaderconf import Cached, is_conf
 
-SCHEMA = 3
+SCHEMA = 4
 _TUPLES = {"needed", "rpath", "runpath", "version_needs", "version_defs"}
 _LONG = ("exports", "imports", "objects", "fixed")
 _PLAIN = tuple(name for name in ElfFile.__slots__ if name not in ("identity", *_LONG))
@@ -69,7 +70,7 @@ def _state(root: Path, known: Index) -> str:
                         todo.append(path)
                     continue
                 listed.append(path)
-                if path in asked or ".so" in entry.name or path.startswith("/etc/ld.so.conf"):
+                if path in asked or ".so" in entry.name or is_conf(path):
                     state = entry.stat(follow_symlinks=False)
                     listed.append(f"{path}\0{state.st_size}\0{state.st_mtime_ns}\0{state.st_ino}")
     listed.sort()
@@ -98,6 +99,9 @@ def _write(stored: Path, index: Index, state: str) -> None:
         "symbols": [blob, at],
         "fingerprint": index.fingerprint,
         "directories": index.directories,
+        "loader": index.loader,
+        "listed": index.listed,
+        "cache": index.cache,
         "links": index.links,
         "damaged": index.damaged,
         "files": rows,
@@ -121,10 +125,17 @@ def _read(stored: Path, root: Path) -> tuple[Index, str] | None:
             damaged=data["damaged"],
             directories=tuple(data["directories"]),
             fingerprint=data["fingerprint"],
+            loader=data["loader"],
+            listed=tuple(data["listed"]),
+            cache=_cache(data["cache"]),
         )
         return index, data["state"]
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None
+
+
+def _cache(rows: dict[str, list[list[Any]]] | None) -> dict[str, tuple[Cached, ...]] | None:
+    return None if rows is None else {name: tuple(Cached(*one) for one in kept) for name, kept in rows.items()}
 
 
 def _file(row: list[Any], symbols: str) -> ElfFile:

@@ -15,10 +15,13 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from recipes.arch import Arch
+from recipes.demand import Demand
 from recipes.elf import ElfFile
 from recipes.elfindex import Index
 from recipes.errors import ConfigError
+from recipes.proof import check, closure
 from recipes.recipe import Dependency, Recipe
+from recipes.symbols import exports, references
 
 
 class Origin(Enum):
@@ -70,8 +73,14 @@ def resolve(
     pc_versions: Mapping[str, str],
     arch: Arch,
     policies: Mapping[str, Policy | str] | None = None,
+    before: Mapping[str, Sequence[ElfFile]] | None = None,
 ) -> dict[str, Resolution]:
     """Decide for each recipe of a closure (dependencies first) where it comes from.
+
+    Parameters
+    ----------
+    before:
+        Recipe to the ELF files of its last build. What they bind is asked for where a recipe names no symbols itself.
 
     Raises
     ------
@@ -91,7 +100,10 @@ def resolve(
             version = recipe.version
         else:
             origin, version, because = _decide(
-                recipe, needs.get(recipe.name, []), index, pc_versions, arch, policies.get(recipe.name, Policy.AUTO)
+                recipe,
+                needs.get(recipe.name, []),
+                _Sysroot(index=index, versions=pc_versions, arch=arch, before=before or {}),
+                policies.get(recipe.name, Policy.AUTO),
             )
             split = [need.name for need in recipe.depends if decided[need.name].origin is Origin.SOURCE]
             if origin is Origin.BOARD and split:
@@ -118,21 +130,26 @@ def _reachable(
     return {name: resolution for name, resolution in decided.items() if name in wanted}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sysroot:
+    """What is known before anything is linked."""
+
+    index: Index
+    versions: Mapping[str, str]
+    arch: Arch
+    before: Mapping[str, Sequence[ElfFile]]
+
+
 def _decide(
-    recipe: Recipe,
-    needs: Sequence[tuple[str, Dependency]],
-    index: Index,
-    pc_versions: Mapping[str, str],
-    arch: Arch,
-    policy: Policy | str,
+    recipe: Recipe, needs: Sequence[tuple[str, Dependency]], sysroot: _Sysroot, policy: Policy | str
 ) -> tuple[Origin, str, str]:
     if isinstance(policy, str):
         _fits(recipe, needs)
         return Origin.SOURCE, recipe.version, f"the policy pins {recipe.version}"
     if policy is Policy.SOURCE:
         return Origin.SOURCE, recipe.version, "the policy says source"
-    version = pc_versions.get(recipe.pkgconfig, "") if recipe.pkgconfig else ""
-    fault = _fault(recipe, needs, index, version, arch)
+    version = sysroot.versions.get(recipe.pkgconfig, "") if recipe.pkgconfig else ""
+    fault = _fault(recipe, needs, sysroot, version)
     if fault is None:
         return Origin.BOARD, version, f"the sysroot has {version}, in range and with every symbol needed"
     if policy is Policy.BOARD:
@@ -155,9 +172,7 @@ def _fits(recipe: Recipe, needs: Sequence[tuple[str, Dependency]]) -> None:
         raise ConfigError(f"{recipe.name}: the policy pins {recipe.version}", why="; ".join(faults))
 
 
-def _fault(
-    recipe: Recipe, needs: Sequence[tuple[str, Dependency]], index: Index, version: str, arch: Arch
-) -> str | None:
+def _fault(recipe: Recipe, needs: Sequence[tuple[str, Dependency]], sysroot: _Sysroot, version: str) -> str | None:
     """Say why the sysroot's copy does not do; None when it does."""
     if not version:
         return "the sysroot has none"
@@ -166,17 +181,39 @@ def _fault(
         for dependant, need in needs
         if need.range and not _in_range(version, need.range, recipe.name)
     ]
-    exported: set[str] = set()
+    copies: list[tuple[str, ElfFile]] = []
     for library in recipe.libraries:
-        found = index.find(f"lib{library.link}.so", arch.identity)
+        found = sysroot.index.find(f"lib{library.link}.so", sysroot.arch.identity)
         if found is None:
-            return f"the sysroot has {version} without lib{library.link}.so for {arch.name}"
-        exported |= names(found[1])
+            return f"the sysroot has {version} without lib{library.link}.so for {sysroot.arch.name}"
+        copies.append(found)
     for dependant, need in needs:
-        missing = [symbol for symbol in need.symbols if symbol not in exported]
+        wanted = need.symbols or _bound(recipe, dependant, sysroot.before)
+        missing = [symbol for symbol in wanted if not any(exports(copy).serves(symbol, "") for _, copy in copies)]
         if missing:
-            faults.append(f"it lacks {', '.join(missing)}, which {dependant} needs")
+            more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+            faults.append(f"it lacks {', '.join(missing[:3])}{more}, which {dependant} needs")
+    faults += [fault for path, copy in copies for fault in _unloadable(path, copy, sysroot)]
     return f"the sysroot has {version}: {'; '.join(faults)}" if faults else None
+
+
+def _bound(recipe: Recipe, dependant: str, before: Mapping[str, Sequence[ElfFile]]) -> list[str]:
+    """Return the names that a dependant's last build bound to a recipe's libraries."""
+    ours = {library.soname for library in recipe.libraries}
+    built = {name for file in before.get(recipe.name, ()) if file.soname for name in names(file)}
+    return sorted(
+        name
+        for file in before.get(dependant, ())
+        for name, library, _, weak in references(file)
+        if not weak and (library in ours or (not library and name in built))
+    )
+
+
+def _unloadable(path: str, copy: ElfFile, sysroot: _Sysroot) -> list[str]:
+    """Say why the sysroot's copy would not load there itself, by the proof that a bundle makes of a board's."""
+    companions, lost = closure(sysroot.index, path, copy, sysroot.arch.identity)
+    nothing = Demand(library=copy.soname, wants={}, nodes=(), identities=(sysroot.arch.identity,))
+    return list(check(nothing, path, copy, companions.values(), lost=lost).faults)
 
 
 def names(found: ElfFile) -> set[str]:

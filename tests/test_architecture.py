@@ -18,18 +18,19 @@ MODULES = {
 # Level of each module; imports run downwards, or sideways within a level without a circle.
 LEVELS = {
     0: "recipes.errors recipes.arch recipes.paths recipes.console",
-    1: "recipes.recipe recipes.lock recipes.elfimage recipes.elfsymbols recipes.elf recipes.elfindex "
-    "recipes.indexstore recipes.resolve recipes.stage "
-    "recipes.steps recipes.elfsections recipes.gate recipes.gatefacts recipes.diagnosis recipes.variant "
-    "recipes.ask recipes.vendor "
-    "deploy.board deploy.symbols deploy.proof deploy.decision deploy.leftover deploy.dedupe deploy.loader "
-    "deploy.shadow deploy.explain deploy.sizes deploy.picture deploy.rootdiff deploy.render deploy.matrix "
-    "deploy.scripts deploy.archive deploy.sign deploy.sbom",
+    1: "recipes.recipe recipes.lock recipes.elfimage recipes.elfsymbols recipes.elf recipes.loaderconf "
+    "recipes.elfindex recipes.loaderrules recipes.loadercheck recipes.indexstore recipes.indexfile "
+    "recipes.resolve recipes.stage recipes.steps recipes.elfsections recipes.gate recipes.gatefacts recipes.diagnosis "
+    "recipes.variant recipes.ask recipes.vendor "
+    "deploy.board recipes.symbols recipes.demand deploy.policy deploy.refusal recipes.proof deploy.decision "
+    "deploy.leftover deploy.dedupe deploy.loader "
+    "deploy.shadow deploy.explain deploy.sizes deploy.twins deploy.picture deploy.rootdiff deploy.render deploy.matrix "
+    "deploy.scripts deploy.archive deploy.headers deploy.rederive deploy.sign deploy.sbom",
     2: "recipes.process recipes.distribution recipes.fetch recipes.gitsource recipes.transfer recipes.container "
     "recipes.endpoint recipes.services recipes.engine recipes.schedule recipes.objects deploy.session",
     3: "recipes.images recipes.roots recipes.pins recipes.store recipes.buildplan recipes.worker recipes.build "
-    "deploy.bundle deploy.assemble deploy.compare deploy.weigh deploy.pull deploy.captured deploy.release "
-    "deploy.verify deploy.sim.boards deploy.host deploy.report deploy.demo",
+    "deploy.bundle deploy.assemble deploy.compare deploy.abitypes deploy.weigh deploy.pull deploy.captured "
+    "deploy.reproof deploy.release deploy.verify deploy.sim.boards deploy.host deploy.report deploy.demo",
     4: "tasks deploy.commands.command deploy.commands.sources deploy.commands.building deploy.commands.boards "
     "deploy.commands.bundles deploy.commands.roots "
     "deploy.commands.benches",
@@ -47,7 +48,7 @@ OWNERS = {
     "rich": {"recipes.console"},
     "filelock": {"recipes.paths"},
     "cryptography": {"deploy.sign", "deploy.sim.boards"},
-    "zstandard": {"deploy.archive"},
+    "zstandard": {"deploy.archive", "recipes.indexfile"},
     "cyclonedx": {"deploy.sbom"},
     "packageurl": {"deploy.sbom"},
     "testinfra": set(),

@@ -12,9 +12,14 @@ from recipes.errors import ConfigError
 
 @command(
     positional=["what"],
-    help={"what": "elf, build, emulation or deploy", "json": JSON, "dry_run": DRY},
+    help={
+        "what": "elf, build, dedupe, emulation or deploy",
+        "svg": "dedupe only: also draw its cost by the size of the root into this file",
+        "json": JSON,
+        "dry_run": DRY,
+    },
 )
-def bench(_: Context, what: str, json: bool = False, dry_run: bool = False) -> None:
+def bench(_: Context, what: str, svg: str = "", json: bool = False, dry_run: bool = False) -> None:
     """Measure ratios side by side in one run."""
     from recipes import paths, process
 
@@ -22,7 +27,9 @@ def bench(_: Context, what: str, json: bool = False, dry_run: bool = False) -> N
     known = sorted(path.stem.removeprefix("bench_") for path in script.parent.glob("bench_*.py"))
     if what not in known:
         raise ConfigError(f"no bench {what!r}", why=f"known: {', '.join(known)}", next_step="invoke bench elf")
-    argv = [sys.executable, str(script), *(["--json"] if json else [])]
+    if svg and what != "dedupe":
+        raise ConfigError(f"bench {what} draws nothing", next_step="invoke bench dedupe --svg FILE")
+    argv = [sys.executable, str(script), *(["--json"] if json else []), *(["--svg", svg] if svg else [])]
     if dry_run:
         print(" ".join(argv))
     elif code := process.passthrough(argv, env={"PYTHONPATH": str(paths.CHECKOUT)}):

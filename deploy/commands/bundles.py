@@ -16,11 +16,12 @@ _FILE = "bundle file in .boardcast/bundles/<board>/, or one that came from elsew
     help={
         "board": BOARD,
         "budget": "fail if what travels is larger, such as 6MiB",
+        "i_know": "reason to use a board's copy whose proof fails, where a rule of the board allows no other",
         "json": JSON,
         "dry_run": "decide and print; write no archive",
     },
 )
-def make(_: Context, board: str, budget: str = "", json: bool = False, dry_run: bool = False) -> None:
+def make(_: Context, board: str, budget: str = "", i_know: str = "", json: bool = False, dry_run: bool = False) -> None:
     """Decide what a board gets, prove what it has, pack the rest."""
     from deploy import assemble, report, sizes, weigh
     from deploy.board import load_board
@@ -28,7 +29,8 @@ def make(_: Context, board: str, budget: str = "", json: bool = False, dry_run: 
 
     limit = sizes.parse(budget) if budget else None
     read = load_board(board)
-    made, decided = assemble.make(read, assemble.stage_for(read), assemble.board_index(read), write=not dry_run)
+    staged, index = assemble.stage_for(read), assemble.board_index(read)
+    made, decided = assemble.make(read, staged, index, write=not dry_run, i_know=i_know)
     if json:
         console.emit(made.manifest.model_dump() | {"id": made.id, "file": str(made.path)})
     else:

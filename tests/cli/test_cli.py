@@ -84,6 +84,7 @@ def test_help_has_a_line_for_every_argument(name: str) -> None:
         (["matrix", "--format", "xml"], 2, "no matrix format 'xml'"),
         (["sysroot", "--name", "debian1"], 2, "no sysroot 'debian1'"),
         (["bench", "everything"], 2, "no bench 'everything'"),
+        (["bench", "elf", "--svg", "x.svg"], 2, "bench elf draws nothing"),
         (["build"], 1, "arch"),
     ],
 )
@@ -128,6 +129,7 @@ def test_no_network_and_an_empty_cache(tmp_path: Path) -> None:
         ["sim", "up", "--dry-run"],
         ["matrix", "--dry-run"],
         ["bench", "elf", "--dry-run"],
+        ["bench", "dedupe", "--svg", "x.svg", "--dry-run"],
     ],
 )
 def test_a_dry_run_needs_no_engine_and_changes_nothing(words: list[str], tmp_path: Path) -> None:
@@ -148,7 +150,8 @@ def test_the_matrix_is_for_github_as_it_stands() -> None:
     assert {row["arch"] for row in json.loads(lines["matrix"])["include"]} == {"armv7", "x86_64"}
 
 
-def test_bootstrap_refuses_with_a_list_where_nothing_may_be_installed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("action", ["demo", "test"])
+def test_bootstrap_refuses_with_a_list_where_nothing_may_be_installed(tmp_path: Path, action: str) -> None:
     """A PATH with the bare minimum, and a socket that is not there."""
     tools = tmp_path / "bin"
     tools.mkdir()
@@ -157,7 +160,7 @@ def test_bootstrap_refuses_with_a_list_where_nothing_may_be_installed(tmp_path: 
             if (Path(folder) / name).exists() and not (tools / name).exists():
                 (tools / name).symlink_to(Path(folder) / name)
     done = subprocess.run(
-        [str(tools / "sh"), "./bootstrap", "demo", "--no-install"],
+        [str(tools / "sh"), "./bootstrap", action, "--no-install"],
         cwd=paths.CHECKOUT,
         env={"PATH": str(tools), "DOCKER_HOST": f"unix://{tmp_path}/none.sock", "HOME": str(tmp_path)},
         capture_output=True,
@@ -167,6 +170,8 @@ def test_bootstrap_refuses_with_a_list_where_nothing_may_be_installed(tmp_path: 
     assert done.returncode == 2
     for part in ("mmdebstrap", "docker.io", "openssh-client", "apt-get install"):
         assert part in done.stderr
+    for part in ("squashfs-tools", "abigail-tools", "pax-utils"):
+        assert (part in done.stderr) == (action == "test")
 
 
 def test_pins_are_a_table_and_json() -> None:

@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 import pytest
 
-from deploy.proof import prove
-from deploy.symbols import Exports
 from recipes import elf
 from recipes.elf import ElfError
 from recipes.elfimage import Image
+from recipes.proof import prove
+from recipes.symbols import Exports
 from tests.corpus import targets
 from tests.corpus.targets import Batch, Target
 from tests.support.corpus import Pair

@@ -5,8 +5,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-from deploy import proof
-from recipes import elf
+from recipes import elf, proof
 from recipes.elf import ElfError, ElfFile
 from recipes.elfindex import Index
 from tests.corpus.targets import Batch, Target
@@ -58,7 +57,7 @@ def judge(target: Target, pair: Pair, batch: Batch) -> Outcome:
 def _ours(target: Target, pair: Pair, batch: Batch) -> tuple[bool, str]:
     here = f"pairs/{pair.name}"
     kept = {place: _certain(batch.files[f"{here}/{place}"]) for place in pair.kept}
-    board, identity = _index(batch, here, pair), kept["program"].identity
+    board, identity = _index(target, batch, here, pair), kept["program"].identity
     found = board.find(SONAME, identity)
     if found is None:
         return False, "no such library on the board"
@@ -82,7 +81,7 @@ def _certain(data: bytes) -> ElfFile:
     return found
 
 
-def _index(batch: Batch, here: str, pair: Pair) -> Index:
+def _index(target: Target, batch: Batch, here: str, pair: Pair) -> Index:
     """Return the pair's folder as the root of a board, with the C library of its target in it."""
     files: dict[str, ElfFile] = {}
     places = [(f"{here}/", "/"), ("system/", "/usr/lib/")]
@@ -93,4 +92,7 @@ def _index(batch: Batch, here: str, pair: Pair) -> Index:
                 if found is not None:
                     files[above + path.removeprefix(below)] = found
     links = {path.removeprefix(here): target for path, target in batch.links.items() if path.startswith(f"{here}/")}
-    return Index(source="corpus", files=files, links=links, directories=("/lib", "/usr/lib"))
+    loader = "/usr/lib/ld-musl-corpus.so.1" if target.traits.musl else ""
+    if loader:
+        links[loader] = "libc.so"
+    return Index(source="corpus", files=files, links=links, directories=("/lib", "/usr/lib"), loader=loader)

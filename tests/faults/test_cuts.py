@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import pytest
 
 from deploy import bundle as bundles
-from deploy import release, scripts
+from deploy import release, reproof, scripts
 from deploy.bundle import Bundle
 from deploy.session import Reply, Session, Traffic, connect
 from deploy.sim import boards
@@ -31,6 +31,9 @@ class CutSession:
         self.session, self.at, self.moment = session, at, moment
         self.traffic = Traffic()
         self.count = 0
+
+    def fetch(self, script: str, arguments: Sequence[str] = (), stdin: Iterable[bytes] = ()) -> bytes:
+        return self.session.fetch(script, arguments, stdin)
 
     def run(self, script: str, arguments: Sequence[str] = (), stdin: Iterable[bytes] = ()) -> Reply:
         self.count += 1
@@ -106,7 +109,7 @@ def whole(session: Session, *known: Bundle) -> str:
 
 
 def deploy(session: Session, bundle: Bundle) -> release.Release:
-    facts = release.probe(session, ROOT, release.watched(bundle.manifest))
+    facts = release.probe(session, ROOT, reproof.watched(bundle.manifest))
     planned = release.plan(bundle.id, bundle.manifest, facts)
     return release.deploy(session, "tiny", bundle, lambda: None, planned=planned, tools=facts.tools)
 
@@ -189,7 +192,7 @@ def test_a_release_that_does_not_run_is_not_confirmed(board: Session, tiny_bundl
     """Another deploy switched while the checks of this one ran: its release must not be pruned under it."""
     first, second = variant(tiny_bundle, "first"), variant(tiny_bundle, "second")
     deploy(board, first)
-    facts = release.probe(board, ROOT, release.watched(second.manifest))
+    facts = release.probe(board, ROOT, reproof.watched(second.manifest))
     release.run(board, second, release.plan(second.id, second.manifest, facts), facts.tools)
     assert board.run(scripts.CONFIRM, [ROOT, first.id, "3"]).code == 78
     assert whole(board, first, second) == second.id
@@ -200,7 +203,7 @@ def test_going_back_by_deploying_the_old_one_never_loses_it(board: Session, tiny
     deploy(board, good)
     with pytest.raises(CutError):
         deploy(CutSession(board, 4, "before"), new)
-    facts = release.probe(board, ROOT, release.watched(good.manifest))
+    facts = release.probe(board, ROOT, reproof.watched(good.manifest))
     planned = release.plan(good.id, good.manifest, facts)
 
     def unreachable() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recipes.arch import ARCHES, FloatAbi, Identity
+from recipes.demand import Proof
 from recipes.elf import ElfFile
 from recipes.elfindex import Index
 from recipes.stage import Stage, StagedRecipe, StageFile, StageManifest
@@ -94,3 +95,18 @@ def stage(
 
 
 SOFT = Identity(bits=32, little=True, machine=40, float_abi=FloatAbi.SOFT)
+
+
+def proof_row(library: str, provider: str, **changes: Any) -> dict[str, Any]:
+    """Make a proof as it stands in a manifest."""
+    values = Proof(
+        library=library,
+        provider=provider,
+        build_id="ab" * 20,
+        sha256="c" * 64,
+        symbols=(),
+        missing=(),
+        weaker=False,
+        opened=provider,
+    )
+    return values.as_dict() | changes

@@ -29,6 +29,7 @@ from deploy.archive import Members, Source, Suffix
 from deploy.bundle import Bundle, Manifest
 from recipes import paths
 from recipes.errors import ConfigError, PreflightError, ProofError, UserError
+from tests.support.facts import proof_row
 
 ROOT = Path(__file__).parent.parent.parent
 SUFFIXES = pytest.mark.parametrize("suffix", archive.SUFFIXES)
@@ -68,16 +69,8 @@ def manifest(**changes: Any) -> Manifest:
             {"library": "libc.so.6", "action": "use-board", "provider": LIBC, **row},
             {"library": "libx.so.1", "action": "keep", "provider": "bundle:lib/libx.so.1", **row},
         ),
-        "proofs": (
-            {
-                "library": "libc.so.6",
-                "provider": LIBC,
-                "build_id": "ab" * 20,
-                "sha256": "c" * 64,
-                "symbols": ["puts@GLIBC_2.4"],
-                "missing": [],
-            },
-        ),
+        "proofs": (proof_row("libc.so.6", LIBC, symbols=["puts@GLIBC_2.4"]),),
+        "refused": (proof_row("libx.so.1", "", faults=["board has none"]),),
         "providers": {"bin/app": {"libx.so.1": "bundle:lib/libx.so.1", "libc.so.6": LIBC}},
         "notes": (),
         "build_ids": {LIBC: "ab" * 20},
@@ -420,6 +413,12 @@ def test_a_trusted_key_does_not_make_up_for_a_wrong_account() -> None:
         "proof does not hold": {"proofs": ({**proof, "sha256": ""},)},
         "and its proof": {"proofs": ({**proof, "provider": "/usr/lib/libc.so.6"},)},
         "nothing was decided": {"decisions": (row,)},
+        "was decided without any proof": {"refused": ()},
+        "libx.so.1 is keep; by its proof it is use-board": {"refused": (proof_row("libx.so.1", "/lib/libx.so.1"),)},
+        "libc.so.6 is use-board; by its proof it is keep-private": {
+            "proofs": ({**proof, "objects": {"puts@GLIBC_2.4": ["o:16", "o:8"]}},)
+        },
+        "its proofs cannot be read": {"proofs": ({**proof, "objects": {"puts": ["o"]}},)},
         "is kept, and is not there": {"decisions": (row, {**kept, "provider": "bundle:lib/liby.so"})},
         "the entries are not those": {"entries": ()},
         "nobody is named who brings it": {"providers": {"bin/app": {"libc.so.6": LIBC}}},

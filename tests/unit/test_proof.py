@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from deploy.proof import Proof, closure, prove
-from deploy.symbols import Exports
 from recipes.arch import ARCHES
 from recipes.elf import ElfFile
+from recipes.proof import Proof, closure, prove
+from recipes.symbols import Exports
 from tests.support.facts import SOFT, elf, index
 
 ARM = ARCHES["armv7"].identity

@@ -15,6 +15,7 @@ from deploy.bundle import Bundle, BundleFile, Manifest
 from deploy.release import HostFacts
 from deploy.session import Reply, Traffic
 from recipes.errors import PreflightError, RolledBackError, VerifyError
+from tests.support.facts import proof_row
 
 CASES = sorted((Path(__file__).parent.parent / "cases" / "release").glob("*.json"))
 
@@ -34,7 +35,7 @@ def manifest(**changes: Any) -> Manifest:
             BundleFile(path="lib/libx.so.1", sha256="b" * 64, size=2_000_000, mode=0o755),
         ),
         "decisions": (),
-        "proofs": ({"library": "libz.so.1", "provider": "/lib/libz.so.1", "sha256": "c" * 64, "symbols": ["inflate"]},),
+        "proofs": (proof_row("libz.so.1", "/lib/libz.so.1", symbols=["inflate"]),),
         "providers": {},
         "notes": (),
     }
@@ -74,6 +75,9 @@ class Board:
         self.traffic.sent += sum(len(chunk) for chunk in stdin)
         self.traffic.round_trips += 1
         return self.answers.pop(0)
+
+    def fetch(self, script: str, arguments: Sequence[str] = (), stdin: Iterable[bytes] = ()) -> bytes:
+        raise AssertionError("nothing is fetched here")
 
 
 def ok(out: str = "") -> Reply:

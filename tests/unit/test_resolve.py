@@ -102,3 +102,32 @@ def test_needs_of_a_board_library_are_not_built() -> None:
     found = index(elf("libcurl.so"), elf("libssl.so"))
     decided = resolve([tls, curl, app], ["app"], found, {"openssl": "3.0", "curl": "8.0"}, ARM)
     assert set(decided) == {"curl", "app"}
+
+
+SILENT = recipe("app", depends=[{"name": "libwebsockets", "range": ">=4.1"}], pkgconfig="")
+
+
+def with_last_build(exports: str, imports: str, *, needed: tuple[str, ...] = ()) -> Resolution:
+    """Decide for an application that names no symbols, and was built before."""
+    last = {
+        "app": [elf(needed=("libwebsockets.so.19",), imports=imports)],
+        "libwebsockets": [elf("libwebsockets.so.19", exports="lws_plain")],
+    }
+    found = index(elf("libwebsockets.so", exports=exports, needed=needed))
+    return resolve([WEBSOCKETS, SILENT], ["app"], found, {"libwebsockets": "4.2"}, ARM, None, last)["libwebsockets"]
+
+
+def test_the_last_build_tells_what_a_recipe_does_not() -> None:
+    asked = "lws_service@libwebsockets.so.19:LWS lws_cancel@libwebsockets.so.19:LWS"
+    assert with_last_build("lws_service lws_cancel", asked).origin is Origin.BOARD
+    assert with_last_build("lws_service", "puts lws_plain").origin is Origin.SOURCE, "bound without a version"
+    assert with_last_build("lws_plain", "puts lws_plain").origin is Origin.BOARD
+    decided = with_last_build("lws_service", asked)
+    assert decided.origin is Origin.SOURCE
+    assert "it lacks lws_cancel, which app needs" in decided.because
+
+
+def test_a_copy_that_would_not_load_itself_means_source() -> None:
+    decided = with_last_build("lws_service", "", needed=("libuv.so.1",))
+    assert decided.origin is Origin.SOURCE
+    assert "libuv.so.1" in decided.because

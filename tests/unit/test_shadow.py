@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from deploy import shadow
+from deploy import policy, shadow
 from recipes.arch import ARCHES
 from recipes.elf import ElfFile
 from recipes.elfindex import Index
@@ -36,7 +36,7 @@ def with_plugin(board: Index, name: str, plugin: ElfFile) -> Index:
     ],
 )
 def test_a_family_is_the_name_without_its_version(soname: str, name: str) -> None:
-    assert shadow.family(soname) == name
+    assert policy.stem(soname) == name
 
 
 def test_two_openssls_through_the_boards_curl_are_an_error_with_both_chains() -> None:

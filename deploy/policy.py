@@ -1,0 +1,73 @@
+"""What a board's file says of single libraries, and what holds for every board; each rule with its reason."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+_STEM = re.compile(r"(-\d[\d.]*)?\.so(\.[\d.]+)?$")
+_LIBC = re.compile(r"(ld-linux.*|ld-musl.*|libc|libm|libpthread|libdl|librt|libresolv|libutil|libc\.musl.*)\.so[.\d]*")
+_GSTREAMER = re.compile(r"lib(gst.*-1\.0|glib-2\.0|gobject-2\.0|gmodule-2\.0|gio-2\.0)\.so[.\d]*")
+
+
+class Prefer(Enum):
+    """What is wanted of one library."""
+
+    BOARD = "board"
+    """The board's copy; an error where its proof fails."""
+    BUNDLE = "bundle"
+    """Ours, though the board's would do."""
+    PIN = "pin"
+    """The board's copy of one build id; ours beside any other build."""
+    NEVER = "never"
+    """Ours never travels; an error where the board's does not do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What is wanted of one library, and why."""
+
+    prefer: Prefer
+    because: str
+    build_id: str = ""
+    """Of the board's copy, for `pin`."""
+
+    @property
+    def of_board(self) -> bool:
+        """True where only the board's copy will do."""
+        return self.prefer in (Prefer.BOARD, Prefer.NEVER)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policies:
+    """The rules of one board.
+
+    Parameters
+    ----------
+    rules:
+        By SONAME, or by the name without its version (`libcurl`).
+    i_know:
+        A reason for taking a board's copy whose proof fails, where a rule allows no other; empty: none is given.
+    """
+
+    rules: Mapping[str, Rule] = field(default_factory=dict)
+    i_know: str = ""
+
+    def of(self, soname: str) -> Rule | None:
+        """Return the rule for a library: what holds for every board comes first."""
+        if _LIBC.fullmatch(soname):
+            return Rule(prefer=Prefer.NEVER, because="a process has one C library")
+        if _GSTREAMER.fullmatch(soname):
+            return Rule(prefer=Prefer.NEVER, because="GStreamer's types are registered once in a process")
+        return self.rules.get(soname) or self.rules.get(stem(soname))
+
+    def always(self, soname: str) -> bool:
+        """Tell whether a library travels to no board at all."""
+        return bool(_LIBC.fullmatch(soname) or _GSTREAMER.fullmatch(soname))
+
+
+def stem(soname: str) -> str:
+    """Return the name of a library without its version: `libcrypto` for libcrypto.so.1.1 and libcrypto.so.3."""
+    return _STEM.sub("", soname)

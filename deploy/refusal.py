@@ -1,0 +1,95 @@
+"""Why a library is not left to the board, in words, and which of two that share a name is meant. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from deploy.decision import Action, Decision
+from recipes.arch import Identity
+from recipes.elf import ElfFile
+from recipes.elfindex import Index
+from recipes.errors import ProofError
+from recipes.proof import Demand, Proof
+from recipes.stage import Stage
+from recipes.symbols import spelled
+
+
+def few(names: Sequence[str]) -> str:
+    """Return the first names of a list, and how many more there are."""
+    shown = ", ".join(names[:2])
+    return shown if len(names) <= 2 else f"{shown} and {len(names) - 2} more"
+
+
+def fault(proof: Proof) -> str:
+    """Say the first thing that speaks against a board's copy."""
+    if proof.faults and proof.faults[0].startswith("board has "):
+        return proof.faults[0]
+    if proof.missing:
+        return f"board's lacks {few(proof.missing)}"
+    return f"board's: {few(proof.faults)}"
+
+
+def absent(demand: Demand) -> Proof:
+    """Return the proof that fails because the board has nothing of that name."""
+    symbols = tuple(sorted(spelled(name, node) for name, node in demand.wants))
+    return Proof(
+        library=demand.library,
+        provider="",
+        build_id="",
+        symbols=symbols,
+        missing=symbols,
+        weaker=False,
+        faults=("board has none",),
+        nodes=demand.nodes,
+    )
+
+
+def way(board: Index, soname: str, identity: Identity, provider: str) -> tuple[str, tuple[str, ...]]:
+    """Return the path by which the loader gets to a library, and those that it tries before.
+
+    An update may leave the file and change the link that leads to it, or put another file where nothing was.
+    """
+    tried: list[str] = []
+    for path in board.candidates(soname, identity):
+        if board.resolve(path) == provider:
+            return path, tuple(tried)
+        if board.take(path, identity) is None and path not in tried:
+            tried.append(path)
+    return provider, ()
+
+
+def one_each(stage: Stage, files: Mapping[str, ElfFile]) -> tuple[dict[str, tuple[str, ElfFile]], list[Decision]]:
+    """Return one file for each SONAME of a Stage, and a row for each that is there twice with the same content.
+
+    Raises
+    ------
+    ProofError
+        Two files of one SONAME differ: a process would get one of them, whichever it meets first.
+    """
+    digests = {file.path: file.sha256 for file in stage.manifest.files}
+    found: dict[str, tuple[str, ElfFile]] = {}
+    rows: list[Decision] = []
+    for path, library in sorted(files.items(), key=lambda item: (item[0].count("/"), item[0])):
+        soname = library.soname
+        if not soname:
+            continue
+        first = found.setdefault(soname, (path, library))[0]
+        if first == path:
+            continue
+        if digests.get(first) != digests.get(path):
+            raise ProofError(
+                f"conflict: two files of the Stage call themselves {soname}, and differ",
+                why=f"{first} of {_owner(stage, first)}\n       {path} of {_owner(stage, path)}",
+                next_step="build one of the two recipes with --policy, so that both use the other's",
+            )
+        because = f"{_owner(stage, first)} and {_owner(stage, path)} bring the same; one travels"
+        rows.append(Decision(library=soname, action=Action.MERGE, because=because, provider=first, size=library.size))
+    return found, rows
+
+
+def _owner(stage: Stage, path: str) -> str:
+    """Return the recipe that lists a file among its outputs."""
+    for recipe in stage.manifest.recipes:
+        if any(path == output or path.startswith(f"{output}/") for output in recipe.outputs):
+            return recipe.name
+    return "no recipe's outputs"

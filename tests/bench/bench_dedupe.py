@@ -1,0 +1,233 @@
+"""Decide what a board gets: index, plan and proof, cold and again, its memory, and the cost by the size of the root.
+
+With `--svg FILE` the costs of the made-up roots are drawn too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import posixpath
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deploy import assemble
+from deploy.board import Board, load_board
+from deploy.sim import boards
+from recipes import build, buildplan, console, elf, paths, roots, stage
+from recipes.arch import Arch
+from recipes.elfindex import Index
+from recipes.engine import Engine
+from recipes.errors import ConfigError
+from recipes.loaderrules import Loader, start
+from tests.bench.bench_elf import SAMPLE, lief_walk, pyelftools_walk, timed
+from tests.support import dedupechild
+
+SIZES = (1250, 2500, 5000, 10_000)
+SMALL = 24 << 10
+"""Bytes: larger libraries are not copied into the made-up roots."""
+_FOLDER = "usr/lib/arm-linux-gnueabihf"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One process: seconds of the whole decision, and of what a root's size has a part in."""
+
+    seconds: float
+    by_root: float
+    parts: str
+    files: int
+    peak_mb: float
+    costs: Sequence[str]
+
+
+@contextmanager
+def cache(indexed: Path | None = None) -> Iterator[Path]:
+    """Yield a cache that has everything but indices; with `indexed`, what that one has indexed too."""
+    with tempfile.TemporaryDirectory(prefix="boardcast-bench-") as name:
+        folder = Path(name)
+        for there in paths.cache().iterdir():
+            if there.name != "index":
+                (folder / there.name).symlink_to(there)
+        (folder / "index").mkdir()
+        for there in (indexed / "index").iterdir() if indexed else ():
+            os.link(there, folder / "index" / there.name)
+        yield folder
+
+
+def child(staged: stage.Stage, where: Path, *words: str) -> Run:
+    env = {**os.environ, "BOARDCAST_CACHE": str(where), "PYTHONPATH": str(paths.CHECKOUT)}
+    argv = [sys.executable, "-m", dedupechild.__name__, str(staged.folder), *words]
+    done = subprocess.run(argv, cwd=paths.CHECKOUT, env=env, check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise SystemExit(done.stderr)
+    said = json.loads(done.stdout.splitlines()[-1])
+    parts = said["parts"]
+    by_root = parts["board"] + parts["decide"]
+    return Run(
+        seconds=by_root + parts["sysroot"],
+        by_root=by_root,
+        parts=", ".join(f"{parts[name]:.3f}" for name in ("sysroot", "board", "decide")),
+        files=parts["files"],
+        peak_mb=said["peak_mb"],
+        costs=said.get("costs", ()),
+    )
+
+
+def built(board: Board, engine: Engine) -> stage.Stage:
+    """Return what was built for the board last, whatever it is; the demo's program where there is nothing."""
+    try:
+        return assemble.stage_for(board)
+    except ConfigError:
+        return build.run(buildplan.prepare(Arch.parse(board.file.arch), board.ask(), engine=engine))
+
+
+def others(tree: Path, index: Index) -> dict[str, float]:
+    """Return what a walk of the same files takes with lief, and with pyelftools: of a sample, for all of them."""
+    files = [tree / path.lstrip("/") for path in index.files]
+    some = files[:: max(1, len(files) // SAMPLE)]
+    lief, _ = timed(lambda: lief_walk(files))
+    elftools, _ = timed(lambda: pyelftools_walk(some))
+    whole, part = (sum(path.stat().st_size for path in group) for group in (files, some))
+    return {"lief": lief, "pyelftools": elftools * (len(files) / len(some) + whole / part) / 2}
+
+
+def needed(staged: stage.Stage, index: Index, board: Board) -> set[str]:
+    """Return the board's files that a decision on this Stage looks at: all that its own files would load there."""
+    loader = Loader(index, Arch.parse(board.file.arch).identity)
+    found: set[str] = set()
+    for one in staged.manifest.files:
+        path = staged.tree / one.path
+        if not one.target and path.read_bytes()[:4] == elf.MAGIC:
+            steps = loader.process([start(str(path), elf.read(path))])
+            found |= {step.got.place for step in steps if step.got}
+    return found | {index.resolve(index.loader)}
+
+
+def made_up(tree: Path, index: Index, seed: set[str], count: int, into: Path) -> Path:
+    """Make a root of so many ELF files: what the decision looks at, and small libraries under other names."""
+    small = [path for path, file in index.files.items() if file.size <= SMALL and file.soname and path not in seed]
+    for path in sorted(seed):
+        target = into / path.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.link(tree / path.lstrip("/"), target)
+    for path, link in index.links.items():
+        if path == "/lib" or index.resolve(path) in seed:
+            (into / path.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
+            (into / path.lstrip("/")).symlink_to(link)
+    for number in range(count - len(seed)):
+        source = small[number % len(small)]
+        folder = into / _FOLDER / f"part-{number // 500}"
+        folder.mkdir(exist_ok=True)
+        os.link(tree / source.lstrip("/"), folder / f"{number}-{posixpath.basename(source)}")
+    return into
+
+
+def by_size(staged: stage.Stage, tree: Path, index: Index, seed: set[str], indexed: Path) -> list[tuple[int, Run, Run]]:
+    """Return (files, cold, again) for each made-up root; the sysroot's index is there already."""
+    found = []
+    for count in SIZES:
+        root = made_up(tree, index, seed, count, tree.parent / f"made-{count}")
+        with cache(indexed) as where:
+            cold, warm = child(staged, where, str(root)), child(staged, where, str(root))
+        found.append((cold.files, cold, warm))
+    return found
+
+
+def measure(svg: Path | None) -> Mapping[str, object]:
+    engine, board = Engine.connect(), load_board(dedupechild.BOARD)
+    root = boards.prepare(board, engine)
+    staged = built(board, engine)
+    assert roots.known_sysroot(staged.manifest.sysroot) is not None
+    with tempfile.TemporaryDirectory(prefix="boardcast-bench-") as folder, cache() as where:
+        child(staged, where)  # the files are in the page cache for every side alike
+        for kept in (where / "index").iterdir():
+            kept.unlink()
+        cold, again = child(staged, where), [child(staged, where) for _ in range(3)]
+        warm = min(again, key=lambda one: one.seconds)
+        profiled = child(staged, where, "--profile")
+        tree = Path(folder) / "root"
+        with tarfile.open(root.tar) as archive:
+            archive.extraction_filter = staticmethod(lambda member, _path: None if member.isdev() else member)
+            archive.extractall(tree)
+        index = root.index()
+        walks = others(tree, index)
+        rows = by_size(staged, tree, index, needed(staged, index, board), where)
+    if svg:
+        paths.write_whole(svg, draw([(files, one.by_root, two.by_root) for files, one, two in rows]).encode())
+    growth = {
+        f"{files:,} files: cold, again, s per 1,000": ", ".join(f"{run.by_root * 1000 / files:.3f}" for run in runs)
+        for files, *runs in rows
+    }
+    return {
+        "recipes": " ".join(one.name for one in staged.manifest.recipes),
+        "elf files": cold.files,
+        "cold, s": round(cold.seconds, 2),
+        "again, s": round(warm.seconds, 3),
+        "cold: sysroot, board, decide, s": cold.parts,
+        "again: sysroot, board, decide, s": warm.parts,
+        "cold peak, MB": round(cold.peak_mb),
+        "again peak, MB": round(warm.peak_mb),
+        "pyelftools walk / cold": round(walks["pyelftools"] / cold.seconds, 1),
+        "lief walk / cold": round(walks["lief"] / cold.seconds, 2),
+        **growth,
+        "10,000 files: cold, again peak, MB": f"{rows[-1][1].peak_mb:.0f}, {rows[-1][2].peak_mb:.0f}",
+        "most of again": list(profiled.costs),
+    }
+
+
+def draw(rows: Sequence[tuple[int, float, float]]) -> str:
+    """Return the cost by the number of files as plain SVG: a line each for cold and again."""
+    width, height, left, top = 460, 260, 60, 50
+    most_files = max(files for files, _, _ in rows)
+    most = max(max(cold, warm) for _, cold, warm in rows)
+
+    def at(files: float, seconds: float) -> tuple[float, float]:
+        return left + width * files / most_files, top + height * (1 - seconds / most)
+
+    font = 'font-family="DejaVu Sans, Arial, sans-serif" font-size="12"'
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width + left + 90}" height="{height + top + 50}" {font}>',
+        '<rect width="100%" height="100%" fill="#ffffff"/>',
+        f'<text x="{left}" y="26" font-size="15" font-weight="bold">Seconds to decide, by ELF files of the root</text>',
+        f'<path d="M{left},{top} V{top + height} H{left + width}" fill="none" stroke="#555"/>',
+    ]
+    for number, (name, colour) in enumerate((("cold", "#2f6f8f"), ("again", "#d9a441"))):
+        points = [at(row[0], row[1 + number]) for row in rows]
+        line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+        lines.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        for (x, y), row in zip(points, rows, strict=True):
+            lines.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>')
+            lines.append(f'<text x="{x:.1f}" y="{y - 8:.1f}" text-anchor="middle">{row[1 + number]:.2f}</text>')
+        lines.append(f'<text x="{points[-1][0] + 22:.1f}" y="{points[-1][1] + 4:.1f}" fill="{colour}">{name}</text>')
+    for files, _, _ in rows:
+        lines.append(f'<text x="{at(files, 0)[0]:.1f}" y="{top + height + 20}" text-anchor="middle">{files:,}</text>')
+    return "\n".join([*lines, "</svg>", ""])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--svg", type=Path, help="also draw the cost by the size of the root")
+    options = parser.parse_args()
+    figures: dict[str, Any] = dict(measure(options.svg))
+    if options.json:
+        print(json.dumps(figures, indent=1))
+        return
+    most = figures.pop("most of again")
+    console.fields("Decide what a board gets (ratios above 1: ours is faster)", figures)
+    print("  most of again:")
+    for line in most:
+        print(f"    {line}")
+
+
+if __name__ == "__main__":
+    main()

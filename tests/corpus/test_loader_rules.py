@@ -1,0 +1,175 @@
+"""The loader's rules held against the real loaders: glibc and musl natively, glibc emulated for armv7 and aarch64.
+
+No uClibc loader is at hand here: its rules are held by tests/unit/test_loaderrules.py alone.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import tarfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from recipes import elfindex
+from recipes.container import Job
+from recipes.elf import ElfFile
+from recipes.engine import Engine
+from recipes.loaderconf import GLIBC, MUSL
+from recipes.loaderrules import Loader, start
+from tests.corpus import targets
+from tests.corpus.rulecases import MID, NAME, NOTHING, Case, Part, cases
+from tests.corpus.targets import HERE, Target
+
+pytestmark = pytest.mark.engine
+BATCH = Path(__file__).with_name("rulebatch.py")
+LOADERS = {
+    "x86_64 glibc": "/lib64/ld-linux-x86-64.so.2",
+    "x86_64 musl": "/lib/ld-musl-x86_64.so.1",
+    "armv7 glibc": "/lib/ld-linux-armhf.so.3",
+    "aarch64 glibc": "/lib/ld-linux-aarch64.so.1",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """Both answers to each case: the loader's exit status and words, and the folder of the roots for ours."""
+
+    status: dict[str, tuple[int, str]]
+    roots: Path
+
+
+def of_target(target: Target) -> list[Case]:
+    libc = MUSL if target.traits.musl else GLIBC
+    return cases(target.arch.name, libc, target.traits.other_class)
+
+
+def system(target: Target) -> dict[str, str]:
+    """Return the C library's files by their place on a board."""
+    loader = LOADERS[target.name]
+    if target.traits.musl:
+        return {loader: f"{target.libraries}/libc.so"}
+    here = "/lib64" if target.arch.name == "x86_64" else target.libraries
+    return {
+        loader: f"{here}/{Path(loader).name}",
+        f"/lib/{target.arch.triple}/libc.so.6": f"{target.libraries}/libc.so.6",
+    }
+
+
+def levels(units: Sequence[Part]) -> list[list[dict[str, object]]]:
+    depth: dict[str, int] = {}
+    known: dict[str, Part] = {}
+
+    def add(unit: Part) -> int:
+        known[unit.path] = unit
+        depth[unit.path] = 1 + max((add(one) for one in unit.against), default=0)
+        return depth[unit.path]
+
+    for unit in units:
+        add(unit)
+    made: list[list[dict[str, object]]] = [[] for _ in range(max(depth.values()))]
+    for path, unit in known.items():
+        against = [one.path for one in unit.against]
+        made[depth[path] - 1].append({"path": path, "source": unit.source, "flags": unit.flags, "against": against})
+    return made
+
+
+def row(place: str, what: Part | bytes | str) -> list[str]:
+    if isinstance(what, Part):
+        return [place, "unit", what.path, what.machine]
+    return [place, "bytes", what.hex(), ""] if isinstance(what, bytes) else [place, "link", what, ""]
+
+
+def run(target: Target, engine: Engine, folder: Path) -> Answers:
+    """Compile and start every case of a target in one container, and bring the roots back."""
+    all_cases = of_target(target)
+    plan = {
+        "compiler": target.compiler,
+        "system": system(target),
+        "levels": levels([what for one in all_cases for what in one.files.values() if isinstance(what, Part)]),
+        "cases": [
+            {
+                "name": one.name,
+                "files": [row(place, what) for place, what in one.files.items()],
+                "environment": one.environment,
+                "real": one.real,
+                "ldconfig": one.ldconfig,
+            }
+            for one in all_cases
+        ],
+    }
+    job = Job(image=target.image(engine), environment={"CCACHE_DISABLE": "1", "LC_ALL": "C"}, cwd=HERE)
+    log = io.BytesIO()
+    with engine.session(job) as session:
+        session.put(HERE, {"plan.json": (json.dumps(plan).encode(), 0o644), "batch.py": (BATCH.read_bytes(), 0o644)})
+        code = session.run(["python3", "batch.py"], log=log)
+        said = log.getvalue().decode("utf-8", "replace")
+        assert code == 0, f"{target.name}: {said[-2000:]}"
+        with tarfile.open(fileobj=io.BytesIO(b"".join(session.get(f"{HERE}/cases")))) as archive:
+            archive.extractall(folder, filter="tar")
+    return Answers(
+        status={name: (code, text) for name, (code, text) in json.loads(said).items()}, roots=folder / "cases"
+    )
+
+
+@pytest.fixture(scope="module")
+def answers(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Target], Answers]:
+    """Return a function that gives a target's answers, made at its first use."""
+    done: dict[str, Answers] = {}
+
+    def get(target: Target) -> Answers:
+        if target.name not in done:
+            done[target.name] = run(target, engine, tmp_path_factory.mktemp("rules"))
+        return done[target.name]
+
+    return get
+
+
+def number(file: ElfFile) -> int:
+    found = re.search(r"\bcopy_(\d+)\b", file.exports)
+    assert found is not None, "a library that is none of the case's"
+    return int(found[1])
+
+
+def ours(case: Case, root: Path, target: Target) -> tuple[int, set[int]]:
+    """Return the number of the copy that our rules name, and those that some processors take instead."""
+    board = elfindex.scan(root)
+    assert board.libc == (MUSL if target.traits.musl else GLIBC)
+    environment = tuple(folder for folder in case.environment.split(":") if folder)
+    loader = Loader(board, target.arch.identity, environment=environment)
+    taken: set[int] = set()
+    others: set[int] = set()
+    for step in loader.process([start(case.real, board.files[case.real])]):
+        if step.got is None:
+            return NOTHING, {number(file) for _, file in others_of(step.name, loader)}
+        if step.name in (NAME, "libalias.so"):
+            taken.add(number(step.got.elf))
+            others |= {number(file) for _, file in step.got.instead}
+        assert step.got.place.endswith(MID) == (step.name == MID)
+    assert len(taken) == 1, f"one process, one copy: {taken}"
+    return taken.pop(), others
+
+
+def others_of(name: str, loader: Loader) -> tuple[tuple[str, ElfFile], ...]:
+    found = loader.find(name, None)
+    return found.instead if found is not None else ()
+
+
+RULES = [(target, case) for target in targets.USUAL for case in of_target(target)]
+
+
+@pytest.mark.parametrize(("target", "case"), RULES, ids=[f"{target.name}-{case.name}" for target, case in RULES])
+def test_the_rule_is_the_loaders(target: Target, case: Case, answers: Callable[[Target], Answers]) -> None:
+    made = answers(target)
+    code, said = made.status[case.name]
+    expected = case.of(MUSL if target.traits.musl else GLIBC)
+    named, others = ours(case, made.roots / case.name, target)
+    if case.either:
+        assert code in {named, *others}, f"the loader: {code}, {said}; ours: {named} or {others}"
+    else:
+        assert (code, named) == (expected, expected), said
+        assert not others

@@ -1,0 +1,125 @@
+"""abidiff on real libraries: the same types, a struct that grew behind the same symbols, and what cannot be told."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from deploy import abitypes
+from deploy.abitypes import Types, Verdict
+from recipes import elf
+from tests.support.compiler import compiled
+
+pytestmark = [pytest.mark.process, pytest.mark.engine]
+
+BASE = """struct point { int x; MORE int y; };
+static struct point one;
+struct point *make(void) { return &one; }
+int norm(struct point *p) { return p->x * p->x + p->y * p->y; }
+"""
+SOURCES = {
+    "same.c": BASE.replace("MORE ", ""),
+    "grown.c": BASE.replace("MORE", "int z;"),
+    "more.c": BASE.replace("MORE ", "") + "int more(void) { return 1; }\n",
+    "less.c": BASE.replace("MORE ", "").replace("int norm", "static __attribute__((used)) int norm"),
+}
+SCRIPT = r"""
+for one in same grown more less; do
+    $CC -g -fPIC -shared -Wl,--build-id -Wl,-soname,libpoint.so.1 -o $one.so $one.c
+    strip -o $one.stripped.so $one.so
+done
+
+id=$(readelf -n same.so | sed -n 's/.*Build ID: //p')
+rest=${id#??}
+mkdir -p "debug/.build-id/${id%$rest}"
+objcopy --only-keep-debug same.so "debug/.build-id/${id%$rest}/$rest.debug"
+"""
+
+
+@pytest.fixture(scope="module")
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    assert shutil.which(abitypes.PROGRAM), "./bootstrap test brings abigail-tools"
+    return compiled(request, tmp_path_factory.mktemp("types"), SOURCES, SCRIPT)
+
+
+def compare(made: Path, ours: str, theirs: str, **debug: Path) -> Types:
+    return abitypes.compare("libpoint.so.1", (made / ours).read_bytes(), (made / theirs).read_bytes(), **debug)
+
+
+def test_the_same_types_are_compatible(made: Path) -> None:
+    found = compare(made, "same.so", "same.so")
+    assert (found.verdict, found.breaks, found.lines) == (Verdict.COMPATIBLE, False, ())
+    assert found.describe().startswith("libpoint.so.1: types compatible: ")
+
+
+def test_a_struct_that_grew_is_a_change_though_every_symbol_is_there(made: Path) -> None:
+    found = compare(made, "same.so", "grown.so")
+    assert found.verdict is Verdict.CHANGED
+    assert any("1 data member insertion" in line for line in found.lines)
+    assert any("int z" in line for line in found.lines)
+    assert len(found.lines) <= abitypes.LINES
+    # The symbols are the same: a proof of names alone holds.
+    ours, theirs = elf.read(made / "same.so"), elf.read(made / "grown.so")
+    assert (ours.exports, ours.version_defs) == (theirs.exports, theirs.version_defs)
+
+
+def test_what_the_board_has_more_is_no_change(made: Path) -> None:
+    assert compare(made, "same.so", "more.so").verdict is Verdict.COMPATIBLE
+
+
+def test_a_function_that_is_gone_is_incompatible(made: Path) -> None:
+    found = compare(made, "same.so", "less.so")
+    assert (found.verdict, found.breaks) == (Verdict.CHANGED, True)
+    assert "an incompatible change" in found.because
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "because"),
+    [
+        ("same.stripped.so", "grown.so", "no debug information for our copy"),
+        ("same.so", "grown.stripped.so", "no debug information for board's copy"),
+        ("same.stripped.so", "grown.stripped.so", "no debug information for our copy and board's copy"),
+        ("same.c", "same.so", "no debug information for our copy"),
+    ],
+)
+def test_without_debug_information_nothing_is_said(made: Path, ours: str, theirs: str, because: str) -> None:
+    found = compare(made, ours, theirs)
+    assert (found.verdict, found.because) == (Verdict.UNKNOWN, because)
+
+
+def test_split_debug_files_do(made: Path) -> None:
+    debug = made / "debug"
+    assert compare(made, "same.stripped.so", "grown.so", our_debug=debug).verdict is Verdict.CHANGED
+    assert compare(made, "same.stripped.so", "more.so", our_debug=debug).verdict is Verdict.COMPATIBLE
+    both = compare(made, "same.stripped.so", "same.stripped.so", our_debug=debug, their_debug=debug)
+    assert both.verdict is Verdict.COMPATIBLE
+    # A folder with debug files of other builds is none.
+    assert compare(made, "more.stripped.so", "same.so", our_debug=debug).verdict is Verdict.UNKNOWN
+
+
+def test_without_the_program_nothing_is_said(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(abitypes, "PROGRAM", "no-abidiff")
+    assert "no-abidiff is not installed" in compare(made, "same.so", "same.so").because
+
+
+@pytest.mark.parametrize(
+    ("code", "verdict", "breaks"),
+    [
+        (0, Verdict.COMPATIBLE, False),
+        (4, Verdict.CHANGED, False),
+        (8, Verdict.CHANGED, True),
+        (12, Verdict.CHANGED, True),
+        (1, Verdict.UNKNOWN, False),
+        (3, Verdict.UNKNOWN, False),
+        (5, Verdict.UNKNOWN, False),
+        (16, Verdict.UNKNOWN, False),
+        (139, Verdict.UNKNOWN, False),
+        (-11, Verdict.UNKNOWN, False),
+    ],
+)
+def test_exit_codes_are_bits(code: int, verdict: Verdict, *, breaks: bool) -> None:
+    found = abitypes.judge("libpoint.so.1", code, "", "why\n not")
+    assert (found.verdict, found.breaks) == (verdict, breaks)
+    assert list(found.as_dict()) == ["library", "verdict", "because", "lines", "breaks"]
