@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from deploy import bundle, loader, render, sbom
@@ -11,7 +12,7 @@ from deploy.board import Board
 from deploy.bundle import Bundle
 from deploy.decision import DedupePlan
 from deploy.dedupe import plan
-from recipes import elfindex, indexfile, indexstore, lock, paths, roots, stage
+from recipes import elfindex, indexfile, indexstore, loadercheck, lock, paths, roots, stage
 from recipes import recipe as recipes
 from recipes.arch import Arch
 from recipes.elfindex import Index
@@ -28,6 +29,9 @@ def decide(
     decided = plan(
         staged, elfindex.scan(staged.tree), sysroot, board_index, arch, board.policies(i_know), ranges(staged)
     )
+    names = {one.library for one in decided.decisions}
+    stale = [line for line in loadercheck.disagreements(board_index) if line.partition(":")[0] in names]
+    decided = replace(decided, notes=(*decided.notes, *stale))
     files = {payload.path: payload.elf for payload in decided.payload}
     forgiven = {symbol for proof in decided.proofs if proof.overridden for symbol in proof.missing}
     return decided, loader.close(files, board_index, arch, forgiven)
@@ -176,6 +180,22 @@ def _notices(staged: Stage) -> dict[str, bytes]:
     return found
 
 
+def same_machine(board: Board, index: Index) -> Index:
+    """Return an index that is one for this board; raises ConfigError where its loader is for another machine."""
+    arch = Arch.parse(board.file.arch)
+    place = index.resolve(index.loader)
+    loader = index.files.get(place)
+    if loader is not None and arch.matches(loader.identity):
+        return index
+    has = f"its loader {place} is {loader.identity.describe()}" if loader else "it has no dynamic loader"
+    raise ConfigError(
+        f"the root is not one for {board.name}",
+        where=index.source,
+        why=f"{board.name} is {arch.name} ({arch.identity.describe()}); {has}",
+        next_step="is it the right root, and `arch` in the board's file the right one?",
+    )
+
+
 def board_index(board: Board) -> Index:
     """Return what a board has: its captured index or root, or the root of the simulated board of this name.
 
@@ -193,10 +213,10 @@ def board_index(board: Board) -> Index:
                 where=index.source,
                 next_step=f"invoke sysroot.pull --host HOST, or invoke sysroot.index ROOT --board {board.name}",
             )
-        return index
+        return same_machine(board, index)
     captured = here / "root.tar"
     if captured.is_file():
-        return indexstore.load(captured)
+        return same_machine(board, indexstore.load(captured))
     sim = board.file.sim
     if sim is not None:
         parts = [board.file.arch, sim.suite, sim.mode, *sim.packages]

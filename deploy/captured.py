@@ -7,7 +7,6 @@ from pathlib import Path
 from deploy import assemble
 from deploy.board import board_names, load_board
 from recipes import indexfile, indexstore, paths, roots
-from recipes.arch import Arch
 from recipes.elfindex import Index
 from recipes.errors import ConfigError
 
@@ -42,14 +41,5 @@ def load(name: str) -> Index:
 def capture(index: Index, board: str) -> Path:
     """Write a root's index as that of a board; raises ConfigError for a root of another architecture."""
     read = load_board(board)
-    arch = Arch.parse(read.file.arch)
-    loader = index.files.get(index.resolve(index.loader))
-    if loader is None or not arch.matches(loader.identity):
-        has = loader.identity.describe() if loader else "no loader"
-        raise ConfigError(
-            f"the root is not one for {board}",
-            where=index.source,
-            why=f"{board} is {arch.name} ({arch.identity.describe()}), the root has {has}",
-            next_step="is it the right root, and `arch` in the board's file the right one?",
-        )
+    assemble.same_machine(read, index)
     return indexfile.write(paths.BOARDS / board, index, board)

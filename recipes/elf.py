@@ -81,7 +81,7 @@ def read(path: Path) -> ElfFile:
     return parse(path.read_bytes())
 
 
-def parse(data: bytes) -> ElfFile:
+def parse(data: bytes | memoryview) -> ElfFile:
     """Read the facts from the bytes of a file; raises ElfError for anything that is not a usable ELF file."""
     try:
         return _facts(Image(data))
@@ -120,7 +120,7 @@ def _facts(image: Image) -> ElfFile:
 
 def _interpreter(image: Image) -> str:
     offset, size = image.parts.get(PT_INTERP, (0, 0))
-    return image.data[offset : offset + min(size, _NOTES)].rstrip(b"\0").decode("utf-8", "replace")
+    return bytes(image.data[offset : offset + min(size, _NOTES)]).rstrip(b"\0").decode("utf-8", "replace")
 
 
 def _build_id(image: Image) -> str:

@@ -28,7 +28,7 @@ class ElfError(ValueError):
 class Image:
     """One file, as a loader would see it."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes | memoryview) -> None:
         if len(data) < 52 or data[:4] != MAGIC:
             raise ElfError("not an ELF file")
         if data[4] not in (1, 2) or data[5] not in (1, 2):
@@ -130,7 +130,7 @@ class Image:
         if address is None or size is None:
             return b"\0"
         start = self.offset(address)
-        strings = self.data[start : start + size]
+        strings = bytes(self.data[start : start + size])
         if len(strings) != size:
             raise ElfError("the string table ends after the file does")
         return strings

@@ -20,6 +20,8 @@ from recipes.arch import Identity, compatible
 from recipes.elf import ElfFile
 from recipes.errors import ConfigError
 
+_LARGE = 4 << 20
+"""Bytes; below that a copy is faster than a mapping."""
 SKIPPED = ("proc", "sys", "dev", "run", "tmp")
 
 
@@ -54,6 +56,10 @@ class Index:
     loader: str = ""
     listed: tuple[str, ...] = ()
     cache: dict[str, tuple[loaderconf.Cached, ...]] | None = None
+    places: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Offset and bytes of each ELF file in a tar that is not compressed."""
+    some: dict[str, list[str]] = field(default_factory=dict)
+    """Folder to those below it that only some processors look into (`loaderconf.for_some`)."""
 
     @property
     def libc(self) -> str:
@@ -139,13 +145,18 @@ class Index:
         Raises
         ------
         ConfigError
-            A file is not there any more.
+            A file is not there any more, or another one took its place.
         """
         names, root = set(wanted), Path(self.source)
         found: dict[str, str] = {}
         if root.is_dir():
             for path in names:
-                found[path] = hashlib.sha256((root / path.lstrip("/")).read_bytes()).hexdigest()
+                found[path] = self._digest(path)
+        elif self.places.keys() >= names:
+            with root.open("rb") as file:
+                for path in names:
+                    offset, size = self.places[path]
+                    found[path] = hashlib.sha256(os.pread(file.fileno(), size, offset)).hexdigest()
         elif names:
             with tarfile.open(root) as archive:
                 for member in archive:
@@ -153,23 +164,46 @@ class Index:
                     if path in names and (reader := archive.extractfile(member)) is not None:
                         found[path] = hashlib.sha256(reader.read()).hexdigest()
         if lost := names - found.keys():
-            raise ConfigError(f"{min(lost)} is not in the root any more", where=self.source, next_step="index it again")
+            raise _moved(min(lost), "is not in the root any more", self.source)
         return found
+
+    def _digest(self, path: str) -> str:
+        """Return the sha256 of a file of a directory, which somebody may be updating right now."""
+        try:
+            data = (Path(self.source) / path.lstrip("/")).read_bytes()
+            same = path not in self.files or elf.parse(data) == self.files[path]
+        except (OSError, elf.ElfError) as error:
+            raise _moved(path, "is not in the root any more", self.source) from error
+        if not same:
+            raise _moved(path, "was replaced while the root was being read", self.source)
+        return hashlib.sha256(data).hexdigest()
+
+
+def _moved(path: str, what: str, root: str) -> ConfigError:
+    return ConfigError(f"{path} {what}", where=root, why="it is being updated", next_step="the same command again")
 
 
 def _absolute(name: str) -> str:
     return "/" + posixpath.normpath(name).lstrip("./")
 
 
-def walk(root: str, below: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    with os.scandir(root + below) as entries:
-        for entry in sorted(entries, key=lambda item: item.name):
-            path = f"{below}/{entry.name}"
-            if entry.is_dir(follow_symlinks=False):
-                if below or entry.name not in SKIPPED:
-                    yield from walk(root, path)
-            else:
-                yield path, entry
+def walk(root: str, below: str, unread: dict[str, str] | None = None) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Yield (path in the root, entry) of all that is no folder; folders that may not be read go to `unread`."""
+    try:
+        with os.scandir(root + below) as entries:
+            listed = sorted(entries, key=lambda item: item.name)
+    except PermissionError as error:
+        if unread is None or not below:
+            raise
+        unread[below] = f"cannot be read: {error.strerror}"
+        return
+    for entry in listed:
+        path = f"{below}/{entry.name}"
+        if entry.is_dir(follow_symlinks=False):
+            if below or entry.name not in SKIPPED:
+                yield from walk(root, path, unread)
+        else:
+            yield path, entry
 
 
 def scan(root: Path) -> Index:
@@ -180,7 +214,8 @@ def scan(root: Path) -> Index:
     confs: dict[str, str] = {}
     cached: bytes | None = None
     built: dict[str, tuple[str, ...]] = {}
-    for path, target, data in _members(root):
+    places: dict[str, tuple[int, int]] = {}
+    for path, target, data in _members(root, damaged, places):
         if target is not None:
             links[path] = target
         elif path == loaderconf.CACHE:
@@ -194,30 +229,44 @@ def scan(root: Path) -> Index:
                 damaged[path] = str(error)
             if loaderconf.libc(path) == loaderconf.GLIBC:
                 built[path] = loaderconf.built_in(data)
-    facts: list[Any] = [sorted(links.items()), *((path, repr(found)) for path, found in sorted(files.items()))]
-    facts += [sorted(confs.items()), cached] if cached is not None else []
     index = Index(
         source=str(root),
         files=files,
         links=links,
         damaged=damaged,
         directories=(),
-        fingerprint=hashlib.sha256(repr(facts).encode("utf-8", "replace")).hexdigest(),
+        fingerprint=_fingerprint(files, links, [*sorted(confs.items()), cached]),
         loader=loaderconf.loader((one.interpreter for one in files.values()), (*files, *links)),
         listed=tuple(loaderconf.conf(confs)),
         cache=loaderconf.cache(cached) if cached is not None else None,
+        places=places,
+        some=loaderconf.for_some((*files, *links)),
     )
     wide = any(one.identity.bits == 64 for one in files.values())
     own = built.get(index.resolve(index.loader)) or next(iter(built.values()), ())
     return replace(index, directories=loaderconf.folders(index.loader, own, confs, wide=wide))
 
 
-def _members(root: Path) -> Iterator[tuple[str, str | None, Any]]:
+def _fingerprint(files: dict[str, ElfFile], links: dict[str, str], rest: list[Any]) -> str:
+    """Return a hash of all facts; taken file by file, since the symbols of a root fill many megabytes."""
+    digest = hashlib.sha256(repr([sorted(links.items()), rest]).encode("utf-8", "replace"))
+    for path, found in sorted(files.items()):
+        digest.update(repr((path, found)).encode("utf-8", "replace"))
+    return digest.hexdigest()
+
+
+def _members(
+    root: Path, unread: dict[str, str], places: dict[str, tuple[int, int]]
+) -> Iterator[tuple[str, str | None, Any]]:
     """Yield (path, link target, content) of links, ELF files and the loader's configuration."""
     if not root.is_dir():
-        yield from _tar_members(root)
+        try:
+            yield from _tar_members(root, places)
+        except tarfile.TarError as error:
+            what = "not a root: neither a directory nor a tar file"
+            raise ConfigError(what, where=str(root), why=str(error)) from error
         return
-    for path, entry in walk(str(root), ""):
+    for path, entry in walk(str(root), "", unread):
         if entry.is_symlink():
             yield path, os.readlink(entry.path), None
         elif entry.is_file(follow_symlinks=False):
@@ -228,23 +277,39 @@ def _members(root: Path) -> Iterator[tuple[str, str | None, Any]]:
                     elif file.read(4) == elf.MAGIC:
                         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                             yield path, None, data
-            except PermissionError:
+            except PermissionError as error:
+                if ".so" in entry.name or loaderconf.is_conf(path):
+                    unread[path] = f"cannot be read: {error.strerror}"
+
+
+def _tar_members(root: Path, places: dict[str, tuple[int, int]]) -> Iterator[tuple[str, str | None, Any]]:
+    with root.open("rb") as file:
+        plain = file.read(512)[257:262] == b"ustar"
+    with tarfile.open(root, "r:" if plain else "r:*") as archive, root.open("rb") as file:
+        spots: dict[str, tuple[int, int]] = {}
+        for member in archive:
+            path = _absolute(member.name)
+            if path.split("/", 2)[1] in SKIPPED:
                 continue
+            if member.issym():
+                yield path, member.linkname, None
+            elif plain and not member.sparse and (member.isfile() or _absolute(member.linkname) in spots):
+                # Read straight from the file: a tar holds libraries of 100 MB, and every copy of one counts.
+                spot = spots.get(_absolute(member.linkname)) if member.islnk() else (member.offset_data, member.size)
+                offset, size = spots[path] = spot or (0, 0)
+                if loaderconf.is_conf(path) or os.pread(file.fileno(), 4, offset) == elf.MAGIC:
+                    places[path] = offset, size
+                    yield path, None, os.pread(file.fileno(), size, offset)
+            elif member.isfile() or member.islnk():
+                reader = archive.extractfile(member)
+                head = reader.read(4) if reader else b""
+                if reader and (head == elf.MAGIC or loaderconf.is_conf(path)):
+                    yield path, None, head + reader.read()
 
 
-def _tar_members(root: Path) -> Iterator[tuple[str, str | None, Any]]:
-    try:
-        with tarfile.open(root) as archive:
-            for member in archive:
-                path = _absolute(member.name)
-                if path.split("/", 2)[1] in SKIPPED:
-                    continue
-                if member.issym():
-                    yield path, member.linkname, None
-                elif member.isfile() or member.islnk():
-                    reader = archive.extractfile(member)
-                    head = reader.read(4) if reader else b""
-                    if reader and (head == elf.MAGIC or loaderconf.is_conf(path)):
-                        yield path, None, head + reader.read()
-    except tarfile.TarError as error:
-        raise ConfigError("not a root: neither a directory nor a tar file", where=str(root), why=str(error)) from error
+def _part(file: int, offset: int, size: int) -> bytes | memoryview:
+    """Return a part of a file; a large one is mapped, so that only what is looked at takes memory."""
+    if size < _LARGE:
+        return os.pread(file, size, offset)
+    aside = offset % mmap.ALLOCATIONGRANULARITY
+    return memoryview(mmap.mmap(file, size + aside, access=mmap.ACCESS_READ, offset=offset - aside))[aside:]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from recipes import paths
+from recipes import loaderconf, paths
 from recipes.arch import FloatAbi, Identity
 from recipes.elf import ElfFile
 from recipes.elfindex import Index
@@ -151,6 +151,7 @@ def read(folder: Path) -> Captured:
             cache=None
             if cache is None
             else {name: tuple(Cached(*one) for one in entries) for name, entries in cache.items()},
+            some=loaderconf.for_some((*data["files"], *data["links"])),
             hashes={path: row["sha256"] for path, row in data["files"].items()} | {CACHE: data["cache"]},
         )
     except FileNotFoundError as error:

@@ -6,9 +6,11 @@ files that matter to a loader only: those that were ELF, and whatever is named l
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from recipes.elfindex import SKIPPED, Index, scan
 from recipes.errors import ConfigError
 from recipes.loaderconf import Cached, is_conf
 
-SCHEMA = 4
+SCHEMA = 6
 _TUPLES = {"needed", "rpath", "runpath", "version_needs", "version_defs"}
 _LONG = ("exports", "imports", "objects", "fixed")
 _PLAIN = tuple(name for name in ElfFile.__slots__ if name not in ("identity", *_LONG))
@@ -36,7 +38,7 @@ def load(root: Path, *, key: str = "") -> Index:
     Raises
     ------
     ConfigError
-        There is no such root, or it cannot be read as one.
+        There is no such root, it cannot be read as one, or a library in it was replaced meanwhile.
     """
     name = key or hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:32]
     stored = paths.cache() / "index" / f"{name}.json"
@@ -45,24 +47,42 @@ def load(root: Path, *, key: str = "") -> Index:
         kept = _read(stored, root)
         if kept is not None and (key or kept[1] == _state(root, kept[0])):
             return kept[0]
-        index = scan(root)
+        index = scan(root) if key else _scan(root)
         _write(stored, index, "" if key else _state(root, index))
     except OSError as error:
         raise ConfigError(f"no root at {root}", why=str(error.strerror), next_step="invoke sysroot") from error
     return index
 
 
+def _scan(root: Path) -> Index:
+    """Read a root that somebody may be updating; raises ConfigError where a library was replaced meanwhile."""
+    before = _listed(root, set())
+    index = scan(root)
+    if changed := set(before) ^ set(_listed(root, set())):
+        raise ConfigError(
+            f"{min(changed).partition(chr(0))[0]} was replaced while the root was being read",
+            where=str(root),
+            why="it is being updated",
+            next_step="the same command again",
+        )
+    return index
+
+
 def _state(root: Path, known: Index) -> str:
     """Name the state of a root: each name in it, and size, time and inode of what a loader could take."""
+    lines = _listed(root, known.files.keys() | known.damaged.keys())
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _listed(root: Path, asked: Collection[str]) -> list[str]:
     if not root.is_dir():
         state = root.stat()
-        return f"{state.st_size} {state.st_mtime_ns} {state.st_ino}"
-    asked = known.files.keys() | known.damaged.keys()
+        return [f"{root}\0{state.st_size}\0{state.st_mtime_ns}\0{state.st_ino}"]
     listed: list[str] = []
     todo, base = [""], str(root)
     while todo:
         below = todo.pop()
-        with os.scandir(base + below) as entries:
+        with contextlib.suppress(PermissionError), os.scandir(base + below) as entries:
             for entry in entries:
                 path = f"{below}/{entry.name}"
                 if entry.is_dir(follow_symlinks=False):
@@ -73,13 +93,12 @@ def _state(root: Path, known: Index) -> str:
                 if path in asked or ".so" in entry.name or is_conf(path):
                     state = entry.stat(follow_symlinks=False)
                     listed.append(f"{path}\0{state.st_size}\0{state.st_mtime_ns}\0{state.st_ino}")
-    listed.sort()
-    return hashlib.sha256("\n".join(listed).encode("utf-8", "surrogateescape")).hexdigest()
+    return sorted(listed)
 
 
 def _write(stored: Path, index: Index, state: str) -> None:
     """Keep an index: the symbols in a file of their own, since JSON reads long strings letter by letter."""
-    parts: list[str] = []
+    symbols = bytearray()
     rows: dict[str, Any] = {}
     at = 0
     for path, found in index.files.items():
@@ -88,9 +107,9 @@ def _write(stored: Path, index: Index, state: str) -> None:
         lengths = [len(text) for text in texts]
         identity = [mine.bits, mine.little, mine.machine, mine.float_abi.value]
         rows[path] = [identity, at, lengths, *(getattr(found, name) for name in _PLAIN)]
-        parts += texts
+        for text in texts:
+            symbols += text.encode("ascii")
         at += sum(lengths)
-    symbols = "".join(parts).encode("ascii")
     blob = hashlib.sha256(symbols).hexdigest()[:32]
     paths.write_whole(stored.with_name(f"{blob}.symbols"), symbols)
     data = {
@@ -102,6 +121,8 @@ def _write(stored: Path, index: Index, state: str) -> None:
         "loader": index.loader,
         "listed": index.listed,
         "cache": index.cache,
+        "places": index.places,
+        "some": index.some,
         "links": index.links,
         "damaged": index.damaged,
         "files": rows,
@@ -128,6 +149,8 @@ def _read(stored: Path, root: Path) -> tuple[Index, str] | None:
             loader=data["loader"],
             listed=tuple(data["listed"]),
             cache=_cache(data["cache"]),
+            places={path: (offset, size) for path, (offset, size) in data["places"].items()},
+            some=data["some"],
         )
         return index, data["state"]
     except (OSError, ValueError, KeyError, TypeError, IndexError):

@@ -20,7 +20,7 @@ from typing import Final
 from recipes.arch import Identity, compatible
 from recipes.elf import ElfFile
 from recipes.elfindex import Index
-from recipes.loaderconf import CACHE, GLIBC, MUSL, UCLIBC, for_some, says
+from recipes.loaderconf import CACHE, GLIBC, MUSL, UCLIBC, says
 
 _TOKEN: Final = re.compile(r"\$(?:\{(ORIGIN|LIB|PLATFORM)\}|(ORIGIN|LIB|PLATFORM)(?!\w))", re.ASCII)
 _PLATFORMS: Final = {
@@ -103,7 +103,7 @@ class Loader:
         known = _PLATFORMS.get((identity.bits, identity.machine), ())
         self._platforms = (platform,) if platform else known
         self._sure = bool(platform) or len(known) == 1
-        self._hwcaps = for_some((*root.files, *root.links)) if self._libc == GLIBC else {}
+        self._hwcaps = root.some if self._libc == GLIBC else {}
 
     def process(self, roots: Iterable[Loaded]) -> Iterator[Step]:
         """Yield every name that a process asks for, breadth first as all three loaders go; each name once."""

@@ -66,7 +66,7 @@ def disk_error(error: OSError, target: Path) -> ConfigError:
     )
 
 
-def write_whole(target: Path, data: bytes, *, mode: int = 0o644) -> None:
+def write_whole(target: Path, data: bytes | bytearray, *, mode: int = 0o644) -> None:
     """Write a file so that readers see the old content or the new, never a part."""
     target.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.part-", dir=target.parent)

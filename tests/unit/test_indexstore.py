@@ -84,3 +84,57 @@ def test_links_are_followed_inside_the_root(cache: Path, root: Path) -> None:
 def test_no_root_is_told_so(cache: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no root at"):
         indexstore.load(tmp_path / "nowhere")
+
+
+def test_a_library_that_is_replaced_while_it_is_read_is_named(
+    cache: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = elfindex.scan
+
+    def meanwhile(where: Path) -> elfindex.Index:
+        index = real(where)
+        (root / "usr/lib/new").write_bytes(small_elf(62))
+        (root / "usr/lib/new").replace(root / "usr/lib/liba.so.1")
+        return index
+
+    monkeypatch.setattr(indexstore, "scan", meanwhile)
+    with pytest.raises(ConfigError, match=r"/usr/lib/liba\.so\.1 was replaced while the root was being read") as caught:
+        indexstore.load(root)
+    assert "again" in caught.value.next_step
+    monkeypatch.setattr(indexstore, "scan", real)
+    assert indexstore.load(root).files["/usr/lib/liba.so.1"].identity.machine == 62
+
+
+def test_a_hash_is_of_the_file_that_was_indexed(root: Path) -> None:
+    index = elfindex.scan(root)
+    (root / "usr/lib/liba.so.1").write_bytes(small_elf(62))
+    with pytest.raises(ConfigError, match="was replaced while"):
+        index.digests(["/usr/lib/liba.so.1"])
+    (root / "usr/lib/liba.so.1").unlink()
+    with pytest.raises(ConfigError, match="not in the root any more"):
+        index.digests(["/usr/lib/liba.so.1"])
+
+
+def test_what_may_not_be_read_is_listed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests may run as root, who reads everything: the kernel's answer is given in its place."""
+    real, denied = os.scandir, PermissionError(13, "Permission denied")
+
+    def scandir(path: str) -> object:
+        if str(path).endswith("/private"):
+            raise denied
+        return real(path)
+
+    (root / "usr/lib/private").mkdir()
+    monkeypatch.setattr(os, "scandir", scandir)
+    index = elfindex.scan(root)
+    assert index.damaged["/usr/lib/private"] == "cannot be read: Permission denied"
+    assert "/usr/lib/liba.so.1" in index.files
+
+
+def test_cyclic_and_dangling_links_lead_nowhere_and_stop_nothing(root: Path) -> None:
+    (root / "usr/lib/libx.so.1").symlink_to("liby.so.1")
+    (root / "usr/lib/liby.so.1").symlink_to("libx.so.1")
+    (root / "usr/lib/libgone.so.1").symlink_to("/nowhere/libgone.so.1")
+    index = elfindex.scan(root)
+    for name in ("libx.so.1", "libgone.so.1"):
+        assert index.find(name, index.files["/usr/lib/liba.so.1"].identity) is None

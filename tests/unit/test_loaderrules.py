@@ -51,6 +51,7 @@ def board(
         directories=directories,
         loader=LOADERS[libc],
         cache=None if cache is None else dict(cache),
+        some=loaderconf.for_some(files),
     )
 
 
