@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from deploy import bundle, loader, render, sbom
+from deploy import bundle, loader, render, sbom, typecheck
 from deploy.archive import Manifest, Search, Suffix
 from deploy.board import Board
 from deploy.bundle import Bundle
@@ -22,13 +22,13 @@ from recipes.stage import Stage
 
 
 def decide(
-    board: Board, staged: Stage, sysroot: Index, board_index: Index, i_know: str = ""
+    board: Board, staged: Stage, sysroot: Index, board_index: Index, i_know: str = "", *, types: bool = False
 ) -> tuple[DedupePlan, dict[str, dict[str, str]]]:
     """Make every decision for a board and close the loop over what would be written."""
     arch = Arch.parse(board.file.arch)
-    decided = plan(
-        staged, elfindex.scan(staged.tree), sysroot, board_index, arch, board.policies(i_know), ranges(staged)
-    )
+    compare = typecheck.comparer(staged, sysroot, board_index) if types else None
+    policies = replace(board.policies(i_know), ranges=ranges(staged), types=compare)
+    decided = plan(staged, elfindex.scan(staged.tree), sysroot, board_index, arch, policies)
     names = {one.library for one in decided.decisions}
     stale = [line for line in loadercheck.disagreements(board_index) if line.partition(":")[0] in names]
     decided = replace(decided, notes=(*decided.notes, *stale))
@@ -45,6 +45,7 @@ def make(
     write: bool = True,
     suffix: Suffix = ".tar.zst",
     i_know: str = "",
+    types: bool = False,
 ) -> tuple[Bundle, DedupePlan]:
     """Make the bundle of a board from a Stage; without `write` nothing is written, and no key is asked for.
 
@@ -52,6 +53,8 @@ def make(
     ----------
     i_know:
         A reason to use a board's copy whose proof fails, where a rule of the board allows no other.
+    types:
+        Also compare the types of each library with libabigail: seconds each, and only with debug information.
 
     Raises
     ------
@@ -62,8 +65,18 @@ def make(
     """
     arch = Arch.parse(board.file.arch)
     sysroot = _sysroot(board, staged, arch)
-    decided, providers = decide(board, staged, sysroot.index(), board_index, i_know)
+    decided, providers = decide(board, staged, sysroot.index(), board_index, i_know, types=types)
     contents = _contents(board, staged, sysroot.tree, decided)
+    manifest = _manifest(board, staged, decided, providers, board_index)
+    origins = dict(_origins(staged, decided))
+    packed = bundle.pack(manifest, contents, origins=origins, notices=_notices(staged), suffix=suffix, write=write)
+    return packed, decided
+
+
+def _manifest(
+    board: Board, staged: Stage, decided: DedupePlan, providers: dict[str, dict[str, str]], board_index: Index
+) -> Manifest:
+    arch = Arch.parse(board.file.arch)
     manifest = Manifest(
         schema_=1,
         board=board.name,
@@ -84,10 +97,7 @@ def make(
         sources=sbom.sources(staged.manifest, lock.load()),
     )
     theirs = {path: board_index.files[path].build_id for path in sbom.from_board(manifest).values()}
-    manifest = manifest.model_copy(update={"build_ids": theirs})
-    origins = dict(_origins(staged, decided))
-    packed = bundle.pack(manifest, contents, origins=origins, notices=_notices(staged), suffix=suffix, write=write)
-    return packed, decided
+    return manifest.model_copy(update={"build_ids": theirs})
 
 
 def ranges(staged: Stage) -> dict[str, str]:

@@ -32,7 +32,6 @@ class _Work:
     sysroot: Index
     board: Index
     policies: Policies
-    ranges: Mapping[str, str]
     kept: dict[str, Payload] = field(default_factory=dict)
     exports: dict[str, Exports] = field(default_factory=dict)
 
@@ -73,14 +72,8 @@ def plan(
     board: Index,
     arch: Arch,
     policies: Policies | None = None,
-    ranges: Mapping[str, str] | None = None,
 ) -> DedupePlan:
     """Decide for every library and file of a Stage whether it travels to a board.
-
-    Parameters
-    ----------
-    ranges:
-        SONAME to the versions that recipes ask for; it counts where a board's copy has no version nodes.
 
     Raises
     ------
@@ -97,7 +90,6 @@ def plan(
         sysroot=sysroot,
         board=board,
         policies=policies or Policies(),
-        ranges=ranges or {},
     )
     outputs = {path: kind for recipe in stage.manifest.recipes for path, kind in recipe.outputs.items()}
     for path in (path for path, kind in outputs.items() if kind in ("program", "plugin")):
@@ -186,7 +178,7 @@ def _proof(work: _Work, soname: str, users: Sequence[ElfFile]) -> Proof:
         companions, lost = closure(work.board, path, copy, work.arch.identity)
         proof = check(demand, path, copy, companions.values(), users, lost, musl=work.musl)
         opened, earlier = way(work.board, soname, work.arch.identity, path)
-        return _in_range(work, replace(proof, opened=opened, earlier=earlier))
+        return _typed(work, _in_range(work, replace(proof, opened=opened, earlier=earlier)))
     others = work.board.family(soname, work.arch.identity)
     if not others:
         return absent(demand)
@@ -199,7 +191,7 @@ def _proof(work: _Work, soname: str, users: Sequence[ElfFile]) -> Proof:
 
 def _in_range(work: _Work, proof: Proof) -> Proof:
     """Hold a library without version nodes against the versions that are asked for; names alone are not enough then."""
-    asked = work.ranges.get(proof.library, "")
+    asked = work.policies.ranges.get(proof.library, "")
     if not (asked and proof.weaker):
         return proof
     rule = work.policies.of(proof.library)
@@ -210,6 +202,16 @@ def _in_range(work: _Work, proof: Proof) -> Proof:
         return replace(proof, range=f"{asked}: the board's file says so of this build")
     unknown = f"it has no version nodes, and nothing says that it is one of {asked}"
     return replace(proof, range=asked, faults=(*proof.faults, unknown))
+
+
+def _typed(work: _Work, proof: Proof) -> Proof:
+    """Hold a proof that holds against the types of both copies too, where that was asked for and can be told."""
+    candidate = work.candidate(proof.library)
+    if work.policies.types is None or not proof.holds or candidate is None or work.policies.always(proof.library):
+        return proof
+    said, differ = work.policies.types(proof.library, candidate[0], proof.provider)
+    faults = (f"its types are not those of ours ({said})",) if differ else ()
+    return replace(proof, types=said, faults=faults)
 
 
 def _against(work: _Work, proof: Proof, rule: Rule | None) -> str:

@@ -96,6 +96,11 @@ def _facts(host_name: str) -> tuple[str, HostFacts]:
         return root, release.probe(session, root, [])
 
 
+def free_flash(host_name: str) -> int:
+    """Return the bytes that are free on a board's file system for releases."""
+    return _facts(host_name)[1].free_kib * 1024
+
+
 def verify_host(host_name: str) -> Verdict:
     """Check the release that runs on a host.
 

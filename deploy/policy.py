@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
 _STEM = re.compile(r"(-\d[\d.]*)?\.so(\.[\d.]+)?$")
 _LIBC = re.compile(r"(ld-linux.*|ld-musl.*|libc|libm|libpthread|libdl|librt|libresolv|libutil|libc\.musl.*)\.so[.\d]*")
 _GSTREAMER = re.compile(r"lib(gst.*-1\.0|glib-2\.0|gobject-2\.0|gmodule-2\.0|gio-2\.0)\.so[.\d]*")
+
+
+CompareTypes = Callable[[str, str, str], tuple[str, bool]]
+"""Takes a SONAME, our copy (`stage:PATH`, `sysroot:PATH`) and the board's path; returns what is known of the types, and
+whether they differ."""
 
 
 class Prefer(Enum):
@@ -50,10 +55,16 @@ class Policies:
         By SONAME, or by the name without its version (`libcurl`).
     i_know:
         A reason for taking a board's copy whose proof fails, where a rule allows no other; empty: none is given.
+    ranges:
+        SONAME to the versions that recipes ask for; it counts where a board's copy has no version nodes.
+    types:
+        Compares the types of our copy and the board's; a proof that holds fails where they differ.
     """
 
     rules: Mapping[str, Rule] = field(default_factory=dict)
     i_know: str = ""
+    ranges: Mapping[str, str] = field(default_factory=dict)
+    types: CompareTypes | None = None
 
     def of(self, soname: str) -> Rule | None:
         """Return the rule for a library: what holds for every board comes first."""

@@ -103,6 +103,8 @@ def sizes(report: Report, title: str) -> None:
         f"  {console.size(totals[0])} travel ({console.size(totals[1])} gzipped, {console.size(totals[2])} as xz; "
         f"{image}); saved {console.size(report.saved)} of {console.size(report.naive)}"
     )
+    for twin in report.twins:
+        print(f"  linked in twice: {twin.describe()}")
     if report.free_flash is not None and report.left is not None:
         free = console.size(report.free_flash)
         fits = f"leaves {console.size(report.left)} of {free} free"

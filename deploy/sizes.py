@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from deploy.decision import Action, DedupePlan
+from deploy.twins import Twin
 from recipes.errors import ConfigError, ProofError
 
 _UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "kB": 1000, "MB": 1_000_000}
@@ -43,6 +44,8 @@ class Report:
     """How the image is compressed, or why there is none."""
     free_flash: int | None = None
     """Bytes that the board has for it; None where nobody said."""
+    twins: tuple[Twin, ...] = ()
+    """Libraries that were linked statically into two of the files."""
 
     @property
     def raw(self) -> int:
@@ -64,6 +67,7 @@ class Report:
             "left": self.left,
             "saved": self.saved,
             "naive": self.naive,
+            "twins": [one.as_dict() for one in self.twins],
             "files": [one.as_dict() for one in self.files],
         }
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from deploy import sizes
+from deploy import sizes, twins
 from deploy.bundle import Bundle
 from deploy.decision import DedupePlan
 from deploy.sizes import Report
@@ -36,7 +36,8 @@ def weigh(made: Bundle, decided: DedupePlan, *, squashed: bool = False, free_fla
     blobs = made.blobs()
     contents = {file.path: blobs[file.blob] for file in made.manifest.files}
     kinds = {path: sizes.kinds(found) for path, data in contents.items() if (found := sections(data))}
-    report = replace(sizes.measure(contents, kinds, decided), free_flash=free_flash)
+    found_twice = tuple(twins.find(contents))
+    report = replace(sizes.measure(contents, kinds, decided), free_flash=free_flash, twins=found_twice)
     if not squashed:
         return report
     size, note = squash({file.path: (contents[file.path], file.mode) for file in made.manifest.files})

@@ -151,6 +151,8 @@ class Proof:
     """Paths that the loader tries before it, where nothing may appear."""
     range: str = ""
     """For names only: the versions that a recipe asks for, and how it is known that this is one; empty: none asks."""
+    types: str = ""
+    """libabigail's verdict, a stronger kind than the symbols'; empty where nobody asked for it."""
     overridden: str = ""
     """Why the board's copy is used though this proof fails; empty for none."""
 
@@ -172,6 +174,7 @@ class Proof:
             "missing": list(self.missing),
             "faults": list(self.faults),
             "range": self.range,
+            "types": self.types,
             "overridden": self.overridden,
             "kind": WEAKER if self.weaker else "names and version nodes",
         }

@@ -167,6 +167,24 @@ class Index:
             raise _moved(min(lost), "is not in the root any more", self.source)
         return found
 
+    def content(self, path: str) -> bytes:
+        """Return a file of the root that was indexed; raises ConfigError where it cannot be had any more."""
+        root = Path(self.source)
+        try:
+            if root.is_dir():
+                return (root / path.lstrip("/")).read_bytes()
+            if path in self.places:
+                offset, size = self.places[path]
+                with root.open("rb") as file:
+                    return os.pread(file.fileno(), size, offset)
+            with tarfile.open(root) as archive:
+                for member in archive:
+                    if _absolute(member.name) == path and (reader := archive.extractfile(member)) is not None:
+                        return reader.read()
+        except (OSError, tarfile.TarError) as error:
+            raise _moved(path, "is not in the root any more", self.source) from error
+        raise _moved(path, "is not in the root any more", self.source)
+
     def _digest(self, path: str) -> str:
         """Return the sha256 of a file of a directory, which somebody may be updating right now."""
         try:

@@ -43,6 +43,11 @@ class Captured(Index):
             )
         return {name: self.hashes[name] for name in names}
 
+    def content(self, path: str) -> bytes:
+        raise ConfigError(
+            f"of {path} only its facts were captured", where=self.source, next_step="invoke sysroot.pull --host HOST"
+        )
+
 
 def keep(index: Index) -> Index:
     """Return what can matter to a process of ours: libraries, plugins, the loader, and the links that lead there."""

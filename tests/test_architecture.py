@@ -29,8 +29,9 @@ LEVELS = {
     2: "recipes.process recipes.distribution recipes.fetch recipes.gitsource recipes.transfer recipes.container "
     "recipes.endpoint recipes.services recipes.engine recipes.schedule recipes.objects deploy.session",
     3: "recipes.images recipes.roots recipes.pins recipes.store recipes.buildplan recipes.worker recipes.build "
-    "deploy.bundle deploy.assemble deploy.compare deploy.abitypes deploy.weigh deploy.pull deploy.captured "
-    "deploy.reproof deploy.release deploy.verify deploy.sim.boards deploy.host deploy.report deploy.demo",
+    "deploy.bundle deploy.typecheck deploy.assemble deploy.compare deploy.abitypes deploy.weigh deploy.pull "
+    "deploy.captured deploy.reproof deploy.release deploy.verify deploy.sim.boards deploy.host "
+    "deploy.report deploy.demo",
     4: "tasks deploy.commands.command deploy.commands.sources deploy.commands.building deploy.commands.boards "
     "deploy.commands.bundles deploy.commands.roots "
     "deploy.commands.benches",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from invoke import Context
 
-from deploy.commands.command import BOARD, DRY, JSON, command
+from deploy.commands.command import BOARD, DRY, HOST, JSON, command
 
 _FILE = "bundle file in .boardcast/bundles/<board>/, or one that came from elsewhere"
 
@@ -16,12 +16,21 @@ _FILE = "bundle file in .boardcast/bundles/<board>/, or one that came from elsew
     help={
         "board": BOARD,
         "budget": "fail if what travels is larger, such as 6MiB",
+        "types": "also compare types with libabigail, where both copies have debug information",
         "i_know": "reason to use a board's copy whose proof fails, where a rule of the board allows no other",
         "json": JSON,
         "dry_run": "decide and print; write no archive",
     },
 )
-def make(_: Context, board: str, budget: str = "", i_know: str = "", json: bool = False, dry_run: bool = False) -> None:
+def make(
+    _: Context,
+    board: str,
+    budget: str = "",
+    types: bool = False,
+    i_know: str = "",
+    json: bool = False,
+    dry_run: bool = False,
+) -> None:
     """Decide what a board gets, prove what it has, pack the rest."""
     from deploy import assemble, report, sizes, weigh
     from deploy.board import load_board
@@ -30,7 +39,7 @@ def make(_: Context, board: str, budget: str = "", i_know: str = "", json: bool 
     limit = sizes.parse(budget) if budget else None
     read = load_board(board)
     staged, index = assemble.stage_for(read), assemble.board_index(read)
-    made, decided = assemble.make(read, staged, index, write=not dry_run, i_know=i_know)
+    made, decided = assemble.make(read, staged, index, write=not dry_run, i_know=i_know, types=types)
     if json:
         console.emit(made.manifest.model_dump() | {"id": made.id, "file": str(made.path)})
     else:
@@ -68,15 +77,25 @@ def why(_: Context, library: str, board: str, json: bool = False, dry_run: bool 
 @command(
     help={
         "board": BOARD,
+        "host": f"{HOST}: also say what its flash has left",
         "svg": "also write the picture to this file",
         "budget": "fail if what travels is larger, such as 6MiB",
         "json": JSON,
         "dry_run": "accepted; this task writes nothing but the picture",
     }
 )
-def sizes(_: Context, board: str, svg: str = "", budget: str = "", json: bool = False, dry_run: bool = False) -> None:
+def sizes(
+    _: Context,
+    board: str,
+    host: str = "",
+    svg: str = "",
+    budget: str = "",
+    json: bool = False,
+    dry_run: bool = False,
+) -> None:
     """Weigh a bundle per file and section, raw and packed."""
     from deploy import assemble, picture, report, weigh
+    from deploy import host as hosts
     from deploy import sizes as sizing
     from deploy.board import load_board
     from recipes import console, paths
@@ -84,7 +103,8 @@ def sizes(_: Context, board: str, svg: str = "", budget: str = "", json: bool = 
     limit = sizing.parse(budget) if budget else None
     read = load_board(board)
     made, decided = assemble.make(read, assemble.stage_for(read), assemble.board_index(read))
-    weighed = weigh.weigh(made, decided)
+    free = hosts.free_flash(host) if host else None
+    weighed = weigh.weigh(made, decided, squashed=True, free_flash=free)
     if svg and not dry_run:
         paths.write_whole(Path(svg), picture.draw(weighed, f"Bundle {made.id[:12]} for {board}").encode())
     if json:

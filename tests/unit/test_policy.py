@@ -30,8 +30,8 @@ def decide(
     sysroot: Index | None = None,
 ) -> DedupePlan:
     staged, facts = stage({"bin/app": APP, "lib/libz.so.1": OURS})
-    policies = Policies(rules={name: rule} if rule else {}, i_know=i_know)
-    return dedupe.plan(staged, facts, sysroot or index(LIBC), board, ARCHES["armv7"], policies, ranges)
+    policies = Policies(rules={name: rule} if rule else {}, i_know=i_know, ranges=ranges or {})
+    return dedupe.plan(staged, facts, sysroot or index(LIBC), board, ARCHES["armv7"], policies)
 
 
 def row(plan: DedupePlan) -> tuple[Action, str]:
@@ -175,5 +175,5 @@ def test_version_nodes_need_no_range() -> None:
     ours, theirs = (elf("libz.so.1", exports="inflate@@Z1 deflate@@Z1") for _ in range(2))
     app = elf(needed=("libz.so.1", "libc.so.6"), imports="inflate@libz.so.1:Z1 deflate@libz.so.1:Z1")
     staged, facts = stage({"bin/app": app, "lib/libz.so.1": ours})
-    plan = dedupe.plan(staged, facts, index(LIBC), index(LIBC, theirs), ARCHES["armv7"], None, ASKED)
+    plan = dedupe.plan(staged, facts, index(LIBC), index(LIBC, theirs), ARCHES["armv7"], Policies(ranges=ASKED))
     assert row(plan)[0] is Action.USE_BOARD

@@ -1,0 +1,39 @@
+"""Where the two copies of a library are whose types are compared, and what their comparison means for a proof."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from deploy import abitypes
+from deploy.abitypes import Verdict
+from deploy.policy import CompareTypes
+from recipes.elfindex import Index
+from recipes.errors import ConfigError
+from recipes.stage import Stage
+
+_SYSTEM = Path("/usr/lib/debug")
+"""Where distributions put split debug files; a Stage has those of its own builds."""
+
+
+def comparer(staged: Stage, sysroot: Index, board: Index) -> CompareTypes:
+    """Return the function that a plan asks of each library whose symbols are proved."""
+
+    def compare(soname: str, ours: str, theirs: str) -> tuple[str, bool]:
+        kind, _, path = ours.partition(":")
+        try:
+            mine = (staged.tree / path).read_bytes() if kind == "stage" else sysroot.content(path)
+            copy = board.content(theirs)
+        except ConfigError as error:
+            return f"unknown: {error.what}", False
+        debug = staged.folder / "debug"
+        found = abitypes.compare(
+            soname,
+            mine,
+            copy,
+            our_debug=debug if debug.is_dir() else None,
+            their_debug=_SYSTEM if _SYSTEM.is_dir() else None,
+        )
+        first = f": {found.lines[0].strip()}" if found.lines else ""
+        return f"{found.verdict.value}: {found.because}{first}", found.verdict is Verdict.CHANGED
+
+    return compare
