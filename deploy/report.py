@@ -58,6 +58,9 @@ def bundle(made: Bundle, decided: DedupePlan) -> None:
     )
     for note in decided.notes:
         print(f"  note: {note}")
+    for proof in (*decided.proofs, *decided.refused):
+        if proof.types:
+            print(f"  types of {proof.library}: {proof.types}")
     payload = sum(file.size for file in made.manifest.files)
     print(
         f"  {len(made.manifest.files)} files travel ({console.size(payload)}, {console.size(made.packed)} "

@@ -18,7 +18,7 @@ from tests.support import buildbench
 from tests.support.bench import show
 from tests.support.standin import TREES, make
 
-ROUNDS = 2
+ROUNDS = 3
 """Turn and turn about; the best of each side counts, since the machine has other things to do."""
 
 
@@ -49,16 +49,19 @@ def overhead() -> dict[str, object]:
 
 
 def compiler_cache() -> dict[str, object]:
-    """OpenSSL from source: the second time every compilation is in ccache."""
-    words = ("--arch", "armv7", "--recipe", "openssl")
-    with buildbench.place() as folder:
-        cold = buildbench.ours(folder, *words).seconds
-        warm = buildbench.ours(folder, *words, "--force").seconds
-    return {
-        "openssl cold, s": round(cold, 1),
-        "openssl --force, s": round(warm, 1),
-        "cold / --force": round(cold / warm, 1),
-    }
+    """Build a C++ and a C library from source; the second time every compilation is in ccache.
+
+    A third of what is left of OpenSSL is Perl: its Configure, and the sources that it writes.
+    """
+    found: dict[str, object] = {}
+    for recipe in ("log4cplus", "openssl"):
+        words = ("--arch", "armv7", "--recipe", recipe)
+        with buildbench.place() as folder:
+            cold = buildbench.ours(folder, *words).seconds
+            warm = min(buildbench.ours(folder, *words, "--force").seconds for _ in range(2))
+        found[f"{recipe} cold; --force, s"] = f"{cold:.1f}; {warm:.1f}"
+        found[f"{recipe} cold / --force"] = round(cold / warm, 1)
+    return found
 
 
 def both_sdks() -> dict[str, object]:
