@@ -16,6 +16,7 @@ def differences(old: Manifest, new: Manifest) -> list[tuple[str, str, str]]:
         *_decisions(old, new),
         *_symbols(old, new),
         *_named("recipe", old.stage_keys, new.stage_keys),
+        *_sources(old, new),
     ]
 
 
@@ -56,3 +57,13 @@ def _named(what: str, before: dict[str, str], after: dict[str, str]) -> Iterable
         if before.get(name) != after.get(name):
             state = "new" if name not in before else "gone" if name not in after else "built from something else"
             yield what, name, state
+
+
+def _sources(old: Manifest, new: Manifest) -> Iterable[tuple[str, str, str]]:
+    """Yield what changed in versions and licences: both are read by people who never look at a symbol."""
+    before, after = ({one.name: (one.version, one.licence) for one in manifest.sources} for manifest in (old, new))
+    for name in sorted(before.keys() | after.keys()):
+        first, second = before.get(name, ("-", "-")), after.get(name, ("-", "-"))
+        for what, was, now in zip(("version", "licence"), first, second, strict=True):
+            if was != now:
+                yield what, name, f"{was} → {now}"

@@ -147,7 +147,9 @@ def _decide(work: _Work, soname: str, users: Sequence[ElfFile]) -> tuple[Decisio
         because += f"; {rule.because}" if rule is not None and not fixed else ""
         return _decision(soname, Action.USE_BOARD, because, proof.provider, size), proof, None
     if rule is not None and rule.of_board:
-        if not (proof.provider and work.policies.i_know):
+        # Nobody's word makes a loader find what is not there, or start without a node of the C library.
+        hopeless = not proof.opened or (fixed and proof.missing)
+        if hopeless or not work.policies.i_know:
             raise _stuck(soname, against, users, rule, fixed=fixed)
         because = f"{against}; used all the same: {work.policies.i_know}"
         known = replace(proof, overridden=work.policies.i_know)

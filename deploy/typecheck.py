@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 from deploy import abitypes
@@ -18,6 +19,7 @@ _SYSTEM = Path("/usr/lib/debug")
 def comparer(staged: Stage, sysroot: Index, board: Index) -> CompareTypes:
     """Return the function that a plan asks of each library whose symbols are proved."""
 
+    @functools.cache
     def compare(soname: str, ours: str, theirs: str) -> tuple[str, bool]:
         kind, _, path = ours.partition(":")
         try:

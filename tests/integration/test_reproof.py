@@ -154,3 +154,23 @@ def test_what_was_changed_reads_as_it_should(arm_bundle: Bundle) -> None:
     """The bundle that the cases above start from is whole, and proves the library that they change."""
     assert bundles.verify(arm_bundle.path).bundle == replace(arm_bundle)
     assert elf.parse(arm_bundle.blobs()[arm_bundle.manifest.files[0].blob]).needed
+
+
+def test_an_override_is_repeated_by_every_verify(arm: State, arm_bundle: Bundle, session: SshSession) -> None:
+    """The proof of one library fails in one symbol, and somebody said why that does not matter."""
+    why = "curl_easy_gone is called in the factory only"
+    rows = [
+        dict(row, symbols=[*row["symbols"], "curl_easy_gone"], missing=["curl_easy_gone"], overridden=why)
+        if row["library"] == "libcurl.so.4"
+        else row
+        for row in arm_bundle.manifest.proofs
+    ]
+    blobs = arm_bundle.blobs()
+    contents = {file.path: (blobs[file.blob], file.mode) for file in arm_bundle.manifest.files}
+    manifest = arm_bundle.manifest.model_copy(update={"proofs": tuple(rows)})
+    overridden = bundles.pack(manifest, contents)
+    done = hosts.deploy(arm.name, overridden)
+    assert done.verdict is not None
+    for verdict in (done.verdict, hosts.verify_host(arm.name)):
+        assert verdict.green
+        assert verdict.notes == (f"libcurl.so.4 is the board's though its proof fails: {why}",)

@@ -543,3 +543,13 @@ def test_other_programs_unpack_a_bundle(suffix: Suffix, tmp_path: Path) -> None:
     tar.write_bytes(done.stdout)
     listed = subprocess.run(["tar", "-tf", str(tar)], check=True, capture_output=True, text=True)
     assert listed.stdout.split() == list(members(made))
+
+
+def test_a_proof_that_fails_is_packed_only_with_the_reason_for_using_it_all_the_same() -> None:
+    failing = {"symbols": ["puts@GLIBC_2.4"], "missing": ["puts@GLIBC_2.4"]}
+    with pytest.raises(ProofError, match="could not account"):
+        bundles.pack(manifest(proofs=(proof_row("libc.so.6", LIBC, **failing),)), contents())
+    row = proof_row("libc.so.6", LIBC, **failing, overridden="it is never called")
+    made = bundles.pack(manifest(proofs=(row,)), contents())
+    facts = bundles.verify(made.path).as_dict()
+    assert facts["used without a proof"] == "libc.so.6: it is never called"

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from deploy import compare, explain, picture, sizes
+from deploy.archive import Source
 from deploy.bundle import BundleFile, Manifest
 from deploy.decision import Action, Decision, DedupePlan, Payload
 from recipes import elfsections
@@ -139,4 +140,19 @@ def test_files_decisions_symbols_and_recipes_that_changed_are_told() -> None:
         ("symbols", "libc.so.6", "+stat@GLIBC_2.33"),
         ("recipe", "curl", "built from something else"),
         ("recipe", "webrtc", "new"),
+    ]
+
+
+def test_versions_and_licences_that_changed_are_told() -> None:
+    old = manifest(sources=(Source(name="curl", version="8.5", licence="curl"),))
+    new = manifest(
+        sources=(
+            Source(name="curl", version="8.6", licence="curl"),
+            Source(name="x264", version="1", licence="GPL-2.0-or-later"),
+        )
+    )
+    assert compare.differences(old, new) == [
+        ("version", "curl", "8.5 → 8.6"),
+        ("version", "x264", "- → 1"),
+        ("licence", "x264", "- → GPL-2.0-or-later"),
     ]

@@ -80,6 +80,16 @@ def test_i_know_makes_no_library_where_there_is_none() -> None:
         decide(index(LIBC), Rule(prefer=Prefer.BOARD, because="flash is short"), i_know="it will be there")
 
 
+def test_i_know_does_not_replace_the_c_library_or_another_soname() -> None:
+    newer = elf(needed=("libc.so.6",), imports="strlcpy@libc.so.6:GLIBC_2.38")
+    staged, facts = stage({"bin/app": newer})
+    with pytest.raises(ProofError, match="never bundled"):
+        dedupe.plan(staged, facts, index(LIBC), index(LIBC), ARCHES["armv7"], Policies(i_know="it starts here"))
+    other = elf("libz.so.2", exports="inflate deflate")
+    with pytest.raises(ProofError, match="does not do"):
+        decide(index(LIBC, other), Rule(prefer=Prefer.BOARD, because="flash is short"), i_know="it is the same")
+
+
 def test_i_know_does_not_touch_what_may_travel() -> None:
     assert row(decide(index(LIBC, POOR), i_know="whatever"))[0] is Action.KEEP_PRIVATE
 
