@@ -17,25 +17,16 @@ from deploy.board import load_board
 from deploy.bundle import Bundle
 from deploy.sim import boards
 from deploy.sim.boards import State
-from recipes import build, buildplan, images, lock, paths, roots
+from recipes import build, buildplan, images, paths, roots
 from recipes.arch import Arch
 from recipes.ask import Ask
 from recipes.engine import Engine
 from recipes.roots import BoardRoot
 from recipes.stage import Stage
-from tests.support.standin import Standin
+from tests.support.standin import Standin, lock_text
 from tests.support.standin import make as make_standin
 
 SDKS = Ask(names=("producer", "webrtc"))
-STANDIN_PINS = {
-    "kvs-producer-cpp": "producer-cpp",
-    "kvs-producer-c-1.5.1": "producer-c-1.5.1",
-    "kvs-pic-1.0.1": "pic-1.0.1",
-    "kvs-webrtc-c": "webrtc-c",
-    "kvs-producer-c-1.5.2": "producer-c-1.5.2",
-    "kvs-pic-1.1.0": "pic-1.1.0",
-}
-"""Names in our lock to the stand-ins' own."""
 
 
 def pytest_configure() -> None:
@@ -120,11 +111,7 @@ def built(engine: Engine, arm_root: Future[BoardRoot]) -> Callable[..., Stage]:
 def standin(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standin]:
     """Return the stand-in upstreams; the lock of this session is ours with their commits, the recipes are the same."""
     made = make_standin(tmp_path_factory.mktemp("standin"))
-    pinned = lock.load()
-    text = lock.where().read_text()
-    for name, key in STANDIN_PINS.items():
-        text = text.replace(pinned.get(name).pinned, made.commits[key])
-    (made.mirror / "lock.toml").write_text(text)
+    (made.mirror / "lock.toml").write_text(lock_text(made))
     old = os.environ.get("BOARDCAST_LOCK")
     os.environ["BOARDCAST_LOCK"] = str(made.mirror / "lock.toml")
     yield made

@@ -13,10 +13,9 @@ from recipes import buildplan, fetch, lock
 from recipes.arch import Arch
 from recipes.ask import Ask
 from recipes.engine import Engine
-from tests.conftest import STANDIN_PINS
 from tests.support import buildbench
 from tests.support.bench import show
-from tests.support.standin import TREES, make
+from tests.support.standin import TREES, lock_text, make
 
 ROUNDS = 3
 """Turn and turn about; the best of each side counts, since the machine has other things to do."""
@@ -68,10 +67,7 @@ def both_sdks() -> dict[str, object]:
     """Both (stand-in) SDKs and their dependencies with nothing changed, and with one file of an application changed."""
     with buildbench.place() as folder, tempfile.TemporaryDirectory(prefix="boardcast-bench-") as name:
         made = make(Path(name) / "mirror")
-        text = lock.where().read_text()
-        for pin, key in STANDIN_PINS.items():
-            text = text.replace(lock.load().get(pin).pinned, made.commits[key])
-        (Path(name) / "lock.toml").write_text(text)
+        (Path(name) / "lock.toml").write_text(lock_text(made))
         shutil.copytree(TREES / "apps", Path(name) / "apps")
         env = {"BOARDCAST_LOCK": f"{name}/lock.toml", "BOARDCAST_RECIPES": f"{name}/apps"}
         words = ["--arch", "armv7", "--mirror", str(made.mirror)]

@@ -15,21 +15,20 @@ import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from deploy import assemble
 from deploy.board import Board, load_board
 from deploy.sim import boards
 from recipes import build, buildplan, console, elf, paths, roots, stage
 from recipes.arch import Arch
 from recipes.elfindex import Index
 from recipes.engine import Engine
-from recipes.errors import ConfigError
 from recipes.loaderrules import Loader, start
 from tests.bench.bench_elf import SAMPLE, lief_walk, pyelftools_walk, timed
 from tests.support import dedupechild
+from tests.support.standin import lock_text, make
 
 SIZES = (1250, 2500, 5000, 10_000)
 SMALL = 24 << 10
@@ -82,12 +81,13 @@ def child(staged: stage.Stage, where: Path, *words: str) -> Run:
     )
 
 
-def built(board: Board, engine: Engine) -> stage.Stage:
-    """Return what was built for the board last, whatever it is; the demo's program where there is nothing."""
-    try:
-        return assemble.stage_for(board)
-    except ConfigError:
-        return build.run(buildplan.prepare(Arch.parse(board.file.arch), board.ask(), engine=engine))
+def built(board: Board, engine: Engine, folder: Path) -> stage.Stage:
+    """Build both SDKs (the stand-ins) and the board's own recipes, in a work folder of their own."""
+    made = make(folder / "mirror")
+    (folder / "lock.toml").write_text(lock_text(made))
+    os.environ |= {"BOARDCAST_LOCK": str(folder / "lock.toml"), "BOARDCAST_WORK": str(folder / "work")}
+    ask = replace(board.ask(), names=("producer", "webrtc", *board.file.recipes))
+    return build.run(buildplan.prepare(Arch.parse(board.file.arch), ask, engine=engine), mirror=[made.mirror])
 
 
 def others(tree: Path, index: Index) -> dict[str, float]:
@@ -145,9 +145,9 @@ def by_size(staged: stage.Stage, tree: Path, index: Index, seed: set[str], index
 def measure(svg: Path | None) -> Mapping[str, object]:
     engine, board = Engine.connect(), load_board(dedupechild.BOARD)
     root = boards.prepare(board, engine)
-    staged = built(board, engine)
-    assert roots.known_sysroot(staged.manifest.sysroot) is not None
     with tempfile.TemporaryDirectory(prefix="boardcast-bench-") as folder, cache() as where:
+        staged = built(board, engine, Path(folder))
+        assert roots.known_sysroot(staged.manifest.sysroot) is not None
         child(staged, where)  # the files are in the page cache for every side alike
         for kept in (where / "index").iterdir():
             kept.unlink()

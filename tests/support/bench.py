@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Mapping
 
 from recipes import console
@@ -19,3 +20,5 @@ def show(title: str, measure: Callable[[], Mapping[str, object]]) -> None:
         print(json.dumps(figures, indent=1))
     else:
         console.fields(title, figures)
+    # Parts of a long bench are read while the next one runs, through a pipe too.
+    sys.stdout.flush()

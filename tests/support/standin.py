@@ -9,9 +9,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from recipes import lock
+
 TREES = Path(__file__).parent.parent / "standin"
 _WHO = b"Boardcast Stand-in <standin@example.invalid>"
 _FIRST = 1_700_000_000
+
+PINS = {
+    "kvs-producer-cpp": "producer-cpp",
+    "kvs-producer-c-1.5.1": "producer-c-1.5.1",
+    "kvs-pic-1.0.1": "pic-1.0.1",
+    "kvs-webrtc-c": "webrtc-c",
+    "kvs-producer-c-1.5.2": "producer-c-1.5.2",
+    "kvs-pic-1.1.0": "pic-1.1.0",
+}
+"""Names in our lock to the stand-ins' own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,3 +146,11 @@ def _git(*words: str, stdin: bytes = b"") -> str:
         done = subprocess.run(["git", *words], input=stdin, env=environment, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode().strip()
+
+
+def lock_text(made: Standin) -> str:
+    """Return our lock with the stand-ins' commits in the place of the real ones."""
+    text = lock.where().read_text()
+    for name, key in PINS.items():
+        text = text.replace(lock.load().get(name).pinned, made.commits[key])
+    return text
