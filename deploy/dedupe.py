@@ -34,6 +34,8 @@ class _Work:
     policies: Policies
     kept: dict[str, Payload] = field(default_factory=dict)
     exports: dict[str, Exports] = field(default_factory=dict)
+    proofs: dict[tuple[str, frozenset[ElfFile]], Proof] = field(default_factory=dict)
+    """What was worked out already: most libraries get no new users from one round to the next."""
 
     def candidate(self, soname: str) -> tuple[str, ElfFile] | None:
         """Return the copy that our files were linked with: the Stage's, else the sysroot's."""
@@ -138,7 +140,9 @@ def _decide(work: _Work, soname: str, users: Sequence[ElfFile]) -> tuple[Decisio
     candidate = work.candidate(soname)
     rule = work.policies.of(soname)
     fixed = work.policies.always(soname)
-    proof = _proof(work, soname, users)
+    known = (soname, frozenset(users))
+    proof = work.proofs.get(known) or _proof(work, soname, users)
+    work.proofs[known] = proof
     against = _against(work, proof, rule)
     size = candidate[1].size if candidate and not fixed else 0
     if not against:
@@ -152,8 +156,8 @@ def _decide(work: _Work, soname: str, users: Sequence[ElfFile]) -> tuple[Decisio
         if hopeless or not work.policies.i_know:
             raise _stuck(soname, against, users, rule, fixed=fixed)
         because = f"{against}; used all the same: {work.policies.i_know}"
-        known = replace(proof, overridden=work.policies.i_know)
-        return _decision(soname, Action.USE_BOARD, because, proof.provider, size), known, None
+        all_the_same = replace(proof, overridden=work.policies.i_know)
+        return _decision(soname, Action.USE_BOARD, because, proof.provider, size), all_the_same, None
     if candidate is None:
         raise ProofError(
             f"{soname} is to be had nowhere",

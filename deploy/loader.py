@@ -10,7 +10,7 @@ from recipes.elfindex import Index
 from recipes.errors import ProofError
 from recipes.loadercheck import unlike
 from recipes.loaderrules import Loaded, Loader, start
-from recipes.proof import Exports, references
+from recipes.symbols import exports, references
 
 
 def providers(entry: str, bundle: Mapping[str, ElfFile], board: Index, arch: Arch) -> dict[str, str]:
@@ -51,18 +51,18 @@ def unresolved(entry: str, found: Mapping[str, str], bundle: Mapping[str, ElfFil
     The whole process is searched, as `LD_BIND_NOW=1` would: a file may bind to a library that it does not name itself.
     """
     travelling = {entry: bundle[entry]}
-    scope = [Exports(bundle[entry])]
+    scope = [exports(bundle[entry])]
     for provider in found.values():
         if provider.startswith("bundle:"):
             path = provider.removeprefix("bundle:")
             travelling[path] = bundle[path]
-            scope.append(Exports(bundle[path]))
+            scope.append(exports(bundle[path]))
         else:
-            scope.append(Exports(board.files[provider]))
+            scope.append(exports(board.files[provider]))
     missing = []
     for path, file in sorted(travelling.items()):
         for name, _, node, weak in references(file):
-            if not weak and not any(exports.has(name, node) for exports in scope):
+            if not weak and not any(one.has(name, node) for one in scope):
                 missing.append(f"{name}{'@' + node if node else ''}, needed by {path}")
     return missing
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -79,6 +80,7 @@ class Policies:
         return bool(_LIBC.fullmatch(soname) or _GSTREAMER.fullmatch(soname))
 
 
+@functools.lru_cache(maxsize=8192)
 def stem(soname: str) -> str:
     """Return the name of a library without its version: `libcrypto` for libcrypto.so.1.1 and libcrypto.so.3."""
     return _STEM.sub("", soname)

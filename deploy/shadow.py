@@ -105,9 +105,13 @@ def check(bundle: Mapping[str, ElfFile], board: Index, arch: Arch, loaded_by_nam
 
 
 def _two_versions(entry: str, loaded: Mapping[str, Loaded], travelling: Mapping[str, Loaded]) -> None:
+    families: dict[str, list[str]] = {}
+    for name in loaded:
+        families.setdefault(family(name), []).append(name)
     for soname, mine in travelling.items():
-        for other, theirs in loaded.items():
-            if other != soname and family(other) == family(soname):
+        for other in families[family(soname)]:
+            theirs = loaded[other]
+            if other != soname:
                 raise ProofError(
                     f"{soname} and {other} would meet in one process",
                     where=entry,
@@ -119,8 +123,12 @@ def _two_versions(entry: str, loaded: Mapping[str, Loaded], travelling: Mapping[
 def _hidden(loaded: Mapping[str, Loaded], travelling: Mapping[str, Loaded], board: Index, arch: Arch) -> None:
     """Hold each of our libraries against what the board's code in the same process binds to that name."""
     exports: dict[str, Exports] = {}
+    theirs: dict[str, list[Loaded]] = {}
+    for one in loaded.values():
+        for name in () if one.ours else one.elf.needed:
+            theirs.setdefault(name, []).append(one)
     for soname, mine in travelling.items():
-        users = [one for one in loaded.values() if not one.ours and soname in one.elf.needed]
+        users = theirs.get(soname, [])
         if not users:
             continue
         for name in {name for one in users for name in one.elf.needed}:

@@ -6,11 +6,10 @@ A root is a directory or a tar file (an image's layer, a board's backup).
 from __future__ import annotations
 
 import hashlib
-import mmap
 import os
 import posixpath
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,7 @@ from recipes import elf, loaderconf
 from recipes.arch import Identity, compatible
 from recipes.elf import ElfFile
 from recipes.errors import ConfigError
-
-_LARGE = 4 << 20
-"""Bytes; below that a copy is faster than a mapping."""
-SKIPPED = ("proc", "sys", "dev", "run", "tmp")
+from recipes.rootfiles import absolute, members
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +56,11 @@ class Index:
     """Offset and bytes of each ELF file in a tar that is not compressed."""
     some: dict[str, list[str]] = field(default_factory=dict)
     """Folder to those below it that only some processors look into (`loaderconf.for_some`)."""
+    # What was asked before: every process of a board asks for the same names. A changed copy of an index starts anew.
+    tried: dict[tuple[str, Identity], list[str]] = field(default_factory=dict, init=False, compare=False, repr=False)
+    taken: dict[tuple[str, Identity], tuple[str, ElfFile | None] | None] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
     @property
     def libc(self) -> str:
@@ -91,6 +92,12 @@ class Index:
 
     def candidates(self, name: str, identity: Identity) -> list[str]:
         """Return the paths that the root's loader tries for a name, when no file and no variable says where to look."""
+        known = (name, identity)
+        if known not in self.tried:
+            self.tried[known] = self._candidates(name, identity)
+        return self.tried[known]
+
+    def _candidates(self, name: str, identity: Identity) -> list[str]:
         if self.is_loader(name):
             return [self.loader]
         paths = [posixpath.join(folder, name) for folder in self.directories]
@@ -108,6 +115,12 @@ class Index:
         None is passed over: nothing is there, or a file of another machine. A path without a file is where the loader
         stops: one that it cannot read, and for musl one of another machine.
         """
+        known = (path, identity)
+        if known not in self.taken:
+            self.taken[known] = self._take(path, identity)
+        return self.taken[known]
+
+    def _take(self, path: str, identity: Identity) -> tuple[str, ElfFile | None] | None:
         place = self.resolve(path)
         found = self.files.get(place)
         if found is None:
@@ -160,7 +173,7 @@ class Index:
         elif names:
             with tarfile.open(root) as archive:
                 for member in archive:
-                    path = _absolute(member.name)
+                    path = absolute(member.name)
                     if path in names and (reader := archive.extractfile(member)) is not None:
                         found[path] = hashlib.sha256(reader.read()).hexdigest()
         if lost := names - found.keys():
@@ -179,7 +192,7 @@ class Index:
                     return os.pread(file.fileno(), size, offset)
             with tarfile.open(root) as archive:
                 for member in archive:
-                    if _absolute(member.name) == path and (reader := archive.extractfile(member)) is not None:
+                    if absolute(member.name) == path and (reader := archive.extractfile(member)) is not None:
                         return reader.read()
         except (OSError, tarfile.TarError) as error:
             raise _moved(path, "is not in the root any more", self.source) from error
@@ -201,29 +214,6 @@ def _moved(path: str, what: str, root: str) -> ConfigError:
     return ConfigError(f"{path} {what}", where=root, why="it is being updated", next_step="the same command again")
 
 
-def _absolute(name: str) -> str:
-    return "/" + posixpath.normpath(name).lstrip("./")
-
-
-def walk(root: str, below: str, unread: dict[str, str] | None = None) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Yield (path in the root, entry) of all that is no folder; folders that may not be read go to `unread`."""
-    try:
-        with os.scandir(root + below) as entries:
-            listed = sorted(entries, key=lambda item: item.name)
-    except PermissionError as error:
-        if unread is None or not below:
-            raise
-        unread[below] = f"cannot be read: {error.strerror}"
-        return
-    for entry in listed:
-        path = f"{below}/{entry.name}"
-        if entry.is_dir(follow_symlinks=False):
-            if below or entry.name not in SKIPPED:
-                yield from walk(root, path, unread)
-        else:
-            yield path, entry
-
-
 def scan(root: Path) -> Index:
     """Read every ELF file of a root; unreadable and damaged ones are listed, never guessed about."""
     files: dict[str, ElfFile] = {}
@@ -233,7 +223,7 @@ def scan(root: Path) -> Index:
     cached: bytes | None = None
     built: dict[str, tuple[str, ...]] = {}
     places: dict[str, tuple[int, int]] = {}
-    for path, target, data in _members(root, damaged, places):
+    for path, target, data in members(root, damaged, places):
         if target is not None:
             links[path] = target
         elif path == loaderconf.CACHE:
@@ -271,63 +261,3 @@ def _fingerprint(files: dict[str, ElfFile], links: dict[str, str], rest: list[An
     for path, found in sorted(files.items()):
         digest.update(repr((path, found)).encode("utf-8", "replace"))
     return digest.hexdigest()
-
-
-def _members(
-    root: Path, unread: dict[str, str], places: dict[str, tuple[int, int]]
-) -> Iterator[tuple[str, str | None, Any]]:
-    """Yield (path, link target, content) of links, ELF files and the loader's configuration."""
-    if not root.is_dir():
-        try:
-            yield from _tar_members(root, places)
-        except tarfile.TarError as error:
-            what = "not a root: neither a directory nor a tar file"
-            raise ConfigError(what, where=str(root), why=str(error)) from error
-        return
-    for path, entry in walk(str(root), "", unread):
-        if entry.is_symlink():
-            yield path, os.readlink(entry.path), None
-        elif entry.is_file(follow_symlinks=False):
-            try:
-                with open(entry.path, "rb") as file:  # noqa: PTH123 - a Path per file of a root costs more than the read
-                    if loaderconf.is_conf(path):
-                        yield path, None, file.read()
-                    elif file.read(4) == elf.MAGIC:
-                        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                            yield path, None, data
-            except PermissionError as error:
-                if ".so" in entry.name or loaderconf.is_conf(path):
-                    unread[path] = f"cannot be read: {error.strerror}"
-
-
-def _tar_members(root: Path, places: dict[str, tuple[int, int]]) -> Iterator[tuple[str, str | None, Any]]:
-    with root.open("rb") as file:
-        plain = file.read(512)[257:262] == b"ustar"
-    with tarfile.open(root, "r:" if plain else "r:*") as archive, root.open("rb") as file:
-        spots: dict[str, tuple[int, int]] = {}
-        for member in archive:
-            path = _absolute(member.name)
-            if path.split("/", 2)[1] in SKIPPED:
-                continue
-            if member.issym():
-                yield path, member.linkname, None
-            elif plain and not member.sparse and (member.isfile() or _absolute(member.linkname) in spots):
-                # Read straight from the file: a tar holds libraries of 100 MB, and every copy of one counts.
-                spot = spots.get(_absolute(member.linkname)) if member.islnk() else (member.offset_data, member.size)
-                offset, size = spots[path] = spot or (0, 0)
-                if loaderconf.is_conf(path) or os.pread(file.fileno(), 4, offset) == elf.MAGIC:
-                    places[path] = offset, size
-                    yield path, None, os.pread(file.fileno(), size, offset)
-            elif member.isfile() or member.islnk():
-                reader = archive.extractfile(member)
-                head = reader.read(4) if reader else b""
-                if reader and (head == elf.MAGIC or loaderconf.is_conf(path)):
-                    yield path, None, head + reader.read()
-
-
-def _part(file: int, offset: int, size: int) -> bytes | memoryview:
-    """Return a part of a file; a large one is mapped, so that only what is looked at takes memory."""
-    if size < _LARGE:
-        return os.pread(file, size, offset)
-    aside = offset % mmap.ALLOCATIONGRANULARITY
-    return memoryview(mmap.mmap(file, size + aside, access=mmap.ACCESS_READ, offset=offset - aside))[aside:]

@@ -17,9 +17,10 @@ from typing import Any
 from recipes import paths
 from recipes.arch import FloatAbi, Identity
 from recipes.elf import ElfFile
-from recipes.elfindex import SKIPPED, Index, scan
+from recipes.elfindex import Index, scan
 from recipes.errors import ConfigError
 from recipes.loaderconf import Cached, is_conf
+from recipes.rootfiles import SKIPPED
 
 SCHEMA = 6
 _TUPLES = {"needed", "rpath", "runpath", "version_needs", "version_defs"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
 
 from recipes.elf import ElfFile
 
@@ -71,11 +70,10 @@ def exports(found: ElfFile) -> Exports:
     return Exports(found)
 
 
-def references(file: ElfFile) -> Iterable[tuple[str, str, str, bool]]:
-    """Yield (name, library, node, weak) of each undefined symbol; library and node are empty without a version."""
-    for text in file.imports.split():
-        weak = text.startswith("?")
-        yield *parts(text.lstrip("?")), weak
+@functools.lru_cache(maxsize=512)
+def references(file: ElfFile) -> tuple[tuple[str, str, str, bool], ...]:
+    """Return (name, library, node, weak) of each undefined symbol; library and node are empty without a version."""
+    return tuple((*parts(text.lstrip("?")), text.startswith("?")) for text in file.imports.split())
 
 
 @functools.lru_cache(maxsize=256)

@@ -19,13 +19,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from deploy import assemble
 from deploy.board import Board, load_board
 from deploy.sim import boards
-from recipes import build, buildplan, console, elf, paths, roots, stage
+from recipes import build, buildplan, console, paths, roots, stage
 from recipes.arch import Arch
 from recipes.elfindex import Index
 from recipes.engine import Engine
-from recipes.loaderrules import Loader, start
 from tests.bench.bench_elf import SAMPLE, lief_walk, pyelftools_walk, timed
 from tests.support import dedupechild
 from tests.support.standin import lock_text, make
@@ -101,15 +101,12 @@ def others(tree: Path, index: Index) -> dict[str, float]:
 
 
 def needed(staged: stage.Stage, index: Index, board: Board) -> set[str]:
-    """Return the board's files that a decision on this Stage looks at: all that its own files would load there."""
-    loader = Loader(index, Arch.parse(board.file.arch).identity)
-    found: set[str] = set()
-    for one in staged.manifest.files:
-        path = staged.tree / one.path
-        if not one.target and path.read_bytes()[:4] == elf.MAGIC:
-            steps = loader.process([start(str(path), elf.read(path))])
-            found |= {step.got.place for step in steps if step.got}
-    return found | {index.resolve(index.loader)}
+    """Return the board's files that a decision on this Stage looks at: all that the processes would load there."""
+    sysroot = roots.known_sysroot(staged.manifest.sysroot)
+    assert sysroot is not None
+    decided, closed = assemble.decide(board, staged, sysroot.index(), index)
+    found = {path for closure in closed.values() for path in closure.values() if path.startswith("/")}
+    return found | {one.provider for one in decided.proofs} | {index.resolve(index.loader)}
 
 
 def made_up(tree: Path, index: Index, seed: set[str], count: int, into: Path) -> Path:
