@@ -27,11 +27,14 @@ def overhead() -> dict[str, object]:
     for step in prepared.steps:
         if not step.recipe.source.startswith("path:"):
             fetch.bring(lock.load().needed(step.recipe.source))
-    hands, colds, agains, warms, peak = [], [], [], [], 0.0
+    hands, cached, colds, agains, warms, peak = [], [], [], [], [], 0.0
     words = ("--arch", "armv7", "--recipe", "boardprobe")
     for _ in range(ROUNDS):
         with buildbench.place() as folder:
             hands.append(buildbench.by_hand(prepared, folder))
+        with buildbench.place() as folder:
+            cached.append(buildbench.by_hand(prepared, folder, ccache=True))
+        with buildbench.place() as folder:
             cold = buildbench.ours(folder, *words)
             colds.append(cold.seconds)
             agains += [buildbench.ours(folder, *words).seconds for _ in range(3)]
@@ -39,8 +42,10 @@ def overhead() -> dict[str, object]:
             peak = max(peak, cold.peak_mb)
     return {
         "by hand, s": round(min(hands), 1),
+        "by hand, with ccache being filled, s": round(min(cached), 1),
         "invoke build, cold, s": round(min(colds), 1),
         "cold / by hand": round(min(colds) / min(hands), 2),
+        "cold / by hand with ccache": round(min(colds) / min(cached), 2),
         "nothing changed, s": round(min(agains), 2),
         "--force with a warm ccache, s": round(min(warms), 1),
         "peak memory of ours, MB": round(peak),

@@ -60,9 +60,15 @@ def ours(folder: Path, *words: str, env: Mapping[str, str] | None = None) -> Run
     return Run(seconds=seconds, peak_mb=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000)
 
 
-def by_hand(prepared: buildplan.Plan, folder: Path) -> float:
-    """Type the commands into one container with plain `docker`, as a person would: no checks, no cache, no Stage."""
+def by_hand(prepared: buildplan.Plan, folder: Path, *, ccache: bool = False) -> float:
+    """Type the commands into one container with plain `docker`, as a person would: no checks, no cache, no Stage.
+
+    With `ccache` the compilers are the ones that our builds have, ccache with an empty folder; else the bare ones.
+    """
     bare = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+    if ccache:
+        bare = {"CCACHE_DIR": str(steps.CCACHE)}
+        (folder / "ccache").mkdir()
     begun = time.perf_counter()
     prefix = folder / "prefix"
     prefix.mkdir()
@@ -74,6 +80,7 @@ def by_hand(prepared: buildplan.Plan, folder: Path) -> float:
             (work / name).write_text(text)
         mounts = ["-v", f"{work}:{steps.WORK}", "-v", f"{prefix}:{steps.PREFIX}"]
         mounts += ["-v", f"{prepared.sysroot.tree}:{steps.SYSROOT}:ro"]
+        mounts += ["-v", f"{folder / 'ccache'}:{steps.CCACHE}"] if ccache else []
         if step.recipe.source.startswith("path:"):
             mounts += ["-v", f"{buildplan.own(step.recipe)}:{steps.OWN}:ro"]
         else:
