@@ -167,16 +167,14 @@ def _origins(staged: Stage, decided: DedupePlan) -> Iterator[tuple[str, str]]:
     for payload in decided.payload:
         kind, _, place = payload.origin.partition(":")
         copied = f"sysroot:{staged.manifest.sysroot}:{place}"
-        yield payload.path, copied if kind == "sysroot" else _owner(staged, payload.path)
+        yield payload.path, copied if kind == "sysroot" else _recipe(staged, payload.path)
     for path in staged.manifest.data():
-        yield path, _owner(staged, path)
+        yield path, _recipe(staged, path)
 
 
-def _owner(staged: Stage, path: str) -> str:
-    for recipe in staged.manifest.recipes:
-        if any(path == output or path.startswith(f"{output}/") for output in recipe.outputs):
-            return f"recipe:{recipe.name}"
-    return "stage"
+def _recipe(staged: Stage, path: str) -> str:
+    owner = staged.owner(path)
+    return f"recipe:{owner}" if owner else "stage"
 
 
 def _notices(staged: Stage) -> dict[str, bytes]:

@@ -92,6 +92,8 @@ def pull(session: SshSession, board: str, arch: Arch, target: Path | None = None
             next_step="the same command again",
         )
     packed = target or paths.BOARDS / board / "root.tar"
+    # An index of the root from before must not outlive it: cut here, the root itself is read.
+    (packed.parent / indexfile.NAME).unlink(missing_ok=True)
     _pack(tree, files, links, packed)
     index = elfindex.scan(packed)
     indexfile.write(packed.parent, index, board)

@@ -13,6 +13,8 @@ from recipes.proof import Demand, Proof
 from recipes.stage import Stage
 from recipes.symbols import spelled
 
+_NOBODY = "no recipe's outputs"
+
 
 def few(names: Sequence[str]) -> str:
     """Return the first names of a list, and how many more there are."""
@@ -79,17 +81,9 @@ def one_each(stage: Stage, files: Mapping[str, ElfFile]) -> tuple[dict[str, tupl
         if digests.get(first) != digests.get(path):
             raise ProofError(
                 f"conflict: two files of the Stage call themselves {soname}, and differ",
-                why=f"{first} of {_owner(stage, first)}\n       {path} of {_owner(stage, path)}",
+                why=f"{first} of {stage.owner(first) or _NOBODY}\n       {path} of {stage.owner(path) or _NOBODY}",
                 next_step="build one of the two recipes with --policy, so that both use the other's",
             )
-        because = f"{_owner(stage, first)} and {_owner(stage, path)} bring the same; one travels"
+        because = f"{stage.owner(first) or _NOBODY} and {stage.owner(path) or _NOBODY} bring the same; one travels"
         rows.append(Decision(library=soname, action=Action.MERGE, because=because, provider=first, size=library.size))
     return found, rows
-
-
-def _owner(stage: Stage, path: str) -> str:
-    """Return the recipe that lists a file among its outputs."""
-    for recipe in stage.manifest.recipes:
-        if any(path == output or path.startswith(f"{output}/") for output in recipe.outputs):
-            return recipe.name
-    return "no recipe's outputs"

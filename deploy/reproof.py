@@ -68,8 +68,14 @@ def look(session: Session, manifest: Manifest) -> list[tuple[Row, str]]:
     )
     ways = {str(row["library"]): loader.candidates(row["library"], identity) for row in manifest.proofs}
     asked = "".join(f"{path}\n" for path in sorted({path for paths in ways.values() for path in paths}))
-    answer = session.run(_HASH, stdin=[asked.encode()]).out
-    digests = {path: digest for digest, _, path in (line.partition(" ") for line in answer.splitlines())}
+    answer = session.run(_HASH, stdin=[asked.encode()])
+    if answer.code != 0:
+        raise PreflightError(
+            "the board could not hash its libraries; nothing was changed",
+            why=(answer.err or answer.out).strip()[-200:] or f"exit code {answer.code}",
+            next_step="the same command again",
+        )
+    digests = {path: digest for digest, _, path in (line.partition(" ") for line in answer.out.splitlines())}
     found: list[tuple[Row, str]] = []
     for row in manifest.proofs:
         taken = next((path for path in ways[row["library"]] if path in digests), "")

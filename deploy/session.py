@@ -83,6 +83,7 @@ class SshSession:
             raise PreflightError(
                 f"{self.target.name} could not send what was asked for",
                 why=err.decode("utf-8", "replace").strip()[:400] or f"exit code {code}",
+                next_step="the same command again; nothing was changed there",
             )
         return out
 

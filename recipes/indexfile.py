@@ -18,7 +18,7 @@ from recipes.arch import FloatAbi, Identity
 from recipes.elf import ElfFile
 from recipes.elfindex import Index
 from recipes.errors import ConfigError
-from recipes.loaderconf import CACHE, Cached
+from recipes.loaderconf import CACHE
 
 SCHEMA = 1
 NAME, SYMBOLS = "index.json", "index.symbols.zst"
@@ -142,7 +142,6 @@ def read(folder: Path) -> Captured:
         if hashlib.sha256(packed).hexdigest() != data["symbols"]:
             raise ConfigError(f"{SYMBOLS} is not the one that {NAME} names", where=str(folder), next_step=again)
         rest = json.loads(zstandard.ZstdDecompressor().decompress(packed, max_output_size=_LIMIT))
-        cache = rest["cache"]
         return Captured(
             source=str(where),
             of=data["of"],
@@ -153,9 +152,7 @@ def read(folder: Path) -> Captured:
             fingerprint=data["fingerprint"],
             loader=data["loader"],
             listed=tuple(data["listed"]),
-            cache=None
-            if cache is None
-            else {name: tuple(Cached(*one) for one in entries) for name, entries in cache.items()},
+            cache=loaderconf.restored(rest["cache"]),
             some=loaderconf.for_some((*data["files"], *data["links"])),
             hashes={path: row["sha256"] for path, row in data["files"].items()} | {CACHE: data["cache"]},
         )

@@ -19,7 +19,7 @@ from recipes.arch import FloatAbi, Identity
 from recipes.elf import ElfFile
 from recipes.elfindex import Index, scan
 from recipes.errors import ConfigError
-from recipes.loaderconf import Cached, is_conf
+from recipes.loaderconf import is_conf, restored
 from recipes.rootfiles import SKIPPED
 
 SCHEMA = 6
@@ -149,17 +149,13 @@ def _read(stored: Path, root: Path) -> tuple[Index, str] | None:
             fingerprint=data["fingerprint"],
             loader=data["loader"],
             listed=tuple(data["listed"]),
-            cache=_cache(data["cache"]),
+            cache=restored(data["cache"]),
             places={path: (offset, size) for path, (offset, size) in data["places"].items()},
             some=data["some"],
         )
         return index, data["state"]
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None
-
-
-def _cache(rows: dict[str, list[list[Any]]] | None) -> dict[str, tuple[Cached, ...]] | None:
-    return None if rows is None else {name: tuple(Cached(*one) for one in kept) for name, kept in rows.items()}
 
 
 def _file(row: list[Any], symbols: str) -> ElfFile:

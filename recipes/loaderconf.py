@@ -120,6 +120,11 @@ def cache(data: bytes) -> dict[str, tuple[Cached, ...]] | None:
         return None
 
 
+def restored(rows: dict[str, list[list[Any]]] | None) -> dict[str, tuple[Cached, ...]] | None:
+    """Return a cache that was kept as JSON."""
+    return None if rows is None else {name: tuple(Cached(*one) for one in kept) for name, kept in rows.items()}
+
+
 def _entries(data: bytes) -> dict[str, tuple[Cached, ...]] | None:
     start, order = data.find(_NEW), "<"
     if start >= 0:

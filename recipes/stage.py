@@ -85,6 +85,13 @@ class Stage:
     def tree(self) -> Path:
         return self.folder / "tree"
 
+    def owner(self, path: str) -> str:
+        """Return the recipe that lists a file among its outputs; empty where none does."""
+        for recipe in self.manifest.recipes:
+            if any(path == output or path.startswith(f"{output}/") for output in recipe.outputs):
+                return recipe.name
+        return ""
+
 
 def folder(arch: str, sysroot: str) -> Path:
     return paths.work() / "stage" / arch / sysroot
