@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from recipes.arch import Arch
@@ -18,6 +18,8 @@ BUILD = WORK / "build"
 OUT = WORK / "out"
 DEBUG = WORK / "debug"
 FILES = WORK / "files"
+SITE = WORK / "config.site"
+ANSWERS = WORK / "config.cache"
 OWN = PurePosixPath("/bc/own")
 PREFIX = PurePosixPath("/bc/prefix")
 SYSROOT = PurePosixPath("/bc/sysroot")
@@ -28,6 +30,11 @@ TOOLCHAIN = PurePosixPath("/bc/toolchain.cmake")
 
 RULES = 4
 """Part of every key: raise it when the commands below change what they make."""
+
+_NO_CCACHE = ("CCACHE_DISABLE=1",)
+"""CMake and Meson try each thing in a folder named on the spot: ccache would keep what it never finds again."""
+_PROBES = {"cmake": _NO_CCACHE, "meson": _NO_CCACHE, "autotools": (f"CONFIG_SITE={SITE}",)}
+"""What the configure of a single library gets: no ccache, or the answers of last time (recipes/answers.py)."""
 
 # $1 is a pattern of a recipe, which its model keeps free of anything that a shell would act on but `*`.
 _COLLECT = """set -eu
@@ -50,13 +57,15 @@ class Step:
     argv: tuple[str, ...]
     cwd: PurePosixPath = WORK
     unset: tuple[str, ...] = field(default=())
+    given: tuple[str, ...] = field(default=())
+    """Variables of this step alone, as NAME=value."""
 
     @property
     def full(self) -> tuple[str, ...]:
-        """The command line as it runs, variables that it must not see taken away."""
-        if not self.unset:
+        """The command line as it runs, with its own variables, and without those that it must not see."""
+        if not self.unset and not self.given:
             return self.argv
-        return ("env", *(word for name in self.unset for word in ("-u", name)), *self.argv)
+        return ("env", *(word for name in self.unset for word in ("-u", name)), *self.given, *self.argv)
 
 
 def environment(arch: Arch, recipe: Recipe | None = None) -> dict[str, str]:
@@ -135,10 +144,11 @@ def commands(
 ) -> tuple[Step, ...]:
     """Return the steps that build and install one recipe into OUT; `commit` and `url` are those of a git source."""
     maker = {"cmake": _cmake, "autotools": _autotools, "openssl": _openssl, "meson": _meson, "make": _make_only}
+    making = maker[recipe.build](recipe, arch, jobs, verbose)
     return (
         *_unpack(recipe, commit, url),
         *_edits(recipe),
-        *maker[recipe.build](recipe, arch, jobs, verbose),
+        *(making if commit else _probing(recipe, making)),
         *(
             Step(
                 name="collect",
@@ -171,6 +181,13 @@ def _edits(recipe: Recipe) -> tuple[Step, ...]:
         Step(name=name, argv=("python3", "/bc/edit.py", str(SOURCE / edit.file), str(edit.times), edit.find, edit.put))
         for name, edit in wanted
     )
+
+
+def _probing(recipe: Recipe, making: tuple[Step, ...]) -> tuple[Step, ...]:
+    """Configure faster; not SDKs in git, which build libraries meanwhile, nor sources of one's own, which change."""
+    if recipe.source.startswith("path:") or recipe.build not in _PROBES:
+        return making
+    return tuple(replace(step, given=_PROBES[recipe.build]) if step.name == "configure" else step for step in making)
 
 
 def options(recipe: Recipe, arch: Arch) -> dict[str, str]:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from recipes import console, diagnosis, gate, gitsource, lock, paths, stage, steps
+from recipes import answers, console, diagnosis, gate, gitsource, lock, paths, stage, steps
 from recipes.buildplan import BuildStep, Plan, own
 from recipes.container import Job, Mount, Session, caller
 from recipes.engine import Engine
@@ -61,6 +61,7 @@ def build(prepared: Plan, step: BuildStep, engine: Engine, sources: Sources) -> 
             _same_unit(recipe, session)
             session.bring_back((steps.OUT, steps.DEBUG))
         _keep(prepared, step, scratch / "work")
+        answers.keep(recipe, step.parts, scratch / "work")
 
 
 def _job(prepared: Plan, step: BuildStep, scratch: Path, sources: Sources) -> Job:
@@ -70,6 +71,7 @@ def _job(prepared: Plan, step: BuildStep, scratch: Path, sources: Sources) -> Jo
         (scratch / folder).mkdir(parents=True)
     for name, text in steps.files(prepared.arch).items():
         (scratch / "work" / name).write_text(text)
+    answers.lay(recipe, step.parts, scratch / "work")
     if (recipe.folder() / "files").is_dir():
         shutil.copytree(recipe.folder() / "files", scratch / "work" / "files")
     built = {other.recipe.name: other for other in prepared.steps}

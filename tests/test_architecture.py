@@ -21,7 +21,7 @@ LEVELS = {
     1: "recipes.recipe recipes.lock recipes.elfimage recipes.elfsymbols recipes.elf recipes.loaderconf "
     "recipes.rootfiles recipes.elfindex recipes.loaderrules recipes.loadercheck recipes.indexstore recipes.indexfile "
     "recipes.resolve recipes.stage recipes.steps recipes.elfsections recipes.gate recipes.gatefacts recipes.diagnosis "
-    "recipes.variant recipes.ask recipes.vendor "
+    "recipes.variant recipes.ask recipes.vendor recipes.answers "
     "deploy.board recipes.symbols recipes.demand deploy.policy deploy.refusal recipes.proof deploy.decision "
     "deploy.leftover deploy.dedupe deploy.loader "
     "deploy.shadow deploy.explain deploy.sizes deploy.twins deploy.picture deploy.rootdiff deploy.render deploy.matrix "

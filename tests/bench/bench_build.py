@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from recipes import buildplan, fetch, lock
@@ -44,44 +46,52 @@ def overhead() -> dict[str, object]:
         "by hand, s": round(min(hands), 1),
         "by hand, with ccache being filled, s": round(min(cached), 1),
         "invoke build, cold, s": round(min(colds), 1),
-        "cold / by hand": round(min(colds) / min(hands), 2),
-        "cold / by hand with ccache": round(min(colds) / min(cached), 2),
+        "cold / by hand": f"{min(colds) / min(hands):.2f}",
+        "cold / by hand with ccache": f"{min(colds) / min(cached):.2f}",
         "nothing changed, s": round(min(agains), 2),
         "--force with a warm ccache, s": round(min(warms), 1),
         "peak memory of ours, MB": round(peak),
     }
 
 
-def compiler_cache() -> dict[str, object]:
-    """Build a C++ and a C library from source; the second time every compilation is in ccache.
+THIRD_PARTY = ("openssl", "curl", "libwebsockets", "log4cplus", "libsrtp2", "usrsctp")
 
-    A third of what is left of OpenSSL is Perl: its Configure, and the sources that it writes.
+
+def compiler_cache() -> dict[str, object]:
+    """Build a C and a C++ library from source; the second time every compilation is in ccache.
+
+    And all libraries of both SDKs at once, where curl's configure alone, which asks its questions anew each time, is
+    half of what is left.
     """
     found: dict[str, object] = {}
-    for recipe in ("log4cplus", "openssl"):
-        words = ("--arch", "armv7", "--recipe", recipe)
+    for title, recipes in (("openssl", ("openssl",)), ("log4cplus", ("log4cplus",)), ("all six", THIRD_PARTY)):
+        words = ["--arch", "armv7", *(word for recipe in recipes for word in ("--recipe", recipe))]
         with buildbench.place() as folder:
             cold = buildbench.ours(folder, *words).seconds
             warm = min(buildbench.ours(folder, *words, "--force").seconds for _ in range(2))
-        found[f"{recipe} cold; --force, s"] = f"{cold:.1f}; {warm:.1f}"
-        found[f"{recipe} cold / --force"] = round(cold / warm, 1)
+        found[f"{title} cold; --force, s"] = f"{cold:.1f}; {warm:.1f}"
+        found[f"{title} cold / --force"] = f"{cold / warm:.2f}"
     return found
 
 
-def both_sdks() -> dict[str, object]:
-    """Both (stand-in) SDKs and their dependencies with nothing changed, and with one file of an application changed."""
-    with buildbench.place() as folder, tempfile.TemporaryDirectory(prefix="boardcast-bench-") as name:
+@contextmanager
+def standins() -> Iterator[tuple[Path, dict[str, str], list[str]]]:
+    """Yield a folder with the stand-in upstreams, and the environment and words of a build that takes them."""
+    with tempfile.TemporaryDirectory(prefix="boardcast-bench-") as name:
         made = make(Path(name) / "mirror")
         (Path(name) / "lock.toml").write_text(lock_text(made))
         shutil.copytree(TREES / "apps", Path(name) / "apps")
         env = {"BOARDCAST_LOCK": f"{name}/lock.toml", "BOARDCAST_RECIPES": f"{name}/apps"}
-        words = ["--arch", "armv7", "--mirror", str(made.mirror)]
-        for recipe in ("producer", "webrtc", "withmake"):
-            words += ["--recipe", recipe]
-        (folder / "cache" / "git").unlink(missing_ok=True)
+        yield Path(name), env, ["--mirror", str(made.mirror), "--recipe", "producer", "--recipe", "webrtc"]
+
+
+def both_sdks() -> dict[str, object]:
+    """Both (stand-in) SDKs and their dependencies with nothing changed, and with one file of an application changed."""
+    with buildbench.place(sources=False) as folder, standins() as (upstreams, env, words):
+        words += ["--arch", "armv7", "--recipe", "withmake"]
         cold = buildbench.ours(folder, *words, env=env).seconds
         again = min(buildbench.ours(folder, *words, env=env).seconds for _ in range(3))
-        source = Path(name) / "apps" / "withmake" / "src" / "app.c"
+        source = upstreams / "apps" / "withmake" / "src" / "app.c"
         source.write_text(source.read_text() + "/* changed */\n")
         one = buildbench.ours(folder, *words, env=env).seconds
     return {
@@ -92,13 +102,23 @@ def both_sdks() -> dict[str, object]:
 
 
 def two_arches() -> dict[str, object]:
-    """Libwebsockets and curl for one architecture, and for two at once."""
-    recipes = ("--recipe", "libwebsockets", "--recipe", "curl")
-    with buildbench.place() as folder:
-        one = buildbench.ours(folder, "--arch", "armv7", *recipes).seconds
-    with buildbench.place() as folder:
-        two = buildbench.ours(folder, "--arch", "armv7,aarch64", *recipes).seconds
-    return {"one arch, s": round(one, 1), "two arches, s": round(two, 1), "two / one": round(two / one, 2)}
+    """Both SDKs (stand-ins), and boardprobe with libwebsockets, for one architecture and for two at once.
+
+    The more of one architecture runs side by side already, the less is left for the second to fill.
+    """
+    chain = ["--recipe", "boardprobe"]
+    found: dict[str, object] = {}
+    with standins() as (_, env, sdks):
+        for title, words in (("both SDKs", sdks), ("boardprobe and libwebsockets", chain)):
+            seconds = []
+            for arches in ("armv7", "armv7,aarch64"):
+                with buildbench.place(sources=False) as folder:
+                    given = env if words is sdks else None
+                    seconds.append(buildbench.ours(folder, "--arch", arches, *words, env=given).seconds)
+            one, two = seconds
+            found[f"{title}: one; two, s"] = f"{one:.1f}; {two:.1f}"
+            found[f"{title}: two / one"] = f"{two / one:.2f}"
+    return found
 
 
 if __name__ == "__main__":

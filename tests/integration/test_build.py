@@ -106,6 +106,30 @@ def test_two_builds_in_other_places_are_the_same_bytes(
     assert second.manifest.files == first.manifest.files
 
 
+@pytest.mark.parametrize(
+    "recipe",
+    ["libsrtp2", *(pytest.param(name, marks=pytest.mark.slow) for name in ("curl", "log4cplus", "openssl"))],
+)
+def test_forced_and_from_the_caches_it_is_the_same_bytes(
+    recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: Engine
+) -> None:
+    """Nothing of ccache's and of configure's answers shows in what is built; and they are used."""
+    monkeypatch.setenv("BOARDCAST_WORK", str(tmp_path / "work"))
+    cached = paths.cache()
+    monkeypatch.setenv("BOARDCAST_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache").mkdir()
+    for name in ("sysroots", "archives", "index", "images.json"):
+        (tmp_path / "cache" / name).symlink_to(cached / name)
+    prepared = buildplan.prepare(ARCHES["armv7"], Ask(names=(recipe,)), engine=engine)
+    log = tmp_path / "work" / "logs" / f"armv7-{recipe}.log"
+    first = build.run(prepared).manifest.files
+    answered = log.read_text().count("(cached)")
+    assert build.run(prepared, force=True).manifest.files == first
+    if recipe != "openssl":  # its Configure is Perl, not autoconf's
+        assert log.read_text().count("(cached)") > answered + 20
+    assert any((tmp_path / "cache" / "ccache" / "armv7").rglob("*R"))
+
+
 def test_why_names_the_part_that_changed(built: Callable[..., Stage]) -> None:
     built("armv7")
     prepared = buildplan.prepare(ARCHES["armv7"], PROBE)

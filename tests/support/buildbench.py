@@ -21,6 +21,10 @@ _SHARED = ("archives", "git", "sysroots", "images.json", "index")
 """Parts of the user's cache that no build writes: what a cold build may have."""
 
 
+_ROOM = 8_000_000_000
+"""Bytes: twice what the largest bench writes, and the compilers' own memory."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One run of `invoke build` in a process of its own."""
@@ -31,13 +35,24 @@ class Run:
 
 
 @contextmanager
-def place() -> Iterator[Path]:
-    """Yield a folder with an empty work folder and a cache without a single build in it."""
-    with tempfile.TemporaryDirectory(prefix="boardcast-bench-") as name:
+def place(*, sources: bool = True) -> Iterator[Path]:
+    """Yield a folder with an empty work folder and a cache without a single build in it.
+
+    In memory, where there is room: both sides alike, a disk that still works off the files of the run before would be
+    measured more than what is built.
+
+    Parameters
+    ----------
+    sources:
+        With the git sources that were fetched already; not for upstreams that are stand-ins of this run.
+    """
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and shutil.disk_usage(memory).free > _ROOM
+    with tempfile.TemporaryDirectory(prefix="boardcast-bench-", dir=memory if roomy else None) as name:
         folder = Path(name)
         (folder / "cache").mkdir()
         for shared in _SHARED:
-            if (paths.cache() / shared).exists():
+            if (paths.cache() / shared).exists() and (sources or shared != "git"):
                 (folder / "cache" / shared).symlink_to(paths.cache() / shared)
         yield folder
 

@@ -65,6 +65,8 @@ def test_a_pinned_version_brings_its_own_source_and_names() -> None:
     assert found.source == "openssl-1.1.1"
     assert {library.soname for library in found.libraries} == {"libssl.so.1.1", "libcrypto.so.1.1"}
     assert lock.load().get(found.source).eol is not None
+    # Its sources name their folders elsewhere, so the edit for the default version would stop the build.
+    assert [edit.file for edit in found.edits] == ["crypto/build.info"]
 
 
 @pytest.mark.parametrize("name", ["uploader-mp3", "uploader-alsa"])

@@ -1,0 +1,63 @@
+"""The tree that the gate is held against, made once for all its tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from recipes import images
+from recipes.container import Job, Mount, caller
+from tests.support.gatefaults import LINES, SOURCES, X86_64, commands, install
+
+
+@pytest.fixture(scope="module")
+def parts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Compile every part, with this machine's gcc or, where there is none, in the toolchain image."""
+    folder = tmp_path_factory.mktemp("parts")
+    (folder / "floor").mkdir()
+    for name, text in SOURCES.items():
+        (folder / name).write_text(text + "\n")
+    (folder / "make.sh").write_text(commands())
+    log = folder / "log"
+    with log.open("wb") as stream:
+        if shutil.which("gcc") and shutil.which("ar"):
+            env = {**os.environ, "CC": "gcc"}
+            done = subprocess.run(["sh", "make.sh"], cwd=folder, env=env, stdout=stream, stderr=stream, check=False)
+            code = done.returncode
+        else:
+            engine, where = request.getfixturevalue("engine"), PurePosixPath("/bc/work")
+            job = Job(
+                image=images.ensure(X86_64, engine).tag,
+                environment={"CC": f"{X86_64.triple}-gcc"},
+                mounts=(Mount(source=folder, target=where, read_only=False),),
+                user=caller(),
+                cwd=where,
+            )
+            with engine.session(job) as session:
+                code = session.run(("sh", "make.sh"), log=stream)
+    assert code == 0, log.read_text()
+    return folder
+
+
+@pytest.fixture
+def tree(parts: Path, tmp_path: Path) -> Path:
+    """Return a tree without a fault, with every kind of file in it."""
+    root = tmp_path / "tree"
+    for name in ("demo", "static", "static-pie"):
+        install(parts / name, root / "bin" / name)
+    install(parts / "libdemo.so.1", root / "lib/libdemo.so.1.0")
+    (root / "lib/libdemo.so.1").symlink_to("libdemo.so.1.0")
+    (root / "lib/libdemo.so").symlink_to("libdemo.so.1")
+    for name in ("libplain.so", "libdemo.a"):
+        install(parts / name, root / "lib" / name)
+    install(parts / "demo.o", root / "lib/demo.o")
+    install(parts / "libgstdemo.so", root / "gstreamer-1.0/libgstdemo.so")
+    for name, text in LINES.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+        (root / name).chmod(0o755 if name.startswith("bin/") else 0o644)
+    return root

@@ -1,0 +1,104 @@
+"""A small bundle whose every byte is known, for the tests that change it."""
+
+from __future__ import annotations
+
+import gzip
+import random
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+
+from deploy import archive
+from deploy import bundle as bundles
+from deploy.archive import Members, Source, Suffix
+from deploy.bundle import Bundle, Manifest
+from recipes.errors import UserError
+from tests.support.facts import proof_row
+
+ROOT = Path(__file__).parent.parent.parent
+SUFFIXES = pytest.mark.parametrize("suffix", archive.SUFFIXES)
+LIBC = "/lib/libc.so.6"
+
+
+def elf(*needed: str) -> bytes:
+    """Write a small 32-bit ARM ELF file that has a dynamic section and nothing else."""
+    strings, offsets = b"\0", []
+    for name in needed:
+        offsets.append(len(strings))
+        strings += name.encode() + b"\0"
+    start = 52 + 2 * 32
+    entries = [(1, offset) for offset in offsets] + [(5, 0), (10, len(strings)), (0, 0)]
+    table = start + 8 * len(entries)
+    dynamic = b"".join(struct.pack("<II", tag, table if tag == 5 else value) for tag, value in entries)
+    size = table + len(strings)
+    header = b"\x7fELF\x01\x01\x01" + bytes(9)
+    header += struct.pack("<HHIIIIIHHHHHH", 3, 40, 1, 0, 52, 0, 0x05000400, 52, 32, 2, 0, 0, 0)
+    load = struct.pack("<IIIIIIII", 1, 0, 0, 0, size, size, 5, 4096)
+    return header + load + struct.pack("<IIIIIIII", 2, start, start, start, len(dynamic), 0, 6, 4) + dynamic + strings
+
+
+def manifest(**changes: Any) -> Manifest:
+    row = {"because": "", "size": 0}
+    values: dict[str, Any] = {
+        "schema_": 1,
+        "board": "sim-tiny",
+        "arch": "armv7",
+        "machines": ("armv7l",),
+        "root": "/opt/boardcast",
+        "keep": 3,
+        "stage_keys": {"app": "k"},
+        "entries": ("bin/app",),
+        "files": (),
+        "decisions": (
+            {"library": "libc.so.6", "action": "use-board", "provider": LIBC, **row},
+            {"library": "libx.so.1", "action": "keep", "provider": "bundle:lib/libx.so.1", **row},
+        ),
+        "proofs": (proof_row("libc.so.6", LIBC, symbols=["puts@GLIBC_2.4"]),),
+        "refused": (proof_row("libx.so.1", "", faults=["board has none"]),),
+        "providers": {"bin/app": {"libx.so.1": "bundle:lib/libx.so.1", "libc.so.6": LIBC}},
+        "notes": (),
+        "build_ids": {LIBC: "ab" * 20},
+        "sources": (Source(name="app", version="1", licence="MIT"),),
+    }
+    return Manifest.model_validate(values | changes)
+
+
+def contents(tag: str = "") -> dict[str, tuple[bytes, int]]:
+    noise = random.Random(7).randbytes(6000)
+    return {
+        "bin/app": (elf("libx.so.1", "libc.so.6"), 0o755),
+        "lib/libx.so.1": (elf("libc.so.6") + noise, 0o755),
+        "run/app": (f"#!/bin/sh\n# {tag}\nexec bin/app\n".encode() * 40, 0o755),
+        "share/app.conf": (b"level = info\n" * 300, 0o644),
+    }
+
+
+def make(suffix: Suffix = ".tar.zst", tag: str = "") -> Bundle:
+    return bundles.pack(manifest(), contents(tag), suffix=suffix)
+
+
+def members(bundle: Bundle) -> Members:
+    suffix: Suffix = ".tar.gz" if bundle.path.name.endswith(".gz") else ".tar.zst"
+    return archive.unpack(bundle.path.read_bytes(), suffix, where="")
+
+
+def compress(tar: bytes, suffix: Suffix = ".tar.zst") -> bytes:
+    """Pack any bytes as `archive.pack` packs a tar, seal and all: an attacker can do that."""
+    if suffix == ".tar.gz":
+        body = gzip.compress(tar, mtime=0)
+    else:
+        body = zstandard.ZstdCompressor(level=3, write_checksum=True).compress(tar)
+    return body + archive._seal(body, suffix)
+
+
+def refused(path: Path, data: bytes) -> UserError | None:
+    """Verify these bytes under this name; the answer is the refusal, or None. Anything but a UserError is a fault."""
+    path.write_bytes(data)
+    try:
+        bundles.verify(path)
+    except UserError as error:
+        return error
+    return None
