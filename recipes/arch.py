@@ -39,6 +39,10 @@ class Identity:
     machine: int
     float_abi: FloatAbi
 
+    def __hash__(self) -> int:
+        """Hash what tells most machines apart: names of a root are asked for by machine, tens of thousands of times."""
+        return hash((self.bits, self.machine))
+
     def describe(self) -> str:
         names = {3: "i386", 8: "MIPS", 40: "ARM", 62: "x86-64", 183: "AArch64", 243: "RISC-V"}
         endian = "little" if self.little else "big"

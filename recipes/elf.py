@@ -75,6 +75,10 @@ class ElfFile:
     fixed: str = ""
     mappable: bool = True
 
+    def __hash__(self) -> int:
+        """Hash a few of the fields: what is known of a file is kept by it, and hashing all took longer than a proof."""
+        return hash((self.build_id, self.size, self.soname, self.exports))
+
 
 def read(path: Path) -> ElfFile:
     """Read the facts of a file on disk; raises ElfError, or OSError where it cannot be opened."""

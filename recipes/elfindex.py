@@ -57,6 +57,7 @@ class Index:
     some: dict[str, list[str]] = field(default_factory=dict)
     """Folder to those below it that only some processors look into (`loaderconf.for_some`)."""
     # What was asked before: every process of a board asks for the same names. A changed copy of an index starts anew.
+    resolved: dict[str, str] = field(default_factory=dict, init=False, compare=False, repr=False)
     tried: dict[tuple[str, Identity], list[str]] = field(default_factory=dict, init=False, compare=False, repr=False)
     taken: dict[tuple[str, Identity], tuple[str, ElfFile | None] | None] = field(
         default_factory=dict, init=False, compare=False, repr=False
@@ -68,6 +69,11 @@ class Index:
 
     def resolve(self, path: str) -> str:
         """Follow every link of a path inside the root, as the kernel would; returns "" for a cycle."""
+        if path not in self.resolved:
+            self.resolved[path] = self._resolve(path)
+        return self.resolved[path]
+
+    def _resolve(self, path: str) -> str:
         done, todo = "/", [part for part in path.split("/") if part]
         for _ in range(512):
             if not todo:
@@ -75,7 +81,7 @@ class Index:
             part = todo.pop(0)
             if part in ("", "."):
                 continue
-            step = posixpath.dirname(done) if part == ".." else posixpath.join(done, part)
+            step = posixpath.dirname(done) if part == ".." else f"{done.rstrip('/')}/{part}"
             target = self.links.get(step)
             if target is None:
                 done = step

@@ -7,6 +7,7 @@ files that matter to a loader only: those that were ELF, and whatever is named l
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -159,14 +160,16 @@ def _read(stored: Path, root: Path) -> tuple[Index, str] | None:
 
 
 def _file(row: list[Any], symbols: str) -> ElfFile:
-    (bits, little, machine, float_abi), at, lengths, *plain = row
+    identity, at, lengths, *plain = row
     facts: dict[str, Any] = {
         name: tuple(value) if name in _TUPLES else value for name, value in zip(_PLAIN, plain, strict=True)
     }
     for name, length in zip(_LONG, lengths, strict=True):
         facts[name] = symbols[at : at + length]
         at += length
-    return ElfFile(
-        identity=Identity(bits=bits, little=little, machine=machine, float_abi=FloatAbi(float_abi)),
-        **facts,
-    )
+    return ElfFile(identity=_identity(*identity), **facts)
+
+
+@functools.lru_cache(maxsize=64)
+def _identity(bits: int, little: bool, machine: int, float_abi: str) -> Identity:
+    return Identity(bits=bits, little=little, machine=machine, float_abi=FloatAbi(float_abi))

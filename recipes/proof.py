@@ -16,7 +16,7 @@ from recipes.elfindex import Index
 from recipes.loadercheck import unlike
 from recipes.loaderconf import OF_MUSL
 from recipes.loaderrules import Loader, start
-from recipes.symbols import Exports, exports, parts, references, spelled, strong
+from recipes.symbols import Exports, exports, parts, references, spelled, strong_by_library, unbound
 
 __all__ = ["Demand", "Exports", "Proof", "bound_to", "check", "closure", "demanded", "prove", "references"]
 _Pair = tuple[str, str]
@@ -174,23 +174,37 @@ def _unlike(demand: Demand, copy: ElfFile, *, musl: bool) -> list[str]:
 def _unmet(files: Sequence[ElfFile], users: Sequence[ElfFile], *, musl: bool) -> list[str]:
     """Say what the board's copy, and what it needs, would themselves not find: with LD_BIND_NOW=1 they do not start."""
     scope, hosts = [exports(one) for one in files], [exports(one) for one in users]
-    by_name = dict(zip((one.soname for one in files), scope, strict=True))
+    by_name = {one.soname: one for one in files}
     faults = []
     for file in files:
-        for name, library, node in strong(file):
-            near = by_name.get(library)  # mostly where it was when the file was linked, which saves the search
-            found = near is not None and near.has(name, node, musl=musl)
-            found = found or any(one.has(name, node, musl=musl) for one in scope)
+        astray = list(_astray(file, by_name, musl=musl))
+        for one in scope:
+            astray = [pair for pair in astray if not one.has(*pair, musl=musl)]
+        for name, node in astray:
             # A library may call back into whoever loads it: then each of them has to have it.
-            if not found and not (hosts and all(one.has(name, node, musl=musl) for one in hosts)):
+            if not (hosts and all(one.has(name, node, musl=musl) for one in hosts)):
                 faults.append(f"{file.soname or 'it'} itself finds no {spelled(name, node)}")
         for need in () if musl else file.version_needs:
             library, _, node = need.partition(":")
-            owner = by_name.get(library)
+            owner = exports(by_name[library]) if library in by_name else None
             there = owner is not None and (node in owner.nodes if owner.nodes else owner.marked)
             if not there and not need.startswith("?"):
                 faults.append(f"{file.soname or 'it'} itself finds no node {node} of {library}")
     return faults
+
+
+def _astray(file: ElfFile, by_name: Mapping[str, ElfFile], *, musl: bool) -> Iterator[_Pair]:
+    """Yield what is not where it was when the file was linked, or was of no library in particular: to be searched."""
+    for library, pairs in strong_by_library(file).items():
+        if not library:  # thousands, in what has no versions: asked of each library at once
+            left = {name for name, _ in pairs}
+            for other in by_name.values():
+                names = exports(other).defaults
+                left = {name for name in left if name not in names}
+            yield from (pair for pair in pairs if pair[0] in left)
+            continue
+        near = by_name.get(library)
+        yield from pairs if near is None else unbound(file, library, near, musl=musl)
 
 
 def closure(board: Index, path: str, copy: ElfFile, identity: Identity) -> tuple[dict[str, ElfFile], list[str]]:

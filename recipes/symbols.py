@@ -76,10 +76,24 @@ def references(file: ElfFile) -> tuple[tuple[str, str, str, bool], ...]:
     return tuple((*parts(text.lstrip("?")), text.startswith("?")) for text in file.imports.split())
 
 
-@functools.lru_cache(maxsize=256)
-def strong(file: ElfFile) -> tuple[tuple[str, str, str], ...]:
-    """Return (name, library, node) of each symbol that a file cannot be loaded without."""
-    return tuple((name, library, node) for name, library, node, weak in references(file) if not weak)
+@functools.lru_cache(maxsize=512)
+def strong_by_library(file: ElfFile) -> dict[str, list[tuple[str, str]]]:
+    """Return (name, node) of each symbol that a file cannot be loaded without, by the library it was linked with."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for name, library, node, weak in references(file):
+        if not weak:
+            found.setdefault(library, []).append((name, node))
+    return found
+
+
+@functools.lru_cache(maxsize=4096)
+def unbound(file: ElfFile, library: str, owner: ElfFile, *, musl: bool = False) -> tuple[tuple[str, str], ...]:
+    """Return what a file binds to a library of this name and this copy of it does not have.
+
+    Kept, since the files that a library needs are the same few for most libraries of a board.
+    """
+    has = exports(owner).has
+    return tuple(pair for pair in strong_by_library(file).get(library, ()) if not has(*pair, musl=musl))
 
 
 def parts(text: str) -> tuple[str, str, str]:
