@@ -45,9 +45,10 @@ def keep(recipe: Recipe, parts: Mapping[str, str], work: Path) -> None:
     target = _folder() / _name(recipe, parts, text)
     if target.is_file():
         return
-    for old in _folder().glob(f"{_key(recipe, parts)}-*"):
-        old.unlink(missing_ok=True)
+    before = list(_folder().glob(f"{_key(recipe, parts)}-*"))
     paths.write_whole(target, text)
+    for old in before:
+        old.unlink(missing_ok=True)
 
 
 def _folder() -> Path:

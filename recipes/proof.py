@@ -177,10 +177,7 @@ def _unmet(files: Sequence[ElfFile], users: Sequence[ElfFile], *, musl: bool) ->
     by_name = {one.soname: one for one in files}
     faults = []
     for file in files:
-        astray = list(_astray(file, by_name, musl=musl))
-        for one in scope:
-            astray = [pair for pair in astray if not one.has(*pair, musl=musl)]
-        for name, node in astray:
+        for name, node in _astray(file, by_name, scope, musl=musl):
             # A library may call back into whoever loads it: then each of them has to have it.
             if not (hosts and all(one.has(name, node, musl=musl) for one in hosts)):
                 faults.append(f"{file.soname or 'it'} itself finds no {spelled(name, node)}")
@@ -193,18 +190,14 @@ def _unmet(files: Sequence[ElfFile], users: Sequence[ElfFile], *, musl: bool) ->
     return faults
 
 
-def _astray(file: ElfFile, by_name: Mapping[str, ElfFile], *, musl: bool) -> Iterator[_Pair]:
-    """Yield what is not where it was when the file was linked, or was of no library in particular: to be searched."""
+def _astray(file: ElfFile, by_name: Mapping[str, ElfFile], scope: Sequence[Exports], *, musl: bool) -> Iterator[_Pair]:
+    """Yield what a file finds neither where it was when the file was linked nor in any other library of the process."""
     for library, pairs in strong_by_library(file).items():
-        if not library:  # thousands, in what has no versions: asked of each library at once
-            left = {name for name, _ in pairs}
-            for other in by_name.values():
-                names = exports(other).defaults
-                left = {name for name in left if name not in names}
-            yield from (pair for pair in pairs if pair[0] in left)
-            continue
         near = by_name.get(library)
-        yield from pairs if near is None else unbound(file, library, near, musl=musl)
+        left = pairs if near is None else unbound(file, library, near, musl=musl)
+        for one in scope:
+            left = [pair for pair in left if not one.has(*pair, musl=musl)]
+        yield from left
 
 
 def closure(board: Index, path: str, copy: ElfFile, identity: Identity) -> tuple[dict[str, ElfFile], list[str]]:

@@ -33,7 +33,7 @@ RULES = 4
 
 _NO_CCACHE = ("CCACHE_DISABLE=1",)
 """CMake and Meson try each thing in a folder named on the spot: ccache would keep what it never finds again."""
-_PROBES = {"cmake": _NO_CCACHE, "meson": _NO_CCACHE, "autotools": (f"CONFIG_SITE={SITE}",)}
+_CONFIGURE_WITH = {"cmake": _NO_CCACHE, "meson": _NO_CCACHE, "autotools": (f"CONFIG_SITE={SITE}",)}
 """What the configure of a single library gets: no ccache, or the answers of last time (recipes/answers.py)."""
 
 # $1 is a pattern of a recipe, which its model keeps free of anything that a shell would act on but `*`.
@@ -148,7 +148,7 @@ def commands(
     return (
         *_unpack(recipe, commit, url),
         *_edits(recipe),
-        *(making if commit else _probing(recipe, making)),
+        *(making if commit else _configured(recipe, making)),
         *(
             Step(
                 name="collect",
@@ -183,11 +183,12 @@ def _edits(recipe: Recipe) -> tuple[Step, ...]:
     )
 
 
-def _probing(recipe: Recipe, making: tuple[Step, ...]) -> tuple[Step, ...]:
+def _configured(recipe: Recipe, making: tuple[Step, ...]) -> tuple[Step, ...]:
     """Configure faster; not SDKs in git, which build libraries meanwhile, nor sources of one's own, which change."""
-    if recipe.source.startswith("path:") or recipe.build not in _PROBES:
+    if recipe.source.startswith("path:") or recipe.build not in _CONFIGURE_WITH:
         return making
-    return tuple(replace(step, given=_PROBES[recipe.build]) if step.name == "configure" else step for step in making)
+    given = _CONFIGURE_WITH[recipe.build]
+    return tuple(replace(step, given=given) if step.name == "configure" else step for step in making)
 
 
 def options(recipe: Recipe, arch: Arch) -> dict[str, str]:

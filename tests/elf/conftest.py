@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pytest
 
-from recipes import images
-from recipes.container import Job, Mount, caller
-from tests.support.gatefaults import LINES, SOURCES, X86_64, commands, install
+from tests.support.compiler import compiled
+from tests.support.gatefaults import LINES, SOURCES, commands, install
 
 
 @pytest.fixture(scope="module")
@@ -19,28 +15,7 @@ def parts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     """Compile every part, with this machine's gcc or, where there is none, in the toolchain image."""
     folder = tmp_path_factory.mktemp("parts")
     (folder / "floor").mkdir()
-    for name, text in SOURCES.items():
-        (folder / name).write_text(text + "\n")
-    (folder / "make.sh").write_text(commands())
-    log = folder / "log"
-    with log.open("wb") as stream:
-        if shutil.which("gcc") and shutil.which("ar"):
-            env = {**os.environ, "CC": "gcc"}
-            done = subprocess.run(["sh", "make.sh"], cwd=folder, env=env, stdout=stream, stderr=stream, check=False)
-            code = done.returncode
-        else:
-            engine, where = request.getfixturevalue("engine"), PurePosixPath("/bc/work")
-            job = Job(
-                image=images.ensure(X86_64, engine).tag,
-                environment={"CC": f"{X86_64.triple}-gcc"},
-                mounts=(Mount(source=folder, target=where, read_only=False),),
-                user=caller(),
-                cwd=where,
-            )
-            with engine.session(job) as session:
-                code = session.run(("sh", "make.sh"), log=stream)
-    assert code == 0, log.read_text()
-    return folder
+    return compiled(request, folder, {name: f"{text}\n" for name, text in SOURCES.items()}, commands())
 
 
 @pytest.fixture

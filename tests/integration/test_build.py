@@ -84,6 +84,16 @@ def test_a_changed_cache_entry_is_found_and_built_again(built: Callable[..., Sta
     assert (again.tree / "bin" / "boardprobe").read_bytes() == good, "two builds of the same inputs differ"
 
 
+def without_builds(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make this the cache: sources, sysroots and images as they are, and nothing built."""
+    cached = paths.cache()
+    monkeypatch.setenv("BOARDCAST_CACHE", str(folder))
+    folder.mkdir()
+    for name in ("sysroots", "archives", "index", "images.json"):
+        if (cached / name).exists():
+            (folder / name).symlink_to(cached / name)
+
+
 def test_two_builds_in_other_places_are_the_same_bytes(
     built: Callable[..., Stage], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,12 +101,7 @@ def test_two_builds_in_other_places_are_the_same_bytes(
     first = built("armv7")
     prepared = buildplan.prepare(ARCHES["armv7"], replace(PROBE, jobs=1))
     monkeypatch.setenv("BOARDCAST_WORK", str(tmp_path / "elsewhere"))
-    cached = paths.cache()
-    monkeypatch.setenv("BOARDCAST_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "cache").mkdir()
-    for name in ("sysroots", "archives", "index", "images.json"):
-        if (cached / name).exists():
-            (tmp_path / "cache" / name).symlink_to(cached / name)
+    without_builds(tmp_path / "cache", monkeypatch)
     old = os.umask(0o077)
     try:
         second = build.run(prepared)
@@ -115,11 +120,7 @@ def test_forced_and_from_the_caches_it_is_the_same_bytes(
 ) -> None:
     """Nothing of ccache's and of configure's answers shows in what is built; and they are used."""
     monkeypatch.setenv("BOARDCAST_WORK", str(tmp_path / "work"))
-    cached = paths.cache()
-    monkeypatch.setenv("BOARDCAST_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "cache").mkdir()
-    for name in ("sysroots", "archives", "index", "images.json"):
-        (tmp_path / "cache" / name).symlink_to(cached / name)
+    without_builds(tmp_path / "cache", monkeypatch)
     prepared = buildplan.prepare(ARCHES["armv7"], Ask(names=(recipe,)), engine=engine)
     log = tmp_path / "work" / "logs" / f"armv7-{recipe}.log"
     first = build.run(prepared).manifest.files
