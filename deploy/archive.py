@@ -75,6 +75,24 @@ class Source(Strict):
     patches: dict[str, str] = Field(default_factory=dict)
 
 
+class Packaged(Strict):
+    """What files of a bundle that were copied from the sysroot came out of."""
+
+    kind: Literal["deb", "toolchain", "sysroot"]
+    """`sysroot` where nothing else is known to own them."""
+    name: str
+    version: str
+    arch: str
+    suite: str = ""
+    source: str = ""
+    """Name and version of the source package, a space between."""
+    licence: str = ""
+    """An SPDX expression, `LicenseRef-debian-…` for what SPDX has no name for; empty where nothing is known."""
+    digest: str = ""
+    """sha256 of the archive that it came in."""
+    files: tuple[str, ...] = ()
+
+
 class Search(Strict):
     """Where the board's loader looks by itself, as it was when the proofs were made."""
 
@@ -106,6 +124,8 @@ class Manifest(Strict):
     loader: str = ""
     """The dynamic loader that the programs name; it also lists what a plugin would load."""
     sources: tuple[Source, ...] = ()
+    packages: tuple[Packaged, ...] = ()
+    """Of the files whose origin is the sysroot."""
     search: Search = Search()
     build_ids: dict[str, str] = Field(default_factory=dict)
     """Path of each library of the board that a program may get, to its build id; empty where it has none."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from deploy import bundle, loader, render, sbom, typecheck
+from deploy import account, bundle, loader, packages, render, sbom, typecheck
 from deploy.archive import Manifest, Search, Suffix
 from deploy.board import Board
 from deploy.bundle import Bundle
@@ -67,9 +67,12 @@ def make(
     sysroot = _sysroot(board, staged, arch)
     decided, providers = decide(board, staged, sysroot.index(), board_index, i_know, types=types)
     contents = _contents(board, staged, sysroot.tree, decided)
-    manifest = _manifest(board, staged, decided, providers, board_index)
+    owned, texts = packages.owners(sysroot, _copies(decided))
+    decided = replace(decided, notes=(*decided.notes, *packages.unlicensed(owned)))
+    manifest = _manifest(board, staged, decided, providers, board_index).model_copy(update={"packages": owned})
     origins = dict(_origins(staged, decided))
-    packed = bundle.pack(manifest, contents, origins=origins, notices=_notices(staged), suffix=suffix, write=write)
+    notices = _notices(staged) | {f"{sbom.PACKAGES}{name}": text for name, text in texts.items()}
+    packed = bundle.pack(manifest, contents, origins=origins, notices=notices, suffix=suffix, write=write)
     return packed, decided
 
 
@@ -96,8 +99,14 @@ def _manifest(
         search=_search(board_index),
         sources=sbom.sources(staged.manifest, lock.load()),
     )
-    theirs = {path: board_index.files[path].build_id for path in sbom.from_board(manifest).values()}
+    theirs = {path: board_index.files[path].build_id for path in account.from_board(manifest).values()}
     return manifest.model_copy(update={"build_ids": theirs})
+
+
+def _copies(decided: DedupePlan) -> dict[str, str]:
+    """Return which files of a bundle are copies from the sysroot, and from where in it."""
+    parts = ((one.path, one.origin.partition(":")) for one in decided.payload)
+    return {path: place for path, (kind, _, place) in parts if kind == "sysroot"}
 
 
 def ranges(staged: Stage) -> dict[str, str]:

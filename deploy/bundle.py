@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from deploy import archive, rederive, sbom, sign
+from deploy import account, archive, rederive, sbom, sign
 from deploy.archive import BundleFile, Manifest, Members, Suffix
 from recipes import elf, paths
 from recipes.errors import ConfigError, ProofError
@@ -91,7 +91,7 @@ def pack(
         )
         for path, (data, mode) in sorted(contents.items())
     )
-    texts = sbom.licences(manifest.sources, notices or {})
+    texts = sbom.licences(manifest, notices or {})
     own = {archive.MANIFEST, archive.SIGNATURE, archive.SBOM, *texts}
     if odd := [path for path in contents if path in own or not archive.plain(path)]:
         raise ConfigError(f"{odd[0]!r} cannot be the name of a file in a bundle")
@@ -99,7 +99,7 @@ def pack(
     manifest = manifest.model_copy(update={"files": files, "licences": digests, "sbom": ""})
     bill = sbom.make(manifest)
     manifest = manifest.model_copy(update={"sbom": hashlib.sha256(bill).hexdigest()})
-    if faults := sbom.unaccounted(manifest, bill) + contradictions(manifest) + rederive.differences(manifest):
+    if faults := account.unaccounted(manifest, bill) + contradictions(manifest) + rederive.differences(manifest):
         raise ProofError("this bundle could not account for all that is in it", why="\n       ".join(faults[:5]))
     data = manifest.canonical()
     signature = sign.sign(data, sign.key()) if write else sign.unsigned()
@@ -166,7 +166,7 @@ def verify(path: Path, keys: Mapping[str, bytes] | None = None) -> Verified:
     key = sign.check(members[archive.MANIFEST][0], signature, trusted, where=str(path))
     _complete(manifest, members, path)
     bill, _ = members[archive.SBOM]
-    faults = sbom.unaccounted(manifest, bill) + contradictions(manifest) + rederive.differences(manifest)
+    faults = account.unaccounted(manifest, bill) + contradictions(manifest) + rederive.differences(manifest)
     faults += [
         f"{file.path} needs other libraries" for file in manifest.files if _needed(members[file.path][0]) != file.needed
     ]

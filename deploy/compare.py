@@ -61,7 +61,11 @@ def _named(what: str, before: dict[str, str], after: dict[str, str]) -> Iterable
 
 def _sources(old: Manifest, new: Manifest) -> Iterable[tuple[str, str, str]]:
     """Yield what changed in versions and licences: both are read by people who never look at a symbol."""
-    before, after = ({one.name: (one.version, one.licence) for one in manifest.sources} for manifest in (old, new))
+    before, after = (
+        {one.name: (one.version, one.licence) for one in manifest.sources}
+        | {f"package {one.name}": (one.version, one.licence) for one in manifest.packages}
+        for manifest in (old, new)
+    )
     for name in sorted(before.keys() | after.keys()):
         first, second = before.get(name, ("-", "-")), after.get(name, ("-", "-"))
         for what, was, now in zip(("version", "licence"), first, second, strict=True):

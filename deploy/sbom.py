@@ -1,4 +1,4 @@
-"""The bill of materials of a bundle (CycloneDX JSON), made of its manifest alone, and the check that it is complete.
+"""The bill of materials of a bundle (CycloneDX JSON), made of its manifest alone.
 
 Neither times nor random numbers are in it, so the same manifest has the same bill. It cannot name the bundle's id,
 since the id is the hash of a manifest that names the bill's hash: its serial number comes from all the rest of that.
@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from deploy.archive import LICENCES, BundleFile, Manifest, Pinned, Source
+from deploy.account import PREFIX, from_board, references
+from deploy.archive import LICENCES, BundleFile, Manifest, Packaged, Pinned, Source
 from recipes.lock import Lock
 from recipes.stage import StagedRecipe, StageManifest
 
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from cyclonedx.model.component import Component
     from packageurl import PackageURL
 
-PREFIX = "boardcast:"
-"""Of our property names."""
+PACKAGES = "packages/"
+"""Before the names of packages among the licences: a recipe may have the same name."""
 
 
 def sources(staged: StageManifest, pins: Lock) -> tuple[Source, ...]:
@@ -50,14 +51,25 @@ def _pinned(recipe: StagedRecipe, pins: Lock) -> tuple[Pinned, ...]:
     return tuple(found)
 
 
-def licences(found: Iterable[Source], notices: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Return one file a recipe: its SPDX expression, its sources, and upstream's own texts where the Stage has them."""
+def licences(manifest: Manifest, notices: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return one file a recipe and package: its SPDX expression, its sources, and the authors' own text if it is here.
+
+    Parameters
+    ----------
+    notices:
+        The texts, by name of a recipe, or `packages/` and the name of a package.
+    """
     texts = {}
-    for source in found:
+    for source in manifest.sources:
         lines = [f"{source.name} {source.version}", f"SPDX-License-Identifier: {source.licence}"]
         lines += [f"Source: {' '.join(filter(None, (pin.name, pin.digest, pin.url)))}" for pin in source.pins]
         lines += [f"Changed by: {name} {digest}" for name, digest in sorted(source.patches.items())]
         texts[source.name] = "\n".join([*lines, "", ""]).encode()
+    for one in manifest.packages:
+        lines = [f"{one.kind} {one.name} {one.version} {one.arch} {one.suite} {one.digest}"]
+        lines += [f"SPDX-License-Identifier: {one.licence}"] if one.licence else ["Its licence is not known here."]
+        lines += [f"Source: {one.source}"] if one.source else []
+        texts[f"{PACKAGES}{one.name}"] = "\n".join([*lines, "", ""]).encode()
     names = sorted({*texts, *notices})
     return {f"{LICENCES}{name}.txt": texts.get(name, b"") + notices.get(name, b"") for name in names}
 
@@ -77,13 +89,15 @@ def make(manifest: Manifest) -> bytes:
     )
     bill = Bom(serial_number=uuid.uuid5(uuid.NAMESPACE_URL, f"boardcast:{seed}"))
     bill.metadata.component = root
-    files = [_of_file(file.path, file.sha256, _facts(file)) for file in manifest.files]
+    owners = {path: one.name for one in manifest.packages for path in one.files}
+    files = [_of_file(file.path, file.sha256, _facts(file, owners.get(file.path, ""))) for file in manifest.files]
     texts = [_of_file(name, digest, {}) for name, digest in sorted(manifest.licences.items())]
     recipes = [_of_recipe(source) for source in manifest.sources]
+    packages = [_of_package(one) for one in manifest.packages]
     board = [_of_board(name, path, manifest) for name, path in sorted(from_board(manifest).items())]
-    for component in (*files, *texts, *recipes, *board):
+    for component in (*files, *texts, *recipes, *packages, *board):
         bill.components.add(component)
-    bill.register_dependency(root, [*files, *texts, *recipes])
+    bill.register_dependency(root, [*files, *texts, *recipes, *packages])
     known = {str(one.bom_ref): one for one in (*files, *board)}
     for file, component in zip(manifest.files, files, strict=True):
         targets = {ref for name in file.needed for ref in references(manifest, file.path, name)}
@@ -107,8 +121,8 @@ def _of_file(path: str, digest: str, facts: Mapping[str, str]) -> Component:
     )
 
 
-def _facts(file: BundleFile) -> dict[str, str]:
-    return {"origin": file.origin or "written by Boardcast", "needed": " ".join(file.needed)}
+def _facts(file: BundleFile, owner: str) -> dict[str, str]:
+    return {"origin": file.origin or "written by Boardcast", "needed": " ".join(file.needed), "package": owner}
 
 
 def _of_recipe(source: Source) -> Component:
@@ -125,6 +139,26 @@ def _of_recipe(source: Source) -> Component:
         purl=_purl(source.pins[0], source) if source.pins else None,
         external_references=[_reference(pin) for pin in source.pins if pin.url],
         properties=_properties(facts | {"variants": " ".join(source.variants)}),
+    )
+
+
+def _of_package(one: Packaged) -> Component:
+    from cyclonedx.model import HashAlgorithm, HashType
+    from cyclonedx.model.component import Component, ComponentType
+    from cyclonedx.model.license import LicenseExpression
+    from packageurl import PackageURL
+
+    qualifiers = {"arch": one.arch, "distro": one.suite}
+    purl = PackageURL(type="deb", namespace="debian", name=one.name, version=one.version, qualifiers=qualifiers)
+    return Component(
+        name=one.name,
+        version=one.version,
+        type=ComponentType.LIBRARY,
+        bom_ref=f"package:{one.name}",
+        licenses=[LicenseExpression(one.licence)] if one.licence else [],
+        purl=purl if one.kind == "deb" else None,
+        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=one.digest)] if one.digest else [],
+        properties=_properties({"kind": one.kind, "source": one.source, "files": " ".join(one.files)}),
     )
 
 
@@ -181,61 +215,3 @@ def _properties(facts: Mapping[str, str]) -> list[Property]:
     from cyclonedx.model import Property
 
     return [Property(name=f"{PREFIX}{name}", value=value) for name, value in sorted(facts.items()) if value]
-
-
-def from_board(manifest: Manifest) -> dict[str, str]:
-    """Return SONAME to path of every library that a program of the bundle gets from the board."""
-    named = {str(row["library"]): str(row["provider"]) for row in manifest.decisions if row["action"] == "use-board"}
-    return named | {
-        name: provider
-        for closure in manifest.providers.values()
-        for name, provider in closure.items()
-        if not provider.startswith("bundle:")
-    }
-
-
-def references(manifest: Manifest, path: str, name: str) -> set[str]:
-    """Return the components that a file gets one of its DT_NEEDED from: one, or none where no process loads the file.
-
-    Two programs that share a library find its neighbours at the same place unless one of them brought another first.
-    """
-    found = {
-        closure[name]
-        for entry, closure in manifest.providers.items()
-        if name in closure and (entry == path or f"bundle:{path}" in closure.values())
-    }
-    return {f"file:{one.removeprefix('bundle:')}" if one.startswith("bundle:") else f"board:{name}" for one in found}
-
-
-def unaccounted(manifest: Manifest, sbom: bytes) -> list[str]:
-    """Return what a bill does not account for: files, recipes, and libraries that files need. Empty for a good one."""
-    try:
-        bill: dict[str, Any] = json.loads(sbom)
-        parts = {str(one["bom-ref"]): one for one in bill["components"]}
-        edges = {str(one["ref"]): set(one.get("dependsOn", ())) for one in bill["dependencies"]}
-        if len(parts) != len(bill["components"]):
-            return ["two components have the same name"]
-    except (ValueError, KeyError, TypeError) as error:
-        return [f"this is no bill of materials: {type(error).__name__}"]
-    digests = {file.path: file.sha256 for file in manifest.files} | manifest.licences
-    wanted = {f"file:{path}": digest for path, digest in digests.items()}
-    there = {ref: _digest(one) for ref, one in parts.items() if one.get("type") == "file"}
-    faults = [f"{ref}: no component of this content" for ref in wanted if there.get(ref) != wanted[ref]]
-    faults += [f"{ref}: a component, and no file of the bundle" for ref in there.keys() - wanted.keys()]
-    faults += [f"recipe {one.name}: no component" for one in manifest.sources if f"recipe:{one.name}" not in parts]
-    faults += [f"{name}, from the board: no component" for name in from_board(manifest) if f"board:{name}" not in parts]
-    for file in manifest.files:
-        for name in file.needed:
-            found = references(manifest, file.path, name)
-            if not found:
-                faults.append(f"{file.path} needs {name}: nobody is named who brings it")
-            for ref in found - (edges.get(f"file:{file.path}", set()) & parts.keys()):
-                faults.append(f"{file.path} needs {name}: {ref} is not named as its provider")
-            for ref in (one for one in found & parts.keys() if one.startswith("board:")):
-                if not _digest(parts[ref]) and f"{PREFIX}build-id" not in str(parts[ref].get("properties")):
-                    faults.append(f"{file.path} needs {name}: neither build id nor hash of the board's is named")
-    return sorted(faults)
-
-
-def _digest(component: Mapping[str, Any]) -> str:
-    return next((str(one.get("content")) for one in component.get("hashes", ()) if one.get("alg") == "SHA-256"), "")

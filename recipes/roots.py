@@ -24,6 +24,7 @@ from recipes.recipe import Strict, read_toml
 
 _OUTPUT = "/root-tree/."  # PurePosixPath would take the dot away
 _TOOLCHAIN = "toolchain-"
+_OWNERS = "debian-owners.sh"
 
 
 class SysrootSpec(Strict):
@@ -111,7 +112,7 @@ def _sysroot_folder(name: str, read: SysrootSpec) -> Path:
             raise ConfigError(f"sysroot {name} cannot come out of a toolchain", why=why)
         key = _key([read.arch, vendor.of(arch).content()], [])
     else:
-        key = _key([read.arch, read.suite, *read.packages], ["debian-root.sh"])
+        key = _key([read.arch, read.suite, *read.packages], ["debian-root.sh", _OWNERS])
     return paths.cache() / "sysroots" / f"{name}-{key}"
 
 
@@ -151,7 +152,7 @@ def ensure_sysroot(name: str, engine: Engine) -> Sysroot:
         else:
             job = Job(image=images.ensure_base(engine), network="bridge", user="0:0", cwd=PurePosixPath("/"))
             with engine.session(job) as session:
-                _make(session, [arch.debian, read.suite, "extract", *read.packages])
+                _make(session, [arch.debian, read.suite, "extract", *read.packages], scripts=(_OWNERS,))
                 _unpack(session, part / "tree")
                 listed = _read(session, "/packages.txt")
         (part / "packages.txt").write_bytes(listed)

@@ -25,12 +25,12 @@ LEVELS = {
     "deploy.board recipes.symbols recipes.demand deploy.policy deploy.refusal recipes.proof deploy.decision "
     "deploy.leftover deploy.dedupe deploy.loader "
     "deploy.shadow deploy.explain deploy.sizes deploy.twins deploy.picture deploy.rootdiff deploy.render deploy.matrix "
-    "deploy.scripts deploy.archive deploy.headers deploy.rederive deploy.sign deploy.sbom",
+    "deploy.scripts deploy.archive deploy.headers deploy.rederive deploy.sign deploy.account deploy.sbom",
     2: "recipes.process recipes.distribution recipes.fetch recipes.gitsource recipes.transfer recipes.container "
     "recipes.endpoint recipes.services recipes.engine recipes.schedule recipes.objects deploy.session",
     3: "recipes.images recipes.roots recipes.pins recipes.store recipes.buildplan recipes.worker recipes.build "
-    "deploy.bundle deploy.typecheck deploy.assemble deploy.compare deploy.abitypes deploy.weigh deploy.pull "
-    "deploy.captured deploy.reproof deploy.release deploy.verify deploy.sim.boards deploy.host "
+    "deploy.bundle deploy.packages deploy.typecheck deploy.assemble deploy.compare deploy.abitypes deploy.weigh "
+    "deploy.pull deploy.captured deploy.reproof deploy.release deploy.verify deploy.sim.boards deploy.host "
     "deploy.report deploy.demo",
     4: "tasks deploy.commands.command deploy.commands.sources deploy.commands.building deploy.commands.boards "
     "deploy.commands.bundles deploy.commands.roots "
@@ -50,7 +50,8 @@ OWNERS = {
     "filelock": {"recipes.paths"},
     "cryptography": {"deploy.sign", "deploy.sim.boards"},
     "zstandard": {"deploy.archive", "recipes.indexfile"},
-    "cyclonedx": {"deploy.sbom"},
+    "cyclonedx": {"deploy.sbom", "deploy.packages"},
+    "debian_inspector": {"deploy.packages"},
     "packageurl": {"deploy.sbom"},
     "testinfra": set(),
     "elftools": set(),
@@ -69,6 +70,7 @@ LAZY = {
     "cryptography",
     "zstandard",
     "cyclonedx",
+    "debian_inspector",
     "packageurl",
 }
 

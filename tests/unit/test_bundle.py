@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from deploy import archive, sbom, sign
+from deploy import account, archive, sign
 from deploy import bundle as bundles
 from deploy import host as hosts
 from deploy.archive import Suffix
@@ -43,7 +43,7 @@ def test_a_bundle_is_verified_offline_to_its_last_byte(suffix: Suffix) -> None:
         *("manifest.json", "signature.json", "sbom.cdx.json"),
         *("bin/app", "lib/libx.so.1", "licences/app.txt", "run/app", "share/app.conf"),
     ]
-    assert sbom.unaccounted(made.manifest, members(made)["sbom.cdx.json"][0]) == []
+    assert account.unaccounted(made.manifest, members(made)["sbom.cdx.json"][0]) == []
     assert made.blobs() == {file.blob: contents()[file.path][0] for file in made.manifest.files}
     assert made.path.name == f"{made.id}{suffix}"
     assert bundles.find("sim-tiny", made.id) == made.path

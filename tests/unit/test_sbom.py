@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from cyclonedx.spdx import is_expression
 
-from deploy import sbom
-from deploy.archive import BundleFile, Manifest
+from deploy import account, sbom
+from deploy.archive import BundleFile, Manifest, Packaged
 from recipes import lock
 from recipes.lock import Lock
 from recipes.recipe import catalogue
@@ -46,6 +46,19 @@ LOCK = Lock.model_validate(
             },
         ],
     }
+)
+
+
+X = Packaged(
+    kind="deb",
+    name="libx1",
+    version="1:1.2-3",
+    arch="armhf",
+    suite="bookworm",
+    source="x 1.2-3",
+    licence="MIT",
+    digest="f" * 64,
+    files=("lib/libx.so.1",),
 )
 
 
@@ -110,6 +123,7 @@ def manifest(**changes: Any) -> Manifest:
         },
         "notes": (),
         "sources": sbom.sources(staged(), LOCK),
+        "packages": (X,),
         "build_ids": {"/lib/libc.so.6": "ab12", "/lib/ld.so.3": "", "/lib/libdl.so.2": "cd34"},
         "licences": {"licences/app.txt": "9" * 64},
     }
@@ -126,12 +140,12 @@ def test_everything_is_accounted_for() -> None:
     assert sorted(found) == [
         *("board:ld.so.3", "board:libc.so.6", "board:libdl.so.2"),
         *("file:bin/app", "file:lib/libx.so.1", "file:licences/app.txt", "file:run/app"),
-        *("recipe:app", "recipe:sdk", "recipe:tls"),
+        *("package:libx1", "recipe:app", "recipe:sdk", "recipe:tls"),
     ]
     edges = {one["ref"]: one.get("dependsOn", []) for one in json.loads(bill)["dependencies"]}
     assert edges["file:bin/app"] == ["board:libc.so.6", "file:lib/libx.so.1"]
     assert edges["file:lib/libx.so.1"] == ["board:libc.so.6"]
-    assert sbom.unaccounted(manifest(), bill) == []
+    assert account.unaccounted(manifest(), bill) == []
 
 
 def test_a_board_library_is_named_by_build_id_and_hash_and_marked_as_not_ours() -> None:
@@ -140,6 +154,29 @@ def test_a_board_library_is_named_by_build_id_and_hash_and_marked_as_not_ours() 
     assert found["isExternal"] is True
     assert found["hashes"] == [{"alg": "SHA-256", "content": "c" * 64}]
     assert {"name": "boardcast:path", "value": "/lib/libc.so.6"} in found["properties"]
+
+
+def test_a_copy_from_the_sysroot_names_its_package_and_licence() -> None:
+    found = parts(sbom.make(manifest()))
+    package = found["package:libx1"]
+    assert package["purl"] == "pkg:deb/debian/libx1@1:1.2-3?arch=armhf&distro=bookworm"
+    assert package["licenses"] == [{"expression": "MIT"}]
+    assert package["hashes"] == [{"alg": "SHA-256", "content": "f" * 64}]
+    assert {"name": "boardcast:source", "value": "x 1.2-3"} in package["properties"]
+    assert {"name": "boardcast:package", "value": "libx1"} in found["file:lib/libx.so.1"]["properties"]
+
+
+@pytest.mark.parametrize(
+    ("packages", "fault"),
+    [
+        ((), "lib/libx.so.1: nothing says what it came out of"),
+        ((X, X.model_copy(update={"name": "other"})), "lib/libx.so.1: came out of two packages"),
+        ((X.model_copy(update={"files": ("lib/libx.so.1", "bin/app")}),), "bin/app: came out of a package, and is no"),
+    ],
+)
+def test_every_copy_has_one_package_and_nothing_else_has(packages: tuple[Packaged, ...], fault: str) -> None:
+    changed = manifest(packages=packages)
+    assert [one for one in account.unaccounted(changed, sbom.make(changed)) if one.startswith(fault)]
 
 
 def test_recipes_name_their_sources_as_they_were_built_and_not_as_the_lock_has_them_now() -> None:
@@ -193,6 +230,12 @@ def no_edge(bill: dict[str, Any]) -> None:
             del one["dependsOn"]
 
 
+def unlicensed(bill: dict[str, Any]) -> None:
+    for one in bill["components"]:
+        if one["bom-ref"] == "package:libx1":
+            del one["licenses"]
+
+
 def anonymous(bill: dict[str, Any]) -> None:
     for one in bill["components"]:
         if one["bom-ref"] == "board:libc.so.6":
@@ -205,6 +248,8 @@ def anonymous(bill: dict[str, Any]) -> None:
         (drop("file:run/app"), "file:run/app: no component"),
         (drop("file:licences/app.txt"), "file:licences/app.txt: no component"),
         (drop("recipe:tls"), "recipe tls: no component"),
+        (drop("package:libx1"), "package libx1: no component"),
+        (unlicensed, "package libx1: its licence is not there"),
         (drop("board:ld.so.3"), "ld.so.3, from the board: no component"),
         (drop("board:libc.so.6"), "bin/app needs libc.so.6: board:libc.so.6 is not named"),
         (add, "file:bin/more: a component, and no file of the bundle"),
@@ -218,13 +263,13 @@ def anonymous(bill: dict[str, Any]) -> None:
 def test_each_gap_is_found(change: Callable[[dict[str, Any]], None], fault: str) -> None:
     bill = json.loads(sbom.make(manifest()))
     change(bill)
-    found = sbom.unaccounted(manifest(), json.dumps(bill).encode())
+    found = account.unaccounted(manifest(), json.dumps(bill).encode())
     assert any(one.startswith(fault) or fault in one for one in found), found
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"null", b"\xff", b'{"components": 1, "dependencies": []}'])
 def test_what_is_no_bill_is_told_so(text: bytes) -> None:
-    assert sbom.unaccounted(manifest(), text)[0].startswith("this is no bill of materials")
+    assert account.unaccounted(manifest(), text)[0].startswith("this is no bill of materials")
 
 
 def test_a_library_that_nobody_brings_is_found() -> None:
@@ -233,12 +278,22 @@ def test_a_library_that_nobody_brings_is_found() -> None:
         BundleFile(path="lib/liby.so", sha256="7" * 64, size=1, mode=0o755, needed=("libz.so",)),
     ]
     changed = manifest(files=files)
-    assert sbom.unaccounted(changed, sbom.make(changed)) == ["lib/liby.so needs libz.so: nobody is named who brings it"]
+    assert account.unaccounted(changed, sbom.make(changed)) == [
+        "lib/liby.so needs libz.so: nobody is named who brings it"
+    ]
 
 
 def test_licence_files_state_expression_source_and_upstreams_own_text() -> None:
-    texts = sbom.licences(manifest().sources, {"tls": b"Copyright The Authors\n", "stage": b"Apache\n"})
-    assert sorted(texts) == [f"licences/{name}.txt" for name in ("app", "sdk", "stage", "tls")]
+    notices = {"tls": b"Copyright The Authors\n", "stage": b"Apache\n", "packages/libx1": b"Copyright X\n"}
+    texts = sbom.licences(manifest(), notices)
+    assert sorted(texts) == [f"licences/{name}.txt" for name in ("app", "packages/libx1", "sdk", "stage", "tls")]
+    assert texts["licences/packages/libx1.txt"].decode().splitlines() == [
+        f"deb libx1 1:1.2-3 armhf bookworm {'f' * 64}",
+        "SPDX-License-Identifier: MIT",
+        "Source: x 1.2-3",
+        "",
+        "Copyright X",
+    ]
     assert texts["licences/tls.txt"].decode().splitlines() == [
         "tls 3.0",
         "SPDX-License-Identifier: MIT",
