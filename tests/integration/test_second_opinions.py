@@ -1,17 +1,19 @@
 """Our index of a real board root against other people's readers: every difference is explained by a rule, or is a bug.
 
-elfdeps says in RPM's words what each file provides and requires; lddtree says which files a process gets. Each rule
-tells what the other side does; a rule that explains nothing any more is an error too.
+elfdeps says in RPM's words what each file provides and requires; lddtree and libtree say which files a process gets.
+Each rule tells what the other side does; a rule that explains nothing any more is an error too.
 """
 
 from __future__ import annotations
 
+import os
 import posixpath
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +21,7 @@ from pathlib import Path
 import pytest
 from elfdeps import ELFAnalyzeSettings, ELFInfo, analyze_file
 
-from recipes import elfindex
+from recipes import elf, elfindex
 from recipes.arch import ARCHES
 from recipes.elf import ElfFile
 from recipes.elfindex import Index
@@ -195,3 +197,47 @@ def test_lddtree_finds_the_same_libraries(tree: Path, index: Index) -> None:
                 seen.setdefault(reason, []).append(f"{path}: {name} is {answer.ours!r} / {answer.theirs!r}")
     assert names > 1000
     explained(seen, dict(ANSWERS))
+
+
+@pytest.fixture
+def libtree(tree: Path, index: Index) -> Iterator[Callable[[str], dict[str, str]]]:
+    """Return a function that asks libtree, inside the root: it reads no other root than the one it runs in."""
+    program = shutil.which("libtree")
+    assert program, "./bootstrap test brings libtree"
+    # A program of this machine in a root of another: it brings its own loader and C library.
+    aside = tree / ".libtree"
+    aside.mkdir()
+    listed = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+    for place in [program, *(word for word in listed.split() if word.startswith("/"))]:
+        shutil.copy(place, aside)
+    own = elf.read(Path(program)).interpreter
+    argv = [f"/.libtree/{posixpath.basename(own)}", "--library-path", "/.libtree", "/.libtree/libtree", "-vv", "-p"]
+    enter = ["chroot"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "chroot"]
+
+    def ask(path: str) -> dict[str, str]:
+        done = subprocess.run([*enter, str(tree), *argv, path], capture_output=True, text=True, check=False)
+        found: dict[str, str] = {}
+        for line in done.stdout.splitlines()[1:]:
+            branch = re.fullmatch(r"[│├└─\s]*── (\S+) (.*)", line)
+            if branch is not None:
+                missing = branch[2] == "not found"
+                found[posixpath.basename(branch[1])] = "" if missing else index.resolve(branch[1])
+            else:
+                assert "┊" in line, line  # It tells where it looked for what it did not find.
+        return found
+
+    yield ask
+    shutil.rmtree(aside)
+
+
+def test_libtree_finds_the_same_libraries(index: Index, libtree: Callable[[str], dict[str, str]]) -> None:
+    searching = [path for path, file in index.files.items() if file.rpath or file.runpath]
+    loader = Loader(index, ARM)
+    names = missing = 0
+    for path in sorted({*sorted(index.files)[::2], *searching}):
+        steps = loader.process([start(path, index.files[path])])
+        mine = {step.name: step.got.place if step.got else "" for step in steps}
+        assert mine == libtree(path), path
+        names += len(mine)
+        missing += list(mine.values()).count("")
+    assert (names > 5000, missing > 0) == (True, True)
