@@ -2,13 +2,16 @@
 
 The proof of a bundle holds names, versions and sizes of symbols; it cannot see that a struct got another layout. This
 can, where both copies have debug information, and is a stronger verdict of its own: it replaces no proof, and where it
-cannot tell it says so. Exit codes: https://sourceware.org/libabigail/manual/abidiff.html#return-values
+cannot tell it says so. It looks at what is bound alone: a struct of a function that nobody calls may change.
+Exit codes: https://sourceware.org/libabigail/manual/abidiff.html#return-values
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -23,6 +26,10 @@ LINES = 12
 SECONDS = 600
 _ERROR, _USAGE, _CHANGE, _INCOMPATIBLE = 1, 2, 4, 8
 # What the board's copy has more cannot harm; what a user's own settings leave out would.
+# A list of symbols is read before types are; a suppression is applied after abidiff has left out, as redundant, what it
+# has reported of another symbol, and would so hide a change.
+_LIST, _LISTED = "[abi_whitelist]", "--kmi-whitelist"
+_PLAIN = re.compile(r"[A-Za-z0-9_]+")
 _OPTIONS = ("--no-added-syms", "--no-default-suppression", "--no-show-locs")
 
 
@@ -70,12 +77,20 @@ class Types:
 
 
 def compare(
-    library: str, ours: bytes, theirs: bytes, *, our_debug: Path | None = None, their_debug: Path | None = None
+    library: str,
+    ours: bytes,
+    theirs: bytes,
+    *,
+    symbols: Collection[str] = (),
+    our_debug: Path | None = None,
+    their_debug: Path | None = None,
 ) -> Types:
     """Compare the types of our copy of a library with the board's.
 
     Parameters
     ----------
+    symbols:
+        The names that are bound, without versions; only what they lead to is compared. None: the whole library.
     our_debug, their_debug:
         Folders with split debug files by build id (`.build-id/12/34….debug`), such as a Stage's `debug`; not needed
         for a copy that has its debug information in itself.
@@ -95,20 +110,27 @@ def compare(
             file.write_bytes(data)
             argv += [f"--d{number}", str(debug)] if debug is not None else []
             argv.append(str(file))
+        # The names become a regular expression.
+        listed = all(_PLAIN.fullmatch(name) for name in symbols) and symbols
+        if listed:
+            names = Path(folder) / "symbols"
+            names.write_text("\n  ".join([_LIST, *sorted(set(symbols))]) + "\n")
+            argv += [_LISTED, str(names)]
         try:
             done = process.run(argv, timeout=SECONDS, check=False)
         except BuildError as error:
             return _unknown(library, error.what)
-    return judge(library, done.code, done.text, done.stderr.decode("utf-8", "replace"))
+    what = f"behind the {len(set(symbols))} symbols that are bound" if listed else "all over the library"
+    return judge(library, done.code, done.text, done.stderr.decode("utf-8", "replace"), what)
 
 
-def judge(library: str, code: int, text: str, said: str) -> Types:
-    """Read abidiff's exit code, which is a set of bits, and its report."""
+def judge(library: str, code: int, text: str, said: str, what: str = "") -> Types:
+    """Read abidiff's exit code, which is a set of bits, and its report; `what` says what was compared."""
     if code < 0 or code & (_ERROR | _USAGE) or code & ~(_CHANGE | _INCOMPATIBLE):
         why = " ".join((said or text).split())[:200]
         return _unknown(library, f"{PROGRAM} failed with exit code {code}: {why}")
     if code == 0:
-        because = "the debug information of both copies describes the same types"
+        because = f"the debug information of both copies describes the same types {what}".rstrip()
         return Types(library=library, verdict=Verdict.COMPATIBLE, because=because)
     # The summary's lines come first, and say nothing of what changed.
     lines = [line.rstrip() for line in text.splitlines() if line.strip() and " changes summary: " not in line]

@@ -215,7 +215,8 @@ def _typed(work: _Work, proof: Proof) -> Proof:
     candidate = work.candidate(proof.library)
     if work.policies.types is None or not proof.holds or candidate is None or work.policies.always(proof.library):
         return proof
-    said, differ = work.policies.types(proof.library, candidate[0], proof.provider)
+    names = tuple(dict.fromkeys(symbol.partition("@")[0] for symbol in proof.symbols))
+    said, differ = work.policies.types(proof.library, candidate[0], proof.provider, names)
     faults = (f"its types are not those of ours ({said})",) if differ else ()
     return replace(proof, types=said, faults=faults)
 

@@ -13,9 +13,9 @@ _LIBC = re.compile(r"(ld-linux.*|ld-musl.*|libc|libm|libpthread|libdl|librt|libr
 _GSTREAMER = re.compile(r"lib(gst.*-1\.0|glib-2\.0|gobject-2\.0|gmodule-2\.0|gio-2\.0)\.so[.\d]*")
 
 
-CompareTypes = Callable[[str, str, str], tuple[str, bool]]
-"""Takes a SONAME, our copy (`stage:PATH`, `sysroot:PATH`) and the board's path; returns what is known of the types, and
-whether they differ."""
+CompareTypes = Callable[[str, str, str, tuple[str, ...]], tuple[str, bool]]
+"""Takes a SONAME, our copy (`stage:PATH`, `sysroot:PATH`), the board's path and the names of the bound symbols; returns
+what is known of their types, and whether they differ."""
 
 
 class Prefer(Enum):

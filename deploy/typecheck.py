@@ -20,7 +20,7 @@ def comparer(staged: Stage, sysroot: Index, board: Index) -> CompareTypes:
     """Return the function that a plan asks of each library whose symbols are proved."""
 
     @functools.cache
-    def compare(soname: str, ours: str, theirs: str) -> tuple[str, bool]:
+    def compare(soname: str, ours: str, theirs: str, symbols: tuple[str, ...]) -> tuple[str, bool]:
         kind, _, path = ours.partition(":")
         try:
             mine = (staged.tree / path).read_bytes() if kind == "stage" else sysroot.content(path)
@@ -32,6 +32,7 @@ def comparer(staged: Stage, sysroot: Index, board: Index) -> CompareTypes:
             soname,
             mine,
             copy,
+            symbols=symbols,
             our_debug=debug if debug.is_dir() else None,
             their_debug=_SYSTEM if _SYSTEM.is_dir() else None,
         )

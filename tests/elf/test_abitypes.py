@@ -17,6 +17,7 @@ pytestmark = [pytest.mark.process, pytest.mark.engine]
 BASE = """struct point { int x; MORE int y; };
 static struct point one;
 struct point *make(void) { return &one; }
+int count(void) { return 1; }
 int norm(struct point *p) { return p->x * p->x + p->y * p->y; }
 """
 SOURCES = {
@@ -44,8 +45,11 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return compiled(request, tmp_path_factory.mktemp("types"), SOURCES, SCRIPT)
 
 
-def compare(made: Path, ours: str, theirs: str, **debug: Path) -> Types:
-    return abitypes.compare("libpoint.so.1", (made / ours).read_bytes(), (made / theirs).read_bytes(), **debug)
+def compare(
+    made: Path, ours: str, theirs: str, our_debug: Path | None = None, their_debug: Path | None = None
+) -> Types:
+    both = (made / ours).read_bytes(), (made / theirs).read_bytes()
+    return abitypes.compare("libpoint.so.1", *both, our_debug=our_debug, their_debug=their_debug)
 
 
 def test_the_same_types_are_compatible(made: Path) -> None:
@@ -63,6 +67,20 @@ def test_a_struct_that_grew_is_a_change_though_every_symbol_is_there(made: Path)
     # The symbols are the same: a proof of names alone holds.
     ours, theirs = elf.read(made / "same.so"), elf.read(made / "grown.so")
     assert (ours.exports, ours.version_defs) == (theirs.exports, theirs.version_defs)
+
+
+def test_only_what_is_bound_is_compared(made: Path) -> None:
+    def of(*symbols: str) -> Types:
+        ours, theirs = (made / "same.so").read_bytes(), (made / "grown.so").read_bytes()
+        return abitypes.compare("libpoint.so.1", ours, theirs, symbols=symbols)
+
+    assert of("count").verdict is Verdict.COMPATIBLE
+    assert of("count").because.endswith("behind the 1 symbols that are bound")
+    # Both functions take the struct that grew; that the one was told already must not hide the other.
+    assert [of("norm").verdict, of("make").verdict, of("count", "norm").verdict] == [Verdict.CHANGED] * 3
+    # What could mean something else in a list of patterns is not put into one: all is compared.
+    assert of("count", "norm.*").verdict is Verdict.CHANGED
+    assert of("count", ".count").verdict is Verdict.CHANGED
 
 
 def test_what_the_board_has_more_is_no_change(made: Path) -> None:

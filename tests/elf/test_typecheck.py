@@ -21,11 +21,14 @@ from tests.support.facts import stage
 pytestmark = [pytest.mark.process, pytest.mark.engine]
 LAYOUT = "struct frame {{ {first} int size; }}; int send(struct frame *one) {{ return one->size; }}"
 OURS, OTHER = LAYOUT.format(first=""), LAYOUT.format(first="int flags;")
+UNUSED = "\nstruct other {{ {first} int size; }}; int unused(struct other *one) {{ return one->size; }}"
 
 
-def decide(request: pytest.FixtureRequest, tmp_path: Path, theirs: str, flags: str = "-g") -> DedupePlan:
+def decide(
+    request: pytest.FixtureRequest, tmp_path: Path, theirs: str, flags: str = "-g", ours: str = OURS
+) -> DedupePlan:
     """Plan for a board whose libframe is compiled of another source."""
-    sources = {"ours.c": OURS, "theirs.c": theirs}
+    sources = {"ours.c": ours, "theirs.c": theirs}
     build = "$CC {} -fPIC -shared -Wl,-soname,libframe.so.1 -o {}.so {}.c"
     script = "\n".join(build.format(flags, name, name) for name in ("ours", "theirs"))
     made = compiled(request, tmp_path / "made", sources, script)
@@ -33,8 +36,8 @@ def decide(request: pytest.FixtureRequest, tmp_path: Path, theirs: str, flags: s
     for tree, name in ((staged_tree / "lib", "ours"), (board_tree / "usr/lib", "theirs")):
         tree.mkdir(parents=True)
         shutil.copy(made / f"{name}.so", tree / "libframe.so.1")
-    ours = elf.read(staged_tree / "lib/libframe.so.1")
-    staged, facts = stage({"bin/app": user(ours), "lib/libframe.so.1": ours})
+    library = elf.read(staged_tree / "lib/libframe.so.1")
+    staged, facts = stage({"bin/app": user(library), "lib/libframe.so.1": library})
     staged = type(staged)(folder=tmp_path / "stage", manifest=staged.manifest)
     board = elfindex.scan(board_tree)
     board = Index(source=board.source, files=board.files, links={}, directories=("/usr/lib",))
@@ -52,6 +55,14 @@ def row(plan: DedupePlan) -> tuple[Action, str]:
 
 def test_the_same_types_are_told_as_the_stronger_kind(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     plan = decide(request, tmp_path, OURS)
+    assert row(plan)[0] is Action.USE_BOARD
+    assert plan.proofs[0].types.startswith("compatible: ")
+    assert plan.proofs[0].types.endswith("behind the 1 symbols that are bound")
+
+
+def test_a_change_behind_a_symbol_that_nobody_binds_is_none(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    ours, theirs = OURS + UNUSED.format(first=""), OURS + UNUSED.format(first="int flags;")
+    plan = decide(request, tmp_path, theirs, ours=ours)
     assert row(plan)[0] is Action.USE_BOARD
     assert plan.proofs[0].types.startswith("compatible: ")
 
