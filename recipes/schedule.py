@@ -7,6 +7,19 @@ from collections.abc import Set as AbstractSet
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 
+def _heights(waits: Mapping[str, AbstractSet[str]]) -> dict[str, int]:
+    """Return how many pieces, one after another, end with each: the longest chain starts first.
+
+    Else it would begin last where much can run beside it, and end alone, on one processor.
+    """
+    heights = dict.fromkeys(waits, 1)
+    for _ in waits:
+        for name, needs in waits.items():
+            for need in needs & heights.keys():
+                heights[need] = max(heights[need], heights[name] + 1)
+    return heights
+
+
 def run(
     waits: Mapping[str, AbstractSet[str]], work: Callable[[str], None], *, workers: int, stop: Callable[[], None]
 ) -> None:
@@ -26,7 +39,8 @@ def run(
     Exception
         What the first piece that failed raised; the others have ended by then.
     """
-    left = {name: set(needs) for name, needs in waits.items()}
+    heights = _heights(waits)
+    left = {name: set(waits[name]) for name in sorted(waits, key=lambda name: -heights[name])}
     running: dict[Future[None], str] = {}
     with ThreadPoolExecutor(max_workers=workers) as pool:
         try:

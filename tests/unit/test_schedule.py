@@ -49,3 +49,10 @@ def test_the_first_failure_stops_the_others_and_is_the_one_that_is_told() -> Non
     with pytest.raises(RuntimeError, match="the reason"):
         schedule.run({"bad": set(), "long": set(), "never": {"bad"}}, work, workers=2, stop=stopped.set)
     assert sorted(started) == ["bad", "long"]
+
+
+def test_the_longest_chain_starts_first() -> None:
+    order: list[str] = []
+    waits = {"alone": set[str](), "end": {"middle"}, "middle": {"begin"}, "begin": set[str](), "last": set[str]()}
+    schedule.run(waits, order.append, workers=1, stop=lambda: None)
+    assert order == ["begin", "middle", "alone", "end", "last"]
