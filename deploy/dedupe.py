@@ -20,6 +20,7 @@ from recipes.elfindex import Index
 from recipes.errors import ProofError
 from recipes.proof import Exports, Proof, check, closure, demanded
 from recipes.stage import Stage
+from recipes.symbols import exports as exported
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,6 +33,8 @@ class _Work:
     sysroot: Index
     board: Index
     policies: Policies
+    musl: bool
+    """The board's loader is musl's, which knows no versions."""
     kept: dict[str, Payload] = field(default_factory=dict)
     exports: dict[str, Exports] = field(default_factory=dict)
     proofs: dict[tuple[str, frozenset[ElfFile]], Proof] = field(default_factory=dict)
@@ -50,13 +53,8 @@ class _Work:
         names = dict.fromkeys(name for user in users for name in user.needed)
         for name in names:
             if name not in self.exports and (found := self.candidate(name)) is not None:
-                self.exports[name] = Exports(found[1])
+                self.exports[name] = exported(found[1])
         return {name: self.exports[name] for name in names if name in self.exports}
-
-    @property
-    def musl(self) -> bool:
-        """Tell whether the board's loader is musl's, which knows no versions."""
-        return any("/ld-musl-" in path for path in (*self.board.files, *self.board.links))
 
     def users(self) -> dict[str, list[ElfFile]]:
         """Return who needs what among the files that travel."""
@@ -92,6 +90,7 @@ def plan(
         sysroot=sysroot,
         board=board,
         policies=policies or Policies(),
+        musl=any("/ld-musl-" in path for path in (*board.files, *board.links)),
     )
     outputs = {path: kind for recipe in stage.manifest.recipes for path, kind in recipe.outputs.items()}
     for path in (path for path, kind in outputs.items() if kind in ("program", "plugin")):

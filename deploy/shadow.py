@@ -19,6 +19,7 @@ from recipes.elfindex import Index
 from recipes.errors import ProofError
 from recipes.loaderrules import start
 from recipes.proof import Exports, prove
+from recipes.symbols import exports as exported
 
 PLUGINS = "gstreamer-1.0/"
 _GSTREAMER = "libgstreamer-1.0.so.0"
@@ -134,7 +135,7 @@ def _hidden(loaded: Mapping[str, Loaded], travelling: Mapping[str, Loaded], boar
         for name in {name for one in users for name in one.elf.needed}:
             copy = board.find(name, arch.identity)
             if name not in exports and copy is not None:
-                exports[name] = Exports(copy[1])
+                exports[name] = exported(copy[1])
         proof = prove(soname, mine.place, mine.elf, [one.elf for one in users], exports)
         if not proof.holds:
             first = users[0]

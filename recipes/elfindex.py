@@ -5,6 +5,7 @@ A root is a directory or a tar file (an image's layer, a board's backup).
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import posixpath
@@ -59,13 +60,15 @@ class Index:
     # What was asked before: every process of a board asks for the same names. A changed copy of an index starts anew.
     resolved: dict[str, str] = field(default_factory=dict, init=False, compare=False, repr=False)
     tried: dict[tuple[str, Identity], list[str]] = field(default_factory=dict, init=False, compare=False, repr=False)
+    stems: dict[str, list[str]] = field(default_factory=dict, init=False, compare=False, repr=False)
+    searched: set[str] = field(default_factory=set, init=False, compare=False, repr=False)
     taken: dict[tuple[str, Identity], tuple[str, ElfFile | None] | None] = field(
         default_factory=dict, init=False, compare=False, repr=False
     )
 
     @property
     def libc(self) -> str:
-        return loaderconf.libc(self.loader)
+        return _libc(self.loader)
 
     def resolve(self, path: str) -> str:
         """Follow every link of a path inside the root, as the kernel would; returns "" for a cycle."""
@@ -145,16 +148,17 @@ class Index:
 
     def family(self, soname: str, identity: Identity) -> list[tuple[str, str]]:
         """Return (SONAME, path) of other versions of the same library: `libwebsockets.so.17` for `….so.19`."""
-        stem = soname.partition(".so")[0]
-        cached = (posixpath.dirname(one.path) for entries in (self.cache or {}).values() for one in entries)
-        folders = {*self.directories, *cached}
-        searched = folders | {self.resolve(folder) for folder in folders}
+        if not self.stems:
+            for path, found in self.files.items():
+                self.stems.setdefault(found.soname.partition(".so")[0], []).append(path)
+            cached = (posixpath.dirname(one.path) for entries in (self.cache or {}).values() for one in entries)
+            folders = {*self.directories, *cached}
+            self.searched.update(folders, map(self.resolve, folders))
         return sorted(
             (found.soname, path)
-            for path, found in self.files.items()
-            if found.soname.partition(".so")[0] == stem
-            and found.soname != soname
-            and posixpath.dirname(path) in searched
+            for path in self.stems.get(soname.partition(".so")[0], ())
+            if (found := self.files[path]).soname != soname
+            and posixpath.dirname(path) in self.searched
             and compatible(found.identity, identity)
         )
 
@@ -214,6 +218,9 @@ class Index:
         if not same:
             raise _moved(path, "was replaced while the root was being read", self.source)
         return hashlib.sha256(data).hexdigest()
+
+
+_libc = functools.lru_cache(maxsize=64)(loaderconf.libc)
 
 
 def _moved(path: str, what: str, root: str) -> ConfigError:
