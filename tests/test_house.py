@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.process
@@ -51,3 +54,13 @@ def test_no_binary_and_no_archive_is_tracked() -> None:
         head = path.read_bytes()[:1024]
         assert b"\0" not in head, f"{path} is binary"
         assert path.stat().st_size < 400_000, f"{path} is large"
+
+
+def test_the_lock_has_every_requirement_in_its_range() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = [Requirement(text) for text in (*project["dependencies"], *project["optional-dependencies"]["dev"])]
+    lines = (ROOT / ".requirements.lock").read_text().splitlines()
+    pairs = [line.split(" ", 1)[0].split("==") for line in lines if "==" in line and not line.startswith((" ", "#"))]
+    locked = {canonicalize_name(name.partition("[")[0]): version for name, version in reversed(pairs)}
+    assert len(asked) > 20
+    assert not [str(one) for one in asked if locked.get(canonicalize_name(one.name), "") not in one.specifier]
