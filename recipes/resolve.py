@@ -149,7 +149,11 @@ def _decide(
     if policy is Policy.SOURCE:
         return Origin.SOURCE, recipe.version, "the policy says source"
     version = sysroot.versions.get(recipe.pkgconfig, "") if recipe.pkgconfig else ""
-    fault = _fault(recipe, needs, sysroot, version)
+    if recipe.varied and not recipe.libraries:
+        # Nothing is proved of an archive: it has no SONAME, no versions, and may ask for anything.
+        fault: str | None = f"asked for is an archive ({', '.join(recipe.varied)}), which is of our own build only"
+    else:
+        fault = _fault(recipe, needs, sysroot, version)
     if fault is None:
         return Origin.BOARD, version, f"the sysroot has {version}, in range and with every symbol needed"
     if policy is Policy.BOARD:

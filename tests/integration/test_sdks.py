@@ -193,13 +193,27 @@ def test_mbedtls_takes_the_place_of_openssl_in_the_webrtc_sdk(sdk: Callable[...,
 
 
 def test_static_client_libraries_are_archives_with_samples_that_need_none(sdk: Callable[..., Stage]) -> None:
-    # Debian's libsrtp2.a wants NSS, so this one is built here.
-    ask = Ask(names=("webrtc",), variants=("static",), policies={"libsrtp2": Policy.SOURCE, "usrsctp": Policy.SOURCE})
-    staged = sdk("armv7", ask)
+    staged = sdk("armv7", Ask(names=("webrtc",), variants=("static",)))
+    because = {row["name"]: row["because"] for row in staged.manifest.resolution}
+    assert (
+        because["libsrtp2"] == because["usrsctp"] == "asked for is an archive (static), which is of our own build only"
+    )
     assert (staged.tree / "lib/libkvsWebrtcClient.a").is_file()
-    needed = set(elf.read(staged.tree / "bin/kvsWebrtcClientMaster").needed)
+    program = elf.read(staged.tree / "bin/kvsWebrtcClientMaster")
+    needed = set(program.needed)
     assert not {name for name in needed if "kvsWebrtc" in name or "usrsctp" in name or "srtp" in name}
     assert "libkvsCommonLws.so.1" in needed, "this release does not forward the option"
+    # It brings the shared OpenSSL, so a second one inside of the program would come before it.
+    assert "libssl.so.3" in needed
+    assert not {"SSL_CTX_new", "HMAC"} & set(program.exports.split())
+
+
+def test_an_archive_is_not_taken_from_the_board(sdk: Callable[..., Stage]) -> None:
+    sdk("armv7")
+    ask = Ask(names=("webrtc",), variants=("static",), policies={"usrsctp": Policy.BOARD})
+    with pytest.raises(ConfigError, match="usrsctp: the policy says board") as caught:
+        buildplan.prepare(ARCHES["armv7"], ask)
+    assert "asked for is an archive (static)" in caught.value.why
 
 
 def test_debug_keeps_its_symbols_here_by_build_id(sdk: Callable[..., Stage]) -> None:
