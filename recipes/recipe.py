@@ -107,6 +107,7 @@ class Version(Strict):
     libraries: tuple[Library, ...]
     outputs: tuple[Output, ...]
     arguments: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
     edits: tuple[Edit, ...] = ()
 
 

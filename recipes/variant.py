@@ -64,6 +64,8 @@ def _pinned(recipe: Recipe, version: str) -> Recipe:
     changes |= {"libraries": other.libraries, "outputs": other.outputs}
     if other.arguments:
         changes["arguments"] = other.arguments
+    if other.targets:
+        changes["targets"] = other.targets
     if other.edits:
         changes["edits"] = other.edits
     return recipe.model_copy(update=changes)

@@ -62,6 +62,7 @@ def test_an_unknown_name_is_told_with_the_known_ones(words: dict[str, object], s
 
 def test_a_pinned_version_brings_its_own_source_and_names() -> None:
     found = variant.apply(RECIPES, BOTH, "armv7", versions={"openssl": "1.1.1t"})["openssl"]
+    assert found.targets == ("ENGINESDIR=/usr/lib/engines-1.1", "build_libs")
     assert found.source == "openssl-1.1.1"
     assert {library.soname for library in found.libraries} == {"libssl.so.1.1", "libcrypto.so.1.1"}
     assert lock.load().get(found.source).eol is not None
