@@ -25,11 +25,11 @@ LINES = 12
 """Lines of the report that are kept."""
 SECONDS = 600
 _ERROR, _USAGE, _CHANGE, _INCOMPATIBLE = 1, 2, 4, 8
-# What the board's copy has more cannot harm; what a user's own settings leave out would.
 # A list of symbols is read before types are; a suppression is applied after abidiff has left out, as redundant, what it
 # has reported of another symbol, and would so hide a change.
 _LIST, _LISTED = "[abi_whitelist]", "--kmi-whitelist"
 _PLAIN = re.compile(r"[A-Za-z0-9_]+")
+# What the board's copy has more cannot harm; what a user's own settings leave out would.
 _OPTIONS = ("--no-added-syms", "--no-default-suppression", "--no-show-locs")
 
 
@@ -90,7 +90,7 @@ def compare(
     Parameters
     ----------
     symbols:
-        The names that are bound, without versions; only what they lead to is compared. None: the whole library.
+        The names that are bound, without versions; only what they lead to is compared. Empty: the whole library.
     our_debug, their_debug:
         Folders with split debug files by build id (`.build-id/12/34….debug`), such as a Stage's `debug`; not needed
         for a copy that has its debug information in itself.
@@ -120,7 +120,7 @@ def compare(
             done = process.run(argv, timeout=SECONDS, check=False)
         except BuildError as error:
             return _unknown(library, error.what)
-    what = f"behind the {len(set(symbols))} symbols that are bound" if listed else "all over the library"
+    what = f"behind what is bound ({len(set(symbols))})" if listed else "all over the library"
     return judge(library, done.code, done.text, done.stderr.decode("utf-8", "replace"), what)
 
 

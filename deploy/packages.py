@@ -30,6 +30,8 @@ def owners(sysroot: Sysroot, copies: Mapping[str, str]) -> tuple[tuple[Packaged,
     copies:
         Path in the bundle to path in the sysroot (such as `/usr/lib/arm-linux-gnueabihf/libz.so.1.2.13`).
     """
+    if not copies:
+        return (), {}
     listed = _listed(sysroot.tree, copies.values())
     facts = _status(sysroot.tree)
     mine: dict[str, list[str]] = {}

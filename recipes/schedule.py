@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 
 def _heights(waits: Mapping[str, AbstractSet[str]]) -> dict[str, int]:
-    """Return how many pieces, one after another, end with each: the longest chain starts first.
+    """Return how many pieces run one after another from each on: the longest chain starts first.
 
     Else it would begin last where much can run beside it, and end alone, on one processor.
     """

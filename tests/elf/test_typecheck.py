@@ -57,7 +57,7 @@ def test_the_same_types_are_told_as_the_stronger_kind(request: pytest.FixtureReq
     plan = decide(request, tmp_path, OURS)
     assert row(plan)[0] is Action.USE_BOARD
     assert plan.proofs[0].types.startswith("compatible: ")
-    assert plan.proofs[0].types.endswith("behind the 1 symbols that are bound")
+    assert plan.proofs[0].types.endswith("behind what is bound (1)")
 
 
 def test_a_change_behind_a_symbol_that_nobody_binds_is_none(request: pytest.FixtureRequest, tmp_path: Path) -> None:
