@@ -1,6 +1,6 @@
 """The loader's rules held against the real loaders: glibc and musl natively, glibc emulated for armv7 and aarch64.
 
-No uClibc loader is at hand here: its rules are held by tests/unit/test_loaderrules.py alone.
+uClibc's is not among them yet, Debian has its source only: tests/unit/test_loaderrules.py alone holds its rules.
 """
 
 from __future__ import annotations

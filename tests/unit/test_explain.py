@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from deploy import compare, explain, picture, sizes
-from deploy.archive import Source
+from deploy.archive import Packaged, Source
 from deploy.bundle import BundleFile, Manifest
 from deploy.decision import Action, Decision, DedupePlan, Payload
 from recipes import elfsections
@@ -155,4 +155,16 @@ def test_versions_and_licences_that_changed_are_told() -> None:
         ("version", "curl", "8.5 → 8.6"),
         ("version", "x264", "- → 1"),
         ("licence", "x264", "- → GPL-2.0-or-later"),
+    ]
+
+
+def test_a_package_that_copies_came_out_of_is_told_beside_a_recipe_of_its_name() -> None:
+    one = Packaged(kind="deb", name="curl", version="7.88.1-10", arch="armhf", licence="curl")
+    recipe = (Source(name="curl", version="8.5", licence="curl"),)
+    old = manifest(sources=recipe, packages=(one,))
+    new = manifest(sources=recipe, packages=(one.model_copy(update={"version": "7.88.1-11"}),))
+    assert compare.differences(old, new) == [("version", "package curl", "7.88.1-10 → 7.88.1-11")]
+    assert compare.differences(old, manifest(sources=recipe)) == [
+        ("version", "package curl", "7.88.1-10 → -"),
+        ("licence", "package curl", "curl → -"),
     ]

@@ -1,6 +1,6 @@
 """The loader's rules, each by its name. tests/corpus/test_loader_rules.py holds those of glibc and musl against theirs.
 
-For uClibc there is no loader to hold them against here: its source is what these tests go by (ldso/ldso/dl-elf.c).
+For uClibc no real loader holds them yet: its source is what these tests go by (ldso/ldso/dl-elf.c).
 """
 
 from __future__ import annotations
