@@ -18,6 +18,7 @@ from recipes.arch import Arch
 from recipes.elf import ElfFile
 from recipes.elfindex import Index
 from recipes.errors import ProofError
+from recipes.loaderconf import GLIBC
 from recipes.proof import Exports, Proof, check, closure, demanded
 from recipes.stage import Stage
 from recipes.symbols import exports as exported
@@ -33,8 +34,6 @@ class _Work:
     sysroot: Index
     board: Index
     policies: Policies
-    musl: bool
-    """The board's loader is musl's, which knows no versions."""
     kept: dict[str, Payload] = field(default_factory=dict)
     exports: dict[str, Exports] = field(default_factory=dict)
     proofs: dict[tuple[str, frozenset[ElfFile]], Proof] = field(default_factory=dict)
@@ -90,7 +89,6 @@ def plan(
         sysroot=sysroot,
         board=board,
         policies=policies or Policies(),
-        musl=any("/ld-musl-" in path for path in (*board.files, *board.links)),
     )
     outputs = {path: kind for recipe in stage.manifest.recipes for path, kind in recipe.outputs.items()}
     for path in (path for path, kind in outputs.items() if kind in ("program", "plugin")):
@@ -181,14 +179,14 @@ def _proof(work: _Work, soname: str, users: Sequence[ElfFile]) -> Proof:
     if found is not None:
         path, copy = found
         companions, lost = closure(work.board, path, copy, work.arch.identity)
-        proof = check(demand, path, copy, companions.values(), users, lost, musl=work.musl)
+        proof = check(demand, path, copy, companions.values(), users, lost, libc=work.board.libc or GLIBC)
         opened, earlier = way(work.board, soname, work.arch.identity, path)
         return _typed(work, _in_range(work, replace(proof, opened=opened, earlier=earlier)))
     others = work.board.family(soname, work.arch.identity)
     if not others:
         return absent(demand)
     other, path = others[0]
-    proof = check(demand, path, work.board.files[path], musl=work.musl)
+    proof = check(demand, path, work.board.files[path], libc=work.board.libc or GLIBC)
     lacking = [name for name in proof.missing if not name.startswith("node ")]
     fault = f"board has {other}" + (f", without {few(lacking)}" if lacking else "")
     return replace(proof, faults=(fault, *proof.faults))

@@ -8,7 +8,8 @@ from recipes.arch import Arch
 from recipes.elf import ElfFile
 from recipes.elfindex import Index
 from recipes.errors import ProofError
-from recipes.loadercheck import unlike
+from recipes.loadercheck import unlike, unread
+from recipes.loaderconf import GLIBC, UCLIBC
 from recipes.loaderrules import Loaded, Loader, start
 from recipes.symbols import exports, references
 
@@ -41,7 +42,14 @@ def _loaded(entry: str, bundle: Mapping[str, ElfFile], board: Index, arch: Arch)
                 why=f"folders tried: {', '.join(step.tried)}",
                 next_step="build the library that needs it from source: then it knows where its neighbours are",
             )
-        found[step.name] = step.got
+        other = found.setdefault(step.name, step.got)
+        if other is not step.got:
+            raise ProofError(
+                f"two copies of {step.name} would meet in one process",
+                where=entry,
+                why=f"{other.place} for {other.by.place if other.by else entry}, {step.got.place} for {step.by.place}",
+                next_step=f"take {step.name} from the board, or build all that need it from source",
+            )
     return found
 
 
@@ -50,6 +58,7 @@ def unresolved(entry: str, found: Mapping[str, str], bundle: Mapping[str, ElfFil
 
     The whole process is searched, as `LD_BIND_NOW=1` would: a file may bind to a library that it does not name itself.
     """
+    libc = board.libc or GLIBC
     travelling = {entry: bundle[entry]}
     scope = [exports(bundle[entry])]
     for provider in found.values():
@@ -62,7 +71,7 @@ def unresolved(entry: str, found: Mapping[str, str], bundle: Mapping[str, ElfFil
     missing = []
     for path, file in sorted(travelling.items()):
         for name, _, node, weak in references(file):
-            if not weak and not any(one.has(name, node) for one in scope):
+            if not weak and not any(one.has(name, node, libc) for one in scope):
                 missing.append(f"{name}{'@' + node if node else ''}, needed by {path}")
     return missing
 
@@ -84,9 +93,13 @@ def close(
         loaded = _loaded(entry, bundle, board, arch)
         closed[entry] = {name: one.place for name, one in loaded.items()}
         missing = unresolved(entry, closed[entry], bundle, board)
-        for name, place in _others(loaded):
+        for name, place, copy in _others(loaded):
             missing += unresolved(entry, closed[entry] | {name: place}, bundle, board)
-            missing += [f"{need}, needed by {place}" for need in board.files[place].needed if need not in loaded]
+            missing += [f"{need}, needed by {place}" for need in copy.needed if need not in loaded]
+        if board.libc == UCLIBC:
+            process = [file, *(one.elf for one in loaded.values())]
+            mute = [one.soname or entry for one in unread(process, process)]
+            missing += [f"every symbol of {name}, it has only GNU's table" for name in mute]
         if missing := [one for one in missing if one.partition(", needed by ")[0] not in forgiven]:
             raise ProofError(
                 f"{entry} would stop on the board: {missing[0]}",
@@ -96,11 +109,6 @@ def close(
     return closed
 
 
-def _others(loaded: Mapping[str, Loaded]) -> list[tuple[str, str]]:
-    """Return the board's copies that some processors load instead, where they are not alike."""
-    return [
-        (name, place)
-        for name, one in loaded.items()
-        for place, copy in one.instead
-        if not place.startswith("bundle:") and unlike(copy, one.elf)
-    ]
+def _others(loaded: Mapping[str, Loaded]) -> list[tuple[str, str, ElfFile]]:
+    """Return the copies that may be loaded instead, by some processors or by a loader built otherwise, and differ."""
+    return [(name, place, copy) for name, one in loaded.items() for place, copy in one.instead if unlike(copy, one.elf)]

@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 _STEM = re.compile(r"(-\d[\d.]*)?\.so(\.[\d.]+)?$")
-_LIBC = re.compile(r"(ld-linux.*|ld-musl.*|libc|libm|libpthread|libdl|librt|libresolv|libutil|libc\.musl.*)\.so[.\d]*")
+_LIBC = re.compile(
+    r"(ld-linux.*|ld-musl.*|libc\.musl.*|ld(64)?-uClibc.*|libuClibc.*|libc|libm|libpthread|libdl|librt|libresolv"
+    r"|libutil)\.so[.\d]*"
+)
 _GSTREAMER = re.compile(r"lib(gst.*-1\.0|glib-2\.0|gobject-2\.0|gmodule-2\.0|gio-2\.0)\.so[.\d]*")
 
 

@@ -18,7 +18,7 @@ from recipes.demand import Demand, Proof
 from recipes.elf import ElfError, ElfFile
 from recipes.elfindex import Index
 from recipes.errors import PreflightError
-from recipes.loaderconf import CACHE
+from recipes.loaderconf import CACHE, GLIBC
 from recipes.proof import check
 
 __all__ = ["CACHE", "again", "changed", "look", "moved", "watched"]
@@ -148,8 +148,8 @@ def again(
         copy = board.read(path)
         companions, lost = board.beside(copy, elsewhere)
         demand = Demand.recall(row, Arch.parse(manifest.arch).identity)
-        musl = "ld-musl" in manifest.loader
-        proof = check(demand, path, copy, companions, list(ours.values()), lost, musl=musl)
+        libc = loaderconf.libc(manifest.loader) or GLIBC
+        proof = check(demand, path, copy, companions, list(ours.values()), lost, libc=libc)
         if worse := _worse(proof, row):
             raise _refusal(row, f"{path} was changed, and does not serve any more", "; ".join(worse[:3]), manifest)
         build = f"build {row['build_id'][:12] or 'unknown'} → {copy.build_id[:12] or 'unknown'}"

@@ -17,6 +17,7 @@ from recipes.arch import Arch
 from recipes.elf import ElfFile
 from recipes.elfindex import Index
 from recipes.errors import ProofError
+from recipes.loaderconf import GLIBC
 from recipes.loaderrules import start
 from recipes.proof import Exports, prove
 from recipes.symbols import exports as exported
@@ -55,7 +56,9 @@ def process(
         if step.got is not None:
             chain = (*chains[step.by.place], step.name)
             chains.setdefault(step.got.place, chain)
-            found[step.name] = Loaded(place=step.got.place, elf=step.got.elf, chain=chain)
+            # uClibc's loader may have two copies of one name; the second is called by its place.
+            other = step.name in found and found[step.name].place != step.got.place
+            found[step.got.place if other else step.name] = Loaded(place=step.got.place, elf=step.got.elf, chain=chain)
     return found
 
 
@@ -108,9 +111,9 @@ def check(bundle: Mapping[str, ElfFile], board: Index, arch: Arch, loaded_by_nam
 def _two_versions(entry: str, loaded: Mapping[str, Loaded], travelling: Mapping[str, Loaded]) -> None:
     families: dict[str, list[str]] = {}
     for name in loaded:
-        families.setdefault(family(name), []).append(name)
+        families.setdefault(family(posixpath.basename(name)), []).append(name)
     for soname, mine in travelling.items():
-        for other in families[family(soname)]:
+        for other in families[family(posixpath.basename(soname))]:
             theirs = loaded[other]
             if other != soname:
                 raise ProofError(
@@ -136,7 +139,7 @@ def _hidden(loaded: Mapping[str, Loaded], travelling: Mapping[str, Loaded], boar
             copy = board.find(name, arch.identity)
             if name not in exports and copy is not None:
                 exports[name] = exported(copy[1])
-        proof = prove(soname, mine.place, mine.elf, [one.elf for one in users], exports)
+        proof = prove(soname, mine.place, mine.elf, [one.elf for one in users], exports, libc=board.libc or GLIBC)
         if not proof.holds:
             first = users[0]
             raise ProofError(

@@ -60,7 +60,7 @@ class Want:
         """Say where a symbol of the board's copy, of this kind and size, is not what is wanted."""
         if words(kind) != words(self.kind):
             return [f"{symbol} is {words(kind)}, ours is {words(self.kind)}"]
-        if kind in "olt" and {self.size, *self.copied} != {size}:
+        if kind in "olut" and {self.size, *self.copied} != {size}:
             return [f"{symbol} has {size} bytes, ours has {self.size}"]
         if self.copied and kind == "l" and self.kind != "l":
             return [f"{symbol} would be one object in the program and another in the library"]

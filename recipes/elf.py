@@ -15,7 +15,7 @@ from typing import Final
 
 from recipes import elfsymbols
 from recipes.arch import FloatAbi, Identity
-from recipes.elfimage import DT_SONAME, MAGIC, PT_INTERP, ElfError, Image
+from recipes.elfimage import DT_HASH, DT_SONAME, MAGIC, PT_INTERP, ElfError, Image
 
 __all__ = ["MAGIC", "ElfError", "ElfFile", "parse", "read"]
 _EM_ARM: Final = 40
@@ -49,13 +49,15 @@ class ElfFile:
     objects:
         Space-joined `EXPORT:BYTES:KIND` of the exports that are more than a function to call, EXPORT as in `exports`:
         `o` data object, `l` one that no relocation of the file names (its own code reaches it without the loader, or
-        not at all), `t` thread-local, `i` indirect function, `a` function whose address the file gets from the loader,
-        `n` untyped and not code.
+        not at all), `u` one that is to be the only one of its name (STB_GNU_UNIQUE), `t` thread-local, `i` indirect
+        function, `a` function whose address the file gets from the loader, `n` untyped and not code.
     fixed:
         Space-joined `IMPORT:BYTES` of the objects that an executable holds a copy of (R_*_COPY), and `IMPORT:f` of the
         functions whose address it fixed as one of its own; IMPORT as in `imports`.
     mappable:
         False where a segment does not begin at a page: no loader takes the file.
+    sysv:
+        True with the older table of symbols (DT_HASH), beside GNU's or alone: uClibc's loader may read no other.
     """
 
     identity: Identity
@@ -74,6 +76,7 @@ class ElfFile:
     objects: str = ""
     fixed: str = ""
     mappable: bool = True
+    sysv: bool = False
 
     def __hash__(self) -> int:
         """Hash a few of the fields: what is known of a file is kept by it, and hashing all took longer than a proof."""
@@ -119,6 +122,7 @@ def _facts(image: Image) -> ElfFile:
         objects=symbols.objects,
         fixed=symbols.fixed,
         mappable=image.mappable,
+        sysv=image.first(DT_HASH) is not None,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 MAGIC: Final = b"\x7fELF"
 EM_MIPS: Final = 8
+DT_HASH: Final = 4
 DT_SONAME: Final = 14
 PT_INTERP: Final = 3
 LIMIT: Final = 1 << 20  # entries of any one table: a hostile header must not make us allocate more

@@ -122,7 +122,7 @@ class Index:
         """Return the file at a path as a loader takes it.
 
         None is passed over: nothing is there, or a file of another machine. A path without a file is where the loader
-        stops: one that it cannot read, and for musl one of another machine.
+        stops: one that it cannot read, for musl one of another machine, for uClibc one of another ABI.
         """
         known = (path, identity)
         if known not in self.taken:
@@ -136,7 +136,9 @@ class Index:
             return (place, None) if place in self.damaged else None
         if compatible(found.identity, identity):
             return place, found
-        return (place, None) if self.libc == loaderconf.MUSL else None
+        # musl's ends at any other file; uClibc's asks for the machine only, and takes one of another float ABI.
+        alike = self.libc == loaderconf.UCLIBC and found.identity.machine == identity.machine
+        return (place, None) if alike or self.libc == loaderconf.MUSL else None
 
     def find(self, name: str, identity: Identity) -> tuple[str, ElfFile] | None:
         """Find a library as the root's loader does for a file that says nothing itself: cache, then the folders."""
@@ -248,8 +250,9 @@ def scan(root: Path) -> Index:
                 files[path] = elf.parse(data)
             except elf.ElfError as error:
                 damaged[path] = str(error)
-            if loaderconf.libc(path) == loaderconf.GLIBC:
-                built[path] = loaderconf.built_in(data)
+            if (which := loaderconf.libc(path)) in (loaderconf.GLIBC, loaderconf.UCLIBC):
+                built[path] = loaderconf.built_in(data, which)
+    loader = loaderconf.loader((one.interpreter for one in files.values()), (*files, *links))
     index = Index(
         source=str(root),
         files=files,
@@ -257,15 +260,17 @@ def scan(root: Path) -> Index:
         damaged=damaged,
         directories=(),
         fingerprint=_fingerprint(files, links, [*sorted(confs.items()), cached]),
-        loader=loaderconf.loader((one.interpreter for one in files.values()), (*files, *links)),
+        loader=loader,
         listed=tuple(loaderconf.conf(confs)),
-        cache=loaderconf.cache(cached) if cached is not None else None,
+        cache=loaderconf.cache(cached, loaderconf.libc(loader)) if cached is not None else None,
         places=places,
         some=loaderconf.for_some((*files, *links)),
     )
     wide = any(one.identity.bits == 64 for one in files.values())
     own = built.get(index.resolve(index.loader)) or next(iter(built.values()), ())
-    return replace(index, directories=loaderconf.folders(index.loader, own, confs, wide=wide))
+    deaf = index.libc == loaderconf.UCLIBC and bool(own) and loaderconf.CACHE not in own
+    folders = loaderconf.folders(index.loader, own, confs, wide=wide)
+    return replace(index, directories=folders, cache=None if deaf else index.cache)
 
 
 def _fingerprint(files: dict[str, ElfFile], links: dict[str, str], rest: list[Any]) -> str:

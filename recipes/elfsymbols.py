@@ -6,13 +6,14 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from recipes.elfimage import EM_MIPS, LIMIT, ElfError, Image
+from recipes.elfimage import DT_HASH, EM_MIPS, LIMIT, ElfError, Image
 
-_DT_HASH, _DT_SYMTAB, _DT_GNU_HASH, _DT_VERSYM = 4, 6, 0x6FFFFEF5, 0x6FFFFFF0
+_DT_SYMTAB, _DT_GNU_HASH, _DT_VERSYM = 6, 0x6FFFFEF5, 0x6FFFFFF0
 _DT_RELA, _DT_REL = (7, 8, 0x6FFFFFF9), (17, 18, 0x6FFFFFFA)  # where, how long, how many relative ones
 _DT_MIPS_SYMTABNO, _DT_MIPS_GOTSYM, _STO_MIPS_PLT = 0x70000011, 0x70000013, 8
 _WIDE_HASHES: Final = (22, 0x9026)  # S/390 and Alpha
 _OBJECT, _FUNC, _TLS, _IFUNC, _SHN_ABS = 1, 2, 6, 10, 0xFFF1
+_UNIQUE: Final = 10  # STB_GNU_UNIQUE
 _KINDS: Final = {0: "n", 1: "o", 2: "f", 5: "o", 6: "t", 10: "i"}  # of STT_*; a loader passes over all others
 _LONG: Final = 256
 _LONG_IN_ALL: Final = 1 << 26  # bytes of long names: all symbols could share the end of one very long string
@@ -65,7 +66,8 @@ def read(image: Image, needs: dict[int, str], defs: dict[int, str]) -> Symbols:
                 if not kind:
                     continue
                 if kind != "f":
-                    objects.append(f"{text}:{symbol[size_at]}:{kind}")
+                    shown = "u" if kind == "o" and info >> 4 == _UNIQUE else kind
+                    objects.append(f"{text}:{symbol[size_at]}:{shown}")
                 if program and kind == "o" and named:
                     # Nothing can come before a program's own definition, so only R_*_COPY names one.
                     node = needs.get(version & 0x7FFF)
@@ -148,7 +150,7 @@ def _symbol_versions(image: Image, count: int) -> tuple[int, ...]:
 
 
 def _symbol_count(image: Image, start: int) -> int:
-    if (address := image.first(_DT_HASH)) is not None:
+    if (address := image.first(DT_HASH)) is not None:
         words = "QQ" if image.wide and image.machine in _WIDE_HASHES else "II"
         return int(struct.unpack_from(image.order + words, image.data, image.offset(address))[1])
     shoff, shentsize, shnum = image.sections

@@ -13,6 +13,7 @@ from recipes.arch import Arch
 from recipes.elf import ElfFile
 from recipes.elfindex import Index
 from recipes.gatefacts import ET_DYN, ET_EXEC, ET_REL, Layout
+from recipes.loaderconf import UCLIBC
 from recipes.recipe import Output, Recipe
 
 _EM_MIPS = 8
@@ -72,6 +73,9 @@ def faults(
             seen.faults += _path_faults(name, os.readlink(path).encode("utf-8", "surrogateescape"))
         elif path.is_file():
             _read(seen, name, path.read_bytes(), arch, shipped=name in shipped)
+    if floor is not None and floor.libc == UCLIBC:
+        for name, one in seen.linked.items():
+            seen.faults += _uclibc_faults(name, one.facts)
     if floor is not None:
         ours = {*brought, *(one.facts.soname for one in seen.linked.values())}
         ours |= {path.name for path in (seen.root / "lib").glob("*")}
@@ -111,6 +115,16 @@ def _identity_faults(name: str, facts: ElfFile, arch: Arch) -> list[str]:
     if arch.matches(facts.identity):
         return []
     return [f"{name}: is {facts.identity.describe()}, {arch.name} is {arch.identity.describe()}"]
+
+
+def _uclibc_faults(name: str, facts: ElfFile) -> list[str]:
+    """Hold a file against what uClibc's loader does not know, and what our own flags for it see to."""
+    found: list[str] = []
+    if any("$ORIGIN" in part for part in facts.runpath):
+        found.append(f"{name}: its search path is a RUNPATH, uClibc's loader knows $ORIGIN in an RPATH only")
+    if facts.exports and not facts.sysv:
+        found.append(f"{name}: has no table of symbols but GNU's, which uClibc's loader may not read")
+    return found
 
 
 def _strange_search(layout: Layout) -> list[str]:

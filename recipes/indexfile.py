@@ -20,7 +20,7 @@ from recipes.elfindex import Index
 from recipes.errors import ConfigError
 from recipes.loaderconf import CACHE
 
-SCHEMA = 1
+SCHEMA = 2
 NAME, SYMBOLS = "index.json", "index.symbols.zst"
 _LONG = ("exports", "imports", "objects", "fixed")
 _LIMIT = 1 << 28
@@ -169,6 +169,7 @@ _USUAL: dict[str, Any] = {
     "interpreter": "",
     "build_id": "",
     "mappable": True,
+    "sysv": False,
     **dict.fromkeys(("needed", "rpath", "runpath", "version_needs", "version_defs"), ()),
 }
 

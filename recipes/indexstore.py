@@ -23,7 +23,7 @@ from recipes.errors import ConfigError
 from recipes.loaderconf import is_conf, restored
 from recipes.rootfiles import SKIPPED
 
-SCHEMA = 6
+SCHEMA = 7
 _TUPLES = {"needed", "rpath", "runpath", "version_needs", "version_defs"}
 _LONG = ("exports", "imports", "objects", "fixed")
 _PLAIN = tuple(name for name in ElfFile.__slots__ if name not in ("identity", *_LONG))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Iterable
 
 from recipes.elf import ElfFile
 from recipes.elfindex import Index
@@ -18,6 +19,17 @@ def _facts(file: ElfFile) -> tuple[object, ...]:
     symbols = (file.exports, file.objects, file.imports)
     lists = (file.needed, file.version_defs, file.version_needs)
     return (file.soname, file.mappable, *(sorted(one.split()) for one in symbols), *(sorted(one) for one in lists))
+
+
+def unread(files: Iterable[ElfFile], process: Iterable[ElfFile]) -> list[ElfFile]:
+    """Return those of which uClibc's loader may see no symbol: they have only GNU's table of them.
+
+    It reads that if it was built so (LDSO_GNU_HASH_SUPPORT, which is off unless somebody asks for it). It was where the
+    C library, or itself, has no other table.
+    """
+    if any(one.soname.startswith(("libc.so.", "ld-uClibc", "ld64-uClibc")) and not one.sysv for one in process):
+        return []
+    return [one for one in files if not one.sysv and one.exports]
 
 
 def disagreements(root: Index) -> list[str]:

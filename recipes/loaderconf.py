@@ -27,9 +27,12 @@ _NAMES: Final = (
     (GLIBC, re.compile(r"ld-linux[\w-]*\.so\.\d+|ld(64)?\.so\.[12]|ld-2\.\d+(\.\d+)?\.so")),
 )
 _DEFAULTS: Final = {MUSL: ("/lib", "/usr/local/lib", "/usr/lib"), UCLIBC: ("/lib", "/usr/lib")}
+_USES_CACHE: Final = b"\0" + CACHE.encode() + b"\0"
+_LISTED: Final = re.compile(rb"\0((?:/[\w.+/-]+:)+/[\w.+/-]+)(?=\0)")
 _BUILT_IN: Final = re.compile(rb"(?:/[\w.+/-]*lib[\w.+/-]*/\0)+")
 _OLD, _NEW = b"ld.so-1.7.0", b"glibc-ld.so.cache1.1"
 _ENTRIES: Final = 1 << 16
+_UCLIBCS: Final = (1, 2, 4)  # LIB_ELF, LIB_ELF_LIBC5, LIB_ELF_LIBC0
 
 
 class Cached(NamedTuple):
@@ -60,8 +63,15 @@ def loader(interpreters: Iterable[str], paths: Iterable[str]) -> str:
     return min(there, key=lambda path: ([GLIBC, MUSL, UCLIBC].index(libc(path)), len(path), path), default="")
 
 
-def built_in(data: Any) -> tuple[str, ...]:
-    """Return the default folders that are compiled into glibc's loader: Debian's, Yocto's and a vendor's differ."""
+def built_in(data: Any, which: str = GLIBC) -> tuple[str, ...]:
+    """Return the default folders that are compiled into a loader: Debian's, Yocto's and a vendor's differ.
+
+    uClibc's has a list with colons, maybe one of folders with slashes behind them, which comes before the loader's own
+    folder; CACHE stands before them if it was built to read that.
+    """
+    if which == UCLIBC:
+        lists = [match[1].decode("ascii").split(":") for match in _LISTED.finditer(data)]
+        return (*([CACHE] if _USES_CACHE in bytes(data) else []), *(folder for one in lists for folder in one))
     runs = [match[0] for match in _BUILT_IN.finditer(data)]
     best = max(runs, key=len, default=b"").decode("ascii", "replace")
     return tuple(posixpath.normpath(folder) for folder in best.split("\0") if folder)
@@ -78,7 +88,9 @@ def folders(path: str, built: Iterable[str], confs: Mapping[str, str], *, wide: 
         text = confs.get("/etc/" + posixpath.basename(path).replace(".so.1", ".path"))
         return _DEFAULTS[MUSL] if text is None else tuple(part for part in re.split("[:\n]", text) if part)
     if which == UCLIBC:
-        return tuple(dict.fromkeys([posixpath.dirname(path), *_DEFAULTS[UCLIBC]]))
+        known = [folder for folder in built if folder != CACHE] or _DEFAULTS[UCLIBC]
+        first = [posixpath.normpath(folder) for folder in known if folder.endswith("/")]
+        return tuple(dict.fromkeys([*first, posixpath.dirname(path), *(one for one in known if not one.endswith("/"))]))
     if which == GLIBC and (found := tuple(built)):
         return found
     triples = sorted({line.rsplit("/", 1)[-1] for line in listed if "-linux-" in line})
@@ -112,12 +124,19 @@ def _lines(path: str, confs: Mapping[str, str], above: tuple[str, ...]) -> Itera
             yield posixpath.normpath(re.split(r"[\s:,=]", text, maxsplit=1)[0])
 
 
-def cache(data: bytes) -> dict[str, tuple[Cached, ...]] | None:
-    """Read a loader's cache: name to entries, in their order; None where it is not one that a loader would take."""
+def cache(data: bytes, which: str = GLIBC) -> dict[str, tuple[Cached, ...]] | None:
+    """Read a loader's cache: name to entries, in their order; None where it is not one that a loader would take.
+
+    uClibc's takes the older layout only, which has to be whole, and in it the entries that are not for glibc.
+    """
     try:
-        return _entries(data)
+        if which != UCLIBC:
+            return _entries(data)
+        found = _entries(data, old=True) if data.endswith(b"\0") else None
     except (struct.error, ValueError, IndexError):
         return None
+    taken = {name: tuple(one for one in rows if one.flags in _UCLIBCS) for name, rows in (found or {}).items()}
+    return None if found is None else {name: rows for name, rows in taken.items() if rows}
 
 
 def restored(rows: dict[str, list[list[Any]]] | None) -> dict[str, tuple[Cached, ...]] | None:
@@ -125,8 +144,8 @@ def restored(rows: dict[str, list[list[Any]]] | None) -> dict[str, tuple[Cached,
     return None if rows is None else {name: tuple(Cached(*one) for one in kept) for name, kept in rows.items()}
 
 
-def _entries(data: bytes) -> dict[str, tuple[Cached, ...]] | None:
-    start, order = data.find(_NEW), "<"
+def _entries(data: bytes, *, old: bool = False) -> dict[str, tuple[Cached, ...]] | None:
+    start, order = -1 if old else data.find(_NEW), "<"
     if start >= 0:
         # The byte after the two lengths tells the order, 0 in caches from before 2.33; all our machines are little.
         order = ">" if data[start + 28] & 3 == 3 else "<"

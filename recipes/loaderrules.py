@@ -2,32 +2,26 @@
 
 glibc: RPATH of the file and of those that led to it (none where the file has a RUNPATH), LD_LIBRARY_PATH, its RUNPATH,
 the cache, the built-in folders (ld.so(8), elf/dl-load.c). musl: LD_LIBRARY_PATH, then the RPATH or RUNPATH, which are
-one, of the file and of those that led to it, then its own list (ldso/dynlink.c). uClibc: the file's own RPATH,
-LD_LIBRARY_PATH, its RUNPATH, the cache, the loader's folder, /lib, /usr/lib (ldso/ldso/dl-elf.c).
+one, of the file and of those that led to it, then its own list (ldso/dynlink.c). uClibc: the file's own RPATH (none
+where it has a RUNPATH), LD_LIBRARY_PATH, its RUNPATH, the cache, the loader's folder, /lib, /usr/lib; it looks for each
+name anew for every file that asks, and knows $ORIGIN in an RPATH only (ldso/ldso/dl-elf.c).
 
-What depends on the processor (hwcaps folders, $PLATFORM) or on the folder a process is started in is not proved: such a
-copy is no provider, but it is told as one that may be taken instead. tests/corpus holds the rules against the loaders.
+What depends on the processor (hwcaps folders, $PLATFORM), on how uClibc was built or on the folder a process is started
+in is not proved: such a copy is no provider, but it is told as one that may be taken instead. tests/corpus holds the
+rules against the loaders.
 """
 
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from recipes.arch import Identity, compatible
 from recipes.elf import ElfFile
 from recipes.elfindex import Index
 from recipes.loaderconf import CACHE, GLIBC, MUSL, UCLIBC, says
-
-_TOKEN: Final = re.compile(r"\$(?:\{(ORIGIN|LIB|PLATFORM)\}|(ORIGIN|LIB|PLATFORM)(?!\w))", re.ASCII)
-_PLATFORMS: Final = {
-    (64, 62): ("haswell", "xeon_phi", "x86_64"),
-    (32, 40): ("v7l", "v8l", "v6l"),
-    (64, 183): ("aarch64",),
-}
+from recipes.loaderwords import Folder, Words, tidy, unsure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,23 +94,23 @@ class Loader:
         self._root, self._identity, self._more = root, identity, more or {}
         self._environment = environment
         self._libc = root.libc or GLIBC
-        known = _PLATFORMS.get((identity.bits, identity.machine), ())
-        self._platforms = (platform,) if platform else known
-        self._sure = bool(platform) or len(known) == 1
+        self._words = Words(self._libc, identity, platform, _own_folder(root))
         self._hwcaps = root.some if self._libc == GLIBC else {}
 
     def process(self, roots: Iterable[Loaded]) -> Iterator[Step]:
-        """Yield every name that a process asks for, breadth first as all three loaders go; each name once."""
+        """Yield every name that a process asks for, breadth first as all three loaders go.
+
+        Each name comes once; with uClibc once more for every other copy that somebody gets by it.
+        """
         queue = list(roots)
         places = {one.place: one for one in queue}
         known: dict[str, Loaded | None] = {}
-        asked: set[str] = set()
+        asked: dict[str, set[str]] = {}
         while queue:
             by = queue.pop(0)
             for name in by.elf.needed:
-                if name in asked:
+                if name in asked and self._libc != UCLIBC:
                     continue
-                asked.add(name)
                 tried: list[str] = []
                 # glibc knows a library by its SONAME too; the others by the names it was asked for.
                 got = known.get(name) or self.find(name, by, tried)
@@ -127,6 +121,10 @@ class Loader:
                     queue.append(got)
                     if self._libc == GLIBC and got.elf.soname:
                         known.setdefault(got.elf.soname, got)
+                before = asked.setdefault(name, set())
+                if (place := got.place if got is not None else "") in before:
+                    continue
+                before.add(place)
                 yield Step(name=name, by=by, got=got, tried=tuple(tried))
 
     def find(self, name: str, by: Loaded | None, tried: list[str] | None = None) -> Loaded | None:
@@ -149,7 +147,7 @@ class Loader:
                 instead.setdefault(place, file)
         return None
 
-    def folders(self, by: Loaded | None) -> Iterator[tuple[str, bool]]:
+    def folders(self, by: Loaded | None) -> Iterator[Folder]:
         """Yield the folders that files and the environment name for a file, and whether each is sure to be looked into.
 
         The root's own come after these (`Index.candidates`).
@@ -157,28 +155,35 @@ class Loader:
         if by is None:
             return
         own, chain = by.elf, list(by.chain())
-        environment = tuple(self._expand(self._environment, chain[-1]))
         if self._libc == MUSL:
-            yield from environment
+            yield from self._words.literal(self._environment)
             for one in chain:
                 yield from self._expand(one.elf.runpath or one.elf.rpath, one)
             return
         if self._libc == UCLIBC:
-            yield from self._expand(own.rpath, by)
-        elif not own.runpath:
+            yield from self._expand(() if own.runpath else own.rpath, by)
+            yield from self._words.literal(self._environment)
+            for path in own.runpath:  # no release expands $ORIGIN there, as far as is known; a later one may
+                yield from unsure(self._expand([path], by)) if "$" in path else self._words.literal([path])
+            # Built with LDSO_RUNPATH_OF_EXECUTABLE it lets all share the program's.
+            yield from unsure(self._words.literal(chain[-1].elf.rpath))
+            return
+        if not own.runpath:
             for one in chain:
                 if not one.elf.runpath:
                     yield from self._expand(one.elf.rpath, one)
-        yield from environment
+        yield from self._expand(self._environment, chain[-1])
         yield from self._expand(own.runpath, by)
 
-    def _paths(self, name: str, by: Loaded | None, tried: list[str]) -> Iterator[tuple[str, bool]]:
+    def _paths(self, name: str, by: Loaded | None, tried: list[str]) -> Iterator[Folder]:
         """Yield the paths that are tried, in order, and whether a file there is sure to be taken."""
         if "/" in name:  # a path, and no name to look for
             yield from self._expand((name,), by) if by else ()
-            return
+            if self._libc != UCLIBC:
+                return
+            name = posixpath.basename(name)
         for folder, sure in self.folders(by):
-            tried += [_tidy(folder)] if sure else []
+            tried += [tidy(folder)] if sure else []
             yield from self._for_some(folder, name)
             yield posixpath.join(folder, name), sure
         if self._root.cache is not None and self._libc != MUSL:
@@ -193,14 +198,14 @@ class Loader:
                 yield from self._for_some(folder, name)
             yield path, True
 
-    def _for_some(self, folder: str, name: str) -> Iterator[tuple[str, bool]]:
+    def _for_some(self, folder: str, name: str) -> Iterator[Folder]:
         for below in self._hwcaps.get(self._root.resolve(folder), ()):
             yield posixpath.join(below, name), False
 
     def _take(self, path: str) -> tuple[str, ElfFile | None] | None:
         if path.startswith("/"):
             return self._root.take(path, self._identity)
-        place = _tidy(path)
+        place = tidy(path)
         found = self._more.get(place)
         if found is None:
             return None
@@ -208,40 +213,13 @@ class Loader:
             return place, found
         return (place, None) if self._libc == MUSL else None
 
-    def _expand(self, entries: Sequence[str], of: Loaded) -> Iterator[tuple[str, bool]]:
-        """Yield what the entries of a path mean for a file; what is not proved is left out, or not sure."""
-        origin = posixpath.dirname(of.found)
-        if self._libc == MUSL:
-            rest = [entry.replace("${ORIGIN}", "").replace("$ORIGIN", "") for entry in entries]
-            if any("$" in entry for entry in rest):
-                return  # it knows $ORIGIN only, and drops the whole path for anything else
-        for entry in entries:
-            if self._libc == GLIBC:
-                wanted = {one or other for one, other in _TOKEN.findall(entry)}
-                for platform in self._platforms if "PLATFORM" in wanted else ("",):
-                    values = {"ORIGIN": origin, "LIB": self._lib(), "PLATFORM": platform}
-                    text = _TOKEN.sub(lambda token, values=values: values[token[1] or token[2]], entry)  # type: ignore[misc]
-                    if "LIB" not in wanted or values["LIB"]:
-                        yield from _certain(text, sure=self._sure or "PLATFORM" not in wanted)
-            elif self._libc == MUSL:
-                yield from _certain(entry.replace("${ORIGIN}", origin).replace("$ORIGIN", origin))
-            else:
-                yield from _certain(origin + entry[7:] if entry.startswith("$ORIGIN") else entry)
-
-    def _lib(self) -> str:
-        """Return what $LIB is: Debian's glibc says lib/TRIPLE, all others the name of the C library's own folder."""
-        if not self._root.loader or not self._root.directories:
-            return ""
-        first = self._root.directories[0]
-        return first.lstrip("/") if "-linux-" in first else posixpath.basename(first)
+    def _expand(self, entries: Sequence[str], of: Loaded) -> Iterator[Folder]:
+        return self._words.expand(entries, posixpath.dirname(of.found))
 
 
-def _certain(folder: str, *, sure: bool = True) -> Iterator[tuple[str, bool]]:
-    """Yield a folder unless it depends on where the process was started, or holds a word that nobody replaces."""
-    if "$" not in folder and (folder.startswith("/") or ":" in folder):
-        yield folder, sure
-
-
-def _tidy(path: str) -> str:
-    where, colon, rest = path.rpartition(":")
-    return where + colon + posixpath.normpath(rest)
+def _own_folder(root: Index) -> str:
+    """Return what $LIB is: Debian's glibc says lib/TRIPLE, all others the name of the C library's own folder."""
+    if not root.loader or not root.directories:
+        return ""
+    first = root.directories[0]
+    return first.lstrip("/") if "-linux-" in first else posixpath.basename(first)

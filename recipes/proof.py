@@ -1,11 +1,13 @@
 """The proof that a board's copy of a library serves what we ship: every symbol and version node, none guessed.
 
-Binding rules: glibc's elf/dl-lookup.c (check_match) and elf/dl-version.c; musl's ldso/dynlink.c (find_sym), which knows
-no versions. What cannot be shown is a failure. The pairs of tests/corpus hold this against the loaders themselves.
+Binding rules: glibc's elf/dl-lookup.c (check_match) and elf/dl-version.c; musl's ldso/dynlink.c (find_sym) and
+uClibc's ldso/ldso/dl-hash.c, which know no versions. What cannot be shown is a failure. The pairs of tests/corpus hold
+this against the loaders themselves.
 """
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -13,8 +15,8 @@ from recipes.arch import Identity, compatible
 from recipes.demand import PLAIN, Demand, Proof, Want
 from recipes.elf import ElfFile
 from recipes.elfindex import Index
-from recipes.loadercheck import unlike
-from recipes.loaderconf import OF_MUSL
+from recipes.loadercheck import unlike, unread
+from recipes.loaderconf import GLIBC, MUSL, OF_MUSL, UCLIBC
 from recipes.loaderrules import Loader, start
 from recipes.symbols import Exports, exports, parts, references, spelled, strong_by_library, unbound
 
@@ -74,11 +76,11 @@ def prove(
     built_with: Mapping[str, Exports],
     companions: Iterable[ElfFile] | None = None,
     *,
-    musl: bool = False,
+    libc: str = GLIBC,
 ) -> Proof:
     """Check every symbol that any of our files binds to a library against the board's copy of it, as `check` does."""
     users = list(users)
-    return check(demanded(soname, users, built_with), provider, board_copy, companions, users, musl=musl)
+    return check(demanded(soname, users, built_with), provider, board_copy, companions, users, libc=libc)
 
 
 def check(
@@ -89,7 +91,7 @@ def check(
     users: Sequence[ElfFile] = (),
     lost: Iterable[str] = (),
     *,
-    musl: bool = False,
+    libc: str = GLIBC,
 ) -> Proof:
     """Hold a board's copy of a library against what is asked of it.
 
@@ -103,18 +105,21 @@ def check(
         Our files; the board's copy may call back into them.
     lost:
         What the board's copy needs and the board does not have.
-    musl:
-        The board's loader is musl's: it ignores versions, and does not know indirect functions.
+    libc:
+        Whose loader the board has. musl's and uClibc's know neither versions nor indirect functions.
     """
     needed, copy = list(companions or ()), exports(board_copy)
     beside = [exports(one) for one in needed]
-    faults = _unlike(demand, board_copy, musl=musl)
+    faults = _unlike(demand, board_copy, libc=libc)
     if companions is not None:
-        faults += _unmet([board_copy, *needed], users, musl=musl)
+        faults += _unmet([board_copy, *needed], users, libc=libc)
+    if libc == UCLIBC and companions is not None:
+        unseen = unread([board_copy, *needed], needed)
+        faults += [f"{one.soname}: the loader may not read its only table of symbols, GNU's" for one in unseen]
     faults += [f"its own copy needs {name}, which is not there" for name in lost]
-    missing, objects, differences = _symbols(demand, copy, beside, musl=musl)
+    missing, objects, differences = _symbols(demand, copy, beside, libc=libc)
     faults += differences
-    if copy.nodes and not musl:
+    if copy.nodes and libc == GLIBC:
         missing += [f"node {node}" for node in demand.nodes if node not in copy.nodes]
     return Proof(
         library=demand.library,
@@ -130,7 +135,7 @@ def check(
 
 
 def _symbols(
-    demand: Demand, copy: Exports, beside: Sequence[Exports], *, musl: bool
+    demand: Demand, copy: Exports, beside: Sequence[Exports], *, libc: str
 ) -> tuple[list[str], dict[str, tuple[str, str]], list[str]]:
     """Return what is missing, what of the rest is more than a function to call, and where it differs."""
     missing: list[str] = []
@@ -138,7 +143,7 @@ def _symbols(
     differences: list[str] = []
     for (name, node), want in sorted(demand.wants.items()):
         moved = (one for one in beside if f"{name}@{node}" in one.versioned)
-        found = next((one for one in (copy, *moved) if one.serves(name, node, musl=musl)), None)
+        found = next((one for one in (copy, *moved) if one.serves(name, node, libc)), None)
         text = spelled(name, node)
         if found is None:
             missing.append(text)
@@ -150,7 +155,7 @@ def _symbols(
     return missing, objects, differences
 
 
-def _unlike(demand: Demand, copy: ElfFile, *, musl: bool) -> list[str]:
+def _unlike(demand: Demand, copy: ElfFile, *, libc: str) -> list[str]:
     """Say where the board's copy, as a file, is not the library that is asked for."""
     faults: list[str] = []
     if other := next((one for one in demand.identities if not compatible(copy.identity, one)), None):
@@ -162,26 +167,26 @@ def _unlike(demand: Demand, copy: ElfFile, *, musl: bool) -> list[str]:
         faults.append("its segments do not begin at pages: it cannot be mapped")
     soname, nodes = demand.library, {node for _, node in demand.wants}
     by_node = bool(nodes) and "" not in nodes and bool(copy.version_defs)
-    if copy.soname not in ("", soname) and not by_node and not (musl and soname.startswith(OF_MUSL)):
+    if copy.soname not in ("", soname) and not by_node and not (libc == MUSL and soname.startswith(OF_MUSL)):
         # Another name is another interface, but for old names that a library with version nodes goes on to serve.
         faults.append(f"it calls itself {copy.soname}")
-    if not (musl or copy.version_defs or copy.version_needs) and nodes - {""}:
+    if libc == GLIBC and not (copy.version_defs or copy.version_needs) and nodes - {""}:
         # Without a table of versions glibc does not warn but stops: an assertion of check_match in elf/dl-lookup.c.
         faults.append("it has no symbol versions at all, and ours asks for some")
     return faults
 
 
-def _unmet(files: Sequence[ElfFile], users: Sequence[ElfFile], *, musl: bool) -> list[str]:
+def _unmet(files: Sequence[ElfFile], users: Sequence[ElfFile], *, libc: str) -> list[str]:
     """Say what the board's copy, and what it needs, would themselves not find: with LD_BIND_NOW=1 they do not start."""
     scope, hosts = [exports(one) for one in files], [exports(one) for one in users]
     by_name = {one.soname: one for one in files}
     faults = []
     for file in files:
-        for name, node in _astray(file, by_name, scope, musl=musl):
+        for name, node in _astray(file, by_name, scope, libc=libc):
             # A library may call back into whoever loads it: then each of them has to have it.
-            if not (hosts and all(one.has(name, node, musl=musl) for one in hosts)):
+            if not (hosts and all(one.has(name, node, libc) for one in hosts)):
                 faults.append(f"{file.soname or 'it'} itself finds no {spelled(name, node)}")
-        for need in () if musl else file.version_needs:
+        for need in file.version_needs if libc == GLIBC else ():
             library, _, node = need.partition(":")
             owner = exports(by_name[library]) if library in by_name else None
             there = owner is not None and (node in owner.nodes if owner.nodes else owner.marked)
@@ -190,13 +195,13 @@ def _unmet(files: Sequence[ElfFile], users: Sequence[ElfFile], *, musl: bool) ->
     return faults
 
 
-def _astray(file: ElfFile, by_name: Mapping[str, ElfFile], scope: Sequence[Exports], *, musl: bool) -> Iterator[_Pair]:
+def _astray(file: ElfFile, by_name: Mapping[str, ElfFile], scope: Sequence[Exports], *, libc: str) -> Iterator[_Pair]:
     """Yield what a file finds neither where it was when the file was linked nor in any other library of the process."""
     for library, pairs in strong_by_library(file).items():
         near = by_name.get(library)
-        left = pairs if near is None else unbound(file, library, near, musl=musl)
+        left = pairs if near is None else unbound(file, library, near, libc)
         for one in scope:
-            left = [pair for pair in left if not one.has(*pair, musl=musl)]
+            left = [pair for pair in left if not one.has(*pair, libc)]
         yield from left
 
 
@@ -210,11 +215,15 @@ def closure(board: Index, path: str, copy: ElfFile, identity: Identity) -> tuple
     usual = loader.find(copy.soname, None)
     first = replace(usual, elf=copy) if usual is not None and usual.place == path else start(path, copy)
     found: dict[str, ElfFile] = {}
+    if (itself := board.files.get(board.resolve(board.loader))) is not None:
+        found[posixpath.basename(board.loader)] = itself  # in every process, and not always named
     lost: list[str] = []
     several = [first]
     for step in loader.process([first]):
         if step.got is None:
             lost.append(step.name)
+        elif step.name in found and step.got.elf is not found[step.name]:
+            lost.append(f"one copy of {step.name} (another is {step.got.place})")
         else:
             found[step.name] = step.got.elf
             several.append(step.got)

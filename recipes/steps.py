@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
+from recipes import vendor
 from recipes.arch import Arch
+from recipes.loaderconf import UCLIBC
 from recipes.recipe import Recipe
 
 # One fixed set of paths in every container: debug information, caches and logs never depend on the workstation.
@@ -100,8 +102,8 @@ def environment(arch: Arch, recipe: Recipe | None = None) -> dict[str, str]:
         "CFLAGS": common,
         "CXXFLAGS": common,
         "CPPFLAGS": f"{root} -I{PREFIX}/include",
-        "LDFLAGS": f"{root} -L{PREFIX}/lib -Wl,-rpath-link,{PREFIX}/lib",
-        # The linker's own variable for the RUNPATH of whatever names none: no shell or make gets to expand it.
+        "LDFLAGS": " ".join([root, f"-L{PREFIX}/lib", f"-Wl,-rpath-link,{PREFIX}/lib", *_for_loader(arch)]),
+        # The linker's own variable for the search path of whatever names none: no shell or make gets to expand it.
         "LD_RUN_PATH": "$ORIGIN/../lib",
         "PKG_CONFIG": "/bc/target-pkg-config",
         "HOME": str(WORK),
@@ -112,6 +114,16 @@ def environment(arch: Arch, recipe: Recipe | None = None) -> dict[str, str]:
         "TZ": "UTC",
         "SOURCE_DATE_EPOCH": "1704067200",
     }
+
+
+def _for_loader(arch: Arch) -> tuple[str, ...]:
+    """Return what the linker is told because of the board's loader.
+
+    uClibc's knows $ORIGIN in an RPATH only, and reads GNU's table of symbols only if it was built so
+    (ldso/ldso/dl-elf.c and dl-hash.c of uClibc-ng 1.0.35; `recipes.loaderrules`).
+    """
+    uclibc = bool(arch.toolchain) and vendor.of(arch).libc == UCLIBC
+    return ("-Wl,--disable-new-dtags", "-Wl,--hash-style=sysv") if uclibc else ()
 
 
 def files(arch: Arch) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 
 from recipes.elf import ElfFile
+from recipes.loaderconf import GLIBC, MUSL, UCLIBC
 
 
 class Exports:
@@ -31,16 +32,23 @@ class Exports:
                 self.superseded.add(symbol)
                 self.versioned.add(symbol)
 
-    def has(self, name: str, node: str, *, musl: bool = False) -> bool:
+    def has(self, name: str, node: str, libc: str = GLIBC) -> bool:
         """Tell whether a reference to this name at this node (or at none) binds here."""
-        if not node or musl:
+        if libc == UCLIBC:
+            return name in self._nodes and all(self._seen(name, one) for one in self._nodes[name])
+        if not node or libc == MUSL:
             return name in self.defaults
         # A symbol without a node satisfies any, in a library that has nodes for others as well.
         return f"{name}@{node}" in self.versioned or self.defaults.get(name) == ""
 
-    def serves(self, name: str, node: str, *, musl: bool = False) -> bool:
+    def serves(self, name: str, node: str, libc: str = GLIBC) -> bool:
         """Tell whether a reference binds here, and to what was meant when it was linked."""
-        if musl:
+        if libc == UCLIBC:
+            # It reads no versions, and of several takes the one that the table of symbols happens to have first.
+            has = self._nodes.get(name, [])
+            meant = name in self.defaults if not node else has[:1] in ([""], [node])
+            return len(has) == 1 and meant and self._seen(name, has[0])
+        if libc == MUSL:
             # It takes the default whatever the node, and that of another node is by its maker's word another function.
             same = self.defaults.get(name) in ("", node) if node else name in self.defaults
             return same and self.kind(name, "")[0] != "i"
@@ -51,6 +59,18 @@ class Exports:
         """Return the kind of what a reference binds to, as in `ElfFile.objects` or `f`, and its bytes."""
         exact = f"{name}@{node}"
         return self._kinds.get(exact if exact in self.versioned else name, ("f", "0"))
+
+    def _seen(self, name: str, node: str) -> bool:
+        """Tell whether uClibc's loader sees a symbol: it passes over indirect functions, and finds nothing unique."""
+        return self.kind(name, node)[0] not in ("i", "u")
+
+    @functools.cached_property
+    def _nodes(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {name: [node] for name, node in self.defaults.items()}
+        for symbol in sorted(self.superseded):
+            name, _, node = symbol.partition("@")
+            found.setdefault(name, []).append(node)
+        return found
 
     @functools.cached_property
     def _kinds(self) -> dict[str, tuple[str, str]]:
@@ -87,13 +107,13 @@ def strong_by_library(file: ElfFile) -> dict[str, list[tuple[str, str]]]:
 
 
 @functools.lru_cache(maxsize=4096)
-def unbound(file: ElfFile, library: str, owner: ElfFile, *, musl: bool = False) -> tuple[tuple[str, str], ...]:
+def unbound(file: ElfFile, library: str, owner: ElfFile, libc: str = GLIBC) -> tuple[tuple[str, str], ...]:
     """Return what a file binds to a library of this name and this copy of it does not have.
 
     Kept, since the files that a library needs are the same few for most libraries of a board.
     """
     has = exports(owner).has
-    return tuple(pair for pair in strong_by_library(file).get(library, ()) if not has(*pair, musl=musl))
+    return tuple(pair for pair in strong_by_library(file).get(library, ()) if not has(*pair, libc))
 
 
 def parts(text: str) -> tuple[str, str, str]:
@@ -110,4 +130,4 @@ def spelled(name: str, node: str) -> str:
 
 def words(kind: str) -> str:
     """Return what a kind of `ElfFile.objects` is to whoever uses it."""
-    return {"o": "data", "l": "data", "t": "thread-local", "n": "of no type"}.get(kind, "a function")
+    return {"o": "data", "l": "data", "u": "data", "t": "thread-local", "n": "of no type"}.get(kind, "a function")

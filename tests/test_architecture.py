@@ -19,7 +19,8 @@ MODULES = {
 LEVELS = {
     0: "recipes.errors recipes.arch recipes.paths recipes.console",
     1: "recipes.recipe recipes.lock recipes.elfimage recipes.elfsymbols recipes.elf recipes.loaderconf "
-    "recipes.rootfiles recipes.elfindex recipes.loaderrules recipes.loadercheck recipes.indexstore recipes.indexfile "
+    "recipes.rootfiles recipes.elfindex recipes.loaderwords recipes.loaderrules recipes.loadercheck recipes.indexstore "
+    "recipes.indexfile "
     "recipes.resolve recipes.stage recipes.steps recipes.elfsections recipes.gate recipes.gatefacts recipes.diagnosis "
     "recipes.variant recipes.ask recipes.vendor recipes.answers "
     "deploy.board recipes.symbols recipes.demand deploy.policy deploy.refusal recipes.proof deploy.decision "

@@ -18,7 +18,7 @@ from typing import Any
 HERE = Path("/corpus")
 
 
-def compile_one(compiler: list[str], unit: dict[str, Any]) -> str:
+def compile_one(compiler: list[str], last: list[str], unit: dict[str, Any]) -> str:
     """Make one file; returns what the compiler said where there is none afterwards."""
     out = HERE / unit["path"]
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -31,7 +31,7 @@ def compile_one(compiler: list[str], unit: dict[str, Any]) -> str:
         script = out.parent / "script.map"
         script.write_text(unit["script"])
         words.append(f"-Wl,--version-script={script}")
-    words += [str(HERE / one) for one in unit["against"]]
+    words += [*(str(HERE / one) for one in unit["against"]), *last]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 and out.exists() else f"{' '.join(words)}\n{done.stdout}{done.stderr}"
 
@@ -101,7 +101,7 @@ def main() -> None:
     failed: dict[str, str] = {}
     with ThreadPoolExecutor(max_workers=2) as pool:
         for level in plan["levels"]:
-            said = pool.map(lambda unit: compile_one(plan["compiler"], unit), level)
+            said = pool.map(lambda unit: compile_one(plan["compiler"], plan["last"], unit), level)
             failed |= {unit["path"]: text for unit, text in zip(level, said, strict=True) if text}
         pairs = [
             one for one in plan["pairs"] if not any(path in failed for _, _, *more in one["files"] for path in more[:1])

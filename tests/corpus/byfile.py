@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from recipes.loaderconf import MUSL
 from tests.corpus import definitions as c
 from tests.corpus.bysymbol import V1, plain
 from tests.support.corpus import PLACE, SONAME, Damaged, Link, Pair, Traits, Unit, library, program
@@ -145,11 +146,14 @@ def callbacks(traits: Traits) -> Iterator[Pair]:
     yield Pair(name="optional-nowhere", ours=GOOD, kept=optional, board={PLACE: library(plain("function"), "-O2")})
     unique = '__asm__(".type value, %gnu_unique_object");'
     data = {"program": program(c.check("data"), library(plain("data")), flags=("-fPIC", "-pie"))}
-    if not traits.musl:
+    if traits.libc != MUSL:
         only = library(unique + plain("data"))
         yield Pair(name="symbol-unique", ours=library(plain("data")), kept=data, board={PLACE: only})
     untyped = library(plain("function") + ' __asm__(".type value, %notype");')
     yield Pair(name="symbol-untyped", ours=GOOD, kept={"program": CALL}, board={PLACE: untyped})
+    for table in ("gnu", "sysv", "both"):
+        hashed = library(plain("function"), f"-Wl,--hash-style={table}")
+        yield Pair(name=f"table-{table}", ours=GOOD, kept={"program": CALL}, board={PLACE: hashed})
     merely = {"program": program("int main(void) { return 0; }", GOOD, flags=("-Wl,--no-as-needed", "-fPIE", "-pie"))}
     yield Pair(name="named-only", ours=GOOD, kept=merely, board={PLACE: GOOD})
     yield Pair(name="named-only-empty", ours=GOOD, kept=merely, board={PLACE: library("")}, possible=False)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path("/corpus")
+DEPAUDIT = bytes.fromhex("fbfeff6f")
 
 
 def compile_one(compiler: list[str], unit: dict[str, Any]) -> str:
@@ -43,7 +44,11 @@ def lay_out(root: Path, case: dict[str, Any], system: dict[str, str]) -> None:
             path.write_bytes(bytes.fromhex(value))
         else:
             data = bytearray((HERE / value).read_bytes())
-            data[18:20] = bytes.fromhex(patch) or data[18:20]
+            if patch == "both":  # DT_DEPAUDIT to DT_RPATH
+                assert data.count(DEPAUDIT) == 1
+                data = data.replace(DEPAUDIT, bytes([15, 0, 0, 0]))
+            elif patch:
+                data[18:20] = bytes.fromhex(patch)
             path.write_bytes(data)
             path.chmod(0o755)
     (root / "proc/self").mkdir(parents=True)

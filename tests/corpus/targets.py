@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from recipes import images
+from recipes import images, loaderconf
 from recipes.arch import ARCHES, Arch
 from recipes.container import Job
 from recipes.engine import Engine
@@ -18,6 +18,8 @@ from tests.support.corpus import Pair, Traits, Unit
 
 HERE = PurePosixPath("/corpus")
 BATCH = Path(__file__).with_name("batch.py")
+SCRIPT = Path(__file__).with_name("uclibc.sh")
+M32 = ("-m32", "-Wl,-m,elf_i386")
 MIPS = ("-mno-abicalls", "-fno-pic", "-no-pie")
 
 
@@ -33,6 +35,12 @@ class Target:
         What is installed into an image of its own, where the toolchain's does not do.
     foreign:
         An architecture of Debian's that those packages are for.
+    uclibc:
+        What uclibc.sh is told, which then builds that C library into the image.
+    loader:
+        The path that programs name; empty where the emulator or the batch knows it.
+    last:
+        Flags behind all others, for the pairs.
     """
 
     name: str
@@ -43,6 +51,9 @@ class Target:
     traits: Traits
     packages: tuple[str, ...] = ()
     foreign: str = ""
+    uclibc: tuple[str, ...] = ()
+    loader: str = ""
+    last: tuple[str, ...] = ()
 
     def image(self, engine: Engine) -> str:
         base = images.ensure(self.arch, engine).tag
@@ -52,9 +63,15 @@ class Target:
         steps = [f"dpkg --add-architecture {self.foreign}"] if self.foreign else []
         steps += ["apt-get update -qq", f"apt-get install -y -qq --no-install-recommends {' '.join(self.packages)}"]
         recipe = f"FROM {base}\nRUN {'; '.join(steps)}\n"
-        tag = f"boardcast/test-corpus:{hashlib.sha256(recipe.encode()).hexdigest()[:16]}"
+        files = {}
+        if self.uclibc:
+            recipe += f"COPY {SCRIPT.name} /opt/\nRUN sh /opt/{SCRIPT.name} {' '.join(self.uclibc)}\n"
+            files[SCRIPT.name] = (SCRIPT.read_bytes(), 0o644)
+        files["Dockerfile"] = (recipe.encode(), 0o644)
+        content = b"".join(data for data, _ in files.values())
+        tag = f"boardcast/test-corpus:{hashlib.sha256(content).hexdigest()[:16]}"
         if not engine.image_id(tag):
-            engine.build({"Dockerfile": (recipe.encode(), 0o644)}, tag, {})
+            engine.build(files, tag, {})
         return tag
 
 
@@ -89,8 +106,42 @@ MUSL = Target(
     arch=ARCHES["x86_64"],
     compiler=("musl-gcc",),
     libraries="/usr/lib/x86_64-linux-musl",
-    traits=Traits(musl=True, indirect=False, other_class=("-m32", "-Wl,-m,elf_i386")),
+    traits=Traits(libc=loaderconf.MUSL, indirect=False, other_class=M32),
     packages=("musl-tools",),
+)
+
+
+def _uclibc(name: str, machine: str, loader: str, *words: str, traits: Traits) -> Target:
+    """Return a target whose C library is made in the image, from Debian's package of its source."""
+    arch = ARCHES[name]
+    runner = () if name == "x86_64" else ("env", "QEMU_LD_PREFIX=/opt/uclibc")
+    return Target(
+        name=f"{name} uclibc",
+        arch=arch,
+        compiler=(f"{arch.triple}-gcc", *arch.cflags, "-specs=/opt/uclibc/gcc.specs"),
+        runner=runner,
+        libraries="/opt/uclibc/lib",
+        traits=traits,
+        packages=("uclibc-source",),
+        uclibc=(machine, arch.triple, loader, *words),
+        loader=f"/lib/{loader}",
+        last=("-Wl,--disable-new-dtags",),
+    )
+
+
+# One reads the older table of symbols alone, as it is built unless somebody asks for more; the others read GNU's too.
+_NO_INDIRECT = Traits(libc=loaderconf.UCLIBC, indirect=False)
+_LP32 = ("-mabi=ilp32", "-Wl,-m,aarch64linux32")
+UCLIBC = (
+    _uclibc("x86_64", "x86_64", "ld64-uClibc.so.1", "sysv", traits=replace(_NO_INDIRECT, other_class=M32)),
+    _uclibc(
+        *("armv7", "arm", "ld-uClibc.so.1", "gnu", "-marm"),
+        traits=replace(_NO_INDIRECT, wide=False, other_float=("-mfloat-abi=softfp",)),
+    ),
+    _uclibc(
+        *("aarch64", "aarch64", "ld-uClibc.so.1", "gnu", "-mno-outline-atomics"),
+        traits=replace(_NO_INDIRECT, other_class=_LP32),
+    ),
 )
 USUAL = (
     _debian("x86_64", Traits(other_class=("-m32",))),
@@ -109,7 +160,7 @@ RARE = (
         arch=ARCHES["armv7"],
         compiler=("arm-linux-gnueabihf-gcc", "-specs=/usr/lib/arm-linux-musleabihf/musl-gcc.specs"),
         libraries="/usr/lib/arm-linux-musleabihf",
-        traits=Traits(musl=True, indirect=False, wide=False),
+        traits=Traits(libc=loaderconf.MUSL, indirect=False, wide=False),
         packages=("musl-dev:armhf",),
         foreign="armhf",
     ),
@@ -142,6 +193,7 @@ def run(target: Target, pairs: Sequence[Pair], engine: Engine) -> Batch:
     plan = {
         "compiler": target.compiler,
         "runner": target.runner,
+        "last": target.last,
         "system": target.libraries,
         "levels": _levels(pairs),
         "pairs": [one.plan() for one in pairs],

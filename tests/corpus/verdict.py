@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from pathlib import Path
 
 from recipes import elf, proof
 from recipes.elf import ElfError, ElfFile
 from recipes.elfindex import Index
+from recipes.loaderconf import MUSL, UCLIBC
 from tests.corpus.targets import Batch, Target
 from tests.support.corpus import OURS, SONAME, Pair
 
@@ -70,7 +72,7 @@ def _ours(target: Target, pair: Pair, batch: Batch) -> tuple[bool, str]:
         on_board = board.find(name, identity)
         if name in linked or on_board is not None:
             built_with[name] = proof.Exports(linked[name] if name in linked or on_board is None else on_board[1])
-    shown = proof.prove(SONAME, path, copy, users, built_with, needed.values(), musl=target.traits.musl)
+    shown = proof.prove(SONAME, path, copy, users, built_with, needed.values(), libc=target.traits.libc)
     against = [*shown.missing, *shown.faults, *(f"needs {name}" for name in lost)]
     return not against, "; ".join(against) or "serves"
 
@@ -92,7 +94,10 @@ def _index(target: Target, batch: Batch, here: str, pair: Pair) -> Index:
                 if found is not None:
                     files[above + path.removeprefix(below)] = found
     links = {path.removeprefix(here): target for path, target in batch.links.items() if path.startswith(f"{here}/")}
-    loader = "/usr/lib/ld-musl-corpus.so.1" if target.traits.musl else ""
-    if loader:
+    loader = ""
+    if target.traits.libc == MUSL:
+        loader = "/usr/lib/ld-musl-corpus.so.1"
         links[loader] = "libc.so"
+    elif target.traits.libc == UCLIBC:
+        loader = "/usr/lib/" + Path(target.loader).name
     return Index(source="corpus", files=files, links=links, directories=("/lib", "/usr/lib"), loader=loader)

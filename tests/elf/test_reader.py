@@ -40,6 +40,7 @@ def second_opinion(path: Path) -> dict[str, Any]:
     with path.open("rb") as stream:
         file = ELFFile(stream)
         facts: dict[str, Any] = {"soname": "", "needed": [], "runpath": [], "defs": [], "needs": [], "names": set()}
+        facts |= {"unique": set(), "sysv": False}
         for section in file.iter_sections():
             if isinstance(section, DynamicSection):
                 for tag in section.iter_tags():
@@ -49,6 +50,7 @@ def second_opinion(path: Path) -> dict[str, Any]:
                         facts["soname"] = tag.soname
                     elif tag.entry.d_tag == "DT_RUNPATH":
                         facts["runpath"] = tag.runpath.split(":")
+                    facts["sysv"] |= tag.entry.d_tag == "DT_HASH"
             elif isinstance(section, GNUVerDefSection):
                 for number, (definition, names) in enumerate(section.iter_versions()):
                     if not definition["vd_flags"] & 1 or number:
@@ -64,6 +66,9 @@ def second_opinion(path: Path) -> dict[str, Any]:
                     and symbol["st_info"]["bind"] != "STB_LOCAL"
                     and symbol["st_other"]["visibility"] in ("STV_DEFAULT", "STV_PROTECTED")
                 }
+                facts["unique"] = {
+                    symbol.name for symbol in section.iter_symbols() if symbol["st_info"]["bind"] == "STB_LOOS"
+                }
         return facts
 
 
@@ -78,6 +83,10 @@ def test_pyelftools_reads_the_same_facts(sample: list[Path]) -> None:
         names = {(text.partition("@")[0], False) for text in mine.exports.split()}
         names |= {(text.lstrip("?").partition("@")[0], True) for text in mine.imports.split()}
         assert names == other["names"], path
+        unique = {text.partition("@")[0] for text in mine.objects.split() if text.endswith(":u")}
+        # One that no relocation names is told as such, which says more.
+        assert unique <= other["unique"], path
+        assert mine.sysv is other["sysv"], path
 
 
 def test_lief_reads_the_same_facts(sample: list[Path]) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from recipes.loaderconf import GLIBC
+
 SONAME = "libcorpus.so.1"
 PLACE = f"lib/{SONAME}"
 OURS = "ours.so"
@@ -116,7 +118,7 @@ class Pair:
 class Traits:
     """What a target's compiler and loader can do."""
 
-    musl: bool = False
+    libc: str = GLIBC
     indirect: bool = True
     """Indirect functions."""
     copies: tuple[str, ...] = ("-fno-pic", "-no-pie")

@@ -26,6 +26,7 @@ def elf(
     runpath: tuple[str, ...] = ("$ORIGIN/../lib",),
     rpath: tuple[str, ...] = (),
     size: int = 1000,
+    sysv: bool = False,
 ) -> ElfFile:
     """Make the facts of a file; its version nodes follow from its symbols."""
     nodes = dict.fromkeys(part.rpartition("@")[2] for part in exports.split() if "@" in part)
@@ -44,6 +45,7 @@ def elf(
         exports=exports,
         imports=imports,
         size=size,
+        sysv=sysv,
     )
 
 

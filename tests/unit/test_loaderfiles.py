@@ -90,6 +90,41 @@ def test_musls_list_stands_for_its_folders() -> None:
     assert loaderconf.folders(path, (), listed, wide=False) == ("/a", "/b", "/c")
 
 
+def test_uclibcs_own_folders_are_read_out_of_it() -> None:
+    """As `strings` shows them of one that has folders for more than one ABI, and of one that reads no cache."""
+    whole = b"\x01\0/etc/ld.so.cache\0%s\0$ORIGIN\0/lib32/:/usr/lib32/\0/lib:/usr/lib\0\n\0"
+    folders = loaderconf.built_in(whole, "uclibc")
+    assert folders == ("/etc/ld.so.cache", "/lib32/", "/usr/lib32/", "/lib", "/usr/lib")
+    found = loaderconf.folders("/own/ld-uClibc.so.1", folders, {}, wide=False)
+    assert found == ("/lib32", "/usr/lib32", "/own", "/lib", "/usr/lib")
+    deaf = loaderconf.built_in(b"\0/x/etc/ld.so.cache\0/x/lib:/x/usr/lib:/x/usr/X11R6/lib\0", "uclibc")
+    assert deaf == ("/x/lib", "/x/usr/lib", "/x/usr/X11R6/lib")
+
+
+def test_uclibc_reads_the_older_cache_only_and_its_own_entries() -> None:
+    rows = [("liba.so.1", "/a", 4, 0), ("liba.so.1", "/b", 3, 0), ("liba.so.1", "/c", 1, 0), ("libb.so.1", "/d", 3, 0)]
+    taken = {"liba.so.1": (Cached("/a", 4, 0), Cached("/c", 1, 0))}
+    assert loaderconf.cache(loadercache.old(rows), "uclibc") == taken
+    assert loaderconf.cache(loadercache.glibc(rows), "uclibc") is None
+    assert loaderconf.cache(loadercache.old(rows) + b"x", "uclibc") is None
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_uclibc_that_was_built_without_its_cache_reads_none(tmp_path: Path, *, reads: bool) -> None:
+    from tests.unit.test_indexstore import small_elf
+
+    for below in ("lib", "opt/x", "etc"):
+        (tmp_path / below).mkdir(parents=True)
+    words = b"\0/etc/ld.so.cache\0" if reads else b"\0"
+    (tmp_path / "lib/ld-uClibc.so.1").write_bytes(small_elf() + words + b"/lib:/usr/lib\0")
+    (tmp_path / "opt/x/liba.so.1").write_bytes(small_elf())
+    (tmp_path / "etc/ld.so.cache").write_bytes(loadercache.old([("liba.so.1", "/opt/x/liba.so.1", 4, 0)]))
+    root = elfindex.scan(tmp_path)
+    assert (root.libc, root.directories) == ("uclibc", ("/lib", "/usr/lib"))
+    identity = next(iter(root.files.values())).identity
+    assert (root.find("liba.so.1", identity) is not None) is reads
+
+
 def test_uclibc_looks_beside_its_loader() -> None:
     assert loaderconf.folders("/opt/lib/ld-uClibc.so.0", (), {}, wide=False) == ("/opt/lib", "/lib", "/usr/lib")
 

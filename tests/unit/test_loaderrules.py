@@ -1,7 +1,4 @@
-"""The loader's rules, each by its name. tests/corpus/test_loader_rules.py holds those of glibc and musl against theirs.
-
-For uClibc no real loader holds them yet: its source is what these tests go by (ldso/ldso/dl-elf.c).
-"""
+"""The loader's rules, each by its name. tests/corpus/test_loader_rules.py holds them against the loaders themselves."""
 
 from __future__ import annotations
 
@@ -64,10 +61,10 @@ def test_runpath_before_the_cache_and_the_folders(libc: str) -> None:
     assert got(root, app(runpath=("/a",))) == "/a/liba.so.1"
 
 
-@pytest.mark.parametrize(("libc", "place"), [("glibc", "/b"), ("musl", "/b"), ("uclibc", "/a")])
-def test_a_file_with_both_paths(libc: str, place: str) -> None:
-    """Where there is a RUNPATH, glibc and musl forget the RPATH; uClibc looks into both."""
-    assert got(board(libc, "/a", "/b"), app(rpath=("/a",), runpath=("/b",))) == f"{place}/liba.so.1"
+@pytest.mark.parametrize("libc", LOADERS)
+def test_a_file_with_both_paths(libc: str) -> None:
+    """Where there is a RUNPATH, all three forget the RPATH."""
+    assert got(board(libc, "/a", "/b"), app(rpath=("/a",), runpath=("/b",))) == "/b/liba.so.1"
 
 
 @pytest.mark.parametrize(("libc", "place"), [("glibc", "/opt/x"), ("musl", "/lib"), ("uclibc", "/opt/x")])
@@ -84,8 +81,12 @@ def test_the_folders_in_order(libc: str) -> None:
     assert got(board(libc, "/usr/lib", "/lib"), app()) == "/lib/liba.so.1"
 
 
-def test_a_path_is_no_name() -> None:
-    assert got(board("glibc", "/a", "/lib"), app("/a/liba.so.1"), of="/a/liba.so.1") == "/a/liba.so.1"
+@pytest.mark.parametrize("libc", LOADERS)
+def test_a_path_is_no_name(libc: str) -> None:
+    assert got(board(libc, "/a", "/lib"), app("/a/liba.so.1"), of="/a/liba.so.1") == "/a/liba.so.1"
+    # Where nothing is there, uClibc's looks for the name in it.
+    found = got(board(libc, "/lib"), app("/a/liba.so.1"), of="/a/liba.so.1")
+    assert found == ("/lib/liba.so.1" if libc == "uclibc" else "")
 
 
 # --- what is handed down
@@ -110,11 +111,43 @@ def test_a_runpath_shuts_inherited_rpaths_out(libc: str, place: str) -> None:
     assert got(root, app("libm1.so", rpath=("/a",))) == f"{place}/liba.so.1"
 
 
-def test_a_name_that_is_loaded_is_not_searched_again() -> None:
+@pytest.mark.parametrize(("libc", "places"), [("glibc", ["/a"]), ("musl", ["/a"]), ("uclibc", ["/a", "/b"])])
+def test_a_name_that_is_loaded_is_searched_again_by_uclibc_only(libc: str, places: list[str]) -> None:
     middle = elf("libm1.so", needed=("liba.so.1",), runpath=("/b",))
-    root = board("glibc", "/a", "/b", more={"/a/libm1.so": middle})
+    root = board(libc, "/a", more={"/a/libm1.so": middle, "/b/liba.so.1": elf("liba.so.1", runpath=())})
     program = elf(needed=("liba.so.1", "libm1.so"), runpath=("/a",))
-    assert got(root, program) == "/a/liba.so.1"
+    steps = list(Loader(root, ARM).process([start(APP, program)]))
+    found = [step.got.place for step in steps if step.got is not None and step.name == "liba.so.1"]
+    assert found == [f"{place}/liba.so.1" for place in places]
+    copy = root.files["/a/libm1.so"]
+    assert not any("one copy" in one for one in closure(root, "/a/libm1.so", copy, ARM)[1])
+
+
+def test_two_copies_in_one_process_are_refused() -> None:
+    """UClibc's loader takes ours for the program and the board's own for a library of the board."""
+    middle = elf("libm1.so", needed=("liba.so.1",), runpath=(), sysv=True)
+    root = board("uclibc", "/lib", more={"/lib/libm1.so": middle})
+    ours = elf("liba.so.1", runpath=(), exports="mine", sysv=True)
+    bundle = {"bin/app": elf(needed=("liba.so.1", "libm1.so"), runpath=(), rpath=("$ORIGIN/../lib",))}
+    with pytest.raises(ProofError, match=r"two copies of liba.so.1 would meet in one process") as caught:
+        close(bundle | {"lib/liba.so.1": ours}, root, ARCHES["armv7"])
+    assert "bundle:lib/liba.so.1 for bundle:bin/app, /lib/liba.so.1 for /lib/libm1.so" in str(caught.value)
+
+
+@pytest.mark.parametrize(("libc", "sysv"), [("uclibc", False), ("uclibc", True), ("glibc", False)])
+def test_uclibc_may_read_one_table_of_symbols_only(libc: str, *, sysv: bool) -> None:
+    bundle = {
+        "bin/app": elf(needed=("liba.so.1",), runpath=(), rpath=("$ORIGIN/../lib",), imports="mine"),
+        "lib/liba.so.1": elf("liba.so.1", runpath=(), exports="mine", sysv=sysv),
+    }
+    if libc == "uclibc" and not sysv:
+        with pytest.raises(ProofError, match=r"every symbol of liba.so.1, it has only GNU's table"):
+            close(bundle, board(libc), ARCHES["armv7"])
+        modern = {"/lib/libc.so.0": elf("libc.so.0", runpath=())}
+        bundle["bin/app"] = replace(bundle["bin/app"], needed=("liba.so.1", "libc.so.0"))
+        close(bundle, board(libc, more=modern), ARCHES["armv7"])
+    else:
+        close(bundle, board(libc), ARCHES["armv7"])
 
 
 @pytest.mark.parametrize(("libc", "found"), [("glibc", "/a/libother.so"), ("musl", ""), ("uclibc", "")])
@@ -148,10 +181,25 @@ def test_musls_loader_is_its_c_library() -> None:
 
 @pytest.mark.parametrize("libc", LOADERS)
 def test_origin_is_of_the_symlink_as_found(libc: str) -> None:
-    middle = elf("libm1.so", needed=("liba.so.1",), runpath=("$ORIGIN/deep",))
+    middle = elf("libm1.so", needed=("liba.so.1",), runpath=(), rpath=("$ORIGIN/deep",))
     root = board(libc, "/app/lib/deep", "/real/deep", more={"/real/libm1.so": middle})
     root = replace(root, links={"/app/lib/libm1.so": "/real/libm1.so"})
-    assert got(root, app("libm1.so", runpath=("$ORIGIN/../lib",))) == "/app/bin/../lib/deep/liba.so.1"
+    assert got(root, app("libm1.so", rpath=("$ORIGIN/../lib",))) == "/app/bin/../lib/deep/liba.so.1"
+
+
+def test_uclibc_knows_origin_in_an_rpath_only() -> None:
+    """A later release may expand it in a RUNPATH too, so what is there is told beside what is proved."""
+    root = board("uclibc", "/app/lib", "/lib")
+    found = Loader(root, ARM).find("liba.so.1", start(APP, app(runpath=("$ORIGIN/../lib",))))
+    assert found is not None
+    assert (found.place, [place for place, _ in found.instead]) == ("/lib/liba.so.1", ["/app/lib/liba.so.1"])
+    assert got(board("uclibc", "/app/lib"), app(runpath=("$ORIGIN/../lib",))) == ""
+
+
+@pytest.mark.parametrize(("libc", "place"), [("glibc", "/app/bin/../lib"), ("musl", "/lib"), ("uclibc", "/lib")])
+def test_origin_in_the_environment(libc: str, place: str) -> None:
+    found = got(board(libc, "/app/lib", "/lib"), app(), environment=("$ORIGIN/../lib",))
+    assert found == f"{place}/liba.so.1"
 
 
 @pytest.mark.parametrize(("libc", "known"), [("glibc", True), ("musl", True), ("uclibc", False)])
@@ -240,9 +288,15 @@ def test_a_proof_is_about_every_processors_copy() -> None:
 # --- files that are not for it
 
 
+@pytest.mark.parametrize(("libc", "found"), [("glibc", "/b/liba.so.1"), ("musl", ""), ("uclibc", "")])
+def test_a_file_of_another_abi(libc: str, found: str) -> None:
+    root = board(libc, "/b", more={"/a/liba.so.1": elf("liba.so.1", identity=SOFT)})
+    assert got(root, app(runpath=("/a", "/b"))) == found
+
+
 @pytest.mark.parametrize(("libc", "found"), [("glibc", "/b/liba.so.1"), ("musl", ""), ("uclibc", "/b/liba.so.1")])
 def test_a_file_of_another_machine(libc: str, found: str) -> None:
-    root = board(libc, "/b", more={"/a/liba.so.1": elf("liba.so.1", identity=SOFT)})
+    root = board(libc, "/b", more={"/a/liba.so.1": elf("liba.so.1", identity=ARCHES["mipsel"].identity)})
     assert got(root, app(runpath=("/a", "/b"))) == found
 
 

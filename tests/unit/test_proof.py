@@ -8,6 +8,7 @@ import pytest
 
 from recipes.arch import ARCHES
 from recipes.elf import ElfFile
+from recipes.loaderconf import GLIBC, MUSL, UCLIBC
 from recipes.proof import Proof, closure, prove
 from recipes.symbols import Exports
 from tests.support.facts import SOFT, elf, index
@@ -19,16 +20,16 @@ MARK = ("libc.so.6:GLIBC_2.4",)
 
 def library(exports: str = "", *, objects: str = "", soname: str = "libz.so.1", imports: str = "") -> ElfFile:
     made = elf(soname, exports=exports, imports=imports)
-    return replace(made, objects=objects)
+    return replace(made, objects=objects, sysv=True)
 
 
 def user(imports: str = "", *, fixed: str = "") -> ElfFile:
     return replace(elf(needed=("libz.so.1",), imports=imports), fixed=fixed)
 
 
-def show(ours: ElfFile | None, theirs: ElfFile, program: ElfFile, *beside: ElfFile, musl: bool = False) -> Proof:
+def show(ours: ElfFile | None, theirs: ElfFile, program: ElfFile, *beside: ElfFile, libc: str = GLIBC) -> Proof:
     built_with = {} if ours is None else {"libz.so.1": Exports(ours)}
-    return prove("libz.so.1", "/usr/lib/libz.so.1", theirs, [program], built_with, beside, musl=musl)
+    return prove("libz.so.1", "/usr/lib/libz.so.1", theirs, [program], built_with, beside, libc=libc)
 
 
 def test_without_its_needs_nobody_asks_whether_a_copy_loads() -> None:
@@ -49,7 +50,7 @@ def test_a_copy_without_any_versions_stops_glibc_and_not_musl() -> None:
     marked = replace(library("inflate"), version_needs=MARK)
     assert show(ours, marked, program, library("x@@GLIBC_2.4", soname="libc.so.6")).weaker
     assert show(ours, marked, program, library("x@@GLIBC_2.4", soname="libc.so.6")).holds
-    assert show(ours, library("inflate"), program, musl=True).holds
+    assert show(ours, library("inflate"), program, libc=MUSL).holds
 
 
 def test_a_symbol_without_a_node_serves_any_as_long_as_the_node_is_there() -> None:
@@ -62,19 +63,47 @@ def test_a_reference_without_a_node_does_not_get_the_first_nodes_old_version() -
     ours, program = library("inflate"), user("inflate")
     assert show(ours, library("inflate@Z1 inflate@@Z2"), program).missing == ("inflate",)
     assert show(ours, library("other@@Z0 inflate@Z1 inflate@@Z2"), program).holds
-    assert show(ours, library("inflate@Z1 inflate@@Z2"), program, musl=True).holds
+    assert show(ours, library("inflate@Z1 inflate@@Z2"), program, libc=MUSL).holds
 
 
 def test_musl_gives_the_default_whatever_was_asked_for() -> None:
     ours, program = library("inflate@@Z1"), user("inflate@libz.so.1:Z1")
     assert show(ours, library("inflate@Z1 inflate@@Z2"), program).holds
-    assert show(ours, library("inflate@Z1 inflate@@Z2"), program, musl=True).missing == ("inflate@Z1",)
+    assert show(ours, library("inflate@Z1 inflate@@Z2"), program, libc=MUSL).missing == ("inflate@Z1",)
 
 
-def test_musl_has_no_indirect_functions() -> None:
+@pytest.mark.parametrize("libc", [MUSL, UCLIBC])
+def test_only_glibc_has_indirect_functions(libc: str) -> None:
     theirs = library("inflate", objects="inflate:20:i")
     assert show(library("inflate"), theirs, user("inflate")).holds
-    assert not show(library("inflate"), theirs, user("inflate"), musl=True).holds
+    assert not show(library("inflate"), theirs, user("inflate"), libc=libc).holds
+
+
+def test_uclibc_finds_no_unique_object() -> None:
+    ours, theirs = library("one", objects="one:4:o"), library("one", objects="one:4:u")
+    assert show(ours, theirs, user("one")).holds
+    assert show(ours, theirs, user("one"), libc=MUSL).holds
+    assert show(ours, theirs, user("one"), libc=UCLIBC).missing == ("one",)
+    assert show(ours, library("one", objects="one:8:u"), user("one")).faults == ("one has 8 bytes, ours has 4",)
+
+
+def test_uclibc_reads_no_versions_and_takes_one_of_several_by_chance() -> None:
+    ours, program = library("inflate@@Z1"), user("inflate@libz.so.1:Z1")
+    assert show(ours, library("inflate"), program, libc=UCLIBC).holds
+    assert show(ours, library("inflate@Z1"), program, libc=UCLIBC).holds
+    assert show(ours, library("inflate@@Z2"), program, libc=UCLIBC).missing == ("inflate@Z1",)
+    assert show(ours, library("inflate@Z1 inflate@@Z2"), program, libc=UCLIBC).missing == ("inflate@Z1",)
+    # One that is not the default is for nobody who is linked today.
+    assert show(library("inflate"), library("inflate@Z1"), user("inflate"), libc=UCLIBC).missing == ("inflate",)
+
+
+@pytest.mark.parametrize(("sysv", "libcs", "holds"), [(True, True, True), (False, True, False), (False, False, True)])
+def test_uclibc_may_read_the_older_table_of_symbols_only(*, sysv: bool, libcs: bool, holds: bool) -> None:
+    """That it reads GNU's is shown by a C library that has no other."""
+    theirs = replace(library("inflate"), sysv=sysv)
+    libc = replace(library("puts", soname="libc.so.0"), sysv=libcs)
+    assert show(library("inflate"), theirs, user("inflate"), libc, libc=UCLIBC).holds is holds
+    assert show(library("inflate"), theirs, user("inflate"), libc, libc=MUSL).holds
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,105 @@
+"""What is linked for a uClibc board, held by that loader: with our flags it finds its libraries, without them not."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from deploy.loader import close
+from recipes import elf, elfindex, gate, steps, transfer
+from recipes.arch import ARCHES, Arch
+from recipes.container import Job
+from recipes.elfindex import Index
+from recipes.engine import Engine
+from recipes.errors import ProofError
+from recipes.recipe import Output
+from tests.corpus import targets
+from tests.corpus.targets import HERE, Target
+from tests.support.gatefaults import RECIPE
+
+pytestmark = pytest.mark.engine
+TARGET = next(one for one in targets.UCLIBC if one.arch.name == "armv7")
+FILES = ("bin/program", "lib/libdeep.so.1", "lib/libnear.so.1")
+SOURCES = {
+    "deep.c": "int deep(void) { return 20; }",
+    "near.c": "int deep(void); int near(void) { return deep() + 1; }",
+    "program.c": "int near(void); int main(void) { return near(); }",
+}
+# As a build does it: the libraries lie beside each other, and nothing names a search path but the environment.
+_BUILD = """set -eu
+mkdir -p tree/bin tree/lib root/app root/lib
+"$@" -shared -fPIC -Wl,-soname,libdeep.so.1 $LDFLAGS -o tree/lib/libdeep.so.1 deep.c
+"$@" -shared -fPIC -Wl,-soname,libnear.so.1 $LDFLAGS -o tree/lib/libnear.so.1 near.c tree/lib/libdeep.so.1
+"$@" $LDFLAGS -Wl,-rpath-link,tree/lib -o tree/bin/program program.c tree/lib/libnear.so.1
+cp -R tree/bin tree/lib root/app/
+cp -RP /opt/uclibc/lib/. root/lib/
+set +e
+chroot root /app/bin/program
+echo "ended with $?"
+"""
+
+
+@pytest.fixture
+def vendors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Arch:
+    """Return the arch of a vendor's toolchain for uClibc."""
+    lines = {"schema": 1, "arch": "armv7", "triple": "arm-acme-linux-uclibc", "libc": "uclibc"}
+    lines |= {"archive": "kit.tar.xz", "sha256": "a" * 64}
+    (tmp_path / "acme.toml").write_text("".join(f"{key} = {value!r}\n" for key, value in lines.items()))
+    monkeypatch.setenv("BOARDCAST_TOOLCHAINS", str(tmp_path))
+    return Arch.parse("acme")
+
+
+def build(target: Target, engine: Engine, environment: Mapping[str, str], into: Path) -> str:
+    """Build and start the program with the flags of an environment; the trees come back. Returns what was said."""
+    words = [word for word in environment["LDFLAGS"].split() if not word.startswith("--sysroot")]
+    given = {"LD_RUN_PATH": environment["LD_RUN_PATH"], "LDFLAGS": " ".join(words), "LC_ALL": "C"}
+    log = io.BytesIO()
+    with engine.session(Job(image=target.image(engine), environment=given, cwd=HERE)) as session:
+        session.put(HERE, {name: (text.encode(), 0o644) for name, text in SOURCES.items()})
+        session.run(["sh", "-c", _BUILD, "build", *target.compiler], log=log)
+        for tree in ("tree", "root"):
+            transfer.unpack(session.get(f"{HERE}/{tree}"), into)
+    return log.getvalue().decode("utf-8", "replace")
+
+
+def faults(tree: Path, floor: Index) -> list[str]:
+    libraries = tuple(Output(path=f"lib/{name}", kind="library") for name in ("libdeep.so.1", "libnear.so.1"))
+    outputs = (Output(path="bin/program", kind="program"), *libraries)
+    recipe = RECIPE.model_copy(update={"outputs": outputs, "libraries": ()})
+    found = gate.faults(recipe, ARCHES["armv7"], tree, floor)
+    return [one for one in found if "uClibc" in one]
+
+
+def test_a_bundle_finds_its_own_libraries(vendors: Arch, engine: Engine, tmp_path: Path) -> None:
+    said = build(TARGET, engine, steps.environment(vendors), tmp_path)
+    assert "ended with 21" in said, said
+    bundle = {path: elf.read(tmp_path / "tree" / path) for path in FILES}
+    root = elfindex.scan(tmp_path / "root")
+    assert root.libc == "uclibc"
+    assert close(bundle, root, ARCHES["armv7"])["bin/program"] | {"libc.so.0": ""} == {
+        "libnear.so.1": "bundle:lib/libnear.so.1",
+        "libdeep.so.1": "bundle:lib/libdeep.so.1",
+        "libc.so.0": "",
+        "ld-uClibc.so.1": root.resolve("/lib/ld-uClibc.so.1"),
+    }
+    assert faults(tmp_path / "tree", root) == []
+
+
+def test_without_our_flags_it_would_not_and_that_is_told_before(engine: Engine, tmp_path: Path) -> None:
+    """The flags of any other board: a RUNPATH, and GNU's table of symbols alone."""
+    environment = dict(steps.environment(ARCHES["armv7"]))
+    environment["LDFLAGS"] += " -Wl,--enable-new-dtags -Wl,--hash-style=gnu"
+    said = build(TARGET, engine, environment, tmp_path)
+    assert "can't load library 'libnear.so.1'" in said
+    assert "ended with 16" in said
+    root = elfindex.scan(tmp_path / "root")
+    bundle = {path: elf.read(tmp_path / "tree" / path) for path in FILES}
+    with pytest.raises(ProofError, match=r"libnear.so.1 would not be found on the board"):
+        close(bundle, root, ARCHES["armv7"])
+    found = faults(tmp_path / "tree", root)
+    table = "has no table of symbols but GNU's, which uClibc's loader may not read"
+    search = "its search path is a RUNPATH, uClibc's loader knows $ORIGIN in an RPATH only"
+    assert sorted(found) == [f"{path}: {what}" for path in FILES for what in (table, search)]
