@@ -36,11 +36,14 @@ def _loaded(entry: str, bundle: Mapping[str, ElfFile], board: Index, arch: Arch)
     found: dict[str, Loaded] = {}
     for step in rules(bundle, board, arch).process([start(f"bundle:{entry}", bundle[entry])]):
         if step.got is None:
+            cure = "build the library that needs it from source: then it knows where its neighbours are"
+            if not board.expands:
+                cure = "a firmware with uClibc-ng: this uClibc knows no $ORIGIN, by which all of ours find theirs"
             raise ProofError(
                 f"{step.name} would not be found on the board",
                 where=step.by.place,
                 why=f"folders tried: {', '.join(step.tried)}",
-                next_step="build the library that needs it from source: then it knows where its neighbours are",
+                next_step=cure,
             )
         other = found.setdefault(step.name, step.got)
         if other is not step.got:

@@ -55,6 +55,8 @@ class Index:
     cache: dict[str, tuple[loaderconf.Cached, ...]] | None = None
     places: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Offset and bytes of each ELF file in a tar that is not compressed."""
+    expands: bool = True
+    """False where the loader knows no $ORIGIN at all: uClibc's before uClibc-ng."""
     some: dict[str, list[str]] = field(default_factory=dict)
     """Folder to those below it that only some processors look into (`loaderconf.for_some`)."""
     # What was asked before: every process of a board asks for the same names. A changed copy of an index starts anew.
@@ -268,9 +270,11 @@ def scan(root: Path) -> Index:
     )
     wide = any(one.identity.bits == 64 for one in files.values())
     own = built.get(index.resolve(index.loader)) or next(iter(built.values()), ())
-    deaf = index.libc == loaderconf.UCLIBC and bool(own) and loaderconf.CACHE not in own
     folders = loaderconf.folders(index.loader, own, confs, wide=wide)
-    return replace(index, directories=folders, cache=None if deaf else index.cache)
+    if index.libc != loaderconf.UCLIBC or not own:
+        return replace(index, directories=folders)
+    cache = index.cache if loaderconf.CACHE in own else None
+    return replace(index, directories=folders, cache=cache, expands=loaderconf.ORIGIN in own)
 
 
 def _fingerprint(files: dict[str, ElfFile], links: dict[str, str], rest: list[Any]) -> str:

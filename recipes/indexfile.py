@@ -90,6 +90,7 @@ def write(folder: Path, index: Index, of: str) -> Path:
         "loader": kept.loader,
         "directories": list(kept.directories),
         "listed": list(kept.listed),
+        "expands": kept.expands,
         "cache": hashes.get(CACHE, ""),
     }
     tables: dict[str, Mapping[str, Any]] = {
@@ -152,6 +153,7 @@ def read(folder: Path) -> Captured:
             fingerprint=data["fingerprint"],
             loader=data["loader"],
             listed=tuple(data["listed"]),
+            expands=data["expands"],
             cache=loaderconf.restored(rest["cache"]),
             some=loaderconf.for_some((*data["files"], *data["links"])),
             hashes={path: row["sha256"] for path, row in data["files"].items()} | {CACHE: data["cache"]},

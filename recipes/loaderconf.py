@@ -19,6 +19,7 @@ GLIBC: Final = "glibc"
 MUSL: Final = "musl"
 UCLIBC: Final = "uclibc"
 CACHE: Final = "/etc/ld.so.cache"
+ORIGIN: Final = "$ORIGIN"
 OF_MUSL: Final = ("libc.", "libpthread.", "librt.", "libm.", "libdl.", "libutil.", "libxnet.")
 """musl's loader is the C library: it answers to these names itself, whatever a file of that name says it is."""
 _NAMES: Final = (
@@ -27,7 +28,6 @@ _NAMES: Final = (
     (GLIBC, re.compile(r"ld-linux[\w-]*\.so\.\d+|ld(64)?\.so\.[12]|ld-2\.\d+(\.\d+)?\.so")),
 )
 _DEFAULTS: Final = {MUSL: ("/lib", "/usr/local/lib", "/usr/lib"), UCLIBC: ("/lib", "/usr/lib")}
-_USES_CACHE: Final = b"\0" + CACHE.encode() + b"\0"
 _LISTED: Final = re.compile(rb"\0((?:/[\w.+/-]+:)+/[\w.+/-]+)(?=\0)")
 _BUILT_IN: Final = re.compile(rb"(?:/[\w.+/-]*lib[\w.+/-]*/\0)+")
 _OLD, _NEW = b"ld.so-1.7.0", b"glibc-ld.so.cache1.1"
@@ -67,11 +67,12 @@ def built_in(data: Any, which: str = GLIBC) -> tuple[str, ...]:
     """Return the default folders that are compiled into a loader: Debian's, Yocto's and a vendor's differ.
 
     uClibc's has a list with colons, maybe one of folders with slashes behind them, which comes before the loader's own
-    folder; CACHE stands before them if it was built to read that.
+    folder; before them stand CACHE if it was built to read that, and ORIGIN if it knows the word.
     """
     if which == UCLIBC:
         lists = [match[1].decode("ascii").split(":") for match in _LISTED.finditer(data)]
-        return (*([CACHE] if _USES_CACHE in bytes(data) else []), *(folder for one in lists for folder in one))
+        knows = [word for word in (CACHE, ORIGIN) if b"\0" + word.encode() + b"\0" in bytes(data)]
+        return (*knows, *(folder for one in lists for folder in one))
     runs = [match[0] for match in _BUILT_IN.finditer(data)]
     best = max(runs, key=len, default=b"").decode("ascii", "replace")
     return tuple(posixpath.normpath(folder) for folder in best.split("\0") if folder)
@@ -88,7 +89,7 @@ def folders(path: str, built: Iterable[str], confs: Mapping[str, str], *, wide: 
         text = confs.get("/etc/" + posixpath.basename(path).replace(".so.1", ".path"))
         return _DEFAULTS[MUSL] if text is None else tuple(part for part in re.split("[:\n]", text) if part)
     if which == UCLIBC:
-        known = [folder for folder in built if folder != CACHE] or _DEFAULTS[UCLIBC]
+        known = [folder for folder in built if folder not in (CACHE, ORIGIN)] or _DEFAULTS[UCLIBC]
         first = [posixpath.normpath(folder) for folder in known if folder.endswith("/")]
         return tuple(dict.fromkeys([*first, posixpath.dirname(path), *(one for one in known if not one.endswith("/"))]))
     if which == GLIBC and (found := tuple(built)):

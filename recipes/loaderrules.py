@@ -94,7 +94,7 @@ class Loader:
         self._root, self._identity, self._more = root, identity, more or {}
         self._environment = environment
         self._libc = root.libc or GLIBC
-        self._words = Words(self._libc, identity, platform, _own_folder(root))
+        self._words = Words(self._libc, identity, platform, _own_folder(root), expands=root.expands)
         self._hwcaps = root.some if self._libc == GLIBC else {}
 
     def process(self, roots: Iterable[Loaded]) -> Iterator[Step]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from recipes.arch import Identity
-from recipes.loaderconf import GLIBC, MUSL
+from recipes.loaderconf import GLIBC, MUSL, ORIGIN
 
 Folder = tuple[str, bool]
 """A folder, and whether it is sure to be looked into."""
@@ -33,11 +33,13 @@ class Words:
         AT_PLATFORM where it is known; else each that the machine may have is told, and none is sure.
     lib:
         What $LIB stands for; empty where that is not known.
+    expands:
+        False for a uClibc that knows no $ORIGIN.
     """
 
-    def __init__(self, libc: str, identity: Identity, platform: str, lib: str) -> None:
+    def __init__(self, libc: str, identity: Identity, platform: str, lib: str, *, expands: bool = True) -> None:
         known = _PLATFORMS.get((identity.bits, identity.machine), ())
-        self._libc, self._lib = libc, lib
+        self._libc, self._lib, self._expands = libc, lib, expands
         self._platforms = (platform,) if platform else known
         self._sure = bool(platform) or len(known) == 1
 
@@ -54,7 +56,8 @@ class Words:
                 yield from _certain(entry.replace("${ORIGIN}", origin).replace("$ORIGIN", origin))
         else:
             for entry in entries:
-                yield from _certain(origin + entry[7:] if entry.startswith("$ORIGIN") else entry)
+                known = self._expands and entry.startswith(ORIGIN)
+                yield from _certain(origin + entry.removeprefix(ORIGIN) if known else entry)
 
     def literal(self, entries: Iterable[str]) -> Iterator[Folder]:
         """Yield the folders of a path in which no word is replaced."""

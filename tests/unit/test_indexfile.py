@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,12 @@ def test_what_is_read_back_is_what_was_there(root: Path, tmp_path: Path) -> None
     assert (again.loader, again.cache, again.fingerprint) == (index.loader, index.cache, index.fingerprint)
     assert again.digests(again.files) == index.digests(kept.files)
     assert rootdiff.differences(index, again) == []
+
+
+@pytest.mark.parametrize("expands", [True, False])
+def test_what_the_loader_knows_is_read_back(root: Path, tmp_path: Path, *, expands: bool) -> None:
+    indexfile.write(tmp_path / "cam", replace(elfindex.scan(root), expands=expands), "cam")
+    assert indexfile.read(tmp_path / "cam").expands is expands
 
 
 def test_programs_stay_out_and_the_links_to_libraries_do_not(root: Path, tmp_path: Path) -> None:

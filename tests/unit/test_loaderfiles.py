@@ -13,6 +13,7 @@ from recipes import elfindex, indexstore, loaderconf
 from recipes.arch import ARCHES
 from recipes.loadercheck import disagreements
 from recipes.loaderconf import Cached
+from recipes.loaderrules import Loader, start
 from tests.support import loadercache
 from tests.support.facts import SOFT, elf
 from tests.support.loaderboards import HARD, LIB, LOADERS, app, board, entry, got
@@ -94,7 +95,7 @@ def test_uclibcs_own_folders_are_read_out_of_it() -> None:
     """As `strings` shows them of one that has folders for more than one ABI, and of one that reads no cache."""
     whole = b"\x01\0/etc/ld.so.cache\0%s\0$ORIGIN\0/lib32/:/usr/lib32/\0/lib:/usr/lib\0\n\0"
     folders = loaderconf.built_in(whole, "uclibc")
-    assert folders == ("/etc/ld.so.cache", "/lib32/", "/usr/lib32/", "/lib", "/usr/lib")
+    assert folders == ("/etc/ld.so.cache", "$ORIGIN", "/lib32/", "/usr/lib32/", "/lib", "/usr/lib")
     found = loaderconf.folders("/own/ld-uClibc.so.1", folders, {}, wide=False)
     assert found == ("/lib32", "/usr/lib32", "/own", "/lib", "/usr/lib")
     deaf = loaderconf.built_in(b"\0/x/etc/ld.so.cache\0/x/lib:/x/usr/lib:/x/usr/X11R6/lib\0", "uclibc")
@@ -107,6 +108,21 @@ def test_uclibc_reads_the_older_cache_only_and_its_own_entries() -> None:
     assert loaderconf.cache(loadercache.old(rows), "uclibc") == taken
     assert loaderconf.cache(loadercache.glibc(rows), "uclibc") is None
     assert loaderconf.cache(loadercache.old(rows) + b"x", "uclibc") is None
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_a_uclibc_of_before_origin_expands_it_nowhere(tmp_path: Path, *, knows: bool) -> None:
+    from tests.unit.test_indexstore import small_elf
+
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "opt").mkdir()
+    (tmp_path / "lib/ld-uClibc.so.0").write_bytes(small_elf() + b"\0$ORIGIN\0" * knows + b"\0/lib:/usr/lib\0")
+    (tmp_path / "opt/liba.so.1").write_bytes(small_elf())
+    root = elfindex.scan(tmp_path)
+    assert root.expands is knows
+    identity = root.files["/opt/liba.so.1"].identity
+    program = start("/bin/app", elf(needed=("liba.so.1",), identity=identity, runpath=(), rpath=("$ORIGIN/../opt",)))
+    assert (Loader(root, identity).find("liba.so.1", program) is not None) is knows
 
 
 @pytest.mark.parametrize("reads", [True, False])

@@ -123,6 +123,17 @@ def test_a_name_that_is_loaded_is_searched_again_by_uclibc_only(libc: str, place
     assert not any("one copy" in one for one in closure(root, "/a/libm1.so", copy, ARM)[1])
 
 
+def test_a_loader_without_origin_is_told_by_its_cure() -> None:
+    bundle = {
+        "bin/app": elf(needed=("liba.so.1",), runpath=(), rpath=("$ORIGIN/../lib",)),
+        "lib/liba.so.1": elf("liba.so.1", runpath=(), sysv=True),
+    }
+    close(bundle, board("uclibc"), ARCHES["armv7"])
+    with pytest.raises(ProofError, match=r"liba.so.1 would not be found on the board") as caught:
+        close(bundle, replace(board("uclibc"), expands=False), ARCHES["armv7"])
+    assert "this uClibc knows no $ORIGIN" in caught.value.next_step
+
+
 def test_two_copies_in_one_process_are_refused() -> None:
     """UClibc's loader takes ours for the program and the board's own for a library of the board."""
     middle = elf("libm1.so", needed=("liba.so.1",), runpath=(), sysv=True)
