@@ -215,17 +215,17 @@ def closure(board: Index, path: str, copy: ElfFile, identity: Identity) -> tuple
     usual = loader.find(copy.soname, None)
     first = replace(usual, elf=copy) if usual is not None and usual.place == path else start(path, copy)
     found: dict[str, ElfFile] = {}
-    if (itself := board.files.get(board.resolve(board.loader))) is not None:
-        found[posixpath.basename(board.loader)] = itself  # in every process, and not always named
     lost: list[str] = []
     several = [first]
     for step in loader.process([first]):
         if step.got is None:
             lost.append(step.name)
-        elif step.name in found and step.got.elf is not found[step.name]:
+        elif step.name in found:
             lost.append(f"one copy of {step.name} (another is {step.got.place})")
         else:
             found[step.name] = step.got.elf
             several.append(step.got)
+    if (itself := board.files.get(board.resolve(board.loader))) is not None:
+        found.setdefault(posixpath.basename(board.loader), itself)  # in every process, and not always named
     unsure = {place for one in several for place, other in one.instead if unlike(other, one.elf)}
     return found, sorted(lost) + [f"one library for every processor ({place} differs)" for place in sorted(unsure)]

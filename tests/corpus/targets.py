@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shlex
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -65,7 +66,7 @@ class Target:
         recipe = f"FROM {base}\nRUN {'; '.join(steps)}\n"
         files = {}
         if self.uclibc:
-            recipe += f"COPY {SCRIPT.name} /opt/\nRUN sh /opt/{SCRIPT.name} {' '.join(self.uclibc)}\n"
+            recipe += f"COPY {SCRIPT.name} /opt/\nRUN sh /opt/{SCRIPT.name} {shlex.join(self.uclibc)}\n"
             files[SCRIPT.name] = (SCRIPT.read_bytes(), 0o644)
         files["Dockerfile"] = (recipe.encode(), 0o644)
         content = b"".join(data for data, _ in files.values())
@@ -111,19 +112,19 @@ MUSL = Target(
 )
 
 
-def _uclibc(name: str, machine: str, loader: str, *words: str, traits: Traits) -> Target:
+def _uclibc(name: str, machine: str, loader: str, table: str, *words: str, traits: Traits, option: str = "") -> Target:
     """Return a target whose C library is made in the image, from Debian's package of its source."""
     arch = ARCHES[name]
     runner = () if name == "x86_64" else ("env", "QEMU_LD_PREFIX=/opt/uclibc")
     return Target(
-        name=f"{name} uclibc",
+        name=f"{name} uclibc{option and f' {option}'}",
         arch=arch,
         compiler=(f"{arch.triple}-gcc", *arch.cflags, "-specs=/opt/uclibc/gcc.specs"),
         runner=runner,
         libraries="/opt/uclibc/lib",
         traits=traits,
         packages=("uclibc-source",),
-        uclibc=(machine, arch.triple, loader, *words),
+        uclibc=(machine, arch.triple, loader, table, option, *words),
         loader=f"/lib/{loader}",
         last=("-Wl,--disable-new-dtags",),
     )
@@ -142,6 +143,11 @@ UCLIBC = (
         *("aarch64", "aarch64", "ld-uClibc.so.1", "gnu", "-mno-outline-atomics"),
         traits=replace(_NO_INDIRECT, other_class=_LP32),
     ),
+)
+UCLIBC_OTHERWISE = _uclibc(
+    *("x86_64", "x86_64", "ld64-uClibc.so.1", "sysv"),
+    traits=replace(_NO_INDIRECT, other_class=M32),
+    option="LDSO_RUNPATH_OF_EXECUTABLE=y",
 )
 USUAL = (
     _debian("x86_64", Traits(other_class=("-m32",))),

@@ -165,6 +165,20 @@ def others_of(name: str, loader: Loader) -> tuple[tuple[str, ElfFile], ...]:
 RULES = [(target, case) for target in (*targets.USUAL, *targets.UCLIBC) for case in of_target(target)]
 
 
+@pytest.mark.slow
+def test_a_uclibc_built_otherwise_takes_what_was_told(answers: Callable[[Target], Answers]) -> None:
+    """With the program's RPATH for all files: another copy than by default was told as one that may be taken."""
+    target = targets.UCLIBC_OTHERWISE
+    made = answers(target)
+    other: list[str] = []
+    for case in of_target(target):
+        code, said = made.status[case.name]
+        named, others = ours(case, made.roots / case.name, target)
+        assert code in {named, *others} or named == NOTHING, f"{case.name}: {code}, {said}; ours: {named} or {others}"
+        other += [case.name] if named not in (code, NOTHING) else []
+    assert other == ["rpath-is-inherited", "a-runpath-shuts-inherited-rpaths-out"]
+
+
 @pytest.mark.parametrize(("target", "case"), RULES, ids=[f"{target.name}-{case.name}" for target, case in RULES])
 def test_the_rule_is_the_loaders(target: Target, case: Case, answers: Callable[[Target], Answers]) -> None:
     made = answers(target)

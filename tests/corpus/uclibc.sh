@@ -1,9 +1,10 @@
 #!/bin/sh
 # Builds uClibc-ng of Debian's source package into /opt/uclibc, with specs that make the image's compiler build for it.
-# Usage: uclibc.sh ARCH TRIPLE LOADER HASH [CFLAG...]; HASH: which of a file's symbol tables the loader reads.
+# Usage: uclibc.sh ARCH TRIPLE LOADER HASH OPTION [CFLAG...]
+# HASH is the table of symbols that the loader reads, OPTION one more line of the configuration.
 set -eu
-arch=$1 triple=$2 loader=$3 hash=$4
-shift 4
+arch=$1 triple=$2 loader=$3 hash=$4 option=$5
+shift 5
 
 headers=/usr/$triple/include
 [ -d "$headers/linux" ] || headers=/usr/include
@@ -30,6 +31,7 @@ DOPIC=y
 UCLIBC_EXTRA_CFLAGS="$*"
 UCLIBC_HAS_THREADS_NATIVE=y
 $([ "$hash" = sysv ] || echo LDSO_GNU_HASH_SUPPORT=y)
+$option
 CONFIG
 yes '' | make ARCH="$arch" oldconfig > config.log 2>&1 || true
 grep -q "^TARGET_$arch=y" .config || { tail -n 20 config.log; exit 1; }
