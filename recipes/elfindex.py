@@ -271,8 +271,17 @@ def scan(root: Path) -> Index:
     wide = any(one.identity.bits == 64 for one in files.values())
     own = built.get(index.resolve(index.loader)) or next(iter(built.values()), ())
     folders = loaderconf.folders(index.loader, own, confs, wide=wide)
-    if index.libc != loaderconf.UCLIBC or not own:
-        return replace(index, directories=folders)
+    found = replace(index, directories=folders)
+    return _as_built(found, own) if index.libc == loaderconf.UCLIBC and own else found
+
+
+def _as_built(index: Index, own: tuple[str, ...]) -> Index:
+    """Return the index of a uClibc root by what its loader was built to do, as far as its file tells."""
+    folders, itself = index.directories, index.files.get(index.resolve(index.loader))
+    # It looks beside itself with LDSO_SEARCH_INTERP_PATH, and then has a variable for that folder.
+    if itself is not None and "_dl_ldsopath" not in itself.exports.split():
+        listed = {posixpath.normpath(folder) for folder in own}
+        folders = tuple(folder for folder in folders if folder in listed)
     cache = index.cache if loaderconf.CACHE in own else None
     return replace(index, directories=folders, cache=cache, expands=loaderconf.ORIGIN in own)
 

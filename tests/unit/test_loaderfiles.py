@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from deploy.loader import providers
+from recipes import elf as reader
 from recipes import elfindex, indexstore, loaderconf
 from recipes.arch import ARCHES
 from recipes.loadercheck import disagreements
@@ -108,6 +109,20 @@ def test_uclibc_reads_the_older_cache_only_and_its_own_entries() -> None:
     assert loaderconf.cache(loadercache.old(rows), "uclibc") == taken
     assert loaderconf.cache(loadercache.glibc(rows), "uclibc") is None
     assert loaderconf.cache(loadercache.old(rows) + b"x", "uclibc") is None
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_uclibc_that_was_built_not_to_looks_not_beside_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, beside: bool
+) -> None:
+    from tests.unit.test_indexstore import small_elf
+
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/ld-uClibc.so.1").write_bytes(small_elf() + b"\0$ORIGIN\0/lib:/usr/lib\0")
+    read = reader.parse
+    names = "_dl_pagesize _dl_ldsopath" if beside else "_dl_pagesize"
+    monkeypatch.setattr(reader, "parse", lambda data: replace(read(data), exports=names))
+    assert elfindex.scan(tmp_path).directories == (("/own",) if beside else ()) + ("/lib", "/usr/lib")
 
 
 @pytest.mark.parametrize("knows", [True, False])
