@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from deploy.checks.test_loader import test_every_library_comes_from_its_named_provider as check
 from deploy.loader import close
 from recipes import elf, elfindex, gate, steps, transfer
 from recipes.arch import ARCHES, Arch
-from recipes.container import Job
+from recipes.container import Job, Session
 from recipes.elfindex import Index
 from recipes.engine import Engine
 from recipes.errors import ProofError
@@ -40,6 +43,30 @@ set +e
 chroot root /app/bin/program
 echo "ended with $?"
 """
+
+
+# A container's chroot would give its own programs what is meant for the board's.
+_INSIDE = """
+import os, shlex, subprocess, sys
+words = shlex.split(sys.argv[1])
+count = next(at for at, word in enumerate(words) if word.startswith("/"))
+given = dict(word.split("=", 1) for word in words[:count])
+enter = lambda: (os.chroot("root"), os.chdir("/"))
+sys.exit(subprocess.run(words[count:], env=given, preexec_fn=enter, stderr=subprocess.DEVNULL).returncode)
+"""
+
+
+class Board:
+    """As much of testinfra's host as the check asks for, on the root in a container."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def run(self, command: str, *words: str) -> SimpleNamespace:
+        log = io.BytesIO()
+        line = command % tuple(shlex.quote(word) for word in words)
+        code = self._session.run(["python3", "-c", _INSIDE, line], log=log)
+        return SimpleNamespace(rc=code, stdout=log.getvalue().decode("utf-8", "replace"))
 
 
 @pytest.fixture
@@ -103,3 +130,37 @@ def test_without_our_flags_it_would_not_and_that_is_told_before(engine: Engine, 
     table = "has no table of symbols but GNU's, which uClibc's loader may not read"
     search = "its search path is a RUNPATH, uClibc's loader knows $ORIGIN in an RPATH only"
     assert sorted(found) == [f"{path}: {what}" for path in FILES for what in (table, search)]
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_the_board_is_asked_about_plugins_too(vendors: Arch, engine: Engine, *, lost: bool) -> None:
+    """UClibc's loader cannot be called by name; asked so it says nothing, which must not count as good."""
+    environment = steps.environment(vendors)
+    words = [word for word in environment["LDFLAGS"].split() if not word.startswith("--sysroot")]
+    given = {"LD_RUN_PATH": environment["LD_RUN_PATH"], "LDFLAGS": " ".join(words), "LC_ALL": "C"}
+    release = {
+        "root": "",
+        "id": "one",
+        "loader": "/lib/ld-uClibc.so.1",
+        "providers": {
+            "gstreamer-1.0/libnear.so.1": {"libdeep.so.1": "bundle:lib/libdeep.so.1", "libc.so.0": "/lib/libc.so.0"},
+            "bin/program": {"libnear.so.1": "bundle:lib/libnear.so.1", "libc.so.0": "/lib/libc.so.0"},
+        },
+    }
+    move = "mkdir root/releases; mv root/app root/releases/one; cd root/releases/one; cp -R lib gstreamer-1.0"
+    if lost:
+        move += "; rm lib/libdeep.so.1 gstreamer-1.0/libdeep.so.1"
+    log = io.BytesIO()
+    with engine.session(Job(image=TARGET.image(engine), environment=given, cwd=HERE)) as session:
+        session.put(HERE, {name: (text.encode(), 0o644) for name, text in SOURCES.items()})
+        session.run(["sh", "-c", f"{_BUILD}\n{move}", "build", *TARGET.compiler], log=log)
+        said: dict[str, object] = {}
+        if lost:
+            with pytest.raises(AssertionError, match=r"gstreamer-1.0/libnear.so.1: libdeep.so.1 not found"):
+                check(Board(session), release, said.__setitem__)
+        else:
+            check(Board(session), release, said.__setitem__)
+            assert said == {"evidence": "4 libraries resolved as planned"}
+        mute = release | {"loader": "/lib/called-otherwise.so.1"}
+        with pytest.raises(AssertionError, match=r"gstreamer-1.0/libnear.so.1: the loader listed nothing"):
+            check(Board(session), mute, said.__setitem__)
