@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 
-from recipes.errors import unknown
+
+class Libc(StrEnum):
+    """Whose C library a root has; each has a loader with rules of its own."""
+
+    GLIBC = "glibc"
+    MUSL = "musl"
+    UCLIBC = "uclibc"
 
 
 class FloatAbi(Enum):
@@ -83,7 +88,7 @@ class Arch:
     base:
         The table's name of the machine that a vendor's toolchain compiles for; empty in the table itself.
     toolchain:
-        The TOML file of a vendor's toolchain (`recipes.vendor`); empty where the compiler is Debian's.
+        The TOML file of a vendor's toolchain (`recipes.toolchains.vendor`); empty where the compiler is Debian's.
     """
 
     name: str
@@ -104,44 +109,12 @@ class Arch:
         """Tell whether a file with this identity runs on this architecture."""
         return compatible(found, self.identity)
 
-    @staticmethod
-    def parse(name: str) -> Arch:
-        """Return the architecture of this name: of the table, else of a vendor's toolchain.
-
-        Raises
-        ------
-        ConfigError
-            Nobody knows the name (the message lists those that are known, vendors' too), or its file has faults.
-        """
-        if name in ARCHES:
-            return ARCHES[name]
-        known = list(ARCHES)
-        for names, read in _MORE:
-            found = list(names())
-            if name in found:
-                return read(name)
-            known += found
-        raise unknown("arch", name, known, next_step="invoke build --arch armv7")
-
-
-_MORE: list[tuple[Callable[[], Iterable[str]], Callable[[str], Arch]]] = []
-
-
-def also(names: Callable[[], Iterable[str]], read: Callable[[str], Arch]) -> None:
-    """Let `Arch.parse` know names beside the table's.
-
-    Reading files is a level above this one, and imports run downwards only: so `recipes.vendor` says so itself, as soon
-    as an image or a sysroot is spoken of. Neither function is called before a name is asked for that the table lacks.
-    """
-    _MORE.append((names, read))
-
 
 _ARM_HARD = Identity(bits=32, little=True, machine=40, float_abi=FloatAbi.HARD)
 _ARM_SOFT = Identity(bits=32, little=True, machine=40, float_abi=FloatAbi.SOFT)
 _AARCH64 = Identity(bits=64, little=True, machine=183, float_abi=FloatAbi.NONE)
 _X86_64 = Identity(bits=64, little=True, machine=62, float_abi=FloatAbi.NONE)
 _MIPSEL = Identity(bits=32, little=True, machine=8, float_abi=FloatAbi.NONE)
-
 ARCHES: dict[str, Arch] = {
     arch.name: arch
     for arch in (

@@ -12,21 +12,26 @@ from typing import Any
 
 import pytest
 
-from deploy import assemble
-from deploy.board import load_board
-from deploy.bundle import Bundle
-from deploy.sim import boards
-from deploy.sim.boards import State
-from recipes import build, buildplan, images, paths, roots
-from recipes.arch import Arch
-from recipes.ask import Ask
-from recipes.engine import Engine
-from recipes.roots import BoardRoot
-from recipes.stage import Stage
+from deploy.boards.board import load_board
+from deploy.boards.index import board_index
+from deploy.boards.inventory import SimState
+from deploy.bundle.assemble import make_bundle
+from deploy.bundle.keys import KEY_VARIABLE
+from deploy.bundle.load import Bundle
+from deploy.sim.boards import bring_up, prepare_board, take_down
+from recipes import paths
+from recipes.builder.request import BuildRequest
+from recipes.builder.run import build_stage, prepare_build
+from recipes.engine.docker import Engine
+from recipes.stage.manifest import Stage
+from recipes.toolchains.debian_root import BoardRoot
+from recipes.toolchains.images import ensure_base_image
+from recipes.toolchains.sysroots import Sysroot, ensure_sysroot
+from recipes.toolchains.vendor import parse_arch
 from tests.support.standin import Standin, lock_text
 from tests.support.standin import make as make_standin
 
-SDKS = Ask(names=("producer", "webrtc"))
+SDKS = BuildRequest(names=("producer", "webrtc"))
 
 
 def pytest_configure() -> None:
@@ -57,6 +62,17 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give each test a workstation of its own; return the user's configuration folder."""
+    for name in ("work", "cache"):
+        monkeypatch.setenv(f"BOARDCAST_{name.upper()}", str(tmp_path / name))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv(KEY_VARIABLE, raising=False)
+    monkeypatch.setattr(paths, "BOARDS", tmp_path / "boards")
+    return tmp_path / "config" / "boardcast"
+
+
 @pytest.fixture(scope="session")
 def _work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Give the session its own stages, bundles and boards; sources, roots and builds stay in the user's cache."""
@@ -85,10 +101,10 @@ def engine(_work: Path) -> Iterator[Engine]:
 @pytest.fixture(scope="session")
 def arm_root(engine: Engine) -> Iterator[Future[BoardRoot]]:
     """Start to make the emulated board's root when the first engine test runs: it takes minutes, beside the others."""
-    images.ensure_base(engine)
+    ensure_base_image(engine)
     with ThreadPoolExecutor(max_workers=1) as pool:
         second = Engine.connect()
-        future = pool.submit(boards.prepare, load_board("sim-armv7"), second)
+        future = pool.submit(prepare_board, load_board("sim-armv7"), second)
         yield future
         if not future.done():
             second.abort()
@@ -101,8 +117,8 @@ def built(engine: Engine, arm_root: Future[BoardRoot]) -> Callable[..., Stage]:
     def get(arch: str, sysroot: str = "", *recipes: str) -> Stage:
         # A Stage belongs to an architecture and a sysroot: another test may have put other recipes in its place. What
         # is built comes from the cache the second time, so asking again costs little.
-        ask = Ask(names=recipes or ("boardprobe",), sysroot=sysroot)
-        return build.run(buildplan.prepare(Arch.parse(arch), ask, engine=engine))
+        ask = BuildRequest(names=recipes or ("boardprobe",), sysroot=sysroot)
+        return build_stage(prepare_build(parse_arch(arch), ask, engine=engine))
 
     return get
 
@@ -125,39 +141,39 @@ def standin(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def sdk(standin: Standin) -> Callable[..., Stage]:
     """Return a function that builds the SDKs' recipes, as they are, on the stand-ins."""
 
-    def get(arch: str, ask: Ask = SDKS, *, force: bool = False) -> Stage:
-        return build.run(buildplan.prepare(Arch.parse(arch), ask), mirror=[standin.mirror], force=force)
+    def get(arch: str, ask: BuildRequest = SDKS, *, force: bool = False) -> Stage:
+        return build_stage(prepare_build(parse_arch(arch), ask), mirror=[standin.mirror], force=force)
 
     return get
 
 
 @pytest.fixture(scope="session")
-def tiny(engine: Engine) -> Iterator[State]:
+def tiny(engine: Engine) -> Iterator[SimState]:
     """Return the BusyBox and dropbear board, up."""
-    yield boards.up("sim-tiny", engine)
-    boards.down("sim-tiny", engine)
+    yield bring_up("sim-tiny", engine)
+    take_down("sim-tiny", engine)
 
 
 @pytest.fixture(scope="session")
-def tiny_bundle(built: Callable[..., Stage], tiny: State) -> Bundle:
+def tiny_bundle(built: Callable[..., Stage], tiny: SimState) -> Bundle:
     board = load_board("sim-tiny")
-    return assemble.make(board, built("x86_64", "tiny-x86_64"), assemble.board_index(board))[0]
+    return make_bundle(board, built("x86_64", "tiny-x86_64"), board_index(board))[0]
 
 
 @pytest.fixture(scope="session")
-def arm(engine: Engine, arm_root: Future[BoardRoot]) -> Iterator[State]:
+def arm(engine: Engine, arm_root: Future[BoardRoot]) -> Iterator[SimState]:
     """Return the emulated armv7 board, up."""
     arm_root.result(timeout=1800)
-    yield boards.up("sim-armv7", engine)
-    boards.down("sim-armv7", engine)
+    yield bring_up("sim-armv7", engine)
+    take_down("sim-armv7", engine)
 
 
 @pytest.fixture(scope="session")
-def arm_bundle(built: Callable[..., Stage], arm: State) -> Bundle:
+def arm_bundle(built: Callable[..., Stage], arm: SimState) -> Bundle:
     board = load_board("sim-armv7")
-    return assemble.make(board, built("armv7"), assemble.board_index(board))[0]
+    return make_bundle(board, built("armv7"), board_index(board))[0]
 
 
 @pytest.fixture(scope="session")
-def arm_sysroot(engine: Engine) -> roots.Sysroot:
-    return roots.ensure_sysroot("debian12-armv7", engine)
+def arm_sysroot(engine: Engine) -> Sysroot:
+    return ensure_sysroot("debian12-armv7", engine)

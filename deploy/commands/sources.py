@@ -34,23 +34,24 @@ def fetch(
     dry_run: bool = False,
 ) -> None:
     """Bring the locked sources into the cache, each byte checked."""
-    from recipes import console, lock
-    from recipes import fetch as fetching
+    from recipes import console
+    from recipes.sources.fetch import export_mirror, fetch_pins, mirror_folders, missing_from_cache
+    from recipes.sources.lock import load_lock
 
-    pins = lock.load()
+    pins = load_lock()
     wanted = pins.pins if everything else pins.chosen(source)
-    mirrors = fetching.mirrors(mirror)
+    mirrors = mirror_folders(mirror)
     rows, lacking = [], 0
     for pin in wanted:
         if check or dry_run:
-            lacks = fetching.missing(pin)
+            lacks = missing_from_cache(pin)
             lacking += bool(lacks)
             state = "whole in the cache" if not lacks else lacks if check else f"to be fetched: {pin.url}"
         else:
-            state = fetching.bring([pin], mirrors, offline=offline)[0].rung
+            state = fetch_pins([pin], mirrors, offline=offline)[0].rung
         rows.append([pin.name, pin.version, pin.pinned[:12], state])
     if export and not (check or dry_run):
-        fetching.export(wanted, Path(export), mirrors)
+        export_mirror(wanted, Path(export), mirrors)
     if json:
         console.emit([dict(zip(("name", "version", "pinned", "state"), row, strict=True)) for row in rows])
     else:
@@ -94,9 +95,10 @@ def pins(
     """Show what is pinned, how old and how mended; move a pin."""
     import datetime as dt
 
-    from recipes import console, lock
-    from recipes import fetch as fetching
-    from recipes import pins as pinning
+    from recipes import console
+    from recipes.sources.fetch import mirror_folders
+    from recipes.sources.lock import load_lock
+    from recipes.sources.pins import move_pin, pin_age, pin_rows
 
     if update:
         given = {"version": to_version, "commit": to_commit, "refs": to_ref, "sha256": to_sha256}
@@ -104,16 +106,15 @@ def pins(
         if dry_run:
             print(f"{update}: {', '.join(f'{key} → {value}' for key, value in changes.items()) or 'nothing'}")
             return
-        where = pinning.update(update, changes, fetching.mirrors(mirror), offline=offline)
+        where = move_pin(update, changes, mirror_folders(mirror), offline=offline)
         print(f"{update} is moved in {where}; next: invoke build --arch armv7")
         return
     today = dt.datetime.now(dt.UTC).date()
-    rows = pinning.rows(lock.load(), today)
+    rows = pin_rows(load_lock(), today)
     if json:
         console.emit([row.as_dict() for row in rows])
         return
     table = [
-        [row.name, row.version, row.unit or "-", row.pinned[:12], pinning.age(row, today), row.flag or "-"]
-        for row in rows
+        [row.name, row.version, row.unit or "-", row.pinned[:12], pin_age(row, today), row.flag or "-"] for row in rows
     ]
     console.table("Pins", ["source", "version", "sdk", "pinned", "age", "flags"], table)

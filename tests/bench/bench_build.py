@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from recipes import buildplan, fetch, lock
-from recipes.arch import Arch
-from recipes.ask import Ask
-from recipes.engine import Engine
+from recipes.builder.request import BuildRequest
+from recipes.builder.run import prepare_build
+from recipes.engine.docker import Engine
+from recipes.sources.fetch import fetch_pins
+from recipes.sources.lock import load_lock
+from recipes.toolchains.vendor import parse_arch
 from tests.support import buildbench
 from tests.support.bench import show
 from tests.support.standin import TREES, lock_text, make
@@ -25,10 +27,10 @@ ROUNDS = 3
 
 def overhead() -> dict[str, object]:
     """Boardprobe and libwebsockets for armv7, cold: ours against plain docker, cmake and make."""
-    prepared = buildplan.prepare(Arch.parse("armv7"), Ask(names=("boardprobe",)), engine=Engine.connect())
+    prepared = prepare_build(parse_arch("armv7"), BuildRequest(names=("boardprobe",)), engine=Engine.connect())
     for step in prepared.steps:
         if not step.recipe.source.startswith("path:"):
-            fetch.bring(lock.load().needed(step.recipe.source))
+            fetch_pins(load_lock().needed(step.recipe.source))
     hands, cached, colds, agains, warms, peak = [], [], [], [], [], 0.0
     words = ("--arch", "armv7", "--recipe", "boardprobe")
     for _ in range(ROUNDS):

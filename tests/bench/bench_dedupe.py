@@ -19,13 +19,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from deploy import assemble
-from deploy.board import Board, load_board
-from deploy.sim import boards
-from recipes import build, buildplan, console, paths, roots, stage
-from recipes.arch import Arch
-from recipes.elfindex import Index
-from recipes.engine import Engine
+from deploy.boards.board import Board, load_board
+from deploy.bundle.assemble import decide_for_board
+from deploy.sim.boards import prepare_board
+from recipes import console, paths
+from recipes.builder.run import build_stage, prepare_build
+from recipes.engine.docker import Engine
+from recipes.files import write_whole
+from recipes.rootfs.index import Index
+from recipes.stage.manifest import Stage
+from recipes.toolchains.sysroots import known_sysroot
+from recipes.toolchains.vendor import parse_arch
 from tests.bench.bench_elf import SAMPLE, lief_names, lief_walk, pyelftools_walk, timed
 from tests.support import dedupechild
 from tests.support.standin import lock_text, make
@@ -62,7 +66,7 @@ def cache(indexed: Path | None = None) -> Iterator[Path]:
         yield folder
 
 
-def child(staged: stage.Stage, where: Path, *words: str) -> Run:
+def child(staged: Stage, where: Path, *words: str) -> Run:
     env = {**os.environ, "BOARDCAST_CACHE": str(where), "PYTHONPATH": str(paths.CHECKOUT)}
     argv = [sys.executable, "-m", dedupechild.__name__, str(staged.folder), *words]
     done = subprocess.run(argv, cwd=paths.CHECKOUT, env=env, check=False, capture_output=True, text=True)
@@ -81,13 +85,13 @@ def child(staged: stage.Stage, where: Path, *words: str) -> Run:
     )
 
 
-def built(board: Board, engine: Engine, folder: Path) -> stage.Stage:
+def built(board: Board, engine: Engine, folder: Path) -> Stage:
     """Build both SDKs (the stand-ins) and the board's own recipes, in a work folder of their own."""
     made = make(folder / "mirror")
     (folder / "lock.toml").write_text(lock_text(made))
     os.environ |= {"BOARDCAST_LOCK": str(folder / "lock.toml"), "BOARDCAST_WORK": str(folder / "work")}
     ask = replace(board.ask(), names=("producer", "webrtc", *board.file.recipes))
-    return build.run(buildplan.prepare(Arch.parse(board.file.arch), ask, engine=engine), mirror=[made.mirror])
+    return build_stage(prepare_build(parse_arch(board.file.arch), ask, engine=engine), mirror=[made.mirror])
 
 
 def others(tree: Path, index: Index) -> dict[str, float]:
@@ -101,11 +105,11 @@ def others(tree: Path, index: Index) -> dict[str, float]:
     return {"lief": lief, "names": names, "pyelftools": elftools * (len(files) / len(some) + whole / part) / 2}
 
 
-def needed(staged: stage.Stage, index: Index, board: Board) -> set[str]:
+def needed(staged: Stage, index: Index, board: Board) -> set[str]:
     """Return the board's files that a decision on this Stage looks at: all that the processes would load there."""
-    sysroot = roots.known_sysroot(staged.manifest.sysroot)
+    sysroot = known_sysroot(staged.manifest.sysroot)
     assert sysroot is not None
-    decided, closed = assemble.decide(board, staged, sysroot.index(), index)
+    decided, closed = decide_for_board(board, staged, sysroot.index(), index)
     found = {path for closure in closed.values() for path in closure.values() if path.startswith("/")}
     return found | {one.provider for one in decided.proofs} | {index.resolve(index.loader)}
 
@@ -129,7 +133,7 @@ def made_up(tree: Path, index: Index, seed: set[str], count: int, into: Path) ->
     return into
 
 
-def by_size(staged: stage.Stage, tree: Path, index: Index, seed: set[str], indexed: Path) -> list[tuple[int, Run, Run]]:
+def by_size(staged: Stage, tree: Path, index: Index, seed: set[str], indexed: Path) -> list[tuple[int, Run, Run]]:
     """Return (files, cold, again) for each made-up root; the sysroot's index is there already."""
     found = []
     for count in SIZES:
@@ -142,10 +146,10 @@ def by_size(staged: stage.Stage, tree: Path, index: Index, seed: set[str], index
 
 def measure(svg: Path | None) -> Mapping[str, object]:
     engine, board = Engine.connect(), load_board(dedupechild.BOARD)
-    root = boards.prepare(board, engine)
+    root = prepare_board(board, engine)
     with tempfile.TemporaryDirectory(prefix="boardcast-bench-") as folder, cache() as where:
         staged = built(board, engine, Path(folder))
-        assert roots.known_sysroot(staged.manifest.sysroot) is not None
+        assert known_sysroot(staged.manifest.sysroot) is not None
         child(staged, where)  # the files are in the page cache for every side alike
         for kept in (where / "index").iterdir():
             kept.unlink()
@@ -160,7 +164,7 @@ def measure(svg: Path | None) -> Mapping[str, object]:
         walks = others(tree, index)
         rows = by_size(staged, tree, index, needed(staged, index, board), where)
     if svg:
-        paths.write_whole(svg, draw([(files, one.by_root, two.by_root) for files, one, two in rows]).encode())
+        write_whole(svg, draw([(files, one.by_root, two.by_root) for files, one, two in rows]).encode())
     growth = {
         f"{files:,} files: cold, again, s per 1,000": ", ".join(f"{run.by_root * 1000 / files:.3f}" for run in runs)
         for files, *runs in rows

@@ -6,13 +6,15 @@ import subprocess
 import sys
 import time
 
-from deploy import assemble
-from deploy import host as hosts
-from deploy.board import load_board
-from deploy.sim import boards
-from recipes import build, buildplan, paths
-from recipes.arch import Arch
-from recipes.engine import Engine
+from deploy.boards.board import load_board
+from deploy.boards.index import board_index
+from deploy.bundle.assemble import make_bundle
+from deploy.release.deployment import deploy_to
+from deploy.sim.boards import bring_up, prepare_board, take_down
+from recipes import paths
+from recipes.builder.run import build_stage, prepare_build
+from recipes.engine.docker import Engine
+from recipes.toolchains.vendor import parse_arch
 from tests.support.bench import show
 
 HOST = "sim-armv7"
@@ -20,21 +22,21 @@ HOST = "sim-armv7"
 
 def measure() -> dict[str, object]:
     engine, board = Engine.connect(), load_board(HOST)
-    boards.prepare(board, engine)
-    staged = build.run(buildplan.prepare(Arch.parse(board.file.arch), board.ask(), engine=engine))
-    bundle = assemble.make(board, staged, assemble.board_index(board))[0]
+    prepare_board(board, engine)
+    staged = build_stage(prepare_build(parse_arch(board.file.arch), board.ask(), engine=engine))
+    bundle = make_bundle(board, staged, board_index(board))[0]
     begun = time.perf_counter()
-    boards.up(HOST, engine)
+    bring_up(HOST, engine)
     up = time.perf_counter() - begun
     try:
         begun = time.perf_counter()
-        first = hosts.deploy(HOST, bundle).release
+        first = deploy_to(HOST, bundle).release
         deployed = time.perf_counter() - begun
         begun = time.perf_counter()
-        again = hosts.deploy(HOST, bundle).release
+        again = deploy_to(HOST, bundle).release
         repeated = time.perf_counter() - begun
     finally:
-        boards.down(HOST, engine)
+        take_down(HOST, engine)
     begun = time.perf_counter()
     for _ in range(5):
         argv = [sys.executable, "-m", "invoke", "--list"]

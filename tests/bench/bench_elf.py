@@ -10,10 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from deploy.board import load_board
-from deploy.sim import boards
-from recipes import elf, elfindex, indexstore
-from recipes.engine import Engine
+from deploy.boards.board import load_board
+from deploy.sim.boards import prepare_board
+from recipes import elf
+from recipes.engine.docker import Engine
+from recipes.rootfs.cache import load_index
+from recipes.rootfs.index import scan_root
 from tests.support.bench import show
 
 SAMPLE = 60
@@ -84,20 +86,20 @@ def pyelftools_walk(files: list[Path]) -> int:
 
 
 def measure() -> dict[str, object]:
-    root = boards.prepare(load_board("sim-armv7"), Engine.connect())
+    root = prepare_board(load_board("sim-armv7"), Engine.connect())
     with tempfile.TemporaryDirectory(prefix="boardcast-bench-") as folder:
         tree, cache = Path(folder) / "root", Path(folder) / "cache"
         with tarfile.open(root.tar) as archive:
             archive.extraction_filter = staticmethod(lambda member, _path: None if member.isdev() else member)
             archive.extractall(tree)
         os.environ["BOARDCAST_CACHE"] = str(cache)
-        elfindex.scan(tree)  # the files are in the page cache for every side alike
-        scan, index = timed(lambda: elfindex.scan(tree))
+        scan_root(tree)  # the files are in the page cache for every side alike
+        scan, index = timed(lambda: scan_root(tree))
         files = [tree / path.lstrip("/") for path in index.files]
         lief_seconds, _ = timed(lambda: lief_walk(files))
         names_seconds, _ = timed(lambda: lief_names(files))
-        cold, _ = timed(lambda: indexstore.load(tree))
-        warm, _ = timed(lambda: indexstore.load(tree))
+        cold, _ = timed(lambda: load_index(tree))
+        warm, _ = timed(lambda: load_index(tree))
         some = files[:: max(1, len(files) // SAMPLE)]
         elftools, _ = timed(lambda: pyelftools_walk(some))
         mine, _ = timed(lambda: [elf.read(path) for path in some])

@@ -6,10 +6,12 @@ import io
 import time
 from pathlib import PurePosixPath
 
-from recipes import fetch, lock, roots
-from recipes.arch import Arch
-from recipes.container import Job, Mount
-from recipes.engine import Engine
+from recipes.engine.container import Job, Mount
+from recipes.engine.docker import Engine
+from recipes.sources.fetch import fetch_pins
+from recipes.sources.lock import load_lock
+from recipes.toolchains.debian_root import ensure_board_root
+from recipes.toolchains.vendor import parse_arch
 from tests.support import buildbench
 from tests.support.bench import show
 
@@ -19,8 +21,8 @@ PACKAGES = ("gcc", "libc6-dev", "cmake", "ninja-build")
 
 def natively(engine: Engine) -> float:
     """Build in a Debian armhf container, as on a board with a compiler; the root is made once and cached."""
-    root = roots.ensure_board_root("native-armv7", Arch.parse("armv7"), "bookworm", "configure", PACKAGES, (), engine)
-    (source,) = fetch.bring(lock.load().needed(RECIPE))
+    root = ensure_board_root("native-armv7", parse_arch("armv7"), "bookworm", "configure", PACKAGES, (), engine)
+    (source,) = fetch_pins(load_lock().needed(RECIPE))
     work = PurePosixPath("/work")
     job = Job(
         image=root.image,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from recipes.loaderconf import MUSL
+from recipes.arch import Libc
 from tests.corpus import definitions as c
 from tests.corpus.bysymbol import V1, plain
 from tests.support.corpus import PLACE, SONAME, Damaged, Link, Pair, Traits, Unit, library, program
@@ -146,7 +146,7 @@ def callbacks(traits: Traits) -> Iterator[Pair]:
     yield Pair(name="optional-nowhere", ours=GOOD, kept=optional, board={PLACE: library(plain("function"), "-O2")})
     unique = '__asm__(".type value, %gnu_unique_object");'
     data = {"program": program(c.check("data"), library(plain("data")), flags=("-fPIC", "-pie"))}
-    if traits.libc != MUSL:
+    if traits.libc is not Libc.MUSL:
         only = library(unique + plain("data"))
         yield Pair(name="symbol-unique", ours=library(plain("data")), kept=data, board={PLACE: only})
     untyped = library(plain("function") + ' __asm__(".type value, %notype");')

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from recipes.loaderconf import GLIBC, UCLIBC
+from recipes.arch import Libc
 from tests.corpus import definitions as c
 from tests.support.corpus import PLACE, Pair, Traits, Unit, library, program
 
@@ -51,7 +51,7 @@ def _between(form: str) -> Callable[[Unit], dict[str, Unit]]:
 def uses(traits: Traits) -> Iterator[Use]:
     """Yield every way to use the symbol that this target has."""
     copies = traits.copies
-    code = ("data", "tls", *(("indirect",) if traits.indirect or traits.libc != GLIBC else ()))
+    code = ("data", "tls", *(("indirect",) if traits.indirect or traits.libc is not Libc.GLIBC else ()))
     yield Use(name="call", form="function", kept=_direct(c.check("function")), swaps=code)
     yield Use(
         name="pointer", form="function", kept=_direct(c.check("function", body=c.POINTER), *copies), swaps=("data",)
@@ -160,11 +160,11 @@ def pairs(traits: Traits) -> Iterator[Pair]:
             for change, theirs, possible in changes(use, traits):
                 board = {PLACE: theirs, **{f"lib/{one.name}": one for one in theirs.against}}
                 # Of several versions uClibc's takes the one that the linker happened to put first into a table.
-                known = traits.libc != UCLIBC or theirs.source.count(".symver value_") < 2
+                known = traits.libc is not Libc.UCLIBC or theirs.source.count(".symver value_") < 2
                 yield Pair(
                     name=f"{use.name}-{scheme}-{change}", ours=ours, kept=kept, board=board, possible=possible and known
                 )
-    if traits.libc != GLIBC:
+    if traits.libc is not Libc.GLIBC:
         return  # the others cannot give a program anything but the default
     old = {"program": program(c.OLD, library(c.versioned("function", True, True), script=BOTH))}
     call = next(uses(traits))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from recipes.engine import Engine
+from recipes.engine.docker import Engine
 from tests.corpus import byfile, bysymbol, targets
 from tests.corpus.targets import Batch, Target
 from tests.support.corpus import Pair

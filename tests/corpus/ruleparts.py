@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from recipes.loaderconf import GLIBC, MUSL, UCLIBC
+from recipes.arch import Libc
 
 NAME = "libwhich.so.1"
 MID = "libmid.so.1"
@@ -73,8 +73,8 @@ class Case:
     last: bool = False
     only: tuple[str, ...] = field(default=())
 
-    def of(self, libc: str) -> int | None:
-        return {GLIBC: self.glibc, MUSL: self.musl, UCLIBC: self.uclibc}[libc]
+    def of(self, libc: Libc) -> int | None:
+        return {Libc.GLIBC: self.glibc, Libc.MUSL: self.musl, Libc.UCLIBC: self.uclibc}[libc]
 
 
 def search(path: str, *, old: bool = False) -> tuple[str, ...]:

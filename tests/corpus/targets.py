@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from recipes import images, loaderconf
-from recipes.arch import ARCHES, Arch
-from recipes.container import Job
-from recipes.engine import Engine
+from recipes.arch import ARCHES, Arch, Libc
+from recipes.engine.container import Job
+from recipes.engine.docker import Engine
+from recipes.toolchains.images import ensure_image
 from tests.support.corpus import Pair, Traits, Unit
 
 HERE = PurePosixPath("/corpus")
@@ -57,7 +57,7 @@ class Target:
     last: tuple[str, ...] = ()
 
     def image(self, engine: Engine) -> str:
-        base = images.ensure(self.arch, engine).tag
+        base = ensure_image(self.arch, engine).tag
         if not self.packages:
             return base
         # Where one index of a mirror is being renewed, the packages may be in another.
@@ -107,7 +107,7 @@ MUSL = Target(
     arch=ARCHES["x86_64"],
     compiler=("musl-gcc",),
     libraries="/usr/lib/x86_64-linux-musl",
-    traits=Traits(libc=loaderconf.MUSL, indirect=False, other_class=M32),
+    traits=Traits(libc=Libc.MUSL, indirect=False, other_class=M32),
     packages=("musl-tools",),
 )
 
@@ -131,7 +131,7 @@ def _uclibc(name: str, machine: str, loader: str, table: str, *words: str, trait
 
 
 # One reads the older table of symbols alone, as it is built unless somebody asks for more; the others read GNU's too.
-_NO_INDIRECT = Traits(libc=loaderconf.UCLIBC, indirect=False)
+_NO_INDIRECT = Traits(libc=Libc.UCLIBC, indirect=False)
 _LP32 = ("-mabi=ilp32", "-Wl,-m,aarch64linux32")
 UCLIBC = (
     _uclibc("x86_64", "x86_64", "ld64-uClibc.so.1", "sysv", traits=replace(_NO_INDIRECT, other_class=M32)),
@@ -166,7 +166,7 @@ RARE = (
         arch=ARCHES["armv7"],
         compiler=("arm-linux-gnueabihf-gcc", "-specs=/usr/lib/arm-linux-musleabihf/musl-gcc.specs"),
         libraries="/usr/lib/arm-linux-musleabihf",
-        traits=Traits(libc=loaderconf.MUSL, indirect=False, wide=False),
+        traits=Traits(libc=Libc.MUSL, indirect=False, wide=False),
         packages=("musl-dev:armhf",),
         foreign="armhf",
     ),

@@ -11,9 +11,9 @@ import pytest
 
 from recipes import elf
 from recipes.elf import ElfError
-from recipes.elfimage import Image
-from recipes.proof import prove
-from recipes.symbols import Exports
+from recipes.elf.image import ElfImage
+from recipes.proof.binding import Exports
+from recipes.proof.prove import prove
 from tests.corpus import targets
 from tests.corpus.targets import Batch, Target
 from tests.support.corpus import Pair
@@ -61,7 +61,7 @@ def sample(files: dict[str, bytes]) -> list[bytes]:
 def mutated(content: bytes, chance: random.Random) -> bytes:
     """Return a file with something wrong: cut, or with bytes changed, mostly where a loader looks first."""
     data = bytearray(content)
-    image = Image(content)
+    image = ElfImage(content)
     dynamic, size = image.parts.get(2, (0, len(data)))
     if chance.random() < 0.2:
         del data[chance.randrange(len(data)) :]

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from recipes import elfindex
-from recipes.container import Job
+from recipes.arch import Libc
 from recipes.elf import ElfFile
-from recipes.engine import Engine
-from recipes.loaderconf import MUSL, UCLIBC
-from recipes.loaderrules import Loader, start
+from recipes.engine.container import Job
+from recipes.engine.docker import Engine
+from recipes.proof.search import Loader, first_file
+from recipes.rootfs.index import scan_root
 from tests.corpus import targets
 from tests.corpus.rulecases import cases
 from tests.corpus.ruleparts import MID, NAME, NOTHING, Case, Part
@@ -49,11 +49,11 @@ def of_target(target: Target) -> list[Case]:
 
 def system(target: Target) -> dict[str, str]:
     """Return the C library's files by their place on a board."""
-    if target.traits.libc == UCLIBC:
+    if target.traits.libc is Libc.UCLIBC:
         names = (Path(target.loader).name, "libc.so.0")
         return {f"/lib/{name}": f"{target.libraries}/{name}" for name in names}
     loader = LOADERS[target.name]
-    if target.traits.libc == MUSL:
+    if target.traits.libc is Libc.MUSL:
         return {loader: f"{target.libraries}/libc.so"}
     here = "/lib64" if target.arch.name == "x86_64" else target.libraries
     return {
@@ -113,7 +113,7 @@ def run(target: Target, engine: Engine, folder: Path) -> Answers:
         assert code == 0, f"{target.name}: {said[-2000:]}"
         with tarfile.open(fileobj=io.BytesIO(b"".join(session.get(f"{HERE}/cases")))) as archive:
             archive.extractall(folder, filter="tar")
-    lost = LOST if target.traits.libc == UCLIBC else NOTHING
+    lost = LOST if target.traits.libc is Libc.UCLIBC else NOTHING
     rows = json.loads(said).items()
     status = {name: (NOTHING if code == lost else code, text) for name, (code, text) in rows}
     return Answers(status=status, roots=folder / "cases")
@@ -140,20 +140,20 @@ def number(file: ElfFile) -> int:
 
 def ours(case: Case, root: Path, target: Target) -> tuple[int, set[int]]:
     """Return the number of the copy that our rules name, and those that may be taken instead."""
-    board = elfindex.scan(root)
+    board = scan_root(root)
     assert board.libc == target.traits.libc
     environment = tuple(folder for folder in case.environment.split(":") if folder)
     loader = Loader(board, target.arch.identity, environment=environment)
     taken: dict[int, None] = {}
     others: set[int] = set()
-    for step in loader.process([start(case.real, board.files[case.real])]):
+    for step in loader.process([first_file(case.real, board.files[case.real])]):
         if step.got is None:
             return NOTHING, {number(file) for _, file in others_of(step.name, loader)}
         if step.name.endswith((NAME, "libalias.so")):
             taken[number(step.got.elf)] = None
             others |= {number(file) for _, file in step.got.instead}
         assert step.got.place.endswith(MID) == (step.name == MID)
-    assert len(taken) == 1 or board.libc == UCLIBC, f"one process, one copy: {list(taken)}"
+    assert len(taken) == 1 or board.libc is Libc.UCLIBC, f"one process, one copy: {list(taken)}"
     return list(taken)[-1 if case.last else 0], others
 
 
@@ -188,7 +188,7 @@ def test_the_rule_is_the_loaders(target: Target, case: Case, answers: Callable[[
     if case.either:
         assert code in {named, *others}, f"the loader: {code}, {said}; ours: {named} or {others}"
     else:
-        cautious = NOTHING if case.unproved and target.traits.libc == UCLIBC else expected
+        cautious = NOTHING if case.unproved and target.traits.libc is Libc.UCLIBC else expected
         assert (code, named) == (expected, cautious), said
         # How uClibc was built may change its rules: then there is another answer beside the one of its defaults.
-        assert not others or target.traits.libc == UCLIBC
+        assert not others or target.traits.libc is Libc.UCLIBC

@@ -10,15 +10,19 @@ from types import SimpleNamespace
 
 import pytest
 
-from deploy.checks.test_loader import test_every_library_comes_from_its_named_provider as check
-from deploy.loader import close
-from recipes import elf, elfindex, gate, steps, transfer
+from deploy.dedupe.closure import close_loop
+from deploy.verify.checks.test_loader import test_every_library_comes_from_its_named_provider as check
+from recipes import elf
 from recipes.arch import ARCHES, Arch
-from recipes.container import Job, Session
-from recipes.elfindex import Index
-from recipes.engine import Engine
+from recipes.engine.container import ContainerSession, Job
+from recipes.engine.docker import Engine
+from recipes.engine.tarstream import unpack_stream
 from recipes.errors import ProofError
-from recipes.recipe import Output
+from recipes.rootfs.index import Index, scan_root
+from recipes.sources.recipe import Output
+from recipes.stage.gate import gate_faults
+from recipes.toolchains.environment import build_environment
+from recipes.toolchains.vendor import parse_arch
 from tests.corpus import targets
 from tests.corpus.targets import HERE, Target
 from tests.support.gatefaults import RECIPE
@@ -59,7 +63,7 @@ sys.exit(subprocess.run(words[count:], env=given, preexec_fn=enter, stderr=subpr
 class Board:
     """As much of testinfra's host as the check asks for, on the root in a container."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: ContainerSession) -> None:
         self._session = session
 
     def run(self, command: str, *words: str) -> SimpleNamespace:
@@ -76,7 +80,7 @@ def vendors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Arch:
     lines |= {"archive": "kit.tar.xz", "sha256": "a" * 64}
     (tmp_path / "acme.toml").write_text("".join(f"{key} = {value!r}\n" for key, value in lines.items()))
     monkeypatch.setenv("BOARDCAST_TOOLCHAINS", str(tmp_path))
-    return Arch.parse("acme")
+    return parse_arch("acme")
 
 
 def build(target: Target, engine: Engine, environment: Mapping[str, str], into: Path) -> str:
@@ -88,7 +92,7 @@ def build(target: Target, engine: Engine, environment: Mapping[str, str], into: 
         session.put(HERE, {name: (text.encode(), 0o644) for name, text in SOURCES.items()})
         session.run(["sh", "-c", _BUILD, "build", *target.compiler], log=log)
         for tree in ("tree", "root"):
-            transfer.unpack(session.get(f"{HERE}/{tree}"), into)
+            unpack_stream(session.get(f"{HERE}/{tree}"), into)
     return log.getvalue().decode("utf-8", "replace")
 
 
@@ -96,17 +100,17 @@ def faults(tree: Path, floor: Index) -> list[str]:
     libraries = tuple(Output(path=f"lib/{name}", kind="library") for name in ("libdeep.so.1", "libnear.so.1"))
     outputs = (Output(path="bin/program", kind="program"), *libraries)
     recipe = RECIPE.model_copy(update={"outputs": outputs, "libraries": ()})
-    found = gate.faults(recipe, ARCHES["armv7"], tree, floor)
+    found = gate_faults(recipe, ARCHES["armv7"], tree, floor)
     return [one for one in found if "uClibc" in one]
 
 
 def test_a_bundle_finds_its_own_libraries(vendors: Arch, engine: Engine, tmp_path: Path) -> None:
-    said = build(TARGET, engine, steps.environment(vendors), tmp_path)
+    said = build(TARGET, engine, build_environment(vendors), tmp_path)
     assert "ended with 21" in said, said
     bundle = {path: elf.read(tmp_path / "tree" / path) for path in FILES}
-    root = elfindex.scan(tmp_path / "root")
+    root = scan_root(tmp_path / "root")
     assert root.libc == "uclibc"
-    assert close(bundle, root, ARCHES["armv7"])["bin/program"] | {"libc.so.0": ""} == {
+    assert close_loop(bundle, root, ARCHES["armv7"])["bin/program"] | {"libc.so.0": ""} == {
         "libnear.so.1": "bundle:lib/libnear.so.1",
         "libdeep.so.1": "bundle:lib/libdeep.so.1",
         "libc.so.0": "",
@@ -117,15 +121,15 @@ def test_a_bundle_finds_its_own_libraries(vendors: Arch, engine: Engine, tmp_pat
 
 def test_without_our_flags_it_would_not_and_that_is_told_before(engine: Engine, tmp_path: Path) -> None:
     """The flags of any other board: a RUNPATH, and GNU's table of symbols alone."""
-    environment = dict(steps.environment(ARCHES["armv7"]))
+    environment = dict(build_environment(ARCHES["armv7"]))
     environment["LDFLAGS"] += " -Wl,--enable-new-dtags -Wl,--hash-style=gnu"
     said = build(TARGET, engine, environment, tmp_path)
     assert "can't load library 'libnear.so.1'" in said
     assert "ended with 16" in said
-    root = elfindex.scan(tmp_path / "root")
+    root = scan_root(tmp_path / "root")
     bundle = {path: elf.read(tmp_path / "tree" / path) for path in FILES}
     with pytest.raises(ProofError, match=r"libnear.so.1 would not be found on the board"):
-        close(bundle, root, ARCHES["armv7"])
+        close_loop(bundle, root, ARCHES["armv7"])
     found = faults(tmp_path / "tree", root)
     table = "has no table of symbols but GNU's, which uClibc's loader may not read"
     search = "its search path is a RUNPATH, uClibc's loader knows $ORIGIN in an RPATH only"
@@ -135,7 +139,7 @@ def test_without_our_flags_it_would_not_and_that_is_told_before(engine: Engine, 
 @pytest.mark.parametrize("lost", [False, True])
 def test_the_board_is_asked_about_plugins_too(vendors: Arch, engine: Engine, *, lost: bool) -> None:
     """UClibc's loader cannot be called by name; asked so it says nothing, which must not count as good."""
-    environment = steps.environment(vendors)
+    environment = build_environment(vendors)
     words = [word for word in environment["LDFLAGS"].split() if not word.startswith("--sysroot")]
     given = {"LD_RUN_PATH": environment["LD_RUN_PATH"], "LDFLAGS": " ".join(words), "LC_ALL": "C"}
     release = {

@@ -6,10 +6,12 @@ import functools
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipes import elf, proof
+from recipes import elf
+from recipes.arch import Libc
 from recipes.elf import ElfError, ElfFile
-from recipes.elfindex import Index
-from recipes.loaderconf import MUSL, UCLIBC
+from recipes.proof.binding import Exports
+from recipes.proof.prove import library_closure, prove
+from recipes.rootfs.index import Index
 from tests.corpus.targets import Batch, Target
 from tests.support.corpus import OURS, SONAME, Pair
 
@@ -64,15 +66,15 @@ def _ours(target: Target, pair: Pair, batch: Batch) -> tuple[bool, str]:
     if found is None:
         return False, "no such library on the board"
     path, copy = found
-    needed, lost = proof.closure(board, path, copy, identity)
+    needed, lost = library_closure(board, path, copy, identity)
     linked = {one.soname: one for one in (*kept.values(), _certain(batch.files[f"{here}/{OURS}"])) if one.soname}
     users = [one for one in kept.values() if SONAME in one.needed]
     built_with = {}
     for name in dict.fromkeys(name for user in users for name in user.needed):
         on_board = board.find(name, identity)
         if name in linked or on_board is not None:
-            built_with[name] = proof.Exports(linked[name] if name in linked or on_board is None else on_board[1])
-    shown = proof.prove(SONAME, path, copy, users, built_with, needed.values(), libc=target.traits.libc)
+            built_with[name] = Exports(linked[name] if name in linked or on_board is None else on_board[1])
+    shown = prove(SONAME, path, copy, users, built_with, needed.values(), libc=target.traits.libc)
     against = [*shown.missing, *shown.faults, *(f"needs {name}" for name in lost)]
     return not against, "; ".join(against) or "serves"
 
@@ -95,9 +97,9 @@ def _index(target: Target, batch: Batch, here: str, pair: Pair) -> Index:
                     files[above + path.removeprefix(below)] = found
     links = {path.removeprefix(here): target for path, target in batch.links.items() if path.startswith(f"{here}/")}
     loader = ""
-    if target.traits.libc == MUSL:
+    if target.traits.libc is Libc.MUSL:
         loader = "/usr/lib/ld-musl-corpus.so.1"
         links[loader] = "libc.so"
-    elif target.traits.libc == UCLIBC:
+    elif target.traits.libc is Libc.UCLIBC:
         loader = "/usr/lib/" + Path(target.loader).name
     return Index(source="corpus", files=files, links=links, directories=("/lib", "/usr/lib"), loader=loader)

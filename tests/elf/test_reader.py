@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recipes import elf, elfindex
+from recipes import elf
 from recipes.arch import ARCHES, FloatAbi
-from recipes.roots import Sysroot
+from recipes.rootfs.index import scan_root
+from recipes.toolchains.sysroots import Sysroot
 
 pytestmark = pytest.mark.engine
 
@@ -126,7 +127,7 @@ def test_a_directory_and_a_tar_of_it_have_the_same_index(arm_sysroot: Sysroot, t
     (part / "lib").symlink_to("usr/lib")
     with tarfile.open(tmp_path / "part.tar", "w") as archive:
         archive.add(part, arcname=".")
-    one, two = elfindex.scan(part), elfindex.scan(tmp_path / "part.tar")
+    one, two = scan_root(part), scan_root(tmp_path / "part.tar")
     assert one.files == two.files
     assert one.links == two.links
     assert one.fingerprint == two.fingerprint

@@ -8,12 +8,15 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import pytest
 
-from deploy import bundle as bundles
-from deploy import release, reproof, scripts
-from deploy.bundle import Bundle
-from deploy.session import Reply, Session, Traffic, connect
-from deploy.sim import boards
-from deploy.sim.boards import State
+from deploy.boards.inventory import SimState, host_target
+from deploy.boards.probe import probe_host
+from deploy.boards.session import BoardSession, Reply, Traffic, connect
+from deploy.bundle.assemble import pack_bundle
+from deploy.bundle.load import Bundle
+from deploy.release.plan import plan_release
+from deploy.release.recheck import watched_paths
+from deploy.release.run import Release, carry_out, deploy_release
+from deploy.release.scripts import ACTIVATE, CONFIRM, RECEIVE
 from recipes.errors import PreflightError
 
 pytestmark = [pytest.mark.engine, pytest.mark.sim]
@@ -27,7 +30,7 @@ class CutError(Exception):
 class CutSession:
     """A real session whose cable is pulled before, within or after one of its commands."""
 
-    def __init__(self, session: Session, at: int, moment: str) -> None:
+    def __init__(self, session: BoardSession, at: int, moment: str) -> None:
         self.session, self.at, self.moment = session, at, moment
         self.traffic = Traffic()
         self.count = 0
@@ -75,18 +78,18 @@ def killed(script: str, line: int) -> str:
 
 def variant(bundle: Bundle, tag: str) -> Bundle:
     blobs = {file.path: (bundle.blobs()[file.blob], 0o755) for file in bundle.manifest.files}
-    return bundles.pack(bundle.manifest, blobs | {"run/note": (tag.encode() * 2000, 0o644)})
+    return pack_bundle(bundle.manifest, blobs | {"run/note": (tag.encode() * 2000, 0o644)})
 
 
 @pytest.fixture
-def board(tiny: State) -> Iterator[Session]:
-    with connect(boards.target(tiny.name)) as session:
+def board(tiny: SimState) -> Iterator[BoardSession]:
+    with connect(host_target(tiny.name)) as session:
         session.run(f"rm -rf {ROOT}")
         yield session
         session.run(f"rm -rf {ROOT}")
 
 
-def current(session: Session) -> tuple[str, dict[str, str]]:
+def current(session: BoardSession) -> tuple[str, dict[str, str]]:
     """Return the id that `current` names and the hash of each of its files, as the board has them."""
     text = session.run(
         f"cd {ROOT}/current 2>/dev/null && readlink {ROOT}/current && "
@@ -97,7 +100,7 @@ def current(session: Session) -> tuple[str, dict[str, str]]:
     return text[0].rpartition("/")[2], {line.split()[1][2:]: line.split()[0] for line in text[1:]}
 
 
-def whole(session: Session, *known: Bundle) -> str:
+def whole(session: BoardSession, *known: Bundle) -> str:
     """Check that `current` is exactly one of the known releases, or nothing; return its id."""
     identity, files = current(session)
     if not identity:
@@ -108,22 +111,22 @@ def whole(session: Session, *known: Bundle) -> str:
     return identity
 
 
-def deploy(session: Session, bundle: Bundle) -> release.Release:
-    facts = release.probe(session, ROOT, reproof.watched(bundle.manifest))
-    planned = release.plan(bundle.id, bundle.manifest, facts)
-    return release.deploy(session, "tiny", bundle, lambda: None, planned=planned, tools=facts.tools)
+def deploy(session: BoardSession, bundle: Bundle) -> Release:
+    facts = probe_host(session, ROOT, watched_paths(bundle.manifest))
+    planned = plan_release(bundle.id, bundle.manifest, facts)
+    return deploy_release(session, "tiny", bundle, lambda: None, planned=planned, tools=facts.tools)
 
 
 def moments() -> list[tuple[int, str]]:
     """List every cut: around each command, and within each at every line that changes something."""
     found = [(at, moment) for at in (1, 2, 3, 4) for moment in ("before", "after")]
     found += [(2, "half the input"), (3, "half the input")]
-    for at, script in ((2, scripts.RECEIVE), (3, scripts.ACTIVATE), (4, scripts.CONFIRM)):
+    for at, script in ((2, RECEIVE), (3, ACTIVATE), (4, CONFIRM)):
         found += [(at, f"line {line}") for line in places(script)]
     return found
 
 
-def test_every_cut_leaves_a_whole_release_and_the_next_run_heals(board: Session, tiny_bundle: Bundle) -> None:
+def test_every_cut_leaves_a_whole_release_and_the_next_run_heals(board: BoardSession, tiny_bundle: Bundle) -> None:
     old = variant(tiny_bundle, "old")
     new = variant(tiny_bundle, "new")
     cuts = moments()
@@ -143,7 +146,7 @@ def test_every_cut_leaves_a_whole_release_and_the_next_run_heals(board: Session,
     print(f"{len(cuts)} cuts, 0 mixed releases, {len(cuts)} of {len(cuts)} healed by the next run")
 
 
-def test_cuts_of_a_first_install_leave_nothing_or_the_whole(board: Session, tiny_bundle: Bundle) -> None:
+def test_cuts_of_a_first_install_leave_nothing_or_the_whole(board: BoardSession, tiny_bundle: Bundle) -> None:
     for at, moment in itertools.islice(moments(), 0, None, 3):
         board.run(f"rm -rf {ROOT}")
         with pytest.raises((CutError, PreflightError)):
@@ -153,22 +156,24 @@ def test_cuts_of_a_first_install_leave_nothing_or_the_whole(board: Session, tiny
         assert whole(board, tiny_bundle) == tiny_bundle.id
 
 
-def test_what_arrived_is_not_sent_again(board: Session, tiny_bundle: Bundle) -> None:
+def test_what_arrived_is_not_sent_again(board: BoardSession, tiny_bundle: Bundle) -> None:
     with pytest.raises(CutError):
         deploy(CutSession(board, 3, "before"), tiny_bundle)
     again = deploy(board, tiny_bundle)
     assert again.payload < 2000, "the list alone travels the second time"
 
 
-def test_damage_on_the_way_is_thrown_away(board: Session, tiny_bundle: Bundle) -> None:
+def test_damage_on_the_way_is_thrown_away(board: BoardSession, tiny_bundle: Bundle) -> None:
     """A blob whose bytes are not its name never enters the store."""
     blob = hashlib.sha256(b"good").hexdigest()
-    reply = board.run(scripts.RECEIVE, [ROOT, blob], [b"evil"])
+    reply = board.run(RECEIVE, [ROOT, blob], [b"evil"])
     assert reply.code == 73
     assert board.run(f"ls -A {ROOT}/store {ROOT}/incoming | grep -c {blob}").out.strip() == "0"
 
 
-def test_a_lock_of_a_living_deploy_is_respected_and_of_a_dead_one_taken(board: Session, tiny_bundle: Bundle) -> None:
+def test_a_lock_of_a_living_deploy_is_respected_and_of_a_dead_one_taken(
+    board: BoardSession, tiny_bundle: Bundle
+) -> None:
     deploy(board, tiny_bundle)
     other = variant(tiny_bundle, "other")
     note = f'echo "$! $(cat /proc/sys/kernel/random/boot_id)" > {ROOT}/.lock/pid'
@@ -181,40 +186,40 @@ def test_a_lock_of_a_living_deploy_is_respected_and_of_a_dead_one_taken(board: S
     assert whole(board, tiny_bundle, other) == other.id
 
 
-def test_a_lock_from_before_a_reboot_is_taken_over(board: Session, tiny_bundle: Bundle) -> None:
+def test_a_lock_from_before_a_reboot_is_taken_over(board: BoardSession, tiny_bundle: Bundle) -> None:
     """Process 1 lives, but the lock is of another boot."""
     board.run(f"mkdir -p {ROOT}/.lock; echo '1 00000000-0000-0000-0000-000000000000' > {ROOT}/.lock/pid")
     deploy(board, tiny_bundle)
     assert whole(board, tiny_bundle) == tiny_bundle.id
 
 
-def test_a_release_that_does_not_run_is_not_confirmed(board: Session, tiny_bundle: Bundle) -> None:
+def test_a_release_that_does_not_run_is_not_confirmed(board: BoardSession, tiny_bundle: Bundle) -> None:
     """Another deploy switched while the checks of this one ran: its release must not be pruned under it."""
     first, second = variant(tiny_bundle, "first"), variant(tiny_bundle, "second")
     deploy(board, first)
-    facts = release.probe(board, ROOT, reproof.watched(second.manifest))
-    release.run(board, second, release.plan(second.id, second.manifest, facts), facts.tools)
-    assert board.run(scripts.CONFIRM, [ROOT, first.id, "3"]).code == 78
+    facts = probe_host(board, ROOT, watched_paths(second.manifest))
+    carry_out(board, second, plan_release(second.id, second.manifest, facts), facts.tools)
+    assert board.run(CONFIRM, [ROOT, first.id, "3"]).code == 78
     assert whole(board, first, second) == second.id
 
 
-def test_going_back_by_deploying_the_old_one_never_loses_it(board: Session, tiny_bundle: Bundle) -> None:
+def test_going_back_by_deploying_the_old_one_never_loses_it(board: BoardSession, tiny_bundle: Bundle) -> None:
     good, new = variant(tiny_bundle, "good"), variant(tiny_bundle, "new")
     deploy(board, good)
     with pytest.raises(CutError):
         deploy(CutSession(board, 4, "before"), new)
-    facts = release.probe(board, ROOT, reproof.watched(good.manifest))
-    planned = release.plan(good.id, good.manifest, facts)
+    facts = probe_host(board, ROOT, watched_paths(good.manifest))
+    planned = plan_release(good.id, good.manifest, facts)
 
     def unreachable() -> None:
         raise PreflightError("the checks could not run")
 
     with pytest.raises(PreflightError):
-        release.deploy(board, "tiny", good, unreachable, planned=planned, tools=facts.tools)
+        deploy_release(board, "tiny", good, unreachable, planned=planned, tools=facts.tools)
     assert whole(board, good, new) == good.id
 
 
-def test_a_dangling_current_is_healed(board: Session, tiny_bundle: Bundle) -> None:
+def test_a_dangling_current_is_healed(board: BoardSession, tiny_bundle: Bundle) -> None:
     """Power was lost between the two renames of a replacement."""
     deploy(board, tiny_bundle)
     board.run(

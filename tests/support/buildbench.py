@@ -14,8 +14,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipes import buildplan, fetch, lock, paths, steps
-from recipes.container import caller
+from recipes import paths
+from recipes.builder.commands import Command
+from recipes.builder.plan import BuildPlan, own_sources
+from recipes.engine.container import caller_ids
+from recipes.engine.layout import ARCHIVE, CCACHE, OWN, PREFIX, SYSROOT, WORK
+from recipes.sources.fetch import fetch_pins
+from recipes.sources.lock import load_lock
+from recipes.toolchains.environment import build_environment, build_files
 
 _SHARED = ("archives", "git", "sysroots", "images.json", "index")
 """Parts of the user's cache that no build writes: what a cold build may have."""
@@ -75,14 +81,14 @@ def ours(folder: Path, *words: str, env: Mapping[str, str] | None = None) -> Run
     return Run(seconds=seconds, peak_mb=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000)
 
 
-def by_hand(prepared: buildplan.Plan, folder: Path, *, ccache: bool = False) -> float:
+def by_hand(prepared: BuildPlan, folder: Path, *, ccache: bool = False) -> float:
     """Type the commands into one container with plain `docker`, as a person would: no checks, no cache, no Stage.
 
     With `ccache` the compilers are the ones that our builds have, ccache with an empty folder; else the bare ones.
     """
     bare = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
     if ccache:
-        bare = {"CCACHE_DIR": str(steps.CCACHE)}
+        bare = {"CCACHE_DIR": str(CCACHE)}
         (folder / "ccache").mkdir()
     begun = time.perf_counter()
     prefix = folder / "prefix"
@@ -91,29 +97,40 @@ def by_hand(prepared: buildplan.Plan, folder: Path, *, ccache: bool = False) -> 
         work = folder / step.recipe.name
         for name in ("src", "build", "out", "debug"):
             (work / name).mkdir(parents=True)
-        for name, text in steps.files(prepared.arch).items():
+        for name, text in build_files(prepared.arch).items():
             (work / name).write_text(text)
-        mounts = ["-v", f"{work}:{steps.WORK}", "-v", f"{prefix}:{steps.PREFIX}"]
-        mounts += ["-v", f"{prepared.sysroot.tree}:{steps.SYSROOT}:ro"]
-        mounts += ["-v", f"{folder / 'ccache'}:{steps.CCACHE}"] if ccache else []
+        mounts = ["-v", f"{work}:{WORK}", "-v", f"{prefix}:{PREFIX}"]
+        mounts += ["-v", f"{prepared.sysroot.tree}:{SYSROOT}:ro"]
+        mounts += ["-v", f"{folder / 'ccache'}:{CCACHE}"] if ccache else []
         if step.recipe.source.startswith("path:"):
-            mounts += ["-v", f"{buildplan.own(step.recipe)}:{steps.OWN}:ro"]
+            mounts += ["-v", f"{own_sources(step.recipe)}:{OWN}:ro"]
         else:
-            (source,) = fetch.bring(lock.load().needed(step.recipe.source))
-            mounts += ["-v", f"{source.path}:{steps.ARCHIVE}:ro"]
-        environment = steps.environment(prepared.arch, step.recipe) | bare
+            (source,) = fetch_pins(load_lock().needed(step.recipe.source))
+            mounts += ["-v", f"{source.path}:{ARCHIVE}:ro"]
+        environment = build_environment(prepared.arch, step.recipe) | bare
         words = [word for name, value in environment.items() for word in ("-e", f"{name}={value}")]
-        argv = ["docker", "run", "--rm", "--network", "none", "--user", caller(), *words, *mounts, prepared.image.tag]
+        argv = [
+            "docker",
+            "run",
+            "--rm",
+            "--network",
+            "none",
+            "--user",
+            caller_ids(),
+            *words,
+            *mounts,
+            prepared.image.tag,
+        ]
         script = " && ".join(f'(cd {one.cwd} && "${{@:{at}:{len(one.full)}}}")' for at, one in _placed(step.commands))
         typed = [word for one in step.commands for word in one.full]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         subprocess.run([*argv, "bash", "-c", script, "hand", *typed], check=True, **quiet)  # type: ignore[call-overload]
-        made = work / "out" / str(steps.PREFIX).lstrip("/")
+        made = work / "out" / str(PREFIX).lstrip("/")
         shutil.copytree(made, prefix, dirs_exist_ok=True, symlinks=True)
     return time.perf_counter() - begun
 
 
-def _placed(commands: tuple[steps.Step, ...]) -> Iterator[tuple[int, steps.Step]]:
+def _placed(commands: tuple[Command, ...]) -> Iterator[tuple[int, Command]]:
     at = 1
     for one in commands:
         yield at, one

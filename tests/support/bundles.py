@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 import zstandard
 
-from deploy import archive
-from deploy import bundle as bundles
-from deploy.archive import Members, Source, Suffix
-from deploy.bundle import Bundle, Manifest
+from deploy.bundle.archive import SUFFIXES, Members, Suffix, _seal, unpack_archive
+from deploy.bundle.assemble import pack_bundle
+from deploy.bundle.load import Bundle, verify_bundle
+from deploy.bundle.manifest import Manifest, SourceRecipe
 from recipes.errors import UserError
 from tests.support.facts import proof_row
 
 ROOT = Path(__file__).parent.parent.parent
-SUFFIXES = pytest.mark.parametrize("suffix", archive.SUFFIXES)
+EACH_SUFFIX = pytest.mark.parametrize("suffix", SUFFIXES)
 LIBC = "/lib/libc.so.6"
 
 
@@ -61,7 +61,7 @@ def manifest(**changes: Any) -> Manifest:
         "providers": {"bin/app": {"libx.so.1": "bundle:lib/libx.so.1", "libc.so.6": LIBC}},
         "notes": (),
         "build_ids": {LIBC: "ab" * 20},
-        "sources": (Source(name="app", version="1", licence="MIT"),),
+        "sources": (SourceRecipe(name="app", version="1", licence="MIT"),),
     }
     return Manifest.model_validate(values | changes)
 
@@ -77,12 +77,12 @@ def contents(tag: str = "") -> dict[str, tuple[bytes, int]]:
 
 
 def make(suffix: Suffix = ".tar.zst", tag: str = "") -> Bundle:
-    return bundles.pack(manifest(), contents(tag), suffix=suffix)
+    return pack_bundle(manifest(), contents(tag), suffix=suffix)
 
 
 def members(bundle: Bundle) -> Members:
     suffix: Suffix = ".tar.gz" if bundle.path.name.endswith(".gz") else ".tar.zst"
-    return archive.unpack(bundle.path.read_bytes(), suffix, where="")
+    return unpack_archive(bundle.path.read_bytes(), suffix, where="")
 
 
 def compress(tar: bytes, suffix: Suffix = ".tar.zst") -> bytes:
@@ -91,14 +91,14 @@ def compress(tar: bytes, suffix: Suffix = ".tar.zst") -> bytes:
         body = gzip.compress(tar, mtime=0)
     else:
         body = zstandard.ZstdCompressor(level=3, write_checksum=True).compress(tar)
-    return body + archive._seal(body, suffix)
+    return body + _seal(body, suffix)
 
 
 def refused(path: Path, data: bytes) -> UserError | None:
     """Verify these bytes under this name; the answer is the refusal, or None. Anything but a UserError is a fault."""
     path.write_bytes(data)
     try:
-        bundles.verify(path)
+        verify_bundle(path)
     except UserError as error:
         return error
     return None

@@ -10,9 +10,9 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from recipes import images
 from recipes.arch import ARCHES
-from recipes.container import Job, Mount, caller
+from recipes.engine.container import Job, Mount, caller_ids
+from recipes.toolchains.images import ensure_image
 
 _HERE = PurePosixPath("/bc/work")
 _TOOLS = ("gcc", "g++", "ar", "strip", "objcopy")
@@ -36,10 +36,10 @@ def compiled(request: pytest.FixtureRequest, folder: Path, sources: Mapping[str,
         else:
             native, engine = ARCHES["x86_64"], request.getfixturevalue("engine")
             job = Job(
-                image=images.ensure(native, engine).tag,
+                image=ensure_image(native, engine).tag,
                 environment={"CC": f"{native.triple}-gcc", "CXX": f"{native.triple}-g++"},
                 mounts=(Mount(source=folder, target=_HERE, read_only=False),),
-                user=caller(),
+                user=caller_ids(),
                 cwd=_HERE,
             )
             with engine.session(job) as session:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from recipes.loaderconf import GLIBC
+from recipes.arch import Libc
 
 SONAME = "libcorpus.so.1"
 PLACE = f"lib/{SONAME}"
@@ -118,7 +118,7 @@ class Pair:
 class Traits:
     """What a target's compiler and loader can do."""
 
-    libc: str = GLIBC
+    libc: Libc = Libc.GLIBC
     indirect: bool = True
     """Indirect functions."""
     copies: tuple[str, ...] = ("-fno-pic", "-no-pie")

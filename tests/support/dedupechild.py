@@ -14,25 +14,28 @@ import sys
 import time
 from pathlib import Path
 
-from deploy import assemble
-from deploy.board import load_board
-from recipes import indexstore, roots, stage
+from deploy.boards.board import load_board
+from deploy.boards.index import board_index
+from deploy.bundle.assemble import decide_for_board
+from recipes.rootfs.cache import load_index
+from recipes.stage.manifest import Stage, load_stage
+from recipes.toolchains.sysroots import known_sysroot
 
 BOARD = "sim-armv7"
 COSTS = 12
 
 
-def work(staged: stage.Stage, root: Path | None) -> dict[str, float]:
+def work(staged: Stage, root: Path | None) -> dict[str, float]:
     """Decide for the board, and return the seconds of each part; the board's index counts without the sysroot's."""
     board = load_board(BOARD)
-    sysroot = roots.known_sysroot(staged.manifest.sysroot)
+    sysroot = known_sysroot(staged.manifest.sysroot)
     assert sysroot is not None
     times = [time.perf_counter()]
     built = sysroot.index()
     times.append(time.perf_counter())
-    index = indexstore.load(root) if root else assemble.board_index(board)
+    index = load_index(root) if root else board_index(board)
     times.append(time.perf_counter())
-    decided, _ = assemble.decide(board, staged, built, index)
+    decided, _ = decide_for_board(board, staged, built, index)
     times.append(time.perf_counter())
     assert decided.proofs
     parts = [end - begun for begun, end in itertools.pairwise(times)]
@@ -54,7 +57,7 @@ def costs(profile: cProfile.Profile) -> list[str]:
 
 def main(words: list[str]) -> None:
     plain = [word for word in words if not word.startswith("--")]
-    staged, root = stage.load(Path(plain[0])), Path(plain[1]) if len(plain) > 1 else None
+    staged, root = load_stage(Path(plain[0])), Path(plain[1]) if len(plain) > 1 else None
     profile = cProfile.Profile()
     if "--profile" in words:
         profile.enable()

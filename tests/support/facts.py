@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from recipes.arch import ARCHES, FloatAbi, Identity
-from recipes.demand import Proof
 from recipes.elf import ElfFile
-from recipes.elfindex import Index
-from recipes.stage import Stage, StagedRecipe, StageFile, StageManifest
+from recipes.proof.result import Proof
+from recipes.rootfs.index import Index
+from recipes.stage.manifest import Stage, StagedRecipe, StageFile, StageManifest
 
 ARM = ARCHES["armv7"].identity
 _COUNT = itertools.count()

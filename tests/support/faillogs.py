@@ -4,7 +4,6 @@ from __future__ import annotations
 
 LD = "/usr/lib/gcc-cross/arm-linux-gnueabihf/12/../../../../arm-linux-gnueabihf/bin/ld"
 ENDED = "\ncollect2: error: ld returned 1 exit status"
-
 # Written by us, in the style of the tools. One entry is one failure; its lines stand together in the log.
 FAILURES: dict[str, tuple[str, ...]] = {
     "disk-full": (
@@ -290,7 +289,6 @@ FAILURES: dict[str, tuple[str, ...]] = {
         f"m.cpp:(.text+0x5): undefined reference to `board::Camera::start(int)'{ENDED}",
     ),
 }
-
 HARMLESS = """\
 -- The C compiler identification is GNU 12.2.0
 -- Looking for getcontext - not found

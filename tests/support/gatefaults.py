@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recipes.arch import ARCHES
-from recipes.recipe import Library, Output, Recipe
+from recipes.sources.recipe import Library, Output, Recipe
 
 X86_64 = ARCHES["x86_64"]
-
 SOURCES = {
     "demo.c": "int demo(int a) { return a + 1; }",
     # The doubles stand before the text in .rodata, and the last byte of 2.0 is an `@`.
@@ -46,7 +45,6 @@ STANDARD = {
     "young.so": "young.c -L. -l:libc.so.6",
     "vers.so": "vers.c -L. -l:libc.so.6",
 }
-
 # What the compiler itself can be brought to do wrong; each becomes a plugin of its own, and says this of it.
 COMPILED = {
     "runpath": ("-Wl,-rpath,/usr/local/lib demo.c", "looks for libraries in /usr/local/lib"),

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from recipes import loaderconf
 from recipes.elf import ElfFile
-from recipes.elfindex import Index
-from recipes.loaderconf import Cached
-from recipes.loaderrules import Loader, start
+from recipes.proof.search import Loader, first_file
+from recipes.rootfs.index import Index
+from recipes.rootfs.loaderconf import CacheEntry, processor_folders
 from tests.support import loadercache
 from tests.support.facts import ARM, elf
 
@@ -26,7 +25,7 @@ def board(
     libc: str,
     *places: str,
     more: dict[str, ElfFile] | None = None,
-    cache: Mapping[str, tuple[Cached, ...]] | None = None,
+    cache: Mapping[str, tuple[CacheEntry, ...]] | None = None,
     directories: tuple[str, ...] = ("/lib", "/usr/lib"),
 ) -> Index:
     """Return a root with liba in each of these folders."""
@@ -38,17 +37,17 @@ def board(
         directories=directories,
         loader=LOADERS[libc],
         cache=None if cache is None else dict(cache),
-        some=loaderconf.for_some(files),
+        some=processor_folders(files),
     )
 
 
 def got(root: Index, program: ElfFile, *, environment: tuple[str, ...] = (), platform: str = "", of: str = "") -> str:
     """Return the path that a name of the process is found at."""
     loader = Loader(root, ARM, environment=environment, platform=platform)
-    steps = {step.name: step.got for step in loader.process([start(APP, program)])}
+    steps = {step.name: step.got for step in loader.process([first_file(APP, program)])}
     found = steps[of or "liba.so.1"]
     return found.found if found else ""
 
 
-def entry(path: str, flags: int = HARD, hwcap: int = 0) -> dict[str, tuple[Cached, ...]]:
-    return {"liba.so.1": (Cached(path, flags, hwcap),)}
+def entry(path: str, flags: int = HARD, hwcap: int = 0) -> dict[str, tuple[CacheEntry, ...]]:
+    return {"liba.so.1": (CacheEntry(path, flags, hwcap),)}

@@ -9,12 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from recipes import lock
+from recipes.sources.lock import load_lock, lock_path
 
 TREES = Path(__file__).parent.parent / "standin"
 _WHO = b"Boardcast Stand-in <standin@example.invalid>"
 _FIRST = 1_700_000_000
-
 PINS = {
     "kvs-producer-cpp": "producer-cpp",
     "kvs-producer-c-1.5.1": "producer-c-1.5.1",
@@ -150,7 +149,7 @@ def _git(*words: str, stdin: bytes = b"") -> str:
 
 def lock_text(made: Standin) -> str:
     """Return our lock with the stand-ins' commits in the place of the real ones."""
-    text = lock.where().read_text()
+    text = lock_path().read_text()
     for name, key in PINS.items():
-        text = text.replace(lock.load().get(name).pinned, made.commits[key])
+        text = text.replace(load_lock().get(name).pinned, made.commits[key])
     return text

@@ -5,15 +5,15 @@ from __future__ import annotations
 import io
 from pathlib import Path, PurePosixPath
 
-from recipes import images, transfer
 from recipes.arch import ARCHES
-from recipes.container import Job
-from recipes.engine import Engine
+from recipes.engine.container import Job
+from recipes.engine.docker import Engine
+from recipes.engine.tarstream import unpack_stream
 from recipes.errors import BuildError
+from recipes.toolchains.images import ensure_image
 
 TRIPLE = "arm-vendor-linux-gnueabihf"
 TARBALL = "kit.tar.zst"
-
 # The layout of many SDKs: a wrapper for each tool that starts from its own place, the real programs beside it, a
 # sysroot with the C library, and the compiler's own libraries outside of that. The same bytes come out each time.
 _ASSEMBLE = r"""set -eu
@@ -67,10 +67,10 @@ tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C /tmp/kit -cf -
 
 def assemble(engine: Engine, into: Path) -> Path:
     """Make the toolchain's tarball in a folder, and return its path."""
-    image = images.ensure(ARCHES["armv7"], engine)
+    image = ensure_image(ARCHES["armv7"], engine)
     log = io.BytesIO()
     with engine.session(Job(image=image.tag, environment={"LC_ALL": "C"}, cwd=PurePosixPath("/tmp"))) as session:
         if session.run(["sh", "-c", _ASSEMBLE, "assemble", TRIPLE, TARBALL], log=log) != 0:
             raise BuildError("the toolchain for the tests cannot be put together", why=log.getvalue().decode())
-        transfer.unpack(session.get(f"/tmp/{TARBALL}"), into)
+        unpack_stream(session.get(f"/tmp/{TARBALL}"), into)
     return into / TARBALL

@@ -1,0 +1,113 @@
+"""Board files and the inventory of hosts: strict models, every fault named at once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from deploy.dedupe.preferences import Prefer, Preference, Preferences
+from recipes import paths
+from recipes.builder.request import BuildRequest, SourcePolicy
+from recipes.config import Strict, read_toml
+from recipes.errors import unknown
+
+Plain = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$")]
+"""Text that may reach a shell after quoting: no NUL, no line break."""
+Absolute = Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9._/-]+$")]
+
+
+class ProbeSettings(Strict):
+    """What boardprobe is asked on this board."""
+
+    elements: tuple[Plain, ...] = ()
+    ca_file: Plain = ""
+    https: Plain = ""
+    wss: Plain = ""
+
+
+class SimSettings(Strict):
+    """How the simulated board of this name is made."""
+
+    suite: str
+    mode: Literal["extract", "configure"]
+    packages: tuple[str, ...]
+    scripts: tuple[str, ...] = ()
+    server: Literal["openssh", "dropbear"]
+    flash_mib: Annotated[int, Field(ge=0, le=4096)] = 0
+    """Size of a small writable file system at /flash; none for 0."""
+
+
+class DedupeRule(Strict):
+    """What is wanted of one library on this board, and why."""
+
+    prefer: Prefer
+    because: Annotated[str, StringConstraints(min_length=3, pattern=r"^[^\x00-\x1f\x7f]*$")]
+    """Shown wherever the decision is."""
+    build_id: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{8,64})?$")] = ""
+    """Of the board's copy, or its beginning; for `pin`."""
+
+    @model_validator(mode="after")
+    def _pinned(self) -> DedupeRule:
+        if (self.prefer is Prefer.PIN) != bool(self.build_id):
+            raise ValueError('build_id belongs to prefer = "pin", and that needs one')
+        return self
+
+
+class BoardFile(Strict):
+    """`board-configs/<board>/board.toml`."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    arch: str
+    sysroot: str
+    root: Absolute = "/opt/boardcast"
+    """Folder on the board that is ours; nothing outside it is changed."""
+    recipes: tuple[str, ...]
+    keep: Annotated[int, Field(ge=2, le=20)] = 3
+    """Releases kept on the board, the running one and the one before it among them."""
+    policy: dict[str, Annotated[SourcePolicy | str, Field(union_mode="left_to_right")]] = Field(default_factory=dict)
+    """Per dependency: auto, board, source, or a version that its recipe knows."""
+    dedupe: dict[str, DedupeRule] = Field(default_factory=dict)
+    """Per SONAME, or name without a version: board, bundle, pin or never."""
+    variants: tuple[str, ...] = ()
+    patches: tuple[str, ...] = ()
+    probe: ProbeSettings = ProbeSettings()
+    sim: SimSettings | None = None
+
+
+class Board(Strict):
+    """A board file and its name."""
+
+    name: str
+    file: BoardFile
+
+    def ask(self) -> BuildRequest:
+        """Return what this board wants built."""
+        file = self.file
+        return BuildRequest(
+            names=file.recipes,
+            sysroot=file.sysroot,
+            policies=file.policy,
+            variants=file.variants,
+            patches=file.patches,
+        )
+
+    def policies(self, i_know: str = "") -> Preferences:
+        """Return this board's rules for the dedupe; `i_know` is a reason to take a copy whose proof fails."""
+        rules = {
+            name: Preference(prefer=one.prefer, because=one.because, build_id=one.build_id)
+            for name, one in self.file.dedupe.items()
+        }
+        return Preferences(rules=rules, i_know=i_know)
+
+
+def board_names() -> list[str]:
+    return sorted(path.parent.name for path in paths.BOARDS.glob("*/board.toml"))
+
+
+def load_board(name: str) -> Board:
+    """Read a board file; raises ConfigError for an unknown name (with the known ones) or for faults in the file."""
+    path = paths.BOARDS / name / "board.toml"
+    if name not in board_names():
+        raise unknown("board", name, board_names(), where=str(paths.BOARDS))
+    return Board(name=name, file=read_toml(path, BoardFile))

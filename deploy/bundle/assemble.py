@@ -1,0 +1,264 @@
+"""Stage and board to the contents of a Bundle: the files that travel, each with its origin and its licence."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from deploy.boards.board import Board
+from deploy.bundle.archive import Suffix, is_plain_name, pack_archive
+from deploy.bundle.audit import board_libraries, contradictions, decision_differences, unaccounted
+from deploy.bundle.dpkg import package_owners, unlicensed
+from deploy.bundle.keys import signing_key
+from deploy.bundle.load import Bundle, bundles_folder, needed_of
+from deploy.bundle.manifest import MANIFEST_NAME, SBOM_NAME, SIGNATURE_NAME, BundleFile, LoaderSearch, Manifest
+from deploy.bundle.sbom import PACKAGES_FOLDER, licence_texts, make_sbom, source_recipes
+from deploy.bundle.sign import sign_manifest, unsigned_signature
+from deploy.dedupe.closure import close_loop
+from deploy.dedupe.compare_types import type_comparer
+from deploy.dedupe.decision import DedupePlan
+from deploy.dedupe.plan import plan_dedupe
+from deploy.launch.arguments import probe_arguments
+from deploy.launch.script import launch_script
+from recipes.arch import Arch
+from recipes.errors import ConfigError, ProofError
+from recipes.files import write_whole
+from recipes.proof.consistency import cache_disagreements
+from recipes.rootfs.index import Index, scan_root
+from recipes.rootfs.loaderconf import LD_CACHE
+from recipes.sources.lock import load_lock
+from recipes.sources.recipe import load_catalogue
+from recipes.stage.manifest import STAGE_MANIFEST, Stage, load_stage, stage_folder
+from recipes.toolchains.sysroots import Sysroot, known_sysroot
+from recipes.toolchains.vendor import parse_arch
+
+
+def decide_for_board(
+    board: Board, staged: Stage, sysroot: Index, board_index: Index, i_know: str = "", *, types: bool = False
+) -> tuple[DedupePlan, dict[str, dict[str, str]]]:
+    """Make every decision for a board and close the loop over what would be written."""
+    arch = parse_arch(board.file.arch)
+    compare = type_comparer(staged, sysroot, board_index) if types else None
+    policies = replace(board.policies(i_know), ranges=version_ranges(staged), types=compare)
+    decided = plan_dedupe(staged, scan_root(staged.tree), sysroot, board_index, arch, policies)
+    names = {one.library for one in decided.decisions}
+    stale = [line for line in cache_disagreements(board_index) if line.partition(":")[0] in names]
+    decided = replace(decided, notes=(*decided.notes, *stale))
+    files = {payload.path: payload.elf for payload in decided.payload}
+    forgiven = {symbol for proof in decided.proofs if proof.overridden for symbol in proof.missing}
+    return decided, close_loop(files, board_index, arch, forgiven)
+
+
+def make_bundle(
+    board: Board,
+    staged: Stage,
+    board_index: Index,
+    *,
+    write: bool = True,
+    suffix: Suffix = ".tar.zst",
+    i_know: str = "",
+    types: bool = False,
+) -> tuple[Bundle, DedupePlan]:
+    """Make the bundle of a board from a Stage; without `write` nothing is written, and no key is asked for.
+
+    Parameters
+    ----------
+    i_know:
+        A reason to use a board's copy whose proof fails, where a rule of the board allows no other.
+    types:
+        Also compare the types of each library with libabigail: seconds each, and only with debug information.
+
+    Raises
+    ------
+    ProofError
+        The board cannot run what was built.
+    ConfigError
+        The Stage is for another architecture, or its sysroot is gone.
+    """
+    arch = parse_arch(board.file.arch)
+    sysroot = _sysroot(board, staged, arch)
+    decided, providers = decide_for_board(board, staged, sysroot.index(), board_index, i_know, types=types)
+    contents = _contents(board, staged, sysroot.tree, decided)
+    owned, texts = package_owners(sysroot, _copies(decided))
+    decided = replace(decided, notes=(*decided.notes, *unlicensed(owned)))
+    manifest = _manifest(board, staged, decided, providers, board_index).model_copy(update={"packages": owned})
+    origins = dict(_origins(staged, decided))
+    notices = _notices(staged) | {f"{PACKAGES_FOLDER}{name}": text for name, text in texts.items()}
+    packed = pack_bundle(manifest, contents, origins=origins, notices=notices, suffix=suffix, write=write)
+    return packed, decided
+
+
+def _manifest(
+    board: Board, staged: Stage, decided: DedupePlan, providers: dict[str, dict[str, str]], board_index: Index
+) -> Manifest:
+    arch = parse_arch(board.file.arch)
+    manifest = Manifest(
+        schema_=1,
+        board=board.name,
+        arch=arch.name,
+        machines=arch.machine,
+        root=board.file.root,
+        keep=board.file.keep,
+        stage_keys={one.name: one.key for one in staged.manifest.recipes},
+        entries=tuple(sorted(providers)),
+        files=(),
+        decisions=tuple(one.as_dict() for one in decided.decisions),
+        proofs=tuple(one.as_dict() for one in decided.proofs),
+        refused=tuple(one.as_dict() for one in decided.refused),
+        providers=providers,
+        notes=decided.notes,
+        loader=next((one.elf.interpreter for one in decided.payload if one.elf.interpreter), ""),
+        search=_search(board_index),
+        sources=source_recipes(staged.manifest, load_lock()),
+    )
+    theirs = {path: board_index.files[path].build_id for path in board_libraries(manifest).values()}
+    return manifest.model_copy(update={"build_ids": theirs})
+
+
+def _copies(decided: DedupePlan) -> dict[str, str]:
+    """Return which files of a bundle are copies from the sysroot, and from where in it."""
+    parts = ((one.path, one.origin.partition(":")) for one in decided.payload)
+    return {path: place for path, (kind, _, place) in parts if kind == "sysroot"}
+
+
+def version_ranges(staged: Stage) -> dict[str, str]:
+    """Return the versions that the recipes of a Stage ask of their libraries, by SONAME."""
+    known = load_catalogue()
+    found: dict[str, str] = {}
+    for recipe in staged.manifest.recipes:
+        for need in known[recipe.name].depends if recipe.name in known else ():
+            for library in known[need.name].libraries if need.range else ():
+                found[library.soname] = ",".join(filter(None, [found.get(library.soname), need.range]))
+    return found
+
+
+def _search(board_index: Index) -> LoaderSearch:
+    cached = board_index.digests([LD_CACHE])[LD_CACHE] if board_index.cache is not None else ""
+    return LoaderSearch(loader=board_index.loader, directories=board_index.directories, cache=cached)
+
+
+def _sysroot(board: Board, staged: Stage, arch: Arch) -> Sysroot:
+    """Return the sysroot of a Stage; raises ConfigError where it is gone, or the Stage for another architecture."""
+    if staged.manifest.arch != arch.name:
+        raise ConfigError(f"the Stage is for {staged.manifest.arch}, board {board.name} is {arch.name}")
+    sysroot = known_sysroot(staged.manifest.sysroot)
+    if sysroot is None or sysroot.fingerprint != staged.manifest.sysroot_fingerprint:
+        raise ConfigError(
+            f"the sysroot {staged.manifest.sysroot} that this Stage was built against is gone",
+            next_step=f"invoke build --arch {arch.name} --board {board.name}",
+        )
+    return sysroot
+
+
+def _contents(board: Board, staged: Stage, sysroot: Path, decided: DedupePlan) -> dict[str, tuple[bytes, int]]:
+    found: dict[str, tuple[bytes, int]] = {}
+    for payload in decided.payload:
+        kind, _, place = payload.origin.partition(":")
+        tree = staged.tree if kind == "stage" else sysroot
+        found[payload.path] = ((tree / place.lstrip("/")).read_bytes(), 0o755)
+    for path in staged.manifest.data():
+        found[path] = ((staged.tree / path).read_bytes(), 0o644)
+    plugins = any(path.startswith("gstreamer-1.0/") for path in found)
+    for path in [path for path in found if path.startswith("bin/")]:
+        name = path.removeprefix("bin/")
+        script = launch_script(
+            title=f"{name} on {board.name}",
+            program=path,
+            arguments=probe_arguments(board, name),
+            environment={},
+            plugins=plugins,
+        )
+        found[f"run/{name}"] = (script, 0o755)
+    return found
+
+
+def _origins(staged: Stage, decided: DedupePlan) -> Iterator[tuple[str, str]]:
+    """Yield where each file of a bundle comes from; what Boardcast writes itself is not among them."""
+    for payload in decided.payload:
+        kind, _, place = payload.origin.partition(":")
+        copied = f"sysroot:{staged.manifest.sysroot}:{place}"
+        yield payload.path, copied if kind == "sysroot" else _recipe_origin(staged, payload.path)
+    for path in staged.manifest.data():
+        yield path, _recipe_origin(staged, path)
+
+
+def _recipe_origin(staged: Stage, path: str) -> str:
+    owner = staged.owner(path)
+    return f"recipe:{owner}" if owner else "stage"
+
+
+def _notices(staged: Stage) -> dict[str, bytes]:
+    """Return upstream's licence texts in a Stage by recipe; those whose path names no recipe go under `stage`."""
+    found: dict[str, bytes] = {}
+    for file in staged.manifest.files:
+        folders, _, name = file.path.lower().rpartition("/")
+        if not file.target and name.startswith(("license", "licence", "copying", "notice")):
+            owner = next((one.name for one in staged.manifest.recipes if one.name in folders.split("/")), "stage")
+            found[owner] = found.get(owner, b"") + (staged.tree / file.path).read_bytes() + b"\n"
+    return found
+
+
+def stage_for(board: Board) -> Stage:
+    """Return the Stage that a board's bundle is made from; raises ConfigError where it was not built."""
+    where = stage_folder(board.file.arch, board.file.sysroot)
+    if not (where / STAGE_MANIFEST).is_file():
+        raise ConfigError(
+            f"nothing was built for {board.name} yet",
+            where=str(where),
+            next_step=f"invoke build --arch {board.file.arch} --board {board.name}",
+        )
+    return load_stage(where)
+
+
+def pack_bundle(
+    manifest: Manifest,
+    contents: Mapping[str, tuple[bytes, int]],
+    *,
+    origins: Mapping[str, str] | None = None,
+    notices: Mapping[str, bytes] | None = None,
+    suffix: Suffix = ".tar.zst",
+    write: bool = True,
+) -> Bundle:
+    """Pack contents (path to bytes and mode) under a manifest, and sign it.
+
+    The manifest's lists of files and licences and its bill of materials are made from the contents; where a file comes
+    from is taken from `origins`, else from the manifest as it was.
+
+    Raises
+    ------
+    ProofError
+        A library that a file needs is neither bundled nor proved on the board.
+    """
+    origins = {file.path: file.origin for file in manifest.files} if origins is None else origins
+    files = tuple(
+        BundleFile(
+            path=path,
+            sha256=hashlib.sha256(data).hexdigest(),
+            size=len(data),
+            mode=mode,
+            origin=origins.get(path, ""),
+            needed=needed_of(data),
+        )
+        for path, (data, mode) in sorted(contents.items())
+    )
+    texts = licence_texts(manifest, notices or {})
+    own = {MANIFEST_NAME, SIGNATURE_NAME, SBOM_NAME, *texts}
+    if odd := [path for path in contents if path in own or not is_plain_name(path)]:
+        raise ConfigError(f"{odd[0]!r} cannot be the name of a file in a bundle")
+    digests = {name: hashlib.sha256(text).hexdigest() for name, text in texts.items()}
+    manifest = manifest.model_copy(update={"files": files, "licences": digests, "sbom": ""})
+    bill = make_sbom(manifest)
+    manifest = manifest.model_copy(update={"sbom": hashlib.sha256(bill).hexdigest()})
+    if faults := unaccounted(manifest, bill) + contradictions(manifest) + decision_differences(manifest):
+        raise ProofError("this bundle could not account for all that is in it", why="\n       ".join(faults[:5]))
+    data = manifest.canonical()
+    signature = sign_manifest(data, signing_key()) if write else unsigned_signature()
+    parts = {MANIFEST_NAME: data, SIGNATURE_NAME: signature, SBOM_NAME: bill, **texts}
+    packed = pack_archive({**{name: (text, 0o644) for name, text in parts.items()}, **contents}, suffix)
+    target = bundles_folder(manifest.board) / f"{manifest.identity}{suffix}"
+    if write:
+        write_whole(target, packed)
+        write_whole(target.with_name("latest"), f"{manifest.identity}\n".encode())
+    return Bundle(id=manifest.identity, path=target, manifest=manifest, packed=len(packed))

@@ -1,0 +1,159 @@
+"""The Bundle: one deterministic archive named by its content; packed, signed, read back and checked to its end."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from deploy.bundle.archive import SUFFIXES, Members, unpack_archive
+from deploy.bundle.audit import contradictions, decision_differences, unaccounted
+from deploy.bundle.keys import trusted_keys
+from deploy.bundle.manifest import MANIFEST_NAME, SBOM_NAME, SIGNATURE_NAME, Manifest
+from deploy.bundle.sign import check_signature
+from recipes import elf, paths
+from recipes.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """A bundle on disk."""
+
+    id: str
+    path: Path
+    manifest: Manifest
+    packed: int
+    """Bytes of the archive."""
+
+    def blobs(self) -> dict[str, bytes]:
+        """Read the contents back, by store name; each is checked against the manifest that this bundle has here."""
+        manifest, members = _opened(self.path)
+        if manifest.canonical() != self.manifest.canonical():
+            raise ConfigError("the bundle was changed since it was read", where=str(self.path))
+        _complete(manifest, members, self.path)
+        return {file.blob: members[file.path][0] for file in manifest.files}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedBundle:
+    """A bundle that was checked to its last byte, and by whose key it is signed."""
+
+    bundle: Bundle
+    key: str
+    components: int
+    """Of its bill of materials."""
+
+    def as_dict(self) -> dict[str, str | int]:
+        manifest = self.bundle.manifest
+        overrides = [f"{row['library']}: {row['overridden']}" for row in manifest.proofs if row["overridden"]]
+        counts = {"files": len(manifest.files), "proofs": len(manifest.proofs), "components": self.components}
+        return {
+            "id": self.bundle.id,
+            "board": manifest.board,
+            "arch": manifest.arch,
+            "key": self.key,
+            **counts,
+            **({"used without a proof": "; ".join(overrides)} if overrides else {}),
+        }
+
+
+def needed_of(data: bytes) -> tuple[str, ...]:
+    return elf.parse(data).needed if data.startswith(elf.MAGIC) else ()
+
+
+def bundles_folder(board: str) -> Path:
+    return paths.work() / "bundles" / board
+
+
+def bundle_path(board: str, identity: str) -> Path:
+    """Return where the bundle of this id lies, or would lie."""
+    found = [bundles_folder(board) / f"{identity}{suffix}" for suffix in SUFFIXES]
+    return next((path for path in found if path.is_file()), found[0])
+
+
+def latest_bundle(board: str) -> Bundle:
+    """Return the bundle of a board that was made last; raises ConfigError where there is none."""
+    try:
+        identity = (bundles_folder(board) / "latest").read_text().strip()
+    except OSError as error:
+        raise ConfigError(
+            f"no bundle for {board} yet", where=str(bundles_folder(board)), next_step=f"invoke bundle --board {board}"
+        ) from error
+    return load_bundle(bundle_path(board, identity))
+
+
+def load_bundle(path: Path) -> Bundle:
+    """Read a bundle back, checked as `verify` does: nothing of one that fails may reach a board."""
+    return verify_bundle(path).bundle
+
+
+def verify_bundle(path: Path, keys: Mapping[str, bytes] | None = None) -> VerifiedBundle:
+    """Check a bundle to its last byte; needs the file and the keys, and neither a network nor a Stage nor a sysroot.
+
+    Parameters
+    ----------
+    keys:
+        Key id to raw public key; those that are trusted here without it.
+
+    Raises
+    ------
+    PreflightError
+        It is not signed, or by nobody whose key is among these.
+    ConfigError
+        It is damaged or incomplete, or does not account for what is in it.
+    """
+    manifest, members = _opened(path)
+    if path.name not in [f"{manifest.identity}{suffix}" for suffix in SUFFIXES]:
+        why = f"it is {manifest.identity}"
+        raise ConfigError("the bundle's manifest does not belong to its name", where=str(path), why=why)
+    signature, _ = members.get(SIGNATURE_NAME, (b"", 0))
+    trusted = trusted_keys() if keys is None else keys
+    key = check_signature(members[MANIFEST_NAME][0], signature, trusted, where=str(path))
+    _complete(manifest, members, path)
+    bill, _ = members[SBOM_NAME]
+    faults = unaccounted(manifest, bill) + contradictions(manifest) + decision_differences(manifest)
+    faults += [
+        f"{file.path} needs other libraries"
+        for file in manifest.files
+        if needed_of(members[file.path][0]) != file.needed
+    ]
+    if faults:
+        raise ConfigError(
+            "the bundle does not account for what is in it", where=str(path), why="\n       ".join(faults[:5])
+        )
+    bundle = Bundle(id=manifest.identity, path=path, manifest=manifest, packed=path.stat().st_size)
+    return VerifiedBundle(bundle=bundle, key=key, components=len(json.loads(bill)["components"]))
+
+
+def _opened(path: Path) -> tuple[Manifest, Members]:
+    """Read an archive and its manifest, of which nothing is believed yet."""
+    suffix = next((one for one in SUFFIXES if path.name.endswith(one)), None)
+    if suffix is None:
+        raise ConfigError("not a bundle", where=str(path), why=f"its name ends in none of {SUFFIXES}")
+    try:
+        members = unpack_archive(path.read_bytes(), suffix, where=str(path))
+        data, _ = members.get(MANIFEST_NAME, (b"", 0))
+        manifest = Manifest.model_validate(json.loads(data))
+    except FileNotFoundError as error:
+        raise ConfigError("no such bundle", where=str(path), next_step="invoke bundle --board BOARD") from error
+    except (OSError, ValueError, RecursionError, ValidationError) as error:
+        raise ConfigError("not a bundle", where=str(path), why=str(error).splitlines()[0]) from error
+    if manifest.canonical() != data:
+        why = "its manifest is not written as this version of Boardcast writes it"
+        raise ConfigError("not a bundle", where=str(path), why=why, next_step="invoke bundle --board BOARD")
+    return manifest, members
+
+
+def _complete(manifest: Manifest, members: Members, path: Path) -> None:
+    """Hold every member against the manifest: raises ConfigError for one too many, one too few, or other content."""
+    wanted = manifest.members()
+    if odd := wanted.keys() ^ (members.keys() - {MANIFEST_NAME, SIGNATURE_NAME}):
+        state = "missing from the bundle" if min(odd) in wanted else "in the bundle, and its manifest does not name it"
+        raise ConfigError(f"{min(odd)} is {state}", where=str(path))
+    for name, (digest, mode) in wanted.items():
+        if hashlib.sha256(members[name][0]).hexdigest() != digest or members[name][1] != mode:
+            raise ConfigError(f"{name} in the bundle is not what its manifest says", where=str(path))

@@ -1,0 +1,135 @@
+"""The manifest of a bundle: everything that decides what a board gets."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import Field
+
+from recipes.config import Strict
+
+MANIFEST_NAME, SIGNATURE_NAME, SBOM_NAME, LICENCES_FOLDER = (
+    "manifest.json",
+    "signature.json",
+    "sbom.cdx.json",
+    "licences/",
+)
+
+
+class BundleFile(Strict):
+    """One file of a bundle."""
+
+    path: str
+    sha256: str
+    size: int
+    mode: int
+    origin: str = ""
+    """`recipe:NAME`, or `sysroot:NAME:PATH` for a copy from there; empty for what Boardcast itself wrote."""
+    needed: tuple[str, ...] = ()
+    """Its DT_NEEDED."""
+
+    @property
+    def blob(self) -> str:
+        """Return the name of its content in a board's store; hard links share their mode, so that is part of it."""
+        return f"{self.sha256}{'.x' if self.mode & 0o100 else ''}"
+
+
+class PinnedSource(Strict):
+    """One source that a recipe was built from."""
+
+    name: str
+    version: str = ""
+    url: str = ""
+    digest: str
+    """A commit (40 characters) or the sha256 of an archive."""
+
+
+class SourceRecipe(Strict):
+    """A recipe as it was built."""
+
+    name: str
+    version: str
+    licence: str
+    """An SPDX expression."""
+    pins: tuple[PinnedSource, ...] = ()
+    """The recipe's own first, then what it nests; none for a source of this repository."""
+    variants: tuple[str, ...] = ()
+    patches: dict[str, str] = Field(default_factory=dict)
+
+
+class PackagedFiles(Strict):
+    """What files of a bundle that were copied from the sysroot came out of."""
+
+    kind: Literal["deb", "toolchain", "sysroot"]
+    """`sysroot` where nothing else is known to own them."""
+    name: str
+    version: str
+    arch: str
+    suite: str = ""
+    source: str = ""
+    """Name and version of the source package, a space between."""
+    licence: str = ""
+    """An SPDX expression, `LicenseRef-debian-…` for what SPDX has no name for; empty where nothing is known."""
+    digest: str = ""
+    """sha256 of the archive that it came in."""
+    files: tuple[str, ...] = ()
+
+
+class LoaderSearch(Strict):
+    """Where the board's loader looks by itself, as it was when the proofs were made."""
+
+    loader: str = ""
+    directories: tuple[str, ...] = ()
+    cache: str = ""
+    """sha256 of /etc/ld.so.cache; empty where the board has none."""
+
+
+class Manifest(Strict):
+    """`manifest.json`: everything that decides what a board gets; its hash is the bundle's id."""
+
+    schema_: int
+    board: str
+    arch: str
+    machines: tuple[str, ...]
+    root: str
+    keep: int
+    stage_keys: dict[str, str]
+    entries: tuple[str, ...]
+    files: tuple[BundleFile, ...]
+    decisions: tuple[dict[str, Any], ...]
+    proofs: tuple[dict[str, Any], ...]
+    """Of the libraries that are the board's."""
+    refused: tuple[dict[str, Any], ...] = ()
+    """Of those that travel: what speaks against the board's copy."""
+    providers: dict[str, dict[str, str]]
+    notes: tuple[str, ...]
+    loader: str = ""
+    """The dynamic loader that the programs name; it also lists what a plugin would load."""
+    sources: tuple[SourceRecipe, ...] = ()
+    packages: tuple[PackagedFiles, ...] = ()
+    """Of the files whose origin is the sysroot."""
+    search: LoaderSearch = LoaderSearch()
+    build_ids: dict[str, str] = Field(default_factory=dict)
+    """Path of each library of the board that a program may get, to its build id; empty where it has none."""
+    sbom: str = ""
+    """sha256; with these two the manifest's signature covers every byte of the archive."""
+    licences: dict[str, str] = Field(default_factory=dict)
+    """Name in the archive to sha256."""
+
+    def canonical(self) -> bytes:
+        """Return the one way to write this manifest; these bytes are hashed and signed."""
+        return json.dumps(self.model_dump(), sort_keys=True, separators=(",", ":")).encode() + b"\n"
+
+    @property
+    def identity(self) -> str:
+        return hashlib.sha256(self.canonical()).hexdigest()[:32]
+
+    def members(self) -> dict[str, tuple[str, int]]:
+        """Return the sha256 and mode of every member of the archive but the manifest and its signature."""
+        named = {SBOM_NAME: self.sbom, **self.licences}
+        return {
+            **{file.path: (file.sha256, file.mode) for file in self.files},
+            **{name: (digest, 0o644) for name, digest in named.items()},
+        }

@@ -1,0 +1,199 @@
+"""Tasks of building: images, sysroots, Stages, and why something would be built again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from invoke import Context, Exit
+
+from deploy.commands.command import ARCH, BOARD, DRY, JSON, MIRROR, command
+from recipes.errors import ConfigError
+
+if TYPE_CHECKING:
+    from recipes.builder.request import BuildRequest
+
+
+@command(
+    iterable=["arch"],
+    help={
+        "arch": f"{ARCH}; all without it",
+        "check": "compile C and C++ in each, run the result under emulation, compare its ELF identity with the table",
+        "json": JSON,
+        "dry_run": DRY,
+    },
+)
+def images(_: Context, arch: list[str], check: bool = False, json: bool = False, dry_run: bool = False) -> None:
+    """Make the toolchain image of each architecture."""
+    from recipes import console
+    from recipes.arch import ARCHES
+    from recipes.engine.docker import Engine
+    from recipes.toolchains.images import check_image, ensure_image, image_tag, known_image
+    from recipes.toolchains.vendor import parse_arch
+
+    rows = []
+    for one in [parse_arch(name) for name in arch] or list(ARCHES.values()):
+        if dry_run:
+            rows.append([one.name, image_tag(one), "recorded" if known_image(one) else "to be made"])
+            continue
+
+        engine = Engine.connect()
+        state = (
+            ", ".join(sorted(set(check_image(one, engine).values()))) if check else ensure_image(one, engine).id[7:19]
+        )
+        rows.append([one.name, image_tag(one), f"compiles and runs: {state}" if check else state])
+    if json:
+        console.emit([dict(zip(("arch", "image", "state"), row, strict=True)) for row in rows])
+    else:
+        console.table("Toolchain images", ["arch", "image", "state"], rows)
+
+
+_RECIPE = "folder in recipes/catalog; the default ones without it; may be given more than once"
+_VARIANT = "small, static, mbedtls, aligned, frames or debug; may be given more than once"
+
+
+def _asked(
+    board: str,
+    recipe: list[str],
+    policy: list[str] | None = None,
+    variant: list[str] | None = None,
+    patch: list[str] | None = None,
+    *,
+    jobs: int = 0,
+    verbose: bool = False,
+) -> BuildRequest:
+    """Return what the command line wants, on top of what the board's file wants."""
+    from dataclasses import replace
+
+    from deploy.boards.board import load_board
+    from recipes.builder.request import BuildRequest, SourcePolicy
+
+    ask = BuildRequest()
+    if board:
+        ask = load_board(board).ask()
+    given: dict[str, SourcePolicy | str] = {}
+    for one in policy or []:
+        name, equals, value = one.partition("=")
+        if not equals or not name or not value:
+            raise ConfigError(f"{one!r} is no policy", next_step="--policy openssl=source (or auto, board, a version)")
+        given[name] = SourcePolicy(value) if value in {known.value for known in SourcePolicy} else value
+    return replace(
+        ask,
+        names=tuple(recipe) or ask.names,
+        policies={**ask.policies, **given},
+        variants=(*ask.variants, *(variant or [])),
+        patches=(*ask.patches, *(patch or [])),
+        jobs=jobs,
+        verbose=verbose,
+    )
+
+
+@command(
+    iterable=["recipe", "mirror", "policy", "variant", "patch"],
+    help={
+        "arch": f"{ARCH}; several with commas between them",
+        "recipe": _RECIPE,
+        "board": f"{BOARD}: its sysroot, recipes, policies, variants and patches",
+        "policy": "DEPENDENCY=auto, board, source or a version; may be given more than once",
+        "variant": _VARIANT,
+        "patch": "named change of upstream: uploader-mp3, uploader-alsa, keep-dependencies",
+        "verbose": "every compiler command into the log (make VERBOSE=1)",
+        "jobs": "parallel compiler processes; one per processor without it",
+        "force": "build again what the cache has",
+        "mirror": MIRROR,
+        "json": JSON,
+        "dry_run": DRY,
+    },
+)
+def build(
+    _: Context,
+    arch: str,
+    recipe: list[str],
+    mirror: list[str],
+    policy: list[str],
+    variant: list[str],
+    patch: list[str],
+    board: str = "",
+    verbose: bool = False,
+    jobs: int = 0,
+    force: bool = False,
+    json: bool = False,
+    dry_run: bool = False,
+) -> None:
+    """Cross-build recipes into a Stage, with no network."""
+    from deploy.commands.output import print_commands, print_resolution, print_stage
+    from recipes import console
+    from recipes.builder.run import build_stages, prepare_build
+    from recipes.files import exclusive
+    from recipes.sources.fetch import mirror_folders
+    from recipes.toolchains.vendor import parse_arch
+
+    folders = mirror_folders(mirror)
+    arches = [parse_arch(name) for name in arch.split(",")]
+    ask = _asked(board, recipe, policy, variant, patch, jobs=jobs, verbose=verbose)
+    if dry_run:
+        planned = [prepare_build(one, ask, build=False) for one in arches]
+        if json:
+            shown = [one.as_dict() for one in planned]
+            console.emit(shown[0] if len(shown) == 1 else shown)
+            return
+
+        for one in planned:
+            print_resolution(one)
+            print_commands(one)
+        return
+    with exclusive("build"):
+        planned = [prepare_build(one, ask) for one in arches]
+        stages = build_stages(planned, mirror=folders, force=force)
+    if json:
+        made = [staged.manifest.model_dump() for staged in stages]
+        console.emit(made[0] if len(made) == 1 else made)
+        return
+
+    for one, staged in zip(planned, stages, strict=True):
+        print_resolution(one)
+        print_stage(staged)
+
+
+@command(
+    iterable=["recipe"],
+    help={
+        "arch": ARCH,
+        "recipe": "as for build",
+        "board": f"{BOARD}, as for build",
+        "json": JSON,
+        "dry_run": "accepted; this task only reads",
+    },
+)
+def why(_: Context, arch: str, recipe: list[str], board: str = "", json: bool = False, dry_run: bool = False) -> None:
+    """Say what would be built again, and what changed."""
+    from recipes import console
+    from recipes.builder.run import explain_rebuilds, prepare_build
+    from recipes.toolchains.vendor import parse_arch
+
+    rows = explain_rebuilds(prepare_build(parse_arch(arch), _asked(board, recipe), build=False))
+    if json:
+        console.emit(rows)
+    else:
+        table = [[row["recipe"], row["state"], row["changed"] or "-", row["key"]] for row in rows]
+        console.table("Why", ["recipe", "state", "changed", "key"], table)
+
+
+@command(help={"arch": ARCH, "board": f"{BOARD}, as for build", "json": JSON, "dry_run": "print the command line only"})
+def shell(_: Context, arch: str, board: str = "", json: bool = False, dry_run: bool = False) -> None:
+    """Open a shell where a build runs, with its environment."""
+    import shlex
+
+    from recipes import console, process
+    from recipes.builder.recipe_build import shell_job
+    from recipes.builder.run import prepare_build
+    from recipes.engine.docker import Engine
+    from recipes.toolchains.vendor import parse_arch
+
+    prepared = prepare_build(parse_arch(arch), _asked(board, []))
+    argv = Engine.connect().interactive(shell_job(prepared))
+    if json:
+        console.emit(argv)
+    elif dry_run:
+        print(shlex.join(argv))
+    elif code := process.passthrough(argv):
+        raise Exit("", code)

@@ -1,0 +1,128 @@
+"""Tasks of roots: what is compiled against, what a board has, and what an update changed."""
+
+from __future__ import annotations
+
+from invoke import Context
+
+from deploy.commands.command import DRY, HOST, JSON, command
+
+_ROOT = "a directory, a tar file, or the name of a board or a sysroot"
+
+
+@command(
+    default=True,
+    iterable=["name"],
+    help={"name": "file in board-configs/sysroots; debian12-armv7 without it", "json": JSON, "dry_run": DRY},
+)
+def make(_: Context, name: list[str], json: bool = False, dry_run: bool = False) -> None:
+    """Unpack and index the roots that are compiled against."""
+    from recipes import console
+    from recipes.engine.docker import Engine
+    from recipes.toolchains.sysroots import describe_sysroot, ensure_sysroot, known_sysroot, sysroot_spec
+
+    found = []
+    for one in name or ["debian12-armv7"]:
+        spec = sysroot_spec(one)
+        root = known_sysroot(one)
+        if root is None and not dry_run:
+            root = ensure_sysroot(one, Engine.connect())
+        found.append(describe_sysroot(root) if root else {"sysroot": one, "to be made of": " ".join(spec.packages)})
+    if json:
+        console.emit(found)
+    else:
+        for facts in found:
+            console.fields("Sysroot", facts)
+
+
+@command(
+    positional=["root"],
+    help={
+        "root": _ROOT,
+        "board": "also capture it as this board's index, for version control",
+        "json": JSON,
+        "dry_run": "write nothing",
+    },
+)
+def index(_: Context, root: str, board: str = "", json: bool = False, dry_run: bool = False) -> None:
+    """Say what a root has for the loader: libraries, folders, what cannot be used."""
+    from deploy.boards.index import capture_index, find_index
+    from recipes import console
+    from recipes.proof.consistency import cache_disagreements
+
+    found = find_index(root)
+    if board and not dry_run:
+        capture_index(found, board)
+    cache = cache_disagreements(found)
+    facts: dict[str, object] = {
+        "root": found.source,
+        "elf files": len(found.files),
+        "links": len(found.links),
+        "loader": f"{found.loader} ({found.libc})" if found.loader else "none: glibc's rules are taken",
+        "folders of the loader": " ".join(found.directories),
+        "names in its cache": "no cache" if found.cache is None else len(found.cache),
+        "not usable": len(found.damaged),
+        "fingerprint": found.fingerprint[:16],
+    }
+    if json:
+        console.emit(facts | {"damaged": found.damaged, "cache": cache})
+        return
+    console.fields("Root", facts)
+    for path, reason in sorted(found.damaged.items()):
+        print(f"  {path}: {reason}")
+    for line in cache:
+        print(f"  {line}")
+
+
+@command(
+    positional=["old", "new"],
+    help={"old": _ROOT, "new": _ROOT, "json": JSON, "dry_run": "accepted; this task only reads"},
+)
+def diff(_: Context, old: str, new: str, json: bool = False, dry_run: bool = False) -> None:
+    """Say which libraries differ between two roots; what is lost comes first."""
+    from deploy.boards.index import find_index
+    from deploy.reports.root_diff import root_differences
+    from recipes import console
+
+    rows = root_differences(find_index(old), find_index(new))
+    if json:
+        console.emit([{"library": name, "change": change} for name, change in rows])
+    elif rows:
+        console.table("Changes", ["library", "change"], [list(row) for row in rows])
+    else:
+        print("the two roots have the same libraries")
+
+
+@command(help={"host": HOST, "json": JSON, "dry_run": DRY})
+def pull(_: Context, host: str, json: bool = False, dry_run: bool = False) -> None:
+    """Bring a live board's libraries, so that bundles are proved against them."""
+    from deploy.boards.board import load_board
+    from deploy.boards.inventory import host_target, load_host
+    from deploy.boards.pull import pull_root
+    from deploy.boards.session import connect
+    from recipes import console, paths
+    from recipes.files import write_whole
+    from recipes.rootfs.capture import INDEX_NAME
+    from recipes.toolchains.vendor import parse_arch
+
+    board = load_host(host).board
+    arch = parse_arch(load_board(board).file.arch)
+    if dry_run:
+        print(f"{host}: would list its libraries and bring them to board-configs/{board}/, with their index")
+        return
+    with connect(host_target(host)) as session:
+        done = pull_root(session, board, arch)
+    sysroot = paths.BOARDS / "sysroots" / f"{board}.toml"
+    if done.headers.toml and not sysroot.exists():
+        write_whole(sysroot, done.headers.toml.encode())
+    facts = {
+        "root": str(done.root),
+        "files": done.files,
+        "links": done.links,
+        "bytes": done.bytes,
+        "fetched": done.fetched,
+        "round trips": session.traffic.round_trips,
+        "index": str(done.root.with_name(INDEX_NAME)),
+        "sysroot": f"invoke sysroot --name {board}" if sysroot.exists() else "none",
+        "headers": done.headers.because,
+    }
+    console.emit(facts) if json else console.fields(f"Pulled from {host}", facts)

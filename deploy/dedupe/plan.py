@@ -1,0 +1,269 @@
+"""What travels to a board and what does not, each with its reason. Pure: indices in, decisions out.
+
+Sound first: a library stays out of the bundle only when every symbol that our files bind to it is proved on the
+board's own copy, and that copy itself loads there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from deploy.dedupe.decision import Action, Decision, DedupePlan, Payload
+from deploy.dedupe.preferences import Prefer, Preference, Preferences
+from deploy.dedupe.reasons import absent_proof, first_few, loader_path, main_fault, one_per_soname
+from deploy.dedupe.shadowing import check_shadowing
+from deploy.dedupe.unused import unused_files
+from recipes.arch import Arch, Libc
+from recipes.elf import ElfFile
+from recipes.errors import ProofError
+from recipes.proof.binding import Exports, exports_of
+from recipes.proof.prove import check_copy, demand_of, library_closure
+from recipes.proof.result import Proof
+from recipes.rootfs.index import Index
+from recipes.stage.manifest import Stage
+
+
+@dataclass(slots=True, kw_only=True)
+class _Work:
+    """The state of one planning run; nothing outside `plan` sees it."""
+
+    arch: Arch
+    stage_files: dict[str, ElfFile]
+    by_soname: dict[str, tuple[str, ElfFile]]
+    sysroot: Index
+    board: Index
+    policies: Preferences
+    kept: dict[str, Payload] = field(default_factory=dict)
+    exports: dict[str, Exports] = field(default_factory=dict)
+    proofs: dict[tuple[str, frozenset[ElfFile]], Proof] = field(default_factory=dict)
+    """What was worked out already: most libraries get no new users from one round to the next."""
+
+    def candidate(self, soname: str) -> tuple[str, ElfFile] | None:
+        """Return the copy that our files were linked with: the Stage's, else the sysroot's."""
+        if soname in self.by_soname:
+            path, found = self.by_soname[soname]
+            return f"stage:{path}", found
+        in_sysroot = self.sysroot.find(soname, self.arch.identity)
+        return (f"sysroot:{in_sysroot[0]}", in_sysroot[1]) if in_sysroot else None
+
+    def built_with(self, users: Sequence[ElfFile]) -> Mapping[str, Exports]:
+        """Return the exports of every library that these files were linked with."""
+        names = dict.fromkeys(name for user in users for name in user.needed)
+        for name in names:
+            if name not in self.exports and (found := self.candidate(name)) is not None:
+                self.exports[name] = exports_of(found[1])
+        return {name: self.exports[name] for name in names if name in self.exports}
+
+    def users(self) -> dict[str, list[ElfFile]]:
+        """Return who needs what among the files that travel."""
+        needed: dict[str, list[ElfFile]] = {}
+        for payload in self.kept.values():
+            for name in payload.elf.needed:
+                needed.setdefault(name, []).append(payload.elf)
+        return needed
+
+
+def plan_dedupe(
+    stage: Stage,
+    stage_index: Index,
+    sysroot: Index,
+    board: Index,
+    arch: Arch,
+    policies: Preferences | None = None,
+) -> DedupePlan:
+    """Decide for every library and file of a Stage whether it travels to a board.
+
+    Raises
+    ------
+    ProofError
+        The board cannot run it: its C library or GStreamer is too old, a library is to be had nowhere, two recipes
+        bring different ones of one name, or a rule of the board asks for a copy that does not do.
+    """
+    files = {path.lstrip("/"): found for path, found in stage_index.files.items()}
+    by_soname, merged = one_per_soname(stage, files)
+    work = _Work(
+        arch=arch,
+        stage_files=files,
+        by_soname=by_soname,
+        sysroot=sysroot,
+        board=board,
+        policies=policies or Preferences(),
+    )
+    outputs = {path: kind for recipe in stage.manifest.recipes for path, kind in recipe.outputs.items()}
+    for path in (path for path, kind in outputs.items() if kind in ("program", "plugin")):
+        work.kept[path] = Payload(path=path, origin=f"stage:{path}", elf=files[path])
+    proofs, refused, decisions = _settle(work)
+    decisions += merged
+    by_name = [name for recipe in stage.manifest.recipes for name in recipe.dlopen]
+    check_shadowing({place: one.elf for place, one in work.kept.items()}, board, arch, by_name)
+    proofs = _hashed(proofs, board)
+    notes, extra = _run_time(stage, work, proofs)
+    decisions += extra + unused_files(stage, work.stage_files, work.kept.values(), {one.library for one in decisions})
+    order = list(Action)
+    return DedupePlan(
+        decisions=tuple(sorted(decisions, key=lambda one: (order.index(one.action), one.library))),
+        proofs=tuple(proofs[name] for name in sorted(proofs)),
+        payload=tuple(work.kept[path] for path in sorted(work.kept)),
+        notes=tuple(notes),
+        refused=tuple(refused[name] for name in sorted(refused)),
+    )
+
+
+def _hashed(proofs: Mapping[str, Proof], board: Index) -> dict[str, Proof]:
+    hashes = board.digests([proof.provider for proof in proofs.values()])
+    return {name: replace(proof, sha256=hashes[proof.provider]) for name, proof in proofs.items()}
+
+
+def _settle(work: _Work) -> tuple[dict[str, Proof], dict[str, Proof], list[Decision]]:
+    """Decide until nothing changes: a kept library is a new user, and may need more of the board than before."""
+    while True:
+        proofs: dict[str, Proof] = {}
+        refused: dict[str, Proof] = {}
+        decisions: list[Decision] = []
+        grown = False
+        for soname, users in sorted(work.users().items()):
+            decision, proof, payload = _decide(work, soname, users)
+            decisions.append(decision)
+            (proofs if decision.action is Action.USE_BOARD else refused)[soname] = proof
+            if payload is not None and payload.path not in work.kept:
+                work.kept[payload.path] = payload
+                grown = True
+        if not grown:
+            return proofs, refused, decisions
+
+
+def _decide(work: _Work, soname: str, users: Sequence[ElfFile]) -> tuple[Decision, Proof, Payload | None]:
+    candidate = work.candidate(soname)
+    rule = work.policies.of(soname)
+    fixed = work.policies.always(soname)
+    known = (soname, frozenset(users))
+    proof = work.proofs.get(known) or _proof(work, soname, users)
+    work.proofs[known] = proof
+    against = _against(work, proof, rule)
+    size = candidate[1].size if candidate and not fixed else 0
+    if not against:
+        kind = "all names" if proof.weaker else "all names and nodes"
+        because = f"{len(proof.symbols)} symbols checked, {kind} there"
+        because += f"; {rule.because}" if rule is not None and not fixed else ""
+        return _decision(soname, Action.USE_BOARD, because, proof.provider, size), proof, None
+    if rule is not None and rule.of_board:
+        # Nobody's word makes a loader find what is not there, or start without a node of the C library.
+        hopeless = not proof.opened or (fixed and proof.missing)
+        if hopeless or not work.policies.i_know:
+            raise _stuck(soname, against, users, rule, fixed=fixed)
+        because = f"{against}; used all the same: {work.policies.i_know}"
+        all_the_same = replace(proof, overridden=work.policies.i_know)
+        return _decision(soname, Action.USE_BOARD, because, proof.provider, size), all_the_same, None
+    if candidate is None:
+        raise ProofError(
+            f"{soname} is to be had nowhere",
+            why=f"{against}; neither the Stage nor the sysroot has it; needed by {_needed_by(users)}",
+            next_step="add a recipe for it, or put its package into the sysroot's file",
+        )
+    origin, library = candidate
+    place = f"lib/{soname}"
+    action = Action.KEEP_PRIVATE if proof.provider else Action.KEEP
+    decision = _decision(soname, action, against, f"bundle:{place}", size)
+    return decision, replace(proof, faults=proof.faults or (against,)), Payload(path=place, origin=origin, elf=library)
+
+
+def _decision(soname: str, action: Action, because: str, provider: str, size: int) -> Decision:
+    return Decision(library=soname, action=action, because=because, provider=provider, size=size)
+
+
+def _proof(work: _Work, soname: str, users: Sequence[ElfFile]) -> Proof:
+    """Hold what our files ask of a library against the board's copy, or against what it has instead."""
+    demand = demand_of(soname, users, work.built_with(users))
+    found = work.board.find(soname, work.arch.identity)
+    if found is not None:
+        path, copy = found
+        companions, lost = library_closure(work.board, path, copy, work.arch.identity)
+        proof = check_copy(demand, path, copy, companions.values(), users, lost, libc=work.board.libc or Libc.GLIBC)
+        opened, earlier = loader_path(work.board, soname, work.arch.identity, path)
+        return _typed(work, _in_range(work, replace(proof, opened=opened, earlier=earlier)))
+    others = work.board.family(soname, work.arch.identity)
+    if not others:
+        return absent_proof(demand)
+    other, path = others[0]
+    proof = check_copy(demand, path, work.board.files[path], libc=work.board.libc or Libc.GLIBC)
+    lacking = [name for name in proof.missing if not name.startswith("node ")]
+    fault = f"board has {other}" + (f", without {first_few(lacking)}" if lacking else "")
+    return replace(proof, faults=(fault, *proof.faults))
+
+
+def _in_range(work: _Work, proof: Proof) -> Proof:
+    """Hold a library without version nodes against the versions that are asked for; names alone are not enough then."""
+    asked = work.policies.ranges.get(proof.library, "")
+    if not (asked and proof.weaker):
+        return proof
+    rule = work.policies.of(proof.library)
+    linked = work.sysroot.find(proof.library, work.arch.identity)
+    if linked is not None and proof.build_id and linked[1].build_id == proof.build_id:
+        return replace(proof, range=f"{asked}: the same build as the sysroot's")
+    if rule is not None and rule.prefer is Prefer.PIN and proof.build_id.startswith(rule.build_id):
+        return replace(proof, range=f"{asked}: the board's file says so of this build")
+    unknown = f"it has no version nodes, and nothing says that it is one of {asked}"
+    return replace(proof, range=asked, faults=(*proof.faults, unknown))
+
+
+def _typed(work: _Work, proof: Proof) -> Proof:
+    """Hold a proof that holds against the types of both copies too, where that was asked for and can be told."""
+    candidate = work.candidate(proof.library)
+    if work.policies.types is None or not proof.holds or candidate is None or work.policies.always(proof.library):
+        return proof
+    names = tuple(dict.fromkeys(symbol.partition("@")[0] for symbol in proof.symbols))
+    said, differ = work.policies.types(proof.library, candidate[0], proof.provider, names)
+    faults = (f"its types are not those of ours ({said})",) if differ else ()
+    return replace(proof, types=said, faults=faults)
+
+
+def _against(work: _Work, proof: Proof, rule: Preference | None) -> str:
+    """Say why the board's copy is not used; empty where it is."""
+    if not proof.provider:
+        return "board has none"
+    if not proof.holds:
+        return main_fault(proof)
+    if rule is not None and rule.prefer is Prefer.BUNDLE:
+        return f"the board's file prefers ours: {rule.because}"
+    if rule is not None and rule.prefer is Prefer.PIN and not proof.build_id.startswith(rule.build_id):
+        return f"the board's file pins build {rule.build_id[:12]}, it is {proof.build_id[:12]}: {rule.because}"
+    if f"lib/{proof.library}" in work.kept:
+        return "board's does not serve all of its users here"
+    return ""
+
+
+def _needed_by(users: Sequence[ElfFile]) -> str:
+    return first_few([user.soname or "a program" for user in users])
+
+
+def _stuck(soname: str, because: str, users: Sequence[ElfFile], rule: Preference, *, fixed: bool) -> ProofError:
+    if fixed:
+        cure = "build against a sysroot no newer than the board: name its suite in board-configs/sysroots/"
+        what = f"the board's {soname} does not do, and it is never bundled"
+    else:
+        cure = f"let it travel: take the rule for {soname} out of the board's file; or --i-know 'REASON'"
+        what = f"the board's {soname} does not do, and its file asks for no other ({rule.prefer.value})"
+    why = f"{because}; needed by {_needed_by(users)}; the rule: {rule.because}"
+    return ProofError(what, why=why, next_step=cure)
+
+
+def _run_time(stage: Stage, work: _Work, proofs: Mapping[str, Proof]) -> tuple[list[str], list[Decision]]:
+    """Add what programs load by name at run time: it is used where the board has it, and never bundled."""
+    notes = [
+        f"{one.library}: the board's copy is used though its proof fails ({main_fault(one)}): {one.overridden}"
+        for one in proofs.values()
+        if one.overridden
+    ]
+    decisions = []
+    for recipe in stage.manifest.recipes:
+        for soname in recipe.dlopen:
+            found = work.board.find(soname, work.arch.identity)
+            if found is None:
+                notes.append(f"{soname} is not on this board; {recipe.name} says so and goes without")
+            elif soname not in proofs:
+                because = f"loaded by {recipe.name} at run time, if it is there"
+                decisions.append(
+                    Decision(library=soname, action=Action.USE_BOARD, because=because, provider=found[0], size=0)
+                )
+    return notes, decisions

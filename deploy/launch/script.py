@@ -1,0 +1,47 @@
+"""Launch scripts from templates. Owner of jinja2: every value is quoted for the shell by the renderer.
+
+The quoting stands in the environment's `finalize`, so a template's author cannot forget it; what must not be quoted
+goes through one of two filters that accept nothing else than what they are for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from deploy.launch.quoting import comment_text, quote_value, variable_name
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def launch_script(
+    *, title: str, program: str, arguments: Sequence[str], environment: Mapping[str, str], plugins: bool
+) -> bytes:
+    """Render the script that starts one program of a release.
+
+    Parameters
+    ----------
+    program:
+        Path in the bundle, such as `bin/boardprobe`.
+
+    Raises
+    ------
+    ConfigError
+        A value has a line break or a NUL.
+    """
+    import jinja2
+
+    engine = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        finalize=quote_value,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - HTML's rules are wrong for a shell; `finalize` quotes every value instead
+    )
+    engine.filters |= {"comment": comment_text, "identifier": variable_name}
+    text = engine.get_template("launch.sh.j2").render(
+        title=title, program=program, arguments=arguments, environment=sorted(environment.items()), plugins=plugins
+    )
+    return text.encode()

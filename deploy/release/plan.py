@@ -1,0 +1,110 @@
+"""What a deploy will do to a board, decided from the manifest and one probe, and printable."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import Enum
+
+from deploy.boards.probe import HostFacts
+from deploy.bundle.manifest import Manifest
+from deploy.release.recheck import cache_moved, changed_proofs
+from recipes import console
+from recipes.errors import PreflightError
+from recipes.rootfs.loaderconf import LD_CACHE
+
+RESERVE_KIB = 1024
+"""Left free on the board's file system, besides a fifth of what is sent."""
+SKEW_REFUSED = 240
+"""Seconds; AWS refuses requests whose clock is 300 s off."""
+
+
+class StepKind(Enum):
+    """What a remote step does."""
+
+    SEND = "send"
+    ACTIVATE = "activate"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteStep:
+    """One remote action of a plan."""
+
+    kind: StepKind
+    blobs: tuple[str, ...] = ()
+    size: int = 0
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleasePlan:
+    """What a deploy will do; no steps means nothing is to be done, and `because` says why."""
+
+    steps: tuple[RemoteStep, ...]
+    because: str
+
+
+def plan_release(
+    identity: str, manifest: Manifest, facts: HostFacts, proved_again: Collection[str] = ()
+) -> ReleasePlan:
+    """Decide what a deploy sends and switches. Pure.
+
+    Parameters
+    ----------
+    proved_again:
+        Libraries of the board, and its loader's cache, that changed since the bundle was made and serve all the same
+        (`deploy.release.recheck`).
+
+    Raises
+    ------
+    PreflightError
+        The board must not be touched: another machine, a changed library, no room, a clock that is off.
+    """
+    refuse_unfit(manifest, facts)
+    if cache_moved(manifest, facts.files) and LD_CACHE not in proved_again:
+        raise PreflightError(
+            f"{LD_CACHE} is another one; nothing was changed", next_step=f"invoke bundle --board {manifest.board}"
+        )
+    for proof, path in changed_proofs(manifest, facts.files):
+        if proof["library"] not in proved_again:
+            state = f"{path} is another one than was proved" if path else f"{proof['opened']} is gone"
+            raise PreflightError(f"{state}; nothing was changed", next_step=f"invoke bundle --board {manifest.board}")
+    if facts.current == identity and identity in facts.confirmed:
+        return ReleasePlan(steps=(), because=f"{identity[:12]} runs there already, and was verified")
+    sizes = {file.blob: file.size for file in manifest.files}
+    missing = tuple(sorted(sizes.keys() - facts.blobs))
+    payload = sum(sizes[blob] for blob in missing)
+    needed = payload * 12 // 10 // 1024 + RESERVE_KIB
+    if facts.free_kib < needed:
+        raise PreflightError(
+            "there is no room on the board; nothing was changed",
+            where=manifest.root,
+            why=f"{needed:,} KiB needed, {facts.free_kib:,} KiB free",
+            next_step="free some space there, or lower `keep` in the board's file",
+        )
+    steps = []
+    if missing:
+        detail = f"{len(missing)} of {len(sizes)} files, {console.size(payload)}"
+        steps.append(RemoteStep(kind=StepKind.SEND, blobs=missing, size=payload, detail=detail))
+    before = f"now {facts.current[:12]}" if facts.current else "nothing runs there now"
+    steps.append(RemoteStep(kind=StepKind.ACTIVATE, detail=f"switch to {identity[:12]} ({before})"))
+    return ReleasePlan(steps=tuple(steps), because="")
+
+
+def refuse_unfit(manifest: Manifest, facts: HostFacts) -> None:
+    """Raise PreflightError for a board that this bundle was not made for, or that is in no state for it."""
+    if facts.machine not in manifest.machines:
+        raise PreflightError(
+            f"the bundle is for {manifest.arch}, the board is {facts.machine or 'silent about its machine'}",
+            next_step="is hosts.toml naming the right board?",
+        )
+    if "sha256sum" not in facts.tools:
+        raise PreflightError("the board has no sha256sum", why="what arrives there could not be checked")
+    if not facts.writable:
+        raise PreflightError(f"{manifest.root} cannot be written to", next_step="set `root` in the board's file")
+    if abs(facts.skew) >= SKEW_REFUSED:
+        raise PreflightError(
+            f"the board's clock is {facts.skew:+d} s off",
+            why="AWS refuses requests that are signed more than 300 s off",
+            next_step="set its clock, and let it use NTP",
+        )

@@ -1,0 +1,181 @@
+"""The proofs held against the board as it is now: what changed since is fetched and proved again, before any switch.
+
+An update of a board may replace a library, lead its link elsewhere, or put another copy where the loader looks first.
+The probe's one round trip tells; only what changed costs more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from deploy.boards.session import BoardSession
+from deploy.bundle.manifest import Manifest
+from recipes import elf
+from recipes.arch import Libc
+from recipes.elf import ElfError, ElfFile
+from recipes.errors import PreflightError
+from recipes.proof.demand import Demand
+from recipes.proof.prove import check_copy
+from recipes.proof.result import Proof
+from recipes.rootfs.index import Index
+from recipes.rootfs.loaderconf import LD_CACHE, libc_of, read_cache
+from recipes.toolchains.vendor import parse_arch
+
+ABSENT = "absent"
+_CAT = 'exec cat "$1"'
+_HASH = 'while IFS= read -r path; do if [ -f "$path" ]; then set -- $(sha256sum "$path"); echo "$1 $path"; fi; done'
+Row = Mapping[str, Any]
+
+
+def watched_paths(manifest: Manifest) -> list[str]:
+    """Return the board's paths that the proofs rest on: what the loader opens, where it looks before, and its cache."""
+    return sorted({LD_CACHE, *(path for row in manifest.proofs for path in (row["opened"], *row["earlier"]))})
+
+
+def cache_moved(manifest: Manifest, files: Mapping[str, str]) -> bool:
+    """Tell whether the loader's cache is another one: then every path that it leads to is in question."""
+    return manifest.search.cache != files.get(LD_CACHE, ABSENT).replace(ABSENT, "")
+
+
+def changed_proofs(manifest: Manifest, files: Mapping[str, str]) -> list[tuple[Row, str]]:
+    """Return each proof whose library is another one now, and the path that the loader takes; empty: there is none.
+
+    Parameters
+    ----------
+    files:
+        Path to sha256, or `absent`, of all that is watched, as the board answers now.
+    """
+    found: list[tuple[Row, str]] = []
+    for row in manifest.proofs:
+        taken = next((path for path in (*row["earlier"], row["opened"]) if files.get(path, ABSENT) != ABSENT), "")
+        if taken != row["opened"] or files[taken] != row["sha256"]:
+            found.append((row, taken))
+    return found
+
+
+def look_up_again(session: BoardSession, manifest: Manifest) -> list[tuple[Row, str]]:
+    """Return what `changed` does for a board whose loader has another cache: it is fetched, and asked for each name."""
+    identity = parse_arch(manifest.arch).identity
+    search = manifest.search
+    loader = Index(
+        source="the board",
+        files={},
+        links={},
+        directories=search.directories,
+        loader=search.loader,
+        cache=read_cache(session.fetch(f"[ ! -f {LD_CACHE} ] || exec cat {LD_CACHE}")),
+    )
+    ways = {str(row["library"]): loader.candidates(row["library"], identity) for row in manifest.proofs}
+    asked = "".join(f"{path}\n" for path in sorted({path for paths in ways.values() for path in paths}))
+    answer = session.run(_HASH, stdin=[asked.encode()])
+    if answer.code != 0:
+        raise PreflightError(
+            "the board could not hash its libraries; nothing was changed",
+            why=(answer.err or answer.out).strip()[-200:] or f"exit code {answer.code}",
+            next_step="the same command again",
+        )
+    digests = {path: digest for digest, _, path in (line.partition(" ") for line in answer.out.splitlines())}
+    found: list[tuple[Row, str]] = []
+    for row in manifest.proofs:
+        taken = next((path for path in ways[row["library"]] if path in digests), "")
+        if not taken or digests[taken] != row["sha256"]:
+            found.append((row, taken))
+    return found
+
+
+@dataclass(slots=True)
+class _Board:
+    """A live board's libraries, each fetched once."""
+
+    session: BoardSession
+    manifest: Manifest
+    ours: Mapping[str, ElfFile]
+    _read: dict[str, ElfFile] = field(default_factory=dict)
+
+    def read(self, path: str) -> ElfFile:
+        if path.startswith("bundle:"):
+            return self.ours[path.removeprefix("bundle:")]
+        if path not in self._read:
+            try:
+                self._read[path] = elf.parse(self.session.fetch(_CAT, [path]))
+            except ElfError as error:
+                raise PreflightError(
+                    f"{path} on the board is damaged; nothing was changed", why=str(error), next_step="mend the board"
+                ) from error
+        return self._read[path]
+
+    def beside(self, copy: ElfFile, elsewhere: Mapping[str, str]) -> tuple[list[ElfFile], list[str]]:
+        """Return what a library needs, all the way down, and the names that nothing was proved about."""
+        places = {name: path for closure in self.manifest.providers.values() for name, path in closure.items()}
+        places |= elsewhere
+        found: dict[str, ElfFile] = {}
+        lost: list[str] = []
+        todo = list(copy.needed)
+        while todo:
+            name = todo.pop(0)
+            if name in found or name in lost:
+                continue
+            if name not in places:
+                lost.append(name)
+                continue
+            found[name] = self.read(places[name])
+            todo += found[name].needed
+        return list(found.values()), lost
+
+
+def prove_again(
+    session: BoardSession, manifest: Manifest, ours: Mapping[str, ElfFile], found: Sequence[tuple[Row, str]]
+) -> dict[str, str]:
+    """Fetch what changed and prove it again; returns library to what to say of it.
+
+    Parameters
+    ----------
+    ours:
+        The ELF files of the bundle, by their path in it.
+
+    Raises
+    ------
+    PreflightError
+        A library is gone, or does not serve any more: the symbol is named, and nothing was changed.
+    """
+    board = _Board(session, manifest, ours)
+    elsewhere = {str(row["library"]): path for row, path in found if path}
+    said: dict[str, str] = {}
+    for row, path in found:
+        if not path:
+            raise _refusal(
+                row, f"{row['opened']} is gone", _count_symbols(row["symbols"], "were proved on it"), manifest
+            )
+        copy = board.read(path)
+        companions, lost = board.beside(copy, elsewhere)
+        demand = Demand.recall(row, parse_arch(manifest.arch).identity)
+        libc = libc_of(manifest.loader) or Libc.GLIBC
+        proof = check_copy(demand, path, copy, companions, list(ours.values()), lost, libc=libc)
+        if worse := _worse(proof, row):
+            raise _refusal(row, f"{path} was changed, and does not serve any more", "; ".join(worse[:3]), manifest)
+        build = f"build {row['build_id'][:12] or 'unknown'} → {copy.build_id[:12] or 'unknown'}"
+        said[str(row["library"])] = f"{path} was changed ({build}); proved again, {len(proof.symbols)} symbols"
+    return said
+
+
+def _worse(proof: Proof, row: Row) -> list[str]:
+    """Say what speaks against a copy now; what was known, and overridden for a reason, is not said again."""
+    known = set(row["missing"]) | set(row["faults"]) if row["overridden"] else set()
+    return [f"it lacks {name}" for name in proof.missing if name not in known] + [
+        fault for fault in proof.faults if fault not in known
+    ]
+
+
+def _count_symbols(symbols: Sequence[str], what: str) -> str:
+    return f"{len(symbols)} symbols {what}, {', '.join(symbols[:2])} among them"
+
+
+def _refusal(row: Row, what: str, why: str, manifest: Manifest) -> PreflightError:
+    return PreflightError(
+        f"{what}; nothing was changed",
+        where=str(row["library"]),
+        why=why,
+        next_step=f"invoke sysroot.pull --host HOST, then invoke bundle --board {manifest.board}",
+    )

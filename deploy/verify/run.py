@@ -1,0 +1,125 @@
+"""Verdicts: testinfra modules run against a board, and what they found, with evidence."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+from deploy.boards.session import CONNECT_SECONDS, Target
+from deploy.bundle.load import Bundle
+from deploy.verify.verdict import Check, Verdict
+from recipes import paths, process
+from recipes.errors import PreflightError
+
+TIMEOUT_SECONDS = 300
+
+
+def run_checks(target: Target, bundle: Bundle) -> Verdict:
+    """Run every check against a board.
+
+    Raises
+    ------
+    PreflightError
+        The checks could not run at all: that is neither green nor red.
+    """
+    junit = paths.work() / "verify" / f"{target.name}.xml"
+    junit.parent.mkdir(parents=True, exist_ok=True)
+    junit.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(prefix="boardcast-verify-") as name:
+        folder = Path(name)
+        config = _ssh_config(target, folder)
+        release = bundle.manifest.model_dump() | {"id": bundle.id}
+        (folder / "release.json").write_text(json.dumps(release))
+        argv = _command(target, config, junit, folder)
+        environment = {
+            "BOARDCAST_RELEASE": str(folder / "release.json"),
+            "PYTHONPATH": str(paths.CHECKOUT),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        try:
+            _reach(target, config)
+            done = process.run(argv, env=environment, cwd=folder, timeout=TIMEOUT_SECONDS, check=False)
+        finally:
+            # testinfra keeps one connection open between its commands; it must not outlive the checks.
+            process.run(["ssh", "-F", str(config), "-O", "exit", target.name], check=False, timeout=20)
+    if not junit.is_file() or done.code not in (0, 1):
+        raise PreflightError(
+            f"the checks of {target.name} could not run",
+            why=(done.stdout + done.stderr).decode("utf-8", "replace")[-800:],
+        )
+    notes = tuple(
+        f"{row['library']} is the board's though its proof fails: {row['overridden']}"
+        for row in bundle.manifest.proofs
+        if row["overridden"]
+    )
+    return Verdict(host=target.name, release=bundle.id, checks=tuple(_read(junit)), junit=junit, notes=notes)
+
+
+def _command(target: Target, config: Path, junit: Path, folder: Path) -> list[str]:
+    """Return pytest's command line: our checks, one host, nothing of the caller's own configuration."""
+    own = f"--rootdir {folder} -p no:cacheprovider -p no:hypothesispytest -c /dev/null -o junit_family=xunit1"
+    host = f"ssh://{target.name}?ssh_config={config}&timeout={CONNECT_SECONDS}"
+    checks = str(Path(__file__).parent / "checks")
+    return [sys.executable, "-m", "pytest", "-q", *own.split(), "--hosts", host, f"--junitxml={junit}", checks]
+
+
+def _reach(target: Target, config: Path) -> None:
+    """Open the connection that all checks share; a board that cannot be reached is neither green nor red."""
+    answer = process.run(["ssh", "-F", str(config), target.name, "true"], check=False, timeout=2 * CONNECT_SECONDS)
+    if answer.code != 0:
+        lines = [line for line in answer.stderr.decode("utf-8", "replace").splitlines() if line.strip(" @\r")]
+        raise PreflightError(
+            f"the checks of {target.name} could not run: SSH says no",
+            where=f"{target.user}@{target.address}:{target.port}",
+            why="; ".join(line.strip() for line in lines[-2:]),
+            next_step=f"invoke deploy --host {target.name} --dry-run says more of the connection",
+        )
+
+
+def _ssh_config(target: Target, folder: Path) -> Path:
+    """Write an OpenSSH configuration that knows one host key and asks nothing: testinfra's ssh backend takes it."""
+    place = target.address if target.port == 22 else f"[{target.address}]:{target.port}"
+    (folder / "known_hosts").write_text(f"{place} {target.host_key}\n")
+    lines = [
+        f"Host {target.name}",
+        f"  HostName {target.address}",
+        f"  Port {target.port}",
+        f"  User {target.user}",
+        f"  UserKnownHostsFile {folder}/known_hosts",
+        "  GlobalKnownHostsFile /dev/null",
+        "  StrictHostKeyChecking yes",
+        "  BatchMode yes",
+        "  LogLevel ERROR",
+        f"  ConnectTimeout {CONNECT_SECONDS}",
+        "  ServerAliveInterval 15",
+        "  ControlMaster auto",
+        f"  ControlPath {folder}/mux",
+        "  ControlPersist 60",
+    ]
+    if target.key is not None:
+        lines += [f"  IdentityFile {target.key}", "  IdentitiesOnly yes"]
+    config = folder / "ssh_config"
+    config.write_text("\n".join(lines) + "\n")
+    config.chmod(0o600)
+    return config
+
+
+def _read(junit: Path) -> list[Check]:
+    checks = []
+    for case in ET.parse(junit).getroot().iter("testcase"):  # noqa: S314 - written by our own pytest a moment ago
+        failed = case.find("failure") if case.find("failure") is not None else case.find("error")
+        skipped = case.find("skipped")
+        properties = {one.get("name"): one.get("value") or "" for one in case.iter("property")}
+        evidence = properties.get("evidence", "")
+        state = "passed"
+        if failed is not None:
+            state = "failed"
+            evidence = (failed.get("message") or "").splitlines()[0].removeprefix("AssertionError: ")
+        elif skipped is not None:
+            state, evidence = "skipped", skipped.get("message") or ""
+        name = (case.get("name") or "").partition("[")[0].removeprefix("test_").replace("_", " ")
+        checks.append(Check(name=name, state=state, evidence=evidence, seconds=float(case.get("time") or 0)))
+    return checks

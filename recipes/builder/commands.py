@@ -1,0 +1,197 @@
+"""The commands of a build, as values: what runs in the container, in which folder, with which environment. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+
+from recipes.arch import Arch
+from recipes.engine.layout import ARCHIVE, BUILD, DEBUG, OUT, OWN, PREFIX, SITE, SOURCE, WORK
+from recipes.sources.recipe import Recipe
+from recipes.toolchains.environment import build_environment
+
+COMMAND_RULES = 4
+"""Part of every key: raise it when the commands below change what they make."""
+_NO_CCACHE = ("CCACHE_DISABLE=1",)
+"""CMake and Meson try each thing in a folder named on the spot: ccache would keep what it never finds again."""
+_CONFIGURE_WITH = {"cmake": _NO_CCACHE, "meson": _NO_CCACHE, "autotools": (f"CONFIG_SITE={SITE}",)}
+"""What the configure of a single library gets: no ccache, or the answers of last time (`configure_cache`)."""
+# $1 is a pattern of a recipe, which its model keeps free of anything that a shell would act on but `*`.
+_COLLECT = """set -eu
+found=no
+for one in $1; do
+    [ -e "$one" ] || [ -L "$one" ] || continue
+    found=yes
+    mkdir -p "$2"
+    cp -RPp "$one" "$2"
+done
+[ $found = yes ] || [ "$3" = optional ] || { echo "collect: nothing is at $1" >&2; exit 1; }
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One command in the container."""
+
+    name: str
+    argv: tuple[str, ...]
+    cwd: PurePosixPath = WORK
+    unset: tuple[str, ...] = field(default=())
+    given: tuple[str, ...] = field(default=())
+    """Variables of this step alone, as NAME=value."""
+
+    @property
+    def full(self) -> tuple[str, ...]:
+        """The command line as it runs, with its own variables, and without those that it must not see."""
+        if not self.unset and not self.given:
+            return self.argv
+        return ("env", *(word for name in self.unset for word in ("-u", name)), *self.given, *self.argv)
+
+
+def recipe_commands(
+    recipe: Recipe, arch: Arch, *, jobs: int, verbose: bool, commit: str = "", url: str = ""
+) -> tuple[Command, ...]:
+    """Return the steps that build and install one recipe into OUT; `commit` and `url` are those of a git source."""
+    maker = {"cmake": _cmake, "autotools": _autotools, "openssl": _openssl, "meson": _meson, "make": _make_only}
+    making = maker[recipe.build](recipe, arch, jobs, verbose)
+    return (
+        *_unpack(recipe, commit, url),
+        *_edits(recipe),
+        *(making if commit else _configured(recipe, making)),
+        *(
+            Command(
+                name="collect",
+                argv=(
+                    *("sh", "-c", _COLLECT, "collect", str(WORK / one.from_), f"{OUT}{PREFIX}/{one.to}"),
+                    "optional" if one.optional else "needed",
+                ),
+            )
+            for one in recipe.collect
+        ),
+        Command(name="split", argv=("python3", "/bc/split.py", str(OUT), str(DEBUG), arch.triple)),
+    )
+
+
+def _unpack(recipe: Recipe, commit: str, url: str) -> tuple[Command, ...]:
+    if recipe.source.startswith("path:"):
+        return (Command(name="copy", argv=("cp", "-RPp", f"{OWN}/.", str(SOURCE))),)
+    if commit:
+        return (
+            Command(name="clone", argv=("git", "clone", "--quiet", "--no-checkout", url, str(SOURCE))),
+            Command(name="checkout", argv=("git", "-C", str(SOURCE), "checkout", "--quiet", "--detach", commit)),
+        )
+    return (Command(name="unpack", argv=("tar", "-xf", str(ARCHIVE), "--strip-components=1", "-C", str(SOURCE))),)
+
+
+def _edits(recipe: Recipe) -> tuple[Command, ...]:
+    wanted = [("edit", edit) for edit in recipe.edits]
+    wanted += [(f"patch {name}", edit) for name in recipe.applied for edit in recipe.patches[name].edits]
+    return tuple(
+        Command(
+            name=name, argv=("python3", "/bc/edit.py", str(SOURCE / edit.file), str(edit.times), edit.find, edit.put)
+        )
+        for name, edit in wanted
+    )
+
+
+def _configured(recipe: Recipe, making: tuple[Command, ...]) -> tuple[Command, ...]:
+    """Configure faster; not SDKs in git, which build libraries meanwhile, nor sources of one's own, which change."""
+    if recipe.source.startswith("path:") or recipe.build not in _CONFIGURE_WITH:
+        return making
+    given = _CONFIGURE_WITH[recipe.build]
+    return tuple(replace(step, given=given) if step.name == "configure" else step for step in making)
+
+
+def recipe_options(recipe: Recipe, arch: Arch) -> dict[str, str]:
+    """Return the options of a recipe on an architecture; a vendor's toolchain has those of the one it stands for."""
+    own = recipe.arch_options.get(arch.name) or recipe.arch_options.get(arch.base, {})
+    return {**recipe.options, **own}
+
+
+def _cmake(recipe: Recipe, arch: Arch, jobs: int, verbose: bool) -> tuple[Command, ...]:
+    fixed = {
+        "CMAKE_BUILD_TYPE": "Release",
+        "CMAKE_INSTALL_PREFIX": str(PREFIX),
+        "CMAKE_INSTALL_LIBDIR": "lib",
+    }
+    defines = tuple(f"-D{name}={value}" for name, value in {**fixed, **recipe_options(recipe, arch)}.items())
+    loud = ("--verbose",) if verbose else ()
+    targets = tuple(word for target in recipe.targets for word in ("--target", target))
+    configure = ("cmake", "-G", recipe.generator, "-S", str(SOURCE), "-B", str(BUILD), *defines)
+    build = ("cmake", "--build", str(BUILD), "--parallel", str(jobs), *loud, *targets)
+    steps = (Command(name="configure", argv=configure), Command(name="build", argv=build))
+    if not recipe.install:
+        return steps
+    return (*steps, Command(name="install", argv=("env", f"DESTDIR={OUT}", "cmake", "--install", str(BUILD))))
+
+
+def _meson(recipe: Recipe, arch: Arch, jobs: int, verbose: bool) -> tuple[Command, ...]:
+    words = tuple(f"-D{name}={value}" for name, value in recipe_options(recipe, arch).items())
+    cross = ("--cross-file", str(WORK / "meson-cross.ini"), "--prefix", str(PREFIX), "--libdir", "lib")
+    # Meson takes the cross compiler's flags from the cross file or the options, not from the environment.
+    flags = build_environment(arch, recipe)
+    given = tuple(
+        f"-D{name}={value.split()!r}"  # Meson reads a list as Python writes one; commas stand in the flags
+        for name, value in (
+            ("c_args", flags["CFLAGS"]),
+            ("cpp_args", flags["CXXFLAGS"]),
+            ("c_link_args", flags["LDFLAGS"]),
+            ("cpp_link_args", flags["LDFLAGS"]),
+        )
+    )
+    loud = ("--verbose",) if verbose else ()
+    setup = ("meson", "setup", *cross, "--buildtype=release", "--wrap-mode=nodownload", *given, *words)
+    return (
+        Command(name="configure", argv=(*setup, str(BUILD), str(SOURCE))),
+        Command(name="build", argv=("ninja", "-C", str(BUILD), f"-j{jobs}", *loud, *recipe.targets)),
+        Command(name="install", argv=("env", f"DESTDIR={OUT}", "meson", "install", "--no-rebuild", "-C", str(BUILD))),
+    )
+
+
+def _make_only(recipe: Recipe, arch: Arch, jobs: int, verbose: bool) -> tuple[Command, ...]:
+    """Build with a hand-written Makefile: its variables are `options`, its prefix is given the usual way."""
+    words = tuple(f"{name}={value}" for name, value in {"PREFIX": str(PREFIX), **recipe_options(recipe, arch)}.items())
+    loud = ("V=1", "VERBOSE=1") if verbose else ()
+    return (
+        Command(name="build", argv=("make", f"-j{jobs}", *loud, *words, *recipe.targets), cwd=SOURCE),
+        Command(name="install", argv=("make", f"DESTDIR={OUT}", *words, *recipe.install), cwd=SOURCE),
+    )
+
+
+def _make(recipe: Recipe, jobs: int, verbose: bool, unset: tuple[str, ...]) -> tuple[Command, ...]:
+    loud = ("V=1", "VERBOSE=1") if verbose else ()
+    return (
+        Command(name="build", argv=("make", f"-j{jobs}", *loud, *recipe.targets), cwd=SOURCE, unset=unset),
+        Command(name="install", argv=("make", f"DESTDIR={OUT}", *recipe.install), cwd=SOURCE, unset=unset),
+    )
+
+
+def _autotools(recipe: Recipe, arch: Arch, jobs: int, verbose: bool) -> tuple[Command, ...]:
+    where = (f"--host={arch.triple}", f"--prefix={PREFIX}", f"--libdir={PREFIX}/lib")
+    configure = Command(name="configure", argv=("./configure", *where, *recipe.arguments), cwd=SOURCE)
+    make = _make(recipe, jobs, verbose, ())
+    if recipe.source.startswith("path:"):
+        # A project of one's own seldom has its generated configure under version control.
+        prepare = Command(name="autoreconf", argv=("sh", "-c", "test -x configure || autoreconf -fi"), cwd=SOURCE)
+        return (prepare, configure, *make)
+    return (configure, *make)
+
+
+def _openssl(recipe: Recipe, arch: Arch, jobs: int, verbose: bool) -> tuple[Command, ...]:
+    # With both a prefix and a prefixed CC its Makefile doubles the prefix; a set CROSS_COMPILE does the same.
+    unset = ("CC", "CXX", "AR", "RANLIB", "CROSS_COMPILE")
+    words = (arch.openssl, f"--cross-compile-prefix={arch.triple}-", f"--prefix={PREFIX}", *recipe.arguments)
+    configure = Command(name="configure", argv=("./Configure", *words), cwd=SOURCE, unset=unset)
+    return (configure, *_make(recipe, jobs, verbose, unset))
+
+
+def cache_key(parts: Mapping[str, str]) -> str:
+    """Return the cache key of a build from the digests of its parts."""
+    return hashlib.sha256(json.dumps(dict(parts), sort_keys=True).encode()).hexdigest()
+
+
+def json_digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

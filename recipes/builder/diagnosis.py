@@ -1,0 +1,105 @@
+"""Known build failures, recognised in a log and answered with cause and cure. Pure: lines in, one answer out.
+
+The table is `catalog/causes.toml`: it grows with every failure that was understood, and needs no code for it.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from recipes import paths
+from recipes.config import Strict, read_toml
+
+LONGEST_LINE = 2_000
+"""Characters of a line that are read: what a tool says stands at its start, and no pattern's time can grow further."""
+# A log is shown on a terminal: colours of the build's tools, and anything else that would move the cursor, go.
+_NOT_TEXT = re.compile(r"\x1b\[[0-9;?]{0,32}[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "`": "'"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """Why a build failed and what to do, from the rule `name`; `line` is the one that gave it away."""
+
+    name: str
+    because: str
+    cure: str
+    source: str
+    line: str
+
+
+class CauseRule(Strict):
+    """One known failure. Named groups of a pattern may be used as `{group}` in `because` and `cure`."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")]
+    patterns: Annotated[tuple[re.Pattern[str], ...], Field(min_length=1)]
+    """Any of them, on one line, every quote written as `'`."""
+    also: re.Pattern[str] | None = None
+    """Must stand in the log as well: what the patterns find alone may be harmless."""
+    within: Annotated[int, Field(ge=0)] = 0
+    """How many lines away `also` may stand; anywhere for 0."""
+    because: str
+    cure: str
+    source: Annotated[str, StringConstraints(pattern=r"^https://\S+$")]
+
+
+class CauseTable(Strict):
+    schema_: Literal[1] = Field(alias="schema")
+    harmless: tuple[re.Pattern[str], ...] = ()
+    """Lines that no rule gets to see."""
+    rule: tuple[CauseRule, ...]
+
+
+@functools.cache
+def cause_table(path: Path = paths.CATALOG / "causes.toml") -> CauseTable:
+    """Read the table, compile its patterns, once; raises ConfigError with all its faults."""
+    return read_toml(path, CauseTable)
+
+
+def diagnose(lines: Sequence[str]) -> Cause | None:
+    """Return the cause of a failed build, or None where no rule knows it.
+
+    The first rule of the table that fits decides, at the first line that it fits: later lines are consequences.
+    """
+    shown = [_NOT_TEXT.sub("", line[:LONGEST_LINE]).rstrip() for line in lines]
+    texts = [_seen(line) for line in shown]
+    for rule in cause_table().rule:
+        for at, match in _matches(rule, texts):
+            if rule.also is None or _stands(rule.also, texts, at, rule.within):
+                facts = {name: value or "?" for name, value in match.groupdict().items()}
+                return Cause(
+                    name=rule.name,
+                    because=rule.because.strip().format_map(facts),
+                    cure=rule.cure.strip().format_map(facts),
+                    source=rule.source,
+                    line=shown[at].strip(),
+                )
+            if not rule.within:
+                break  # what stands nowhere in the log does not stand there for the next match either
+    return None
+
+
+def _seen(line: str) -> str:
+    """Return a line as patterns see it: quotes in one spelling, and nothing of a harmless line."""
+    text = line.translate(_QUOTES)
+    return "" if any(one.search(text) for one in cause_table().harmless) else text
+
+
+def _matches(rule: CauseRule, texts: Sequence[str]) -> Iterator[tuple[int, re.Match[str]]]:
+    for at, text in enumerate(texts):
+        for pattern in rule.patterns:
+            if match := pattern.search(text):
+                yield at, match
+                break
+
+
+def _stands(also: re.Pattern[str], texts: Sequence[str], at: int, within: int) -> bool:
+    near = texts[max(0, at - within) : at + within + 1] if within else texts
+    return any(also.search(text) for text in near)

@@ -1,0 +1,176 @@
+"""The plan of a build: which recipes, from what, under which keys, with which commands. Pure, so it can be printed."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from recipes import elf, paths
+from recipes.arch import Arch
+from recipes.builder.commands import COMMAND_RULES, Command, cache_key, json_digest, recipe_commands
+from recipes.builder.request import BuildRequest
+from recipes.builder.resolve import DependencyOrigin, Resolution, pkgconfig_versions, resolve_dependencies
+from recipes.elf import ElfFile
+from recipes.errors import ConfigError
+from recipes.sources.lock import Archive, Lock, Repository
+from recipes.sources.recipe import Recipe, in_order
+from recipes.sources.variants import apply_requests, refuse_unused_patches
+from recipes.stage.manifest import load_stage, stage_folder
+from recipes.toolchains.environment import build_environment, build_files
+from recipes.toolchains.images import ToolchainImage
+from recipes.toolchains.sysroots import Sysroot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipeBuild:
+    """One recipe to build: its key, what the key is made of, and its commands."""
+
+    recipe: Recipe
+    parts: dict[str, str]
+    commands: tuple[Command, ...]
+
+    @property
+    def key(self) -> str:
+        return cache_key(self.parts)
+
+    @property
+    def built(self) -> Path:
+        return paths.cache() / "built" / f"{self.recipe.name}-{self.key[:24]}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildPlan:
+    """All that a build will do."""
+
+    arch: Arch
+    image: ToolchainImage
+    sysroot: Sysroot
+    resolution: dict[str, Resolution]
+    steps: tuple[RecipeBuild, ...]
+
+    @property
+    def folder(self) -> Path:
+        return stage_folder(self.arch.name, self.sysroot.name)
+
+    def as_dict(self) -> dict[str, object]:
+        return {
+            "arch": self.arch.name,
+            "image": self.image.tag,
+            "sysroot": self.sysroot.name,
+            "resolution": [one.as_dict() for one in self.resolution.values()],
+            "steps": [
+                {
+                    "recipe": step.recipe.name,
+                    "version": step.recipe.version,
+                    "key": step.key[:24],
+                    "cached": step.built.is_dir(),
+                    "commands": [" ".join(command.full) for command in step.commands],
+                }
+                for step in self.steps
+            ],
+        }
+
+
+def plan_build(
+    recipes: dict[str, Recipe], pins: Lock, ask: BuildRequest, *, arch: Arch, image: ToolchainImage, sysroot: Sysroot
+) -> BuildPlan:
+    """Decide what is built, from what, and under which key. Touches nothing but files it reads."""
+    fixed = {name: value for name, value in ask.policies.items() if isinstance(value, str)}
+    chosen = apply_requests(
+        recipes, ask.names, arch.base or arch.name, variants=ask.variants, patches=ask.patches, versions=fixed
+    )
+    ordered = in_order(chosen, ask.names)
+    pc_versions = pkgconfig_versions(sysroot.tree, arch)
+    resolution = resolve_dependencies(
+        ordered, ask.names, sysroot.index(), pc_versions, arch, ask.policies, last_outputs(arch, sysroot)
+    )
+    made: dict[str, RecipeBuild] = {}
+    for recipe in ordered:
+        if recipe.name not in resolution or resolution[recipe.name].origin is not DependencyOrigin.SOURCE:
+            continue
+        if absent := [name for name in recipe.sysroot if name not in pc_versions]:
+            raise ConfigError(
+                f"{recipe.name} needs {', '.join(absent)} of the sysroot, which has none",
+                where=sysroot.name,
+                why="nothing of ours builds it: GStreamer and glib are the board's own, or they clash in one process",
+                next_step=f"add the -dev package to board-configs/sysroots/{sysroot.name}.toml",
+            )
+        pin = None if recipe.source.startswith("path:") else pins.get(recipe.source)
+        parts = _key_parts(recipe, pins, arch, image, sysroot)
+        parts |= {f"dependency {need.name}": made[need.name].key for need in recipe.depends if need.name in made}
+        git = {"url": pin.url, "commit": pin.commit} if isinstance(pin, Repository) else {}
+        commands = recipe_commands(recipe, arch, jobs=ask.jobs or 1, verbose=ask.verbose, **git)
+        made[recipe.name] = RecipeBuild(recipe=recipe, parts=parts, commands=commands)
+        if pin is not None and pin.eol is not None:
+            resolution[recipe.name] = _dated(resolution[recipe.name], pin)
+    refuse_unused_patches([step.recipe for step in made.values()], ask.patches)
+    return BuildPlan(arch=arch, image=image, sysroot=sysroot, resolution=resolution, steps=tuple(made.values()))
+
+
+def _key_parts(recipe: Recipe, pins: Lock, arch: Arch, image: ToolchainImage, sysroot: Sysroot) -> dict[str, str]:
+    """Return the digests that a recipe's key is made of, dependencies left out."""
+    unused = {"default", "variants", "versions", "patches", "summary", "home"}
+    parts = {
+        "recipe": json_digest(recipe.model_dump(exclude=unused)),
+        "source": _source_digest(recipe, pins),
+        "flags": json_digest([build_environment(arch, recipe), build_files(arch), COMMAND_RULES]),
+        "image": image.id,
+        "sysroot": sysroot.fingerprint,
+    }
+    if recipe.applied:
+        parts["patches"] = json_digest([recipe.patches[name].model_dump() for name in recipe.applied])
+    if (recipe.folder() / "files").is_dir():
+        parts["files"] = _folder_digest(recipe.folder() / "files")
+    return parts
+
+
+def _dated(resolution: Resolution, pin: Archive | Repository) -> Resolution:
+    """Say when upstream stops to mend a version; the date alone, so that a plan is the same on every day."""
+    because = f"{resolution.because}; its line ends upstream on {pin.eol}"
+    return replace(resolution, because=because)
+
+
+def _source_digest(recipe: Recipe, pins: Lock) -> str:
+    if recipe.source.startswith("path:"):
+        return _folder_digest(own_sources(recipe))
+    first, *nested = pins.needed(recipe.source)
+    if isinstance(first, Archive):
+        return first.sha256
+    return json_digest([first.commit, sorted((one.name, one.pinned) for one in nested)])
+
+
+def last_outputs(arch: Arch, sysroot: Sysroot) -> dict[str, list[ElfFile]]:
+    """Return the programs and libraries of the last Stage by recipe; nothing where there is none, or a damaged one."""
+    try:
+        last = load_stage(stage_folder(arch.name, sysroot.name))
+    except ConfigError:
+        return {}
+    found: dict[str, list[ElfFile]] = {}
+    for recipe in last.manifest.recipes:
+        for path in recipe.outputs:
+            with contextlib.suppress(OSError, elf.ElfError):
+                found.setdefault(recipe.name, []).append(elf.read(last.tree / path))
+    return found
+
+
+def own_sources(recipe: Recipe) -> Path:
+    """Return the folder of a recipe whose sources stand on this machine; raises ConfigError where there is none."""
+    folder = (recipe.folder() / recipe.source.removeprefix("path:")).resolve()
+    if not folder.is_dir():
+        raise ConfigError(
+            f"{recipe.name}: its sources are not there",
+            where=str(folder),
+            why=f"the recipe says source = {recipe.source!r}, read from its own folder",
+            next_step=f"correct {recipe.folder() / 'recipe.toml'}",
+        )
+    return folder
+
+
+def _folder_digest(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and ".git" not in path.relative_to(folder).parts:
+            digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()

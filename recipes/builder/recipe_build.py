@@ -1,0 +1,287 @@
+"""One recipe, from its sources to an entry of the cache that has passed the gate."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from recipes import console, paths
+from recipes.builder.commands import Command, json_digest
+from recipes.builder.configure_cache import keep_answers, place_answers
+from recipes.builder.diagnosis import diagnose
+from recipes.builder.plan import BuildPlan, RecipeBuild, own_sources
+from recipes.engine.container import ContainerSession, Job, Mount, caller_ids
+from recipes.engine.docker import Engine
+from recipes.engine.layout import ARCHIVE, CCACHE, DEBUG, GIT, OUT, OWN, PREFIX, SOURCE, SYSROOT, WORK
+from recipes.errors import BuildError, ConfigError
+from recipes.files import whole_folder
+from recipes.sources.fetch import FetchedArchive
+from recipes.sources.git import FetchedRepository, repository_path, run_git
+from recipes.sources.lock import Archive, Lock, Repository, load_lock, lock_path, mirror_place
+from recipes.sources.recipe import Recipe, in_order, load_catalogue
+from recipes.stage.gate import gate_faults
+from recipes.stage.manifest import (
+    StagedRecipe,
+    StageManifest,
+    graft_tree,
+    is_intact,
+    load_stage,
+    walk_tree,
+    write_manifest,
+)
+from recipes.toolchains.environment import build_environment, build_files
+
+Sources = Sequence[FetchedArchive | FetchedRepository]
+# Prints the commit of each checkout below the sources, nested ones too.
+_HEADS = """find "$1" -name .git -prune | sort | while read -r one; do
+    printf '%s ' "${one%/.git}"
+    git -C "${one%/.git}" rev-parse HEAD
+done"""
+
+
+def build_recipe(prepared: BuildPlan, step: RecipeBuild, engine: Engine, sources: Sources) -> None:
+    """Build one recipe and put it into the cache under its key.
+
+    Raises
+    ------
+    BuildError
+        A command failed (with the cause and the cure where the log shows a known one), the build cloned something that
+        is not the lock's, or an output did not pass the gate.
+    """
+    recipe, arch = step.recipe, prepared.arch
+    log_path = paths.work() / "logs" / f"{arch.name}-{recipe.name}.log"
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    scratch_root = paths.work() / "scratch"
+    scratch_root.mkdir(parents=True, exist_ok=True)
+    with (
+        console.timed(f"{recipe.name} {recipe.version} for {arch.name}"),
+        tempfile.TemporaryDirectory(prefix=".scratch.part-", dir=scratch_root) as scratch_name,
+        log_path.open("wb") as log,
+    ):
+        scratch = Path(scratch_name)
+        job = _job(prepared, step, scratch, sources)
+        with engine.session(job) as session:
+            for command in step.commands:
+                log.write(f"\n==> {command.name}: {' '.join(command.full)}\n".encode())
+                begun = time.monotonic()
+                code = session.run(command.full, log=log, cwd=command.cwd)
+                log.write(f"\n<== {command.name}: {time.monotonic() - begun:.1f} s\n".encode())
+                log.flush()
+                if code != 0:
+                    raise _failed(recipe, command, log_path, code, arch.name)
+            _same_unit(recipe, session)
+            session.bring_back((OUT, DEBUG))
+        _keep(prepared, step, scratch / "work")
+        keep_answers(recipe, step.parts, scratch / "work")
+
+
+def _job(prepared: BuildPlan, step: RecipeBuild, scratch: Path, sources: Sources) -> Job:
+    """Lay out the folders of one build and describe its container: no network, only `work` can be written to."""
+    recipe = step.recipe
+    for folder in ("work/src", "work/build", "work/out", "work/debug", "prefix"):
+        (scratch / folder).mkdir(parents=True)
+    for name, text in build_files(prepared.arch).items():
+        (scratch / "work" / name).write_text(text)
+    place_answers(recipe, step.parts, scratch / "work")
+    if (recipe.folder() / "files").is_dir():
+        shutil.copytree(recipe.folder() / "files", scratch / "work" / "files")
+    built = {other.recipe.name: other for other in prepared.steps}
+    for need in in_order({name: one.recipe for name, one in built.items()} | _stubs(prepared, built), [recipe.name]):
+        if need.name != recipe.name and need.name in built:
+            graft_tree(built[need.name].built / "tree", scratch / "prefix")
+    mounts = [
+        Mount(source=scratch / "work", target=WORK, read_only=False),
+        Mount(source=scratch / "prefix", target=PREFIX),
+    ]
+    if recipe.source.startswith("path:"):
+        mounts.append(Mount(source=own_sources(recipe), target=OWN))
+    for source in sources:
+        if isinstance(source, FetchedArchive):
+            mounts.append(Mount(source=source.path, target=ARCHIVE))
+        else:
+            mounts.append(Mount(source=source.path, target=GIT / mirror_place(source.url)))
+    return build_container(prepared, mounts, recipe)
+
+
+def build_container(prepared: BuildPlan, mounts: Sequence[Mount], recipe: Recipe | None = None) -> Job:
+    """Describe the container of a build: the toolchain image, the sysroot, no network."""
+    root = Mount(source=prepared.sysroot.tree, target=SYSROOT, key=f"sysroot-{prepared.sysroot.fingerprint[:16]}")
+    compiled = paths.cache() / "ccache" / prepared.arch.name
+    compiled.mkdir(parents=True, exist_ok=True)
+    return Job(
+        image=prepared.image.tag,
+        environment=build_environment(prepared.arch, recipe),
+        mounts=(*mounts, root, Mount(source=compiled, target=CCACHE, read_only=False, optional=True)),
+        present={CCACHE: ("CCACHE_DIR", "CCACHE_DISABLE")},
+        network="none",
+        user=caller_ids(),
+        cwd=WORK,
+    )
+
+
+def _stubs(prepared: BuildPlan, built: dict[str, RecipeBuild]) -> dict[str, Recipe]:
+    """Return the recipes that the board provides, without their own needs: the closure ends at them."""
+    recipes = load_catalogue()
+    return {name: recipes[name].model_copy(update={"depends": ()}) for name in prepared.resolution if name not in built}
+
+
+def _same_unit(recipe: Recipe, session: ContainerSession) -> None:
+    """Raise where the build checked out a commit of another unit: a mix of releases builds, and fails on the board."""
+    if recipe.source.startswith("path:"):
+        return
+    pins = load_lock()
+    allowed = {pin.commit: pin.name for pin in pins.needed(recipe.source) if isinstance(pin, Repository)}
+    if not allowed:
+        return
+    printed = io.BytesIO()
+    session.run(("sh", "-c", _HEADS, "heads", str(SOURCE)), log=printed)
+    for line in printed.getvalue().decode("utf-8", "replace").splitlines():
+        where, _, commit = line.rpartition(" ")
+        if commit not in allowed and not _submodule(pins, where):
+            raise BuildError(
+                f"{recipe.name}: the build checked out {commit}, which is not of this SDK release",
+                where=where,
+                why=f"locked together are: {', '.join(allowed.values())}",
+                next_step=f"move the whole unit at once in {lock_path().name}",
+            )
+
+
+def _submodule(pins: Lock, where: str) -> bool:
+    return any(where.endswith(f"/{module.path}") for pin in pins.repository for module in pin.submodules)
+
+
+def _failed(recipe: Recipe, command: Command, log_path: Path, code: int, arch: str) -> BuildError:
+    lines = log_path.read_text("utf-8", "replace").rstrip().splitlines()
+    start = next((at for at, line in enumerate(lines) if line.startswith(f"==> {command.name}:")), 0)
+    shown = lines[start + 1 :]
+    what = f"{recipe.name} {recipe.version}: {command.name} failed with exit code {code}"
+    known = diagnose(lines[start:])
+    if known is not None:
+        why = "\n       ".join([known.because, f"seen: {known.line.strip()[:160]}", f"see {known.source}"])
+        return BuildError(what, where=str(log_path), why=why, next_step=known.cure)
+    marks = ("error:", "Error ", "fatal:", "undefined reference", "CMake Error", "not found")
+    first = next((at for at, line in enumerate(shown) if any(mark in line for mark in marks)), None)
+    part = shown[max(0, first - 1) : first + 9] if first is not None else shown[-10:]
+    return BuildError(
+        what,
+        where=str(log_path),
+        why="\n       ".join(part),
+        next_step=f"read the log; or `invoke shell --arch {arch}` and run: {' '.join(command.full)[:160]}",
+    )
+
+
+def _keep(prepared: BuildPlan, step: RecipeBuild, work: Path) -> None:
+    """Pass an installed tree through the gate and put it into the cache under its key."""
+    recipe, out = step.recipe, work / "out" / str(PREFIX).lstrip("/")
+    if not out.is_dir():
+        raise BuildError(f"{recipe.name}: nothing was installed", where=str(PREFIX))
+    # A .la file would make libtool write our build prefix into the RUNPATH of whatever links against it.
+    for pattern in ("lib/*.la", *recipe.prune):
+        for path in out.glob(pattern):
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    brought = {library.soname for other in prepared.steps for library in other.recipe.libraries}
+    wrong = gate_faults(recipe, prepared.arch, out, prepared.sysroot.index(), brought)
+    if wrong:
+        raise BuildError(
+            f"{recipe.name}: the build went through, its output does not pass", why="\n       ".join(wrong)
+        )
+    with whole_folder(step.built) as part:
+        shutil.copytree(out, part / "tree", symlinks=True)
+        if any((work / "debug").iterdir()):
+            shutil.copytree(work / "debug", part / "debug")
+        write_manifest(stage_manifest(prepared, (step,), part / "tree"), part)
+
+
+def is_built(step: RecipeBuild) -> bool:
+    """Tell whether the cache has this build, whole and unchanged; a damaged entry is removed."""
+    try:
+        kept = load_stage(step.built)
+    except ConfigError:  # none, or damaged: both mean that it is to be built
+        shutil.rmtree(step.built, ignore_errors=True)
+        return False
+    if is_intact(kept.tree, kept.manifest.files):
+        return True
+    console.say(f"{step.recipe.name}: the cache entry was changed on disk; it is built again")
+    shutil.rmtree(step.built, ignore_errors=True)
+    return False
+
+
+def stage_manifest(prepared: BuildPlan, done: Sequence[RecipeBuild], tree: Path) -> StageManifest:
+    """Return what a tree is and what it was made of."""
+    pins = load_lock()
+    return StageManifest(
+        schema_=1,
+        arch=prepared.arch.name,
+        sysroot=prepared.sysroot.name,
+        sysroot_fingerprint=prepared.sysroot.fingerprint,
+        image=prepared.image.id,
+        resolution=tuple(one.as_dict() for one in prepared.resolution.values()),
+        recipes=tuple(_staged(step, pins) for step in done),
+        files=tuple(walk_tree(tree)),
+    )
+
+
+def _staged(step: RecipeBuild, pins: Lock) -> StagedRecipe:
+    recipe = step.recipe
+    used = () if recipe.source.startswith("path:") else pins.needed(recipe.source)
+    return StagedRecipe(
+        name=recipe.name,
+        version=recipe.version,
+        licence=recipe.licence,
+        source=recipe.source,
+        key=step.key,
+        parts=step.parts,
+        outputs={output.path: output.kind for output in recipe.outputs},
+        dlopen=recipe.dlopen,
+        pins={pin.name: pin.pinned for pin in used},
+        variants=recipe.varied,
+        patches={name: json_digest(recipe.patches[name].model_dump()) for name in recipe.applied}
+        | ({"always": json_digest([edit.model_dump() for edit in recipe.edits])} if recipe.edits else {}),
+    )
+
+
+def shell_job(prepared: BuildPlan) -> Job:
+    """Describe the container of a build for a person: the Stage so far is the prefix, and the work is their own."""
+    where = paths.work() / "shell"
+    for folder in ("src", "build", "out"):
+        (where / folder).mkdir(parents=True, exist_ok=True)
+    for name, text in build_files(prepared.arch).items():
+        (where / name).write_text(text)
+    prefix = prepared.folder / "tree"
+    mounts = [Mount(source=where, target=WORK, read_only=False)]
+    if prefix.is_dir():
+        mounts.append(Mount(source=prefix, target=PREFIX))
+    return build_container(prepared, mounts)
+
+
+def unpack_kept_sources(prepared: BuildPlan) -> Path | None:
+    """Unpack the sources of a build for a person to look at, where an applied patch asks for that."""
+    if not any(step.recipe.patches[name].keep for step in prepared.steps for name in step.recipe.applied):
+        return None
+    target = paths.work() / "sources" / prepared.arch.name
+    pins = load_lock()
+    with whole_folder(target) as part:
+        for step in prepared.steps:
+            if not step.recipe.source.startswith("path:"):
+                for pin in pins.needed(step.recipe.source):
+                    _unpack(pin, part / pin.name)
+    return target
+
+
+def _unpack(pin: Archive | Repository, into: Path) -> None:
+    from recipes import process
+    from recipes.sources.fetch import archive_path
+
+    if into.exists():
+        return
+    into.mkdir(parents=True)
+    if isinstance(pin, Repository):
+        there = repository_path(pin.url, pin.commit)
+        run_git("clone", "--quiet", "--no-checkout", str(there), str(into))
+        run_git("-C", str(into), "checkout", "--quiet", "--detach", pin.commit)
+    else:
+        process.run(["tar", "-xf", str(archive_path(pin)), "--strip-components=1", "-C", str(into)])

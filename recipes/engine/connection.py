@@ -1,0 +1,60 @@
+"""Which engine is meant, who we are to it, and a removal that no Ctrl-C cuts short."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+def engine_endpoint() -> tuple[str, Any]:
+    """Return the engine's address and TLS set-up as docker's own command line would choose them.
+
+    DOCKER_HOST first, then DOCKER_CONTEXT, then the current context of ~/.docker/config.json.
+    """
+    import docker
+
+    if os.environ.get("DOCKER_HOST"):
+        from docker.utils import kwargs_from_env
+
+        known = kwargs_from_env()
+        return str(known["base_url"]), known.get("tls") or False
+    try:
+        context = docker.ContextAPI.get_context(os.environ.get("DOCKER_CONTEXT") or None)
+    except docker.errors.DockerException:
+        context = None
+    if context is None:
+        return "unix:///var/run/docker.sock", False
+    return str(context.Host), context.TLSConfig or False
+
+
+def boot_id() -> str:
+    """Return this boot of this machine: process ids mean nothing elsewhere."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def owner_mark() -> str:
+    return f"{boot_id()}:{os.getpid()}"
+
+
+def innermost_reason(error: BaseException) -> str:
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return str(error)
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C back while a container is removed: a second one must not leave it behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    old = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, old)

@@ -1,0 +1,247 @@
+"""The container engine, with the docker SDK behind it: images in, commands run, files copied, everything removed."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from recipes.engine.connection import boot_id, engine_endpoint, innermost_reason, owner_mark, uninterrupted
+from recipes.engine.container import ContainerSession, Job, Mount
+from recipes.engine.services import LABEL, Services
+from recipes.engine.tarstream import files_tar, pack_folder, read_chunks
+from recipes.errors import BuildError
+
+OWNER_LABEL = f"{LABEL}.owner"
+RUN_LABEL = f"{LABEL}.run"
+
+
+class Engine(Services):
+    """A connected engine."""
+
+    def __init__(self, client: Any, *, remote: bool = False) -> None:
+        super().__init__(client)
+        self._run = uuid.uuid4().hex[:12]
+        self._aborted = False
+        self.remote = remote
+
+    @staticmethod
+    def connect() -> Engine:
+        """Connect to the engine that DOCKER_HOST or the docker context names, or to the usual socket.
+
+        Raises
+        ------
+        BuildError
+            None answers; says what was tried and how to get one.
+        """
+        import docker
+
+        host, tls = engine_endpoint()
+        try:
+            client = docker.DockerClient(base_url=host, tls=tls, timeout=600, use_ssh_client=True)
+            client.ping()
+        except (docker.errors.DockerException, OSError) as error:
+            raise BuildError(
+                "no container engine answers",
+                where=host,
+                why=innermost_reason(error),
+                next_step="as root: ./bootstrap demo installs and starts one; or set DOCKER_HOST to yours",
+            ) from error
+        engine = Engine(client, remote=not host.startswith(("unix://", "npipe://")))
+        engine.sweep()
+        return engine
+
+    def close(self) -> None:
+        """Close the connections to the engine; a later call opens new ones."""
+        self._client.close()
+
+    def image_id(self, reference: str) -> str:
+        """Return the content id of an image, or an empty string where the engine has none of this name."""
+        import docker
+
+        try:
+            return str(self._client.images.get(reference).id)
+        except docker.errors.ImageNotFound:
+            return ""
+
+    def pull(self, reference: str) -> str:
+        """Pull an image by digest and return its id; raises BuildError with the registry's answer."""
+        import docker
+
+        try:
+            return str(self._client.images.pull(reference).id)
+        except docker.errors.APIError as error:
+            raise BuildError(f"cannot pull {reference}", why=str(error.explanation)) from error
+
+    def import_tar(self, tar: IO[bytes], tag: str, *, changes: Sequence[str] = ()) -> str:
+        """Make an image of one layer from a root file system; the stream is sent as it is read.
+
+        The SDK's own import calls hold the file in memory, or name a path on the engine's side.
+        """
+        api = self._client.api
+        repository, _, version = tag.rpartition(":")
+        answer = api._post(  # noqa: SLF001 - the SDK has no streaming import
+            api._url("/images/create"),  # noqa: SLF001
+            params={"fromSrc": "-", "repo": repository, "tag": version, "changes": list(changes)},
+            data=tar,
+            headers={"Content-Type": "application/tar"},
+        )
+        api._raise_for_status(answer)  # noqa: SLF001
+        return self.image_id(tag)
+
+    def build(self, context: Mapping[str, tuple[bytes, int]], tag: str, arguments: Mapping[str, str]) -> str:
+        """Build an image with the classic builder and return its id.
+
+        Raises
+        ------
+        BuildError
+            A step failed; carries the last lines that it printed.
+        """
+        lines: list[str] = []
+        stream = self._client.api.build(
+            fileobj=io.BytesIO(files_tar(context)),
+            custom_context=True,
+            tag=tag,
+            buildargs=dict(arguments),
+            labels={LABEL: "image"},
+            rm=True,
+            forcerm=True,
+            decode=True,
+        )
+        for event in stream:
+            lines += str(event.get("stream", "")).splitlines()
+            if "error" in event:  # the HTTP status stays 200
+                tail = [line for line in lines if line.strip()][-12:]
+                raise BuildError(
+                    f"image {tag} did not build", why="\n       ".join([*tail, str(event["error"]).strip()])
+                )
+        return self.image_id(tag)
+
+    @contextlib.contextmanager
+    def session(self, job: Job) -> Iterator[ContainerSession]:
+        """Start a container that waits for commands; it is removed when the block ends, however it ends."""
+        if self._aborted:
+            raise BuildError("stopped")
+        name = f"{LABEL}-{self._run}-{uuid.uuid4().hex[:6]}"
+        mounted = [mount for mount in job.mounts if not (self.remote and mount.optional)]
+        bound, copied = (
+            (self._volumes(mounted, job), [one for one in mounted if not one.key])
+            if self.remote
+            else (
+                {
+                    str(one.source): {"bind": str(one.target), "mode": "ro" if one.read_only else "rw"}
+                    for one in mounted
+                },
+                [],
+            )
+        )
+        try:
+            container = self._client.containers.create(
+                job.image,
+                ["sleep", "86400"],
+                name=name,
+                init=True,
+                labels={LABEL: "session", OWNER_LABEL: owner_mark(), RUN_LABEL: self._run},
+                environment=job.variables(mounted),
+                volumes=bound,
+                network_mode=job.network,
+                user=job.user,
+                working_dir=str(job.cwd),
+            )
+            for mount in copied:
+                self._copy_in(container, mount, job.user)
+            container.start()
+            yield ContainerSession(container, copied)
+        finally:
+            with uninterrupted():
+                self.remove(name)
+
+    def _copy_in(self, container: Any, mount: Mount, user: str) -> None:
+        with pack_folder(mount.source, mount.target, user) as archive:
+            container.put_archive("/", read_chunks(archive))
+
+    def _volumes(self, mounts: Sequence[Mount], job: Job) -> dict[str, dict[str, str]]:
+        """Return the volumes of a remote engine for mounts with a key, each filled once.
+
+        A volume cannot be renamed, so a second, empty one named `….whole` says that the first was filled to its end.
+        """
+        import docker
+
+        found = {}
+        for mount in mounts:
+            if not mount.key:
+                continue
+            name, proof = f"{LABEL}-{mount.key}", f"{LABEL}-{mount.key}.whole"
+            found[name] = {"bind": str(mount.target), "mode": "ro" if mount.read_only else "rw"}
+            try:
+                self._client.volumes.get(proof)
+            except docker.errors.NotFound:
+                labels = {LABEL: "volume"}
+                self._client.volumes.create(name, labels=labels)
+                filler = self._client.containers.create(
+                    job.image,
+                    ["true"],
+                    labels={LABEL: "session", OWNER_LABEL: owner_mark(), RUN_LABEL: self._run},
+                    volumes={name: {"bind": str(mount.target), "mode": "rw"}},
+                )
+                try:
+                    self._copy_in(filler, mount, job.user)
+                finally:
+                    filler.remove(force=True)
+                self._client.volumes.create(proof, labels=labels)
+        return found
+
+    def interactive(self, job: Job) -> list[str]:
+        """Return the command line that opens a shell in the same container and environment as a build.
+
+        Raises
+        ------
+        BuildError
+            The engine is on another machine: it would not see the folders.
+        """
+        if self.remote:
+            raise BuildError(
+                "a shell needs an engine on this machine",
+                why="its folders are mounted, and the engine that DOCKER_HOST or the context names is elsewhere",
+                next_step="unset DOCKER_HOST, or docker context use default",
+            )
+        words = ["docker", "run", "--rm", "-it", "--init", "--network", job.network, "--workdir", str(job.cwd)]
+        words += ["--label", f"{LABEL}=session", "--label", f"{OWNER_LABEL}={owner_mark()}"]
+        words += ["--user", job.user] if job.user else []
+        told = job.variables(job.mounts)
+        words += [word for name, value in sorted(told.items()) for word in ("--env", f"{name}={value}")]
+        for mount in job.mounts:
+            words += ["--volume", f"{mount.source}:{mount.target}:{'ro' if mount.read_only else 'rw'}"]
+        return [*words, job.image, "bash"]
+
+    def sweep(self) -> None:
+        """Remove containers of runs that were killed: they carry our label, and their owner is gone."""
+        import docker
+
+        for container in self._client.containers.list(all=True, filters={"label": f"{LABEL}=session"}):
+            where, _, pid = container.labels.get(OWNER_LABEL, "").rpartition(":")
+            if where == boot_id() and pid.isdigit() and not Path(f"/proc/{pid}").exists():
+                with contextlib.suppress(docker.errors.APIError):
+                    container.remove(force=True, v=True)
+
+    def sessions(self) -> list[str]:
+        """Return the names of the containers of this connection's own sessions that still exist."""
+        return [
+            one.name for one in self._client.containers.list(all=True, filters={"label": f"{RUN_LABEL}={self._run}"})
+        ]
+
+    def sessions_of_anyone(self) -> list[str]:
+        """Return the names of all session containers with our label, of this run or another."""
+        return [one.name for one in self._client.containers.list(all=True, filters={"label": f"{LABEL}=session"})]
+
+    def abort(self) -> None:
+        """Remove the containers of this connection's own sessions: commands that run in them in other threads end."""
+        import docker
+
+        self._aborted = True
+        for container in self._client.containers.list(all=True, filters={"label": f"{RUN_LABEL}={self._run}"}):
+            with contextlib.suppress(docker.errors.APIError):
+                container.remove(force=True, v=True)

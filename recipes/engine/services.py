@@ -1,0 +1,89 @@
+"""Containers that run on: a simulated board, and the network that it answers on."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from recipes.engine.connection import uninterrupted
+from recipes.engine.tarstream import files_tar
+
+LABEL = "boardcast"
+
+
+class Services:
+    """The part of an engine that is about containers with a life of their own."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def remove(self, name: str) -> None:
+        """Remove a container of this name, running or not; nothing happens where there is none."""
+        import docker
+
+        with contextlib.suppress(docker.errors.NotFound):
+            self._client.containers.get(name).remove(force=True, v=True)
+
+    def ensure_network(self, name: str) -> str:
+        """Make sure that our bridge network exists and return the address of its gateway (this machine)."""
+        import docker
+
+        try:
+            network = self._client.networks.get(name)
+        except docker.errors.NotFound:
+            network = self._client.networks.create(name, driver="bridge", labels={LABEL: "network"})
+            network.reload()
+        return str(network.attrs["IPAM"]["Config"][0]["Gateway"])
+
+    def remove_network(self, name: str) -> None:
+        import docker
+
+        with contextlib.suppress(docker.errors.NotFound, docker.errors.APIError):
+            self._client.networks.get(name).remove()
+
+    def start(
+        self,
+        name: str,
+        image: str,
+        command: Sequence[str],
+        *,
+        network: str,
+        files: Mapping[str, tuple[bytes, int]],
+        tmpfs: Mapping[str, str] | None = None,
+    ) -> str:
+        """Start a long-running container with extra files in it and return its address on the network."""
+        container = self._client.containers.create(
+            image,
+            list(command),
+            name=name,
+            hostname=name.rpartition(".")[2],
+            labels={LABEL: "sim"},
+            network=network,
+            tmpfs=dict(tmpfs or {}),
+        )
+        try:
+            container.put_archive("/", files_tar(files))
+            container.start()
+            container.reload()
+            return str(container.attrs["NetworkSettings"]["Networks"][network]["IPAddress"])
+        except BaseException:
+            with uninterrupted():
+                self.remove(name)
+            raise
+
+    def running(self, name: str) -> bool:
+        import docker
+
+        try:
+            return str(self._client.containers.get(name).status) == "running"
+        except docker.errors.NotFound:
+            return False
+
+    def log_tail(self, name: str, lines: int = 10) -> str:
+        import docker
+
+        try:
+            return str(self._client.containers.get(name).logs(tail=lines).decode("utf-8", "replace"))
+        except docker.errors.NotFound:
+            return ""

@@ -1,0 +1,95 @@
+"""Files on this machine that are whole or not there: written beside, then renamed; one run at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from recipes.errors import ConfigError
+from recipes.paths import work
+
+
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """Yield an empty folder that becomes `target` by rename(2) when the block ends well, and vanishes otherwise.
+
+    A half-written stage, sysroot or prefix can therefore never be taken for a whole one.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{target.name}.part-", dir=target.parent))
+    part.chmod(0o755)  # mkdtemp's 0700 would travel into the stage
+    try:
+        yield part
+        old = target.with_name(f".{target.name}.old-{os.getpid()}")
+        if target.exists():
+            target.rename(old)
+        part.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise disk_error(error, target) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def disk_error(error: OSError, target: Path) -> ConfigError:
+    """Turn an OSError on our own folders into advice; ENOSPC names the bytes that are free."""
+    free = shutil.disk_usage(target.parent).free if target.parent.exists() else 0
+    return ConfigError(
+        f"cannot write {target}",
+        why=f"{error.strerror or error} ({free:,} bytes free there)",
+        next_step="free some space, or point BOARDCAST_CACHE and BOARDCAST_WORK at a larger disk",
+    )
+
+
+def write_whole(target: Path, data: bytes | bytearray, *, mode: int = 0o644) -> None:
+    """Write a file so that readers see the old content or the new, never a part."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.part-", dir=target.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        Path(name).chmod(mode)
+        Path(name).replace(target)
+    except OSError as error:
+        Path(name).unlink(missing_ok=True)
+        raise disk_error(error, target) from error
+
+
+def sweep_parts(folder: Path, *, older_than: float) -> None:
+    """Remove `.part-` leftovers of killed runs that nobody has touched for `older_than` seconds."""
+    import time
+
+    for left in folder.glob(".*.part-*"):
+        if time.time() - left.stat().st_mtime > older_than:
+            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+
+
+@contextmanager
+def exclusive(what: str) -> Iterator[None]:
+    """Hold this checkout for one kind of work; a second run says that it waits, and waits."""
+    from filelock import FileLock, Timeout
+
+    folder = work()
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / f"{what}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        from recipes import console
+
+        console.say(f"another {what} is at work in this checkout; waiting for it to end")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,156 @@
+"""Where a root's loader may give something else than its folders say: copies for some processors, old caches. Pure."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+
+from recipes.arch import Libc
+from recipes.elf import ElfFile
+
+
+def differ(one: ElfFile, other: ElfFile) -> bool:
+    """Tell whether two copies of a library differ in anything that a proof looks at, code apart."""
+    return _compared_facts(one) != _compared_facts(other)
+
+
+def _compared_facts(file: ElfFile) -> tuple[object, ...]:
+    symbols = (file.exports, file.objects, file.imports)
+    lists = (file.needed, file.version_defs, file.version_needs)
+    return (file.soname, file.mappable, *(sorted(one.split()) for one in symbols), *(sorted(one) for one in lists))
+
+
+def without_readable_symbols(files: Iterable[ElfFile], process: Iterable[ElfFile]) -> list[ElfFile]:
+    """Return those of which uClibc's loader may see no symbol: they have only GNU's table of them.
+
+    It reads that if it was built so (LDSO_GNU_HASH_SUPPORT, which is off unless somebody asks for it). It was where the
+    C library, or itself, has no other table.
+    """
+    if any(one.soname.startswith(("libc.so.", "ld-uClibc", "ld64-uClibc")) and not one.sysv for one in process):
+        return []
+    return [one for one in files if not one.sysv and one.exports]
+
+
+class Exports:
+    """The exported symbols of one library, ready to be asked."""
+
+    def __init__(self, found: ElfFile) -> None:
+        self.defaults: dict[str, str] = {}
+        """Name to the node that a reference without one gets; empty for a symbol without a node."""
+        self.versioned: set[str] = set()
+        self.superseded: set[str] = set()
+        self.nodes = set(found.version_defs)
+        self.first = found.version_defs[0] if found.version_defs else ""
+        self.marked = bool(found.version_defs or found.version_needs)
+        """True with a table of versions (DT_VERSYM): a linker writes it for either."""
+        self._objects = found.objects
+        for symbol in found.exports.split():
+            name, _, node = symbol.partition("@")
+            if not node:
+                self.defaults[name] = ""
+            elif node[0] == "@":
+                self.defaults[name] = node[1:]
+                self.versioned.add(name + node)
+            else:
+                self.superseded.add(symbol)
+                self.versioned.add(symbol)
+
+    def has(self, name: str, node: str, libc: Libc = Libc.GLIBC) -> bool:
+        """Tell whether a reference to this name at this node (or at none) binds here."""
+        if libc is Libc.UCLIBC:
+            return name in self._nodes and all(self._seen(name, one) for one in self._nodes[name])
+        if not node or libc is Libc.MUSL:
+            return name in self.defaults
+        # A symbol without a node satisfies any, in a library that has nodes for others as well.
+        return f"{name}@{node}" in self.versioned or self.defaults.get(name) == ""
+
+    def serves(self, name: str, node: str, libc: Libc = Libc.GLIBC) -> bool:
+        """Tell whether a reference binds here, and to what was meant when it was linked."""
+        if libc is Libc.UCLIBC:
+            # It reads no versions, and of several takes the one that the table of symbols happens to have first.
+            has = self._nodes.get(name, [])
+            meant = name in self.defaults if not node else has[:1] in ([""], [node])
+            return len(has) == 1 and meant and self._seen(name, has[0])
+        if libc is Libc.MUSL:
+            # It takes the default whatever the node, and that of another node is by its maker's word another function.
+            same = self.defaults.get(name) in ("", node) if node else name in self.defaults
+            return same and self.kind(name, "")[0] != "i"
+        # Of two versions a reference without one gets that of the first node, if there is one, before the default.
+        return self.has(name, node) and (bool(node) or f"{name}@{self.first}" not in self.superseded)
+
+    def kind(self, name: str, node: str) -> tuple[str, str]:
+        """Return the kind of what a reference binds to, as in `ElfFile.objects` or `f`, and its bytes."""
+        exact = f"{name}@{node}"
+        return self._kinds.get(exact if exact in self.versioned else name, ("f", "0"))
+
+    def _seen(self, name: str, node: str) -> bool:
+        """Tell whether uClibc's loader sees a symbol: it passes over indirect functions, and finds nothing unique."""
+        return self.kind(name, node)[0] not in ("i", "u")
+
+    @functools.cached_property
+    def _nodes(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {name: [node] for name, node in self.defaults.items()}
+        for symbol in sorted(self.superseded):
+            name, _, node = symbol.partition("@")
+            found.setdefault(name, []).append(node)
+        return found
+
+    @functools.cached_property
+    def _kinds(self) -> dict[str, tuple[str, str]]:
+        found: dict[str, tuple[str, str]] = {}
+        for text in self._objects.split():
+            symbol, size, kind = text.rsplit(":", 2)
+            name, _, node = symbol.partition("@")
+            found[name + node if node[:1] == "@" else symbol] = (kind, size)
+            if node[:1] in ("", "@"):
+                found[name] = (kind, size)
+        return found
+
+
+@functools.lru_cache(maxsize=256)
+def exports_of(found: ElfFile) -> Exports:
+    """Return the exports of a library; a board's C library is asked for every proof."""
+    return Exports(found)
+
+
+@functools.lru_cache(maxsize=512)
+def references(file: ElfFile) -> tuple[tuple[str, str, str, bool], ...]:
+    """Return (name, library, node, weak) of each undefined symbol; library and node are empty without a version."""
+    return tuple((*reference_parts(text.lstrip("?")), text.startswith("?")) for text in file.imports.split())
+
+
+@functools.lru_cache(maxsize=512)
+def strong_by_library(file: ElfFile) -> dict[str, list[tuple[str, str]]]:
+    """Return (name, node) of each symbol that a file cannot be loaded without, by the library it was linked with."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for name, library, node, weak in references(file):
+        if not weak:
+            found.setdefault(library, []).append((name, node))
+    return found
+
+
+@functools.lru_cache(maxsize=4096)
+def unbound(file: ElfFile, library: str, owner: ElfFile, libc: Libc = Libc.GLIBC) -> tuple[tuple[str, str], ...]:
+    """Return what a file binds to a library of this name and this copy of it does not have.
+
+    Kept, since the files that a library needs are the same few for most libraries of a board.
+    """
+    has = exports_of(owner).has
+    return tuple(pair for pair in strong_by_library(file).get(library, ()) if not has(*pair, libc))
+
+
+def reference_parts(text: str) -> tuple[str, str, str]:
+    """Return name, library and node of a reference."""
+    name, _, version = text.partition("@")
+    library, _, node = version.rpartition(":")
+    return name, library, node
+
+
+def spelled(name: str, node: str) -> str:
+    """Return a symbol as people write it."""
+    return f"{name}@{node}" if node else name
+
+
+def kind_words(kind: str) -> str:
+    """Return what a kind of `ElfFile.objects` is to whoever uses it."""
+    return {"o": "data", "l": "data", "u": "data", "t": "thread-local", "n": "of no type"}.get(kind, "a function")

@@ -1,0 +1,108 @@
+"""What our files ask of a library, and what was found: data that goes with a bundle, for other copies too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from recipes.arch import Identity
+from recipes.proof.binding import Exports, kind_words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Want:
+    """What one symbol has to be.
+
+    Parameters
+    ----------
+    kind:
+        As in `ElfFile.objects`, or `f` for a function that is only called.
+    size:
+        Bytes of an object where it was linked.
+    copied:
+        Bytes of the copies of it that programs hold.
+    address:
+        True where a program gave the function an address of its own.
+    """
+
+    kind: str = "f"
+    size: str = "0"
+    copied: tuple[str, ...] = ()
+    address: bool = False
+
+    @classmethod
+    def of(cls, name: str, node: str, ours: Exports | None, uses: set[str]) -> Want:
+        """Return what is wanted of a symbol by how files of ours use it, and by what they were linked with."""
+        copied, address = tuple(sorted(uses - {"", "f"})), "f" in uses
+        kind, size = ("o", copied[0]) if copied else ("a" if address else "f", "0")
+        if ours is not None and ours.has(name, node):
+            kind, size = ours.kind(name, node)
+        return cls(kind=kind, size=size, copied=copied, address=address)
+
+    def text(self) -> str:
+        """Return it as it stands in a manifest: `o:16:16`, the last numbers those of the copies; `f:0:f`."""
+        return ":".join([self.kind, self.size, *self.copied, *(["f"] if self.address else [])])
+
+    @classmethod
+    def parse(cls, text: str) -> Want:
+        """Read it back; raises ValueError for anything else."""
+        kind, size, *more = text.split(":")
+        return cls(
+            kind=kind,
+            size=size,
+            copied=tuple(one for one in more if one != "f"),
+            address=bool(more) and more[-1] == "f",
+        )
+
+    def differences(self, symbol: str, kind: str, size: str) -> list[str]:
+        """Say where a symbol of the board's copy, of this kind and size, is not what is wanted."""
+        if kind_words(kind) != kind_words(self.kind):
+            return [f"{symbol} is {kind_words(kind)}, ours is {kind_words(self.kind)}"]
+        if kind in "olut" and {self.size, *self.copied} != {size}:
+            return [f"{symbol} has {size} bytes, ours has {self.size}"]
+        if self.copied and kind == "l" and self.kind != "l":
+            return [f"{symbol} would be one object in the program and another in the library"]
+        if self.address and kind != "a" and self.kind == "a":
+            return [f"{symbol} would have one address in the program and another in the library"]
+        return []
+
+
+PLAIN = Want()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """All that files of ours ask of one library.
+
+    Parameters
+    ----------
+    wants:
+        (name, node) to what it has to be.
+    nodes:
+        Version nodes that must be defined.
+    identities:
+        Of the files that ask.
+    """
+
+    library: str
+    wants: Mapping[tuple[str, str], Want]
+    nodes: tuple[str, ...]
+    identities: tuple[Identity, ...]
+
+    @classmethod
+    def recall(cls, proof: Mapping[str, object], identity: Identity) -> Demand:
+        """Return what a proof in a manifest was about; raises KeyError, TypeError or ValueError for any other."""
+        objects, symbols, nodes = proof["objects"], proof["symbols"], proof["nodes"]
+        if (
+            not isinstance(objects, Mapping)
+            or not isinstance(symbols, list | tuple)
+            or not isinstance(nodes, list | tuple)
+        ):
+            raise TypeError("not a proof")
+        wants = {}
+        for symbol in symbols:
+            name, _, node = str(symbol).partition("@")
+            wants[name, node] = Want.parse(objects[symbol][0]) if symbol in objects else PLAIN
+        return cls(
+            library=str(proof["library"]), wants=wants, nodes=tuple(str(node) for node in nodes), identities=(identity,)
+        )

@@ -1,0 +1,192 @@
+"""A board's index as two files that go under version control: what it has, a line a library, and all their symbols.
+
+`index.json` is for people and their diffs; `index.symbols.zst` holds the long lists, and is named by its hash in the
+first. Together they are as good as the board's root: a proof needs nothing else of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from recipes.arch import FloatAbi, Identity
+from recipes.elf import ElfFile
+from recipes.errors import ConfigError
+from recipes.files import write_whole
+from recipes.rootfs.index import Index
+from recipes.rootfs.loaderconf import LD_CACHE, processor_folders, restored_cache
+
+CAPTURE_SCHEMA = 2
+INDEX_NAME, SYMBOLS_NAME = "index.json", "index.symbols.zst"
+_LONG = ("exports", "imports", "objects", "fixed")
+_LIMIT = 1 << 28
+"""Bytes of symbols, unpacked; a real board has some millions."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapturedIndex(Index):
+    """An index without its root: the hashes were taken when it was captured."""
+
+    of: str
+    """The board, or whatever else it was captured of."""
+    hashes: dict[str, str] = field(default_factory=dict)
+
+    def digests(self, wanted: Iterable[str]) -> dict[str, str]:
+        names = set(wanted)
+        if lost := names - self.hashes.keys():
+            raise ConfigError(
+                f"{min(lost)} was not captured", where=self.source, next_step="invoke sysroot.pull --host HOST"
+            )
+        return {name: self.hashes[name] for name in names}
+
+    def content(self, path: str) -> bytes:
+        raise ConfigError(
+            f"of {path} only its facts were captured", where=self.source, next_step="invoke sysroot.pull --host HOST"
+        )
+
+
+def relevant_part(index: Index) -> Index:
+    """Return what can matter to a process of ours: libraries, plugins, the loader, and the links that lead there."""
+    files = {
+        path: found
+        for path, found in index.files.items()
+        if found.soname or ".so" in path.rpartition("/")[2] or path == index.resolve(index.loader)
+    }
+    folders = {path.rpartition("/")[0] for path in (*files, *(f"{one}/" for one in index.directories), index.loader)}
+    links = {
+        path: target
+        for path, target in index.links.items()
+        if ".so" in path.rpartition("/")[2] or any(f"{folder}/".startswith(f"{path}/") for folder in folders)
+    }
+    damaged = {path: why for path, why in index.damaged.items() if ".so" in path.rpartition("/")[2]}
+    return replace(index, files=files, links=links, damaged=damaged)
+
+
+def write_capture(folder: Path, index: Index, of: str) -> Path:
+    """Write both files of a board; the same root gives the same bytes. Returns the path of the first.
+
+    Raises
+    ------
+    ConfigError
+        A file of the root changed while it was read, or the disk is full.
+    """
+    import zstandard
+
+    kept = relevant_part(index)
+    extra = [LD_CACHE] if index.cache is not None else []
+    hashes = index.digests([*kept.files, *extra])
+    long = {path: [getattr(found, name) for name in _LONG] for path, found in sorted(kept.files.items())}
+    body = json.dumps({"files": long, "cache": kept.cache}, separators=(",", ":")).encode("ascii")
+    packed = zstandard.ZstdCompressor(level=12, write_checksum=True).compress(body)
+    head: dict[str, Any] = {
+        "schema": CAPTURE_SCHEMA,
+        "of": of,
+        "fingerprint": index.fingerprint,
+        "symbols": hashlib.sha256(packed).hexdigest(),
+        "loader": kept.loader,
+        "directories": list(kept.directories),
+        "listed": list(kept.listed),
+        "expands": kept.expands,
+        "cache": hashes.get(LD_CACHE, ""),
+    }
+    tables: dict[str, Mapping[str, Any]] = {
+        "files": {path: _row(found, hashes[path]) for path, found in sorted(kept.files.items())},
+        "links": dict(sorted(kept.links.items())),
+        "damaged": dict(sorted(kept.damaged.items())),
+    }
+    write_whole(folder / SYMBOLS_NAME, packed)
+    write_whole(folder / INDEX_NAME, _lines(head, tables).encode("ascii"))
+    return folder / INDEX_NAME
+
+
+def _lines(head: Mapping[str, Any], tables: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return JSON with a line for each row: so a changed library is a changed line."""
+    parts = [f" {json.dumps(name)}: {json.dumps(value)}" for name, value in head.items()]
+    for name, rows in tables.items():
+        inner = ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in rows.items())
+        parts.append(f" {json.dumps(name)}: {{\n{inner}\n }}" if inner else f" {json.dumps(name)}: {{}}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def _row(found: ElfFile, sha256: str) -> dict[str, Any]:
+    one = found.identity
+    row: dict[str, Any] = {"sha256": sha256, "size": found.size}
+    row["for"] = [one.bits, "little" if one.little else "big", one.machine, one.float_abi.value]
+    for name in _SHORT:
+        if (value := getattr(found, name)) != _USUAL[name]:
+            row[name] = list(value) if isinstance(value, tuple) else value
+    return row
+
+
+def read_capture(folder: Path) -> CapturedIndex:
+    """Read a captured index back.
+
+    Raises
+    ------
+    ConfigError
+        There is none, it is of another schema or damaged, or the two files do not belong together.
+    """
+    import zstandard
+
+    where = folder / INDEX_NAME
+    again = "invoke sysroot.pull --host HOST, or invoke sysroot.index ROOT --board BOARD"
+    try:
+        data = json.loads(where.read_bytes())
+        if data["schema"] != CAPTURE_SCHEMA:
+            what = f"the index is of schema {data['schema']}, not {CAPTURE_SCHEMA}"
+            raise ConfigError(what, where=str(where), next_step=again)
+        packed = (folder / SYMBOLS_NAME).read_bytes()
+        if hashlib.sha256(packed).hexdigest() != data["symbols"]:
+            raise ConfigError(
+                f"{SYMBOLS_NAME} is not the one that {INDEX_NAME} names", where=str(folder), next_step=again
+            )
+        rest = json.loads(zstandard.ZstdDecompressor().decompress(packed, max_output_size=_LIMIT))
+        return CapturedIndex(
+            source=str(where),
+            of=data["of"],
+            files={path: _file(row, rest["files"][path]) for path, row in data["files"].items()},
+            links=data["links"],
+            damaged=data["damaged"],
+            directories=tuple(data["directories"]),
+            fingerprint=data["fingerprint"],
+            loader=data["loader"],
+            listed=tuple(data["listed"]),
+            expands=data["expands"],
+            cache=restored_cache(rest["cache"]),
+            some=processor_folders((*data["files"], *data["links"])),
+            hashes={path: row["sha256"] for path, row in data["files"].items()} | {LD_CACHE: data["cache"]},
+        )
+    except FileNotFoundError as error:
+        raise ConfigError("no captured index", where=str(error.filename), next_step=again) from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, zstandard.ZstdError) as error:
+        raise ConfigError("the index is damaged", where=str(where), why=repr(error), next_step=again) from error
+
+
+_SHORT = tuple(one.name for one in fields(ElfFile) if one.name not in ("identity", "size", *_LONG))
+_USUAL: dict[str, Any] = {
+    "executable": False,
+    "soname": "",
+    "interpreter": "",
+    "build_id": "",
+    "mappable": True,
+    "sysv": False,
+    **dict.fromkeys(("needed", "rpath", "runpath", "version_needs", "version_defs"), ()),
+}
+
+
+def _file(row: Mapping[str, Any], long: list[str]) -> ElfFile:
+    bits, order, machine, float_abi = row["for"]
+    facts: dict[str, Any] = {
+        name: tuple(row[name]) if isinstance(usual, tuple) and name in row else row.get(name, usual)
+        for name, usual in _USUAL.items()
+    }
+    facts |= zip(_LONG, long, strict=True)
+    return ElfFile(
+        identity=Identity(bits=bits, little=order == "little", machine=machine, float_abi=FloatAbi(float_abi)),
+        size=row["size"],
+        **facts,
+    )

@@ -1,0 +1,309 @@
+"""The index of a root: every ELF file's facts, every link, and where its loader looks. A value, with a fingerprint.
+
+A root is a directory or a tar file (an image's layer, a board's backup).
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import posixpath
+import tarfile
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from recipes import elf
+from recipes.arch import Identity, Libc, compatible
+from recipes.elf import ElfFile
+from recipes.errors import ConfigError
+from recipes.rootfs.files import absolute_path, root_members
+from recipes.rootfs.loaderconf import (
+    LD_CACHE,
+    MUSL_NAMES,
+    ORIGIN,
+    CacheEntry,
+    built_in_folders,
+    chosen_entry,
+    conf_folders,
+    is_loader_conf,
+    libc_of,
+    loader_of_root,
+    processor_folders,
+    read_cache,
+    search_folders,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Index:
+    """What a root has, by its own absolute paths.
+
+    Parameters
+    ----------
+    files:
+        Regular ELF files.
+    links:
+        Symbolic links, targets as they are written.
+    directories:
+        The folders that the loader searches by itself, in order.
+    damaged:
+        Files that begin like ELF and cannot be used, with the reason; nothing is concluded from them.
+    loader:
+        The root's loader; empty where it has none, and the rules are then glibc's.
+    listed:
+        The folders that ld.so.conf names; they count through the cache only.
+    cache:
+        /etc/ld.so.cache: name to entries; None where there is none.
+    """
+
+    source: str
+    files: dict[str, ElfFile]
+    links: dict[str, str]
+    directories: tuple[str, ...]
+    damaged: dict[str, str] = field(default_factory=dict)
+    fingerprint: str = ""
+    loader: str = ""
+    listed: tuple[str, ...] = ()
+    cache: dict[str, tuple[CacheEntry, ...]] | None = None
+    places: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Offset and bytes of each ELF file in a tar that is not compressed."""
+    expands: bool = True
+    """False where the loader knows no $ORIGIN at all: uClibc's before uClibc-ng."""
+    some: dict[str, list[str]] = field(default_factory=dict)
+    """Folder to those below it that only some processors look into (`loaderconf.for_some`)."""
+    # What was asked before: every process of a board asks for the same names. A changed copy of an index starts anew.
+    resolved: dict[str, str] = field(default_factory=dict, init=False, compare=False, repr=False)
+    tried: dict[tuple[str, Identity], list[str]] = field(default_factory=dict, init=False, compare=False, repr=False)
+    stems: dict[str, list[str]] = field(default_factory=dict, init=False, compare=False, repr=False)
+    searched: set[str] = field(default_factory=set, init=False, compare=False, repr=False)
+    taken: dict[tuple[str, Identity], tuple[str, ElfFile | None] | None] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
+
+    @property
+    def libc(self) -> Libc | None:
+        return _libc(self.loader)
+
+    def resolve(self, path: str) -> str:
+        """Follow every link of a path inside the root, as the kernel would; returns "" for a cycle."""
+        if path not in self.resolved:
+            self.resolved[path] = self._resolve(path)
+        return self.resolved[path]
+
+    def _resolve(self, path: str) -> str:
+        done, todo = "/", [part for part in path.split("/") if part]
+        for _ in range(512):
+            if not todo:
+                return done
+            part = todo.pop(0)
+            if part in ("", "."):
+                continue
+            step = posixpath.dirname(done) if part == ".." else f"{done.rstrip('/')}/{part}"
+            target = self.links.get(step)
+            if target is None:
+                done = step
+                continue
+            todo = [piece for piece in target.split("/") if piece] + todo
+            if target.startswith("/"):
+                done = "/"
+        return ""
+
+    def is_loader(self, name: str) -> bool:
+        """Tell whether a name is the loader's own: it is in every process, wherever it lies."""
+        musl = self.libc is Libc.MUSL and name.startswith(MUSL_NAMES)
+        return (musl or name == posixpath.basename(self.loader)) and self.resolve(self.loader) in self.files
+
+    def candidates(self, name: str, identity: Identity) -> list[str]:
+        """Return the paths that the root's loader tries for a name, when no file and no variable says where to look."""
+        known = (name, identity)
+        if known not in self.tried:
+            self.tried[known] = self._candidates(name, identity)
+        return self.tried[known]
+
+    def _candidates(self, name: str, identity: Identity) -> list[str]:
+        if self.is_loader(name):
+            return [self.loader]
+        paths = [posixpath.join(folder, name) for folder in self.directories]
+        if self.cache is None or self.libc is Libc.MUSL:
+            return paths
+        entries = self.cache.get(name, ())
+        if self.libc is Libc.UCLIBC:
+            return [*(one.path for one in entries), *paths]
+        one = chosen_entry(entries, identity)
+        return [one.path, *paths] if one else paths
+
+    def take(self, path: str, identity: Identity) -> tuple[str, ElfFile | None] | None:
+        """Return the file at a path as a loader takes it.
+
+        None is passed over: nothing is there, or a file of another machine. A path without a file is where the loader
+        stops: one that it cannot read, for musl one of another machine, for uClibc one of another ABI.
+        """
+        known = (path, identity)
+        if known not in self.taken:
+            self.taken[known] = self._take(path, identity)
+        return self.taken[known]
+
+    def _take(self, path: str, identity: Identity) -> tuple[str, ElfFile | None] | None:
+        place = self.resolve(path)
+        found = self.files.get(place)
+        if found is None:
+            return (place, None) if place in self.damaged else None
+        if compatible(found.identity, identity):
+            return place, found
+        # musl's ends at any other file; uClibc's asks for the machine only, and takes one of another float ABI.
+        alike = self.libc is Libc.UCLIBC and found.identity.machine == identity.machine
+        return (place, None) if alike or self.libc is Libc.MUSL else None
+
+    def find(self, name: str, identity: Identity) -> tuple[str, ElfFile] | None:
+        """Find a library as the root's loader does for a file that says nothing itself: cache, then the folders."""
+        for path in self.candidates(name, identity):
+            taken = self.take(path, identity)
+            if taken is not None:
+                return (taken[0], taken[1]) if taken[1] is not None else None
+        return None
+
+    def family(self, soname: str, identity: Identity) -> list[tuple[str, str]]:
+        """Return (SONAME, path) of other versions of the same library: `libwebsockets.so.17` for `….so.19`."""
+        if not self.stems:
+            for path, found in self.files.items():
+                self.stems.setdefault(found.soname.partition(".so")[0], []).append(path)
+            cached = (posixpath.dirname(one.path) for entries in (self.cache or {}).values() for one in entries)
+            folders = {*self.directories, *cached}
+            self.searched.update(folders, map(self.resolve, folders))
+        return sorted(
+            (found.soname, path)
+            for path in self.stems.get(soname.partition(".so")[0], ())
+            if (found := self.files[path]).soname != soname
+            and posixpath.dirname(path) in self.searched
+            and compatible(found.identity, identity)
+        )
+
+    def digests(self, wanted: Iterable[str]) -> dict[str, str]:
+        """Return the sha256 of some of the files, read from the root that was indexed in one pass.
+
+        Raises
+        ------
+        ConfigError
+            A file is not there any more, or another one took its place.
+        """
+        names, root = set(wanted), Path(self.source)
+        found: dict[str, str] = {}
+        if root.is_dir():
+            for path in names:
+                found[path] = self._digest(path)
+        elif self.places.keys() >= names:
+            with root.open("rb") as file:
+                for path in names:
+                    offset, size = self.places[path]
+                    found[path] = hashlib.sha256(os.pread(file.fileno(), size, offset)).hexdigest()
+        elif names:
+            with tarfile.open(root) as archive:
+                for member in archive:
+                    path = absolute_path(member.name)
+                    if path in names and (reader := archive.extractfile(member)) is not None:
+                        found[path] = hashlib.sha256(reader.read()).hexdigest()
+        if lost := names - found.keys():
+            raise _moved(min(lost), "is not in the root any more", self.source)
+        return found
+
+    def content(self, path: str) -> bytes:
+        """Return a file of the root that was indexed; raises ConfigError where it cannot be had any more."""
+        root = Path(self.source)
+        try:
+            if root.is_dir():
+                return (root / path.lstrip("/")).read_bytes()
+            if path in self.places:
+                offset, size = self.places[path]
+                with root.open("rb") as file:
+                    return os.pread(file.fileno(), size, offset)
+            with tarfile.open(root) as archive:
+                for member in archive:
+                    if absolute_path(member.name) == path and (reader := archive.extractfile(member)) is not None:
+                        return reader.read()
+        except (OSError, tarfile.TarError) as error:
+            raise _moved(path, "is not in the root any more", self.source) from error
+        raise _moved(path, "is not in the root any more", self.source)
+
+    def _digest(self, path: str) -> str:
+        """Return the sha256 of a file of a directory, which somebody may be updating right now."""
+        try:
+            data = (Path(self.source) / path.lstrip("/")).read_bytes()
+            same = path not in self.files or elf.parse(data) == self.files[path]
+        except (OSError, elf.ElfError) as error:
+            raise _moved(path, "is not in the root any more", self.source) from error
+        if not same:
+            raise _moved(path, "was replaced while the root was being read", self.source)
+        return hashlib.sha256(data).hexdigest()
+
+
+_libc = functools.lru_cache(maxsize=64)(libc_of)
+
+
+def _moved(path: str, what: str, root: str) -> ConfigError:
+    return ConfigError(f"{path} {what}", where=root, why="it is being updated", next_step="the same command again")
+
+
+def scan_root(root: Path) -> Index:
+    """Read every ELF file of a root; unreadable and damaged ones are listed, never guessed about."""
+    files: dict[str, ElfFile] = {}
+    links: dict[str, str] = {}
+    damaged: dict[str, str] = {}
+    confs: dict[str, str] = {}
+    cached: bytes | None = None
+    built: dict[str, tuple[str, ...]] = {}
+    places: dict[str, tuple[int, int]] = {}
+    for path, target, data in root_members(root, damaged, places):
+        if target is not None:
+            links[path] = target
+        elif path == LD_CACHE:
+            cached = bytes(data)
+        elif is_loader_conf(path):
+            confs[path] = bytes(data).decode("utf-8", "replace")
+        else:
+            try:
+                files[path] = elf.parse(data)
+            except elf.ElfError as error:
+                damaged[path] = str(error)
+            if (which := libc_of(path)) in (Libc.GLIBC, Libc.UCLIBC):
+                built[path] = built_in_folders(data, which)
+    loader = loader_of_root((one.interpreter for one in files.values()), (*files, *links))
+    index = Index(
+        source=str(root),
+        files=files,
+        links=links,
+        damaged=damaged,
+        directories=(),
+        fingerprint=_fingerprint(files, links, [*sorted(confs.items()), cached]),
+        loader=loader,
+        listed=tuple(conf_folders(confs)),
+        cache=read_cache(cached, libc_of(loader)) if cached is not None else None,
+        places=places,
+        some=processor_folders((*files, *links)),
+    )
+    wide = any(one.identity.bits == 64 for one in files.values())
+    own = built.get(index.resolve(index.loader)) or next(iter(built.values()), ())
+    folders = search_folders(index.loader, own, confs, wide=wide)
+    found = replace(index, directories=folders)
+    return _as_built(found, own) if index.libc is Libc.UCLIBC and own else found
+
+
+def _as_built(index: Index, own: tuple[str, ...]) -> Index:
+    """Return the index of a uClibc root by what its loader was built to do, as far as its file tells."""
+    folders, itself = index.directories, index.files.get(index.resolve(index.loader))
+    # It looks beside itself with LDSO_SEARCH_INTERP_PATH, and then has a variable for that folder.
+    if itself is not None and "_dl_ldsopath" not in itself.exports.split():
+        listed = {posixpath.normpath(folder) for folder in own}
+        folders = tuple(folder for folder in folders if folder in listed)
+    cache = index.cache if LD_CACHE in own else None
+    return replace(index, directories=folders, cache=cache, expands=ORIGIN in own)
+
+
+def _fingerprint(files: dict[str, ElfFile], links: dict[str, str], rest: list[Any]) -> str:
+    """Return a hash of all facts; taken file by file, since the symbols of a root fill many megabytes."""
+    digest = hashlib.sha256(repr([sorted(links.items()), rest]).encode("utf-8", "replace"))
+    for path, found in sorted(files.items()):
+        digest.update(repr((path, found)).encode("utf-8", "replace"))
+    return digest.hexdigest()

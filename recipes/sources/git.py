@@ -1,0 +1,178 @@
+"""Verified git sources: bare repositories that hold one locked commit, and what its tree nests.
+
+A commit id is a hash over everything below it, so a repository that has the commit, whole, is the right one; git
+itself checks each object when it is transferred, and again here before a build. Shallow fetches by commit id:
+https://git-scm.com/docs/git-fetch#Documentation/git-fetch.txt---depthltdepthgt
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from recipes import paths, process
+from recipes.errors import BuildError, UserError
+from recipes.files import whole_folder
+from recipes.sources.lock import Repository, lock_path, mirror_place
+
+_SECONDS = 900
+_BRANCH = "refs/heads/pinned"
+_PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy")
+# A mirror may belong to somebody else and may not advertise the commit by a name; both are fine, the id decides.
+_UPLOAD = "git -c safe.directory=* -c uploadpack.allowAnySHA1InWant=true upload-pack"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchedRepository:
+    """One repository of the cache: where a build sees it, and which rung brought it."""
+
+    url: str
+    path: Path
+    rung: str
+
+
+def repository_path(url: str, commit: str) -> Path:
+    return paths.cache() / "git" / f"{mirror_place(url).stem}-{commit[:16]}.git"
+
+
+def run_git(*words: str, repository: Path | None = None, check: bool = True) -> process.Result:
+    """Run git without prompts; with the user's own configuration, which may name a company's mirror or proxy."""
+    where = ("--git-dir", str(repository)) if repository else ()
+    keep = {name: os.environ[name] for name in _PROXIES if name in os.environ}
+    quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "/bin/false", "LC_ALL": "C"}
+    slow = ("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=60", "-c", "gc.auto=0")
+    return process.run(["git", *slow, *where, *words], env=keep | quiet, timeout=_SECONDS, check=check)
+
+
+def fetch_repository(
+    repository: Repository, mirrors: Sequence[Path] = (), *, offline: bool = False
+) -> tuple[FetchedRepository, ...]:
+    """Bring a repository at its locked commit, and the submodules that the commit names, into the cache.
+
+    Raises
+    ------
+    BuildError
+        No rung has the commit, whole; says what each one answered. Or the commit nests what the lock does not know.
+    """
+    first = _bring(repository.url, repository.commit, repository.refs, mirrors, offline, repository.name)
+    known = {module.path: module.url for module in repository.submodules}
+    found = [first]
+    for path, commit in gitlinks(first.path, repository.commit).items():
+        if path not in known:
+            raise BuildError(
+                f"{repository.name}: the locked commit nests a repository that the lock does not know",
+                where=f"{path} at {commit}",
+                next_step=f'add {{ path = "{path}", url = "…" }} to its submodules in {lock_path().name}',
+            )
+        found.append(_bring(known[path], commit, (), mirrors, offline, f"{repository.name}:{path}"))
+    return tuple(found)
+
+
+def gitlinks(repository: Path, commit: str) -> dict[str, str]:
+    """Return path and commit of each submodule in a commit's tree."""
+    listed = run_git("ls-tree", "-r", "-z", commit, repository=repository).text
+    rows = [row.split(None, 3) for row in listed.split("\0") if row]
+    return {row[3]: row[2] for row in rows if row[1] == "commit"}
+
+
+def holds_commit(path: Path, commit: str) -> bool:
+    """Tell whether a repository has a commit with every object below it, unchanged.
+
+    Packs are indexed anew from their contents, so each object's id is computed; then each name in the tree must have
+    its object. `git fsck` would also object to old but harmless spellings of real upstreams.
+    """
+    if not (path / "HEAD").is_file():
+        return False
+    packs = sorted(str(pack) for pack in (path / "objects" / "pack").glob("*.idx"))
+    loose = [folder for folder in (path / "objects").iterdir() if len(folder.name) == 2]
+    if not packs or loose or run_git("verify-pack", *packs, repository=path, check=False).code != 0:
+        return False
+    return run_git("rev-list", "--objects", "--quiet", commit, repository=path, check=False).code == 0
+
+
+def _bring(
+    url: str, commit: str, refs: Sequence[str], mirrors: Sequence[Path], offline: bool, name: str
+) -> FetchedRepository:
+    target = repository_path(url, commit)
+    answers: list[str] = []
+    if target.exists():
+        if holds_commit(target, commit):
+            _name(target, commit, refs)
+            return FetchedRepository(url=url, path=target, rung="cache")
+        answers.append(f"cache: {target} does not hold the commit whole any more; set aside")
+        shutil.rmtree(target)
+    rungs = [(f"mirror {mirror}", str(mirror / "git" / mirror_place(url))) for mirror in mirrors]
+    if not offline:
+        rungs.append((f"upstream {url}", url))
+    for rung, source in rungs:
+        if "://" not in source and not Path(source).is_dir():
+            answers.append(f"{rung}: has no git/{mirror_place(url)}")
+            continue
+        try:
+            with whole_folder(target) as part:
+                _transfer(part, source, commit)
+                _name(part, commit, refs)
+            return FetchedRepository(url=url, path=target, rung=rung)
+        except UserError as error:
+            reason = (error.why or error.what).strip().splitlines()
+            answers.append(f"{rung}: {reason[-1].strip() if reason else error.what}")
+    raise BuildError(
+        f"source {name} at {commit[:12]} cannot be had",
+        where=url,
+        why="\n       ".join(answers) or "no mirror was given and the network is not to be used",
+        next_step=f"put a bare clone into DIR/git/{mirror_place(url)} and pass --mirror DIR",
+    )
+
+
+def _transfer(part: Path, source: str, commit: str) -> None:
+    run_git("init", "--quiet", "--bare", str(part))
+    words = ("fetch", "--quiet", "--no-tags", "--depth", "1")
+    upload = () if "://" in source else ("--upload-pack", _UPLOAD)
+    run_git("-c", "fetch.unpackLimit=1", *words, *upload, source, f"{commit}:{_BRANCH}", repository=part)
+    if not holds_commit(part, commit):
+        raise BuildError(f"what came is not commit {commit} with all that it names; refused")
+
+
+def _name(path: Path, commit: str, refs: Sequence[str]) -> None:
+    """Give the commit the names that builds ask for, and no others; a clone sees one branch, checked out by nobody."""
+    wanted = {_BRANCH: commit} | {f"refs/tags/{ref}": commit for ref in refs}
+    listed = run_git("for-each-ref", "--format=%(refname) %(objectname)", repository=path).text
+    present = dict(line.split(" ", 1) for line in listed.splitlines())
+    for ref in present.keys() - wanted.keys():
+        run_git("update-ref", "-d", ref, repository=path)
+    for ref, value in wanted.items():
+        if present.get(ref) != value:
+            run_git("update-ref", ref, value, repository=path)
+    (path / "HEAD").write_text(f"ref: {_BRANCH}\n")
+    shutil.rmtree(path / "hooks", ignore_errors=True)
+
+
+def export_repository(repository: Repository, into: Path) -> None:
+    """Add a repository of the cache, and its submodules, to a mirror directory, beside what is there already."""
+    modules = gitlinks(repository_path(repository.url, repository.commit), repository.commit)
+    known = {module.path: module.url for module in repository.submodules}
+    wanted = [(repository.url, repository.commit, repository.refs)]
+    wanted += [(known[path], commit, ()) for path, commit in modules.items()]
+    for url, commit, refs in wanted:
+        target = into / "git" / mirror_place(url)
+        if not (target / "HEAD").is_file():
+            with whole_folder(target) as part:
+                run_git("init", "--quiet", "--bare", str(part))
+        source = str(repository_path(url, commit))
+        branch = f"refs/heads/pinned-{commit[:16]}"
+        run_git("fetch", "--quiet", "--no-tags", "--depth", "1", source, f"{_BRANCH}:{branch}", repository=target)
+        for ref in refs:
+            run_git("update-ref", f"refs/tags/{ref}", commit, repository=target)
+        (target / "HEAD").write_text(f"ref: {branch}\n")
+
+
+def commit_date(url: str, commit: str) -> str:
+    """Return the day of a commit as ISO text; empty where the cache does not have it."""
+    path = repository_path(url, commit)
+    if not (path / "HEAD").is_file():
+        return ""
+    shown = run_git("show", "--no-patch", "--format=%cs", commit, repository=path, check=False)
+    return shown.text.strip() if shown.code == 0 else ""

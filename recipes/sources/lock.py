@@ -1,0 +1,137 @@
+"""The transitive lock: where every source comes from, and the hash or the commit that it must have."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from recipes import paths
+from recipes.config import Strict, read_toml
+from recipes.errors import unknown
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+GitUrl = Annotated[str, StringConstraints(pattern=r"^https://[A-Za-z0-9.-]+(/[A-Za-z0-9._-]+)+\.git$")]
+
+
+class SourcePackage(Strict):
+    """A Debian source package whose `.orig` archive is the same file."""
+
+    package: str
+    suite: str
+
+
+class Pin(Strict):
+    """What archives and repositories have in common."""
+
+    name: str
+    version: str
+    eol: dt.date | None = None
+    """The day on which upstream stops to mend this line."""
+    on_request: str = Field(default="", alias="on-request")
+    """Why `invoke fetch` leaves it out unless it is named: no recipe builds from it."""
+
+
+class Archive(Pin):
+    """One source archive."""
+
+    file: str
+    """The name it has in a mirror's `archives/` folder and in the cache."""
+    sha256: Sha256
+    url: str
+    distribution: SourcePackage | None = None
+    unit: str = ""
+
+    @property
+    def pinned(self) -> str:
+        return self.sha256
+
+
+class Submodule(Strict):
+    """A nested repository. Its commit is the one that the parent's own tree names, so the parent's id pins it."""
+
+    path: str
+    url: GitUrl
+
+
+class Repository(Pin):
+    """One git repository at one commit."""
+
+    url: GitUrl
+    """As upstream's build asks for it, `.git` included."""
+    commit: Commit
+    refs: tuple[str, ...] = ()
+    """Tags by which a build may ask for the commit."""
+    unit: str
+    """The SDK release that it belongs to: what one release nests is locked, and moves, together."""
+    submodules: tuple[Submodule, ...] = ()
+
+    @property
+    def pinned(self) -> str:
+        return self.commit
+
+    @property
+    def folder(self) -> PurePosixPath:
+        """Return `<host>/<owner>/<name>.git`, its place in a mirror's `git/` folder and in a build."""
+        return mirror_place(self.url)
+
+
+def mirror_place(url: str) -> PurePosixPath:
+    return PurePosixPath(url.removeprefix("https://"))
+
+
+class Lock(Strict):
+    """`catalog/lock.toml`."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    archive: tuple[Archive, ...] = ()
+    repository: tuple[Repository, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Lock:
+        names = [pin.name for pin in self.pins]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"these names stand twice: {', '.join(twice)}")
+        asked = [(one.unit, one.url) for one in self.repository if not one.on_request]
+        if len(set(asked)) != len(asked):
+            raise ValueError("one unit holds the same repository twice: a build could not tell which commit is meant")
+        return self
+
+    @property
+    def pins(self) -> tuple[Archive | Repository, ...]:
+        return (*self.archive, *self.repository)
+
+    def get(self, name: str) -> Archive | Repository:
+        """Return the pin of this name; raises ConfigError with the known ones otherwise."""
+        for pin in self.pins:
+            if pin.name == name:
+                return pin
+        raise unknown("source", name, [pin.name for pin in self.pins], where=str(lock_path()))
+
+    def needed(self, name: str) -> tuple[Archive | Repository, ...]:
+        """Return a pin and, for a repository, all of its unit that a build of it may clone; the pin comes first."""
+        pin = self.get(name)
+        if isinstance(pin, Archive):
+            return (pin,)
+        nested = [one for one in self.repository if one.unit == pin.unit and not one.on_request and one is not pin]
+        return (pin, *nested)
+
+    def chosen(self, names: Sequence[str]) -> tuple[Archive | Repository, ...]:
+        """Return the named pins, or all that recipes build from where no name is given."""
+        return tuple(self.get(name) for name in names) or tuple(pin for pin in self.pins if not pin.on_request)
+
+
+def lock_path() -> Path:
+    """Return the lock file: BOARDCAST_LOCK, or the catalogue's own."""
+    return Path(os.environ.get("BOARDCAST_LOCK", paths.CATALOG / "lock.toml"))
+
+
+def load_lock(path: Path | None = None) -> Lock:
+    """Read the lock file; raises ConfigError with all its faults."""
+    return read_toml(path or lock_path(), Lock)

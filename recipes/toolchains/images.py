@@ -1,0 +1,260 @@
+"""Toolchain images, one per architecture from one Dockerfile, and the check that each compiles what it says."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from pydantic import Field
+
+from recipes import console, elf, paths
+from recipes.arch import ARCHES, Arch
+from recipes.config import Strict, read_toml
+from recipes.engine.container import ContainerSession, Job
+from recipes.engine.docker import Engine
+from recipes.errors import BuildError
+from recipes.files import write_whole
+from recipes.sources.debian import bootstrap_root
+from recipes.sources.fetch import fetch_archive, mirror_folders
+from recipes.toolchains.environment import build_environment
+from recipes.toolchains.vendor import (
+    RunInImage,
+    loader_fault,
+    probe_toolchain,
+    program_runner,
+    tarball_source,
+    toolchain_of,
+    verified_tarball,
+)
+
+_CONTEXT = ("Dockerfile", "toolchain.cmake", "target-pkg-config", "edit.py", "split.py")
+_VENDOR = paths.DOCKER / "vendor.Dockerfile"
+_HOST = ARCHES["x86_64"]
+_CHECKS = PurePosixPath("/bc")
+
+
+class BaseImage(Strict):
+    """The image that everything else starts from."""
+
+    suite: str
+    image: str
+    digest: str
+
+
+class ImagesFile(Strict):
+    """`docker/images.toml`."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    base: BaseImage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolchainImage:
+    """A toolchain image: the name it has here, and the engine's content id of it."""
+
+    tag: str
+    id: str
+
+
+def image_pins() -> ImagesFile:
+    return read_toml(paths.DOCKER / "images.toml", ImagesFile)
+
+
+def _state() -> Path:
+    return paths.cache() / "images.json"
+
+
+def _remembered() -> dict[str, str]:
+    try:
+        stored = json.loads(_state().read_text())
+    except (OSError, ValueError):
+        return {}
+    return {str(tag): str(value) for tag, value in stored.items()}
+
+
+def _remember(tag: str, value: str) -> None:
+    stored = _remembered() | {tag: value}
+    write_whole(_state(), json.dumps(stored, indent=1, sort_keys=True).encode())
+
+
+def _compiler(arch: Arch) -> str:
+    """Return the Debian packages of an architecture's compiler; the build machine's own has no suffix."""
+    if arch.debian == "amd64":
+        return "gcc g++ libc6-dev"
+    return f"gcc-{arch.compiler} g++-{arch.compiler}"
+
+
+def image_tag(arch: Arch) -> str:
+    """Name the image of an architecture by all that goes into it."""
+    digest = hashlib.sha256()
+    if arch.toolchain:
+        # All of the file, although not all of it gets into the image: what is recorded under a tag was checked by it.
+        for part in (_VENDOR.read_bytes(), image_tag(_HOST).encode(), toolchain_of(arch).content().encode()):
+            digest.update(part + b"\0")
+        return f"boardcast/toolchain-{arch.name}:{digest.hexdigest()[:16]}"
+    for name in (*_CONTEXT, "images.toml"):
+        digest.update((paths.DOCKER / name).read_bytes())
+    digest.update(_compiler(arch).encode())
+    return f"boardcast/toolchain-{arch.name}:{digest.hexdigest()[:16]}"
+
+
+def known_image(arch: Arch) -> ToolchainImage | None:
+    """Return the image without asking an engine: what was recorded when it was made."""
+    name = image_tag(arch)
+    value = _remembered().get(name)
+    return ToolchainImage(tag=name, id=value) if value else None
+
+
+def ensure_image(arch: Arch, engine: Engine) -> ToolchainImage:
+    """Return the toolchain image of an architecture, made first where the engine has none.
+
+    Raises
+    ------
+    BuildError
+        It cannot be made; or it is a vendor's, seen for the first time, and does not pass `check` (but for running).
+    """
+    image = _made(arch, engine)
+    if _remembered().get(image.tag) != image.id:
+        if arch.toolchain:
+            _smoke(arch, image, engine, run=False)
+        _remember(image.tag, image.id)
+    return image
+
+
+def _made(arch: Arch, engine: Engine) -> ToolchainImage:
+    name = image_tag(arch)
+    if found := engine.image_id(name):
+        return ToolchainImage(tag=name, id=found)
+    base = ensure_image(_HOST, engine).tag if arch.toolchain else ensure_base_image(engine)
+    with console.timed(f"image {name}"):
+        if arch.toolchain:
+            return ToolchainImage(tag=name, id=_made_of_tarball(arch, engine, name, base))
+        context = {
+            part: ((paths.DOCKER / part).read_bytes(), 0o755 if part == "target-pkg-config" else 0o644)
+            for part in _CONTEXT
+        }
+        return ToolchainImage(tag=name, id=engine.build(context, name, {"BASE": base, "COMPILER": _compiler(arch)}))
+
+
+def _made_of_tarball(arch: Arch, engine: Engine, name: str, base: str) -> str:
+    read, source = toolchain_of(arch), tarball_source(arch)
+    path = source if isinstance(source, Path) else fetch_archive(source, mirror_folders()).path
+    context = {"Dockerfile": (_VENDOR.read_bytes(), 0o644), "toolchain.tar": (verified_tarball(arch, path), 0o644)}
+    words = {"BASE": base, "STRIP": str(read.strip), "TRIPLE": read.triple, "SHA256": read.sha256}
+    return engine.build(context, name, words)
+
+
+def ensure_base_image(engine: Engine) -> str:
+    """Return a reference to the base image: pulled by digest, else bootstrapped from the machine's own mirror."""
+    base = image_pins().base
+    local = f"boardcast/base:{base.suite}-{base.digest.removeprefix('sha256:')[:12]}"
+    if engine.image_id(local):
+        return local
+    reference = f"{base.image.partition(':')[0]}@{base.digest}"
+    if engine.image_id(reference):
+        return reference
+    try:
+        engine.pull(reference)
+    except BuildError as refused:
+        console.say(f"no registry gives {base.image} ({refused.why.strip()[:120]})")
+    else:
+        return reference
+    with (
+        console.timed(f"base image of {base.suite} from the distribution's mirror"),
+        tempfile.TemporaryDirectory(prefix="boardcast-base-") as folder,
+    ):
+        root = Path(folder) / "base.tar"
+        bootstrap_root(base.suite, root)
+        with root.open("rb") as stream:
+            engine.import_tar(stream, local)
+    return local
+
+
+def check_image(arch: Arch, engine: Engine) -> dict[str, str]:
+    """Compile a C and a C++ program, hold their ELF identity against the table, and run them.
+
+    Foreign ones run under user emulation. A vendor's toolchain is first held against its own file.
+
+    Raises
+    ------
+    BuildError
+        A program does not compile, is for another machine, or does not print what it should.
+    """
+    image = _made(arch, engine)
+    result = _smoke(arch, image, engine, run=True)
+    _remember(image.tag, image.id)
+    return result
+
+
+def compiler_job(arch: Arch, image: ToolchainImage) -> Job:
+    """Describe a container in which an architecture's compiler is found as in a build, and nothing is kept."""
+    environment = {"PATH": build_environment(arch)["PATH"], "CCACHE_DISABLE": "1", "LC_ALL": "C"}
+    return Job(image=image.tag, environment=environment, cwd=_CHECKS)
+
+
+def asker_in(session: ContainerSession) -> RunInImage:
+    """Return a function that runs a command in this session and returns its exit code and what it printed."""
+
+    def ask(argv: Sequence[str]) -> tuple[int, str]:
+        log = io.BytesIO()
+        code = session.run(argv, log=log)
+        return code, log.getvalue().decode("utf-8", "replace").strip()
+
+    return ask
+
+
+def _smoke(arch: Arch, image: ToolchainImage, engine: Engine, *, run: bool) -> dict[str, str]:
+    result: dict[str, str] = {}
+    with engine.session(compiler_job(arch, image)) as session:
+        ask = asker_in(session)
+        root = probe_toolchain(arch, ask) if arch.toolchain else None
+        session.put(_CHECKS, {name: ((paths.DOCKER / name).read_bytes(), 0o644) for name in ("check.c", "check.cc")})
+        for source, compiler, expected in (("check.c", "gcc", "c 2.0"), ("check.cc", "g++", "c++ 2")):
+            # The standard is named for the C++ compilers of old SDKs, whose default is that of 1998.
+            flags = [*arch.cflags, *(["-std=c++11"] if compiler == "g++" else [])]
+            flags += [f"--sysroot={root}"] if root else []
+            code, said = ask([f"{arch.triple}-{compiler}", *flags, "-O2", "-o", compiler, source, "-lm"])
+            if code != 0:
+                raise BuildError(f"{arch.name}: {compiler} cannot compile", where=image.tag, why=said)
+            found = elf.parse(_fetched(session, compiler))
+            if not arch.matches(found.identity):
+                raise BuildError(
+                    f"{arch.name}: {compiler} makes {found.identity.describe()}",
+                    where=image.tag,
+                    why=f"{arch.base or arch.name} is {arch.identity.describe()}",
+                )
+            if root and (fault := loader_fault(arch, found.interpreter)):
+                raise BuildError(f"{arch.name}: {compiler} is for another C library", where=arch.toolchain, why=fault)
+            result[compiler] = found.identity.describe()
+            # Debian's cross compilers keep their C library below /usr/TRIPLE; the emulator looks for the loader there.
+            before = (
+                program_runner(arch, root, found.interpreter, ask)
+                if root
+                else ["env", f"QEMU_LD_PREFIX=/usr/{arch.triple}"]
+            )
+            if run:
+                _run(arch, [*before, f"./{compiler}"], expected, ask)
+    return result
+
+
+def _fetched(session: ContainerSession, name: str) -> bytes:
+    with tarfile.open(fileobj=io.BytesIO(b"".join(session.get(f"{_CHECKS}/{name}")))) as archive:
+        member = archive.extractfile(name)
+        return member.read() if member else b""
+
+
+def _run(arch: Arch, argv: Sequence[str], expected: str, ask: RunInImage) -> None:
+    code, said = ask(argv)
+    if code != 0 or expected not in said:
+        raise BuildError(
+            f"{arch.name}: what {argv[-1].removeprefix('./')} makes does not run here",
+            why=said,
+            next_step=f"register qemu-{arch.emulator} with binfmt_misc; ./bootstrap demo does it as root",
+        )

@@ -1,0 +1,169 @@
+"""Roots made of distribution packages: sysroots to compile against, and the file systems of simulated boards."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from recipes import console, paths
+from recipes.arch import Arch
+from recipes.config import Strict, read_toml
+from recipes.engine.container import Job
+from recipes.engine.docker import Engine
+from recipes.errors import BuildError, ConfigError, unknown
+from recipes.files import whole_folder
+from recipes.rootfs.cache import load_index
+from recipes.rootfs.index import Index
+from recipes.toolchains.debian_root import make_root, read_file, root_key, unpack_root
+from recipes.toolchains.images import asker_in, compiler_job, ensure_base_image, ensure_image
+from recipes.toolchains.vendor import parse_arch, toolchain_of, toolchain_sysroot, vendor_names
+
+_TOOLCHAIN = "toolchain-"
+_OWNERS = "debian-owners.sh"
+
+
+class SysrootSpec(Strict):
+    """`board-configs/sysroots/<name>.toml`: packages of a suite, or what a vendor's toolchain itself compiles against.
+
+    For the second, `from = "toolchain"` and an arch of `board-configs/toolchains` are all that the file says.
+    """
+
+    schema_: Literal[1] = Field(alias="schema")
+    arch: str
+    from_: Literal["packages", "toolchain"] = Field(default="packages", alias="from")
+    suite: str = Field(default="", validate_default=True)
+    packages: tuple[str, ...] = Field(default=(), validate_default=True)
+
+    @field_validator("suite", "packages")
+    @classmethod
+    def _of_its_form(cls, value: str | tuple[str, ...], info: ValidationInfo) -> str | tuple[str, ...]:
+        form = info.data.get("from_")
+        if form == "packages" and not value:
+            raise ValueError('Field required, but for from = "toolchain"')
+        if form == "toolchain" and value:
+            raise ValueError('has no place beside from = "toolchain"')
+        return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sysroot:
+    """A root on disk: the tree, the exact packages it was made of, and their fingerprint."""
+
+    name: str
+    arch: Arch
+    tree: Path
+    packages: tuple[str, ...]
+    fingerprint: str
+
+    def index(self) -> Index:
+        return load_index(self.tree, key=self.tree.parent.name)
+
+
+def _named() -> list[str]:
+    return sorted(path.stem for path in (paths.BOARDS / "sysroots").glob("*.toml"))
+
+
+def sysroot_names() -> list[str]:
+    return sorted({*_named(), *(f"{_TOOLCHAIN}{name}" for name in vendor_names())})
+
+
+def sysroot_spec(name: str) -> SysrootSpec:
+    """Read a sysroot's file; `toolchain-<arch>` of a vendor's toolchain needs none.
+
+    Raises
+    ------
+    ConfigError
+        Nobody knows the name, or its file has faults.
+    """
+    path = paths.BOARDS / "sysroots" / f"{name}.toml"
+    if path.is_file():
+        return read_toml(path, SysrootSpec)
+    arch = name.removeprefix(_TOOLCHAIN)
+    if arch == name or arch not in vendor_names():
+        raise unknown("sysroot", name, sysroot_names(), where=str(path.parent))
+    return SysrootSpec.model_validate({"schema": 1, "arch": arch, "from": "toolchain"})
+
+
+def default_sysroot(arch: Arch) -> str:
+    """Return the sysroot to use where none is named: for a vendor's arch the one file about it, else its own."""
+    if not arch.toolchain:
+        return f"debian12-{arch.name}"
+    about = [name for name in _named() if sysroot_spec(name).arch == arch.name]
+    return about[0] if len(about) == 1 else f"{_TOOLCHAIN}{arch.name}"
+
+
+def _sysroot_folder(name: str, read: SysrootSpec) -> Path:
+    if read.from_ == "toolchain":
+        arch = parse_arch(read.arch)
+        if not arch.toolchain:
+            why = f"the compiler of {read.arch} is Debian's; its sysroot is made of packages"
+            raise ConfigError(f"sysroot {name} cannot come out of a toolchain", why=why)
+        key = root_key([read.arch, toolchain_of(arch).content()], [])
+    else:
+        key = root_key([read.arch, read.suite, *read.packages], ["debian-root.sh", _OWNERS])
+    return paths.cache() / "sysroots" / f"{name}-{key}"
+
+
+def known_sysroot(name: str) -> Sysroot | None:
+    """Return a sysroot that was made before; None where it was not."""
+    read = sysroot_spec(name)
+    folder = _sysroot_folder(name, read)
+    try:
+        packages = (folder / "packages.txt").read_text()
+    except OSError:
+        return None
+    return Sysroot(
+        name=name,
+        arch=parse_arch(read.arch),
+        tree=folder / "tree",
+        packages=tuple(packages.splitlines()),
+        fingerprint=hashlib.sha256(packages.encode()).hexdigest(),
+    )
+
+
+def ensure_sysroot(name: str, engine: Engine) -> Sysroot:
+    """Return a sysroot, made of packages or taken out of its toolchain's image where it is not there yet."""
+    found = known_sysroot(name)
+    if found is not None:
+        return found
+    read = sysroot_spec(name)
+    arch = parse_arch(read.arch)
+    folder = _sysroot_folder(name, read)
+    # Before the folder is made: an image that cannot be had leaves no trace here.
+    image = ensure_image(arch, engine) if read.from_ == "toolchain" else None
+    with console.timed(f"sysroot {name}"), whole_folder(folder) as part:
+        (part / "tree").mkdir()
+        if image is not None:
+            with engine.session(compiler_job(arch, image)) as session:
+                unpack_root(session, part / "tree", f"{toolchain_sysroot(arch, asker_in(session))}/.")
+            listed = f"{toolchain_of(arch).sha256}  toolchain {arch.name}\n".encode()
+        else:
+            job = Job(image=ensure_base_image(engine), network="bridge", user="0:0", cwd=PurePosixPath("/"))
+            with engine.session(job) as session:
+                make_root(session, [arch.debian, read.suite, "extract", *read.packages], scripts=(_OWNERS,))
+                unpack_root(session, part / "tree")
+                listed = read_file(session, "/packages.txt")
+        (part / "packages.txt").write_bytes(listed)
+    made = known_sysroot(name)
+    if made is None:
+        raise BuildError(f"sysroot {name} vanished while it was made", where=str(folder))
+    return made
+
+
+def describe_sysroot(root: Sysroot) -> dict[str, object]:
+    """Return what `invoke sysroot` prints of one."""
+    index = root.index()
+    return {
+        "sysroot": root.name,
+        "tree": str(root.tree),
+        "packages": len(root.packages),
+        "elf files": len(index.files),
+        "fingerprint": root.fingerprint[:16],
+        "index": index.fingerprint[:16],
+        "not usable": json.dumps(index.damaged) if index.damaged else "none",
+    }

@@ -1,0 +1,112 @@
+"""Two builds of the same inputs are the same bytes: other path, uid, umask, zone, language, host name, date and -j."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from recipes import paths
+from recipes.arch import ARCHES
+from recipes.builder import recipe_build
+from recipes.builder.recipe_build import build_container
+from recipes.builder.request import BuildRequest
+from recipes.builder.run import build_stage, prepare_build
+from recipes.engine.container import Job, caller_ids
+from recipes.engine.docker import Engine
+from recipes.stage.manifest import STAGE_MANIFEST, Stage
+from tests.support.standin import Standin
+
+pytestmark = pytest.mark.engine
+SDKS = BuildRequest(names=("producer", "webrtc"))
+LATER = "+400d"
+
+
+@pytest.fixture(scope="session")
+def faked(engine: Engine, sdk: Callable[..., Stage]) -> str:
+    """Return the armv7 toolchain image with libfaketime in it: a container shares our clock."""
+    sdk("armv7")
+    base = prepare_build(ARCHES["armv7"], SDKS).image.tag
+    recipe = f"FROM {base}\nRUN apt-get update -qq && apt-get install -y -qq --no-install-recommends libfaketime\n"
+    tag = f"boardcast/test-faketime:{base.rpartition(':')[2]}"
+    if not engine.image_id(tag):
+        engine.build({"Dockerfile": (recipe.encode(), 0o644)}, tag, {})
+    return tag
+
+
+def test_both_sdks_are_the_same_bytes_made_otherwise(
+    sdk: Callable[..., Stage],
+    standin: Standin,
+    faked: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = sdk("armv7")
+    prepared = prepare_build(ARCHES["armv7"], replace(SDKS, jobs=1))
+    elsewhere = tmp_path / "a folder with spaces" / "elsewhere"
+    cached = paths.cache()
+    (tmp_path / "cache").mkdir()
+    for name in ("sysroots", "archives", "git", "index", "images.json"):
+        if (cached / name).exists():
+            (tmp_path / "cache" / name).symlink_to(cached / name)
+    monkeypatch.setenv("BOARDCAST_WORK", str(elsewhere))
+    monkeypatch.setenv("BOARDCAST_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("TZ", "Pacific/Kiritimati")
+    monkeypatch.setenv("LANG", "tr_TR.UTF-8")
+    _another_user(tmp_path, monkeypatch)
+    _another_day(monkeypatch, faked)
+    old = os.umask(0o077)
+    try:
+        second = build_stage(prepared, mirror=[standin.mirror])
+    finally:
+        os.umask(old)
+    assert second.folder != first.folder
+    differ = sorted({file.path for file in first.manifest.files} ^ {file.path for file in second.manifest.files})
+    assert not differ
+    same = {file.path: file for file in first.manifest.files}
+    assert [file.path for file in second.manifest.files if same[file.path] != file] == []
+    assert (first.folder / STAGE_MANIFEST).read_bytes() == (second.folder / STAGE_MANIFEST).read_bytes()
+
+
+def _another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the containers run as somebody else; what they write to is opened for that one."""
+    monkeypatch.setattr(recipe_build, "caller_ids", lambda: "4711:4711")
+    real = build_container
+
+    def opened(*words: object) -> Job:
+        job: Job = real(*words)  # type: ignore[arg-type]
+        for mount in job.mounts:
+            if not mount.read_only or paths.work() in mount.source.parents:
+                for path in (mount.source, *mount.source.rglob("*")):
+                    os.chown(path, 4711, 4711, follow_symlinks=False)
+        for path in (tmp_path, *tmp_path.parents):
+            if path.stat().st_uid == os.getuid() and not path.stat().st_mode & 0o005:
+                path.chmod(path.stat().st_mode | 0o005)
+        return job
+
+    monkeypatch.setattr(recipe_build, "build_container", opened)
+
+
+def _another_day(monkeypatch: pytest.MonkeyPatch, image: str) -> None:
+    """Let the containers live 400 days later, under another name, in another place of the world."""
+    real = Engine.session
+    when = {
+        "LD_PRELOAD": "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
+        "FAKETIME": LATER,
+        "FAKETIME_DONT_RESET": "1",
+        "TZ": "Pacific/Kiritimati",
+        "LC_ALL": "C",
+        "HOSTNAME": "another",
+    }
+
+    def session(self: Engine, job: Job) -> object:
+        return real(self, replace(job, image=image, environment={**job.environment, **when}))
+
+    monkeypatch.setattr(Engine, "session", session)
+
+
+def test_the_caller_is_the_person_at_the_keyboard() -> None:
+    assert caller_ids() == f"{os.getuid()}:{os.getgid()}"

@@ -1,0 +1,126 @@
+"""Files of ours: unknown keys and wrong values are told with file, line and key, all at once, never as a traceback."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from deploy.boards.board import BoardFile, board_names, load_board
+from deploy.boards.inventory import HostsFile, load_host, load_hosts
+from recipes import paths
+from recipes.arch import ARCHES, FloatAbi, Identity
+from recipes.config import read_toml
+from recipes.errors import ConfigError, UserError
+from recipes.sources.lock import Lock, load_lock
+from recipes.sources.recipe import Recipe, in_order, load_catalogue
+from recipes.toolchains.images import image_pins
+from recipes.toolchains.sysroots import SysrootSpec, default_sysroot, sysroot_spec
+from recipes.toolchains.vendor import parse_arch
+
+FILES: list[tuple[Path, type[Any]]] = [
+    *((path, Recipe) for path in sorted(paths.CATALOG.glob("*/recipe.toml"))),
+    *((path, BoardFile) for path in sorted(paths.BOARDS.glob("*/board.toml"))),
+    *((path, SysrootSpec) for path in sorted((paths.BOARDS / "sysroots").glob("*.toml"))),
+    (paths.BOARDS / "hosts.toml", HostsFile),
+    (paths.CATALOG / "lock.toml", Lock),
+]
+
+
+@pytest.mark.parametrize(("path", "model"), FILES, ids=lambda value: getattr(value, "name", ""))
+def test_every_file_of_ours_reads(path: Path, model: type) -> None:
+    read_toml(path, model)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(data=st.data())
+def test_a_mutated_file_is_read_or_refused_with_its_name(tmp_path: Path, data: st.DataObject) -> None:
+    path, model = data.draw(st.sampled_from(FILES))
+    text = path.read_text()
+    start = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(start, min(len(text), start + 30)))
+    mutated = tmp_path / path.name
+    mutated.write_text(text[:start] + data.draw(st.text(max_size=6)) + text[end:])
+    try:
+        read_toml(mutated, model)
+    except ConfigError as error:
+        assert error.where == str(mutated)
+        assert error.why
+
+
+def test_an_unknown_key_is_named_with_line_and_suggestion(tmp_path: Path) -> None:
+    path = tmp_path / "board.toml"
+    path.write_text('schema = 1\narch = "armv7"\nsysrot = "x"\nsysroot = "x"\nrecipes = []\nkeep = 1\n')
+    with pytest.raises(ConfigError) as caught:
+        read_toml(path, BoardFile)
+    assert "line 3: sysrot: unknown key (did you mean 'sysroot'?)" in caught.value.why
+    assert "line 6: keep" in caught.value.why
+    assert caught.value.what.startswith("2 faults")
+
+
+@pytest.mark.parametrize("name", sorted(ARCHES))
+def test_each_arch_has_its_sysroot_file(name: str) -> None:
+    arch = parse_arch(name)
+    spec = sysroot_spec(default_sysroot(arch))
+    assert spec.arch == name
+
+
+def test_the_base_image_is_pinned_by_digest() -> None:
+    assert image_pins().base.digest.startswith("sha256:")
+    assert len(image_pins().base.digest) == 71
+
+
+def test_every_archive_of_a_recipe_is_locked_at_its_version() -> None:
+    pinned = load_lock()
+    for recipe in load_catalogue().values():
+        if not recipe.source.startswith("path:"):
+            assert pinned.get(recipe.source).version == recipe.version
+
+
+@pytest.mark.parametrize(
+    ("call", "names"),
+    [
+        (lambda: parse_arch("armv8"), "armv7"),
+        (lambda: load_board("cam99"), "sim-armv7"),
+        (lambda: load_host("cam99"), "sim-tiny"),
+        (lambda: in_order(load_catalogue(), ["kvsink"]), "boardprobe"),
+        (lambda: sysroot_spec("debian11-armv7"), "debian12-armv7"),
+        (lambda: load_lock().get("curll"), "did you mean 'curl'?"),
+    ],
+)
+def test_unknown_names_are_answered_with_the_known_ones(call: object, names: str) -> None:
+    with pytest.raises(UserError) as caught:
+        call()  # type: ignore[operator]
+    assert names in str(caught.value)
+    assert caught.value.code == 2
+
+
+def test_boards_and_hosts_belong_together() -> None:
+    assert {host.board for host in load_hosts().values()} <= set(board_names())
+    for name in board_names():
+        board = load_board(name)
+        assert parse_arch(board.file.arch).name == sysroot_spec(board.file.sysroot).arch
+
+
+def test_a_circle_of_recipes_is_printed() -> None:
+    base = tomllib.loads((paths.CATALOG / "curl" / "recipe.toml").read_text())
+    one = Recipe.model_validate(base | {"name": "one", "depends": [{"name": "two"}]})
+    two = Recipe.model_validate(base | {"name": "two", "depends": [{"name": "one"}]})
+    with pytest.raises(ConfigError) as caught:
+        in_order({"one": one, "two": two}, ["one"])
+    assert caught.value.why == "one → two → one"
+
+
+def test_float_abis_do_not_mix_but_silence_is_no_lie() -> None:
+    arm = ARCHES["armv7"]
+    soft = ARCHES["armv5"].identity
+    silent = Identity(bits=32, little=True, machine=40, float_abi=FloatAbi.NONE)
+    assert arm.matches(arm.identity)
+    assert arm.matches(silent)
+    assert not arm.matches(soft)
+    assert not arm.matches(ARCHES["aarch64"].identity)
+    assert not arm.matches(ARCHES["mipsel"].identity)
