@@ -89,6 +89,12 @@ def fields(title: str, values: Mapping[str, object]) -> None:
         print(f"  {name.ljust(width)}  {value}")
 
 
+def first_few(names: Sequence[str], most: int = 2) -> str:
+    """Return the first names of a list, and how many more there are: `a, b and 3 more`."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
 def size(count: int) -> str:
     """Return a byte count as people read it: `612 B`, `1.4 MiB`."""
     value, unit = float(count), "B"

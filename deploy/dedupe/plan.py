@@ -11,10 +11,11 @@ from dataclasses import dataclass, field, replace
 
 from deploy.dedupe.decision import Action, Decision, DedupePlan, Payload
 from deploy.dedupe.preferences import Prefer, Preference, Preferences
-from deploy.dedupe.reasons import absent_proof, first_few, loader_path, main_fault, one_per_soname
+from deploy.dedupe.reasons import absent_proof, loader_path, main_fault, one_per_soname
 from deploy.dedupe.shadowing import check_shadowing
 from deploy.dedupe.unused import unused_files
 from recipes.arch import Arch, Libc
+from recipes.console import first_few
 from recipes.elf import ElfFile
 from recipes.errors import ProofError
 from recipes.proof.binding import Exports, exports_of

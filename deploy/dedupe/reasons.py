@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from deploy.dedupe.decision import Action, Decision
 from recipes.arch import Identity
+from recipes.console import first_few
 from recipes.elf import ElfFile
 from recipes.errors import ProofError
 from recipes.proof.binding import spelled
@@ -15,12 +16,6 @@ from recipes.rootfs.index import Index
 from recipes.stage.manifest import Stage
 
 _NOBODY = "no recipe's outputs"
-
-
-def first_few(names: Sequence[str]) -> str:
-    """Return the first names of a list, and how many more there are."""
-    shown = ", ".join(names[:2])
-    return shown if len(names) <= 2 else f"{shown} and {len(names) - 2} more"
 
 
 def main_fault(proof: Proof) -> str:

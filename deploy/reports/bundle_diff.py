@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from recipes.console import first_few
+
 if TYPE_CHECKING:
     from deploy.bundle.manifest import Manifest
 
@@ -48,8 +50,7 @@ def _symbols(old: Manifest, new: Manifest) -> Iterable[tuple[str, str, str]]:
         more, less = sorted(after[name] - before[name]), sorted(before[name] - after[name])
         if more or less:
             shown = [*(f"+{symbol}" for symbol in more), *(f"-{symbol}" for symbol in less)]
-            rest = f" and {len(shown) - 4} more" if len(shown) > 4 else ""
-            yield "symbols", name, ", ".join(shown[:4]) + rest
+            yield "symbols", name, first_few(shown, 4)
 
 
 def _named(what: str, before: dict[str, str], after: dict[str, str]) -> Iterable[tuple[str, str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 
+from recipes.console import first_few
 from recipes.elf import ElfFile
 from recipes.rootfs.index import Index
 
@@ -42,8 +43,7 @@ def _lost(old: ElfFile, new: ElfFile) -> str:
         parts.append(f"is for {new.identity.describe()} now")
     for what, names in (("nodes", nodes), ("symbols", symbols)):
         if names:
-            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            parts.append(f"lost {what} {', '.join(names[:3])}{more}")
+            parts.append(f"lost {what} {first_few(names, 3)}")
     return "; ".join(parts)
 
 

@@ -16,6 +16,7 @@ from packaging.version import InvalidVersion, Version
 
 from recipes.arch import Arch
 from recipes.builder.request import SourcePolicy
+from recipes.console import first_few
 from recipes.elf import ElfFile
 from recipes.errors import ConfigError
 from recipes.proof.binding import exports_of, references
@@ -188,8 +189,7 @@ def _fault(recipe: Recipe, needs: Sequence[tuple[str, Dependency]], sysroot: _Sy
         wanted = need.symbols or _bound(recipe, dependant, sysroot.before)
         missing = [symbol for symbol in wanted if not any(exports_of(copy).serves(symbol, "") for _, copy in copies)]
         if missing:
-            more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-            faults.append(f"it lacks {', '.join(missing[:3])}{more}, which {dependant} needs")
+            faults.append(f"it lacks {first_few(missing, 3)}, which {dependant} needs")
     faults += [fault for path, copy in copies for fault in _unloadable(path, copy, sysroot)]
     return f"the sysroot has {version}: {'; '.join(faults)}" if faults else None
 

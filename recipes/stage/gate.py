@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from recipes import elf
 from recipes.arch import Arch, Libc
+from recipes.console import first_few
 from recipes.elf import ElfFile
 from recipes.elf.ar import AR_MAGIC, THIN_AR_MAGIC, ar_members
 from recipes.elf.layout import ET_DYN, ET_EXEC, ET_REL, Layout, read_layout
@@ -143,8 +144,8 @@ def _path_faults(name: str, data: bytes) -> list[str]:
     texts = build_paths(data)
     if not texts:
         return []
-    more = f" and {len(texts) - 2} more" if len(texts) > 2 else ""
-    return [f"{name}: has {', '.join(map(repr, texts[:2]))}{more} in it, a path of the build that no board has"]
+    shown = first_few([repr(text) for text in texts])
+    return [f"{name}: has {shown} in it, a path of the build that no board has"]
 
 
 def _archive_faults(name: str, data: bytes, arch: Arch) -> list[str]:
