@@ -1,0 +1,254 @@
+"""What comes out of a container, a store or a board is taken here, and nowhere else: regular files and links that stay.
+
+Nothing of this machine is opened by a name from elsewhere. A tree is made anew below a folder that nobody else writes
+to; each file is created in a folder that this run made, by its descriptor and without following a link; links come
+last, and only those that lead, all links of the tree followed, to a place inside. Modes become 0755 or 0644, owners the
+caller's. Devices, FIFOs, sockets and setuid bits stay where they came from.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from recipes.engine.tarreader import Kind, Member, Reader, TarError
+from recipes.errors import BuildError
+from recipes.files import disk_error
+
+_HOPS = 64  # links on one way; Linux stops at 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much may come, so that nobody fills this machine's disk or memory."""
+
+    members: int = 200_000
+    bytes: int = 8 << 30
+    """Of the whole stream."""
+    depth: int = 64
+    """Folders on one path."""
+
+
+class AbsoluteLinks(Enum):
+    """What becomes of a link whose target begins with `/`."""
+
+    REFUSE = "refuse"
+    """It leads out of an installed tree."""
+    INSIDE = "inside"
+    """It is meant from the tree's own root on, as in a sysroot; it is written as a relative one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What was taken: paths below the folder, and what was left out."""
+
+    files: tuple[str, ...]
+    links: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+class RefusedError(BuildError):
+    """What came would have reached outside of its folder, or is of a kind that is not taken."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Tree:
+    """The tree so far: every path that this run made, so that no name can lead through anything else."""
+
+    root: int
+    folders: set[str] = field(default_factory=lambda: {""})
+    files: dict[str, int] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
+
+    def folder(self, path: str) -> int:
+        """Open a folder of the tree, made where it is missing; the caller closes it."""
+        here = os.dup(self.root)
+        done = ""
+        for part in filter(None, path.split("/")):
+            done = f"{done}/{part}".lstrip("/")
+            if done in self.files or done in self.links:
+                os.close(here)
+                raise _refused(done, "is a file or a link, and another name goes through it")
+            if done not in self.folders:
+                os.mkdir(part, 0o755, dir_fd=here)
+                self.folders.add(done)
+            there = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
+            os.close(here)
+            here = there
+        return here
+
+    def add(self, path: str, content: Iterable[bytes], mode: int) -> None:
+        self._new(path)
+        parent, _, name = path.rpartition("/")
+        here = self.folder(parent)
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            with os.fdopen(os.open(name, flags, 0o600, dir_fd=here), "wb") as file:
+                for part in content:
+                    file.write(part)
+                os.fchmod(file.fileno(), 0o755 if mode & 0o100 else 0o644)
+        finally:
+            os.close(here)
+        self.files[path] = mode
+
+    def read(self, path: str) -> Iterator[bytes]:
+        """Yield a file of this tree, for a second name of it."""
+        parent, _, name = path.rpartition("/")
+        here = self.folder(parent)
+        try:
+            with os.fdopen(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here), "rb") as file:
+                while part := file.read(1 << 20):
+                    yield part
+        finally:
+            os.close(here)
+
+    def link(self, path: str, target: str) -> None:
+        self._new(path)
+        self.links[path] = target
+
+    def _new(self, path: str) -> None:
+        if path in self.files or path in self.links or path in self.folders:
+            raise _refused(path, "comes twice")
+
+    def place_links(self) -> None:
+        """Create the links, all of them after all files: none was there while a name was followed."""
+        for path, target in self.links.items():
+            if not self._stays(path):
+                raise _refused(path, f"is a link that leads out: {target!r}")
+        for path, target in self.links.items():
+            parent, _, name = path.rpartition("/")
+            here = self.folder(parent)
+            try:
+                os.symlink(target, name, dir_fd=here)
+            finally:
+                os.close(here)
+
+    def _stays(self, path: str) -> bool:
+        """Follow a link as the kernel would, in the tree alone; a link to nothing inside is harmless."""
+        done: list[str] = [part for part in path.split("/")[:-1] if part]
+        todo = self.links[path].split("/")
+        hops = 0
+        while todo:
+            part = todo.pop(0)
+            if part in ("", "."):
+                continue
+            if part == "..":
+                if not done:
+                    return False
+                done.pop()
+                continue
+            done.append(part)
+            if (target := self.links.get("/".join(done))) is not None:
+                hops += 1
+                if hops > _HOPS:
+                    return False
+                done.pop()
+                todo = target.split("/") + todo
+        return True
+
+
+def take(
+    chunks: Iterable[bytes],
+    into: Path,
+    *,
+    limits: Limits | None = None,
+    strip: int = 0,
+    absolute: AbsoluteLinks = AbsoluteLinks.REFUSE,
+    skip_odd: bool = False,
+) -> Taken:
+    """Write what a tar stream holds below a folder that is empty and nobody else's.
+
+    Parameters
+    ----------
+    strip:
+        Leading folders of each name to leave away; a member that is one of them is passed over.
+    skip_odd:
+        Leave devices, FIFOs and sockets out, as a root of packages has them; they are refused otherwise.
+
+    Raises
+    ------
+    RefusedError
+        A name leads outside, a link leads out, a path comes twice, a kind is not taken, or a limit is passed. Nothing
+        outside the folder was touched; what is in it is to be thrown away.
+    """
+    bounds = limits or Limits()
+    reader = Reader(chunks, bounds.bytes)
+    tree = _Tree(root=os.open(into, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC))
+    try:
+        for number, member in enumerate(reader.members()):
+            if number >= bounds.members:
+                raise _refused(member.name, f"is one more than {bounds.members:,} members")
+            path = _path(member.name, strip, bounds)
+            if path:
+                _take_one(tree, reader, member, path, strip, bounds, absolute, skip_odd=skip_odd)
+        tree.place_links()
+    except TarError as error:
+        raise RefusedError("what came is refused", where=str(into), why=str(error)) from error
+    except OSError as error:
+        raise disk_error(error, into) from error
+    finally:
+        os.close(tree.root)
+    return Taken(files=tuple(tree.files), links=tuple(tree.links), left_out=tuple(tree.left_out))
+
+
+def _take_one(
+    tree: _Tree,
+    reader: Reader,
+    member: Member,
+    path: str,
+    strip: int,
+    bounds: Limits,
+    absolute: AbsoluteLinks,
+    *,
+    skip_odd: bool,
+) -> None:
+    if member.kind is Kind.FOLDER:
+        os.close(tree.folder(path))
+    elif member.kind is Kind.FILE:
+        tree.add(path, reader.content(), member.mode)
+    elif member.kind is Kind.LINK:
+        tree.link(path, _target(path, member.target, absolute))
+    elif member.kind is Kind.HARD_LINK:
+        first = _path(member.target, strip, bounds)
+        if first in tree.links:
+            tree.link(path, tree.links[first])
+        elif first in tree.files:
+            tree.add(path, tree.read(first), tree.files[first])
+        else:
+            raise _refused(path, f"is a hard link to {member.target!r}, which did not come before it")
+    elif skip_odd:
+        tree.left_out.append(path)
+    else:
+        raise _refused(path, f"is a {member.kind.value}")
+
+
+def _path(name: str, strip: int, bounds: Limits) -> str:
+    """Return a member's path below the folder; empty for what `strip` takes away."""
+    if name.startswith("/") or not name.isprintable():
+        raise _refused(name, "is no name below the folder")
+    parts = [part for part in name.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise _refused(name, "leads outside of the folder")
+    if len(parts) > bounds.depth:
+        raise _refused(name, f"has more than {bounds.depth} folders")
+    return "/".join(parts[strip:])
+
+
+def _target(path: str, target: str, absolute: AbsoluteLinks) -> str:
+    if not target or not target.isprintable():
+        raise _refused(path, f"is a link to {target!r}")
+    if not target.startswith("/"):
+        return target
+    if absolute is AbsoluteLinks.REFUSE:
+        raise _refused(path, f"is a link that leads out: {target!r}")
+    return posixpath.relpath(posixpath.normpath(target).lstrip("/") or ".", posixpath.dirname(path) or ".")
+
+
+def _refused(path: str, why: str) -> RefusedError:
+    shown = path if path.isprintable() and len(path) < 200 else repr(path[:200])
+    return RefusedError("what came is refused", where=shown, why=f"it {why}")

@@ -1,0 +1,242 @@
+"""What leaves a container, a store or a board: the honest comes whole, the rest is refused and touches nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import tarfile
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from recipes.engine.intake import AbsoluteLinks, Limits, RefusedError, take
+from recipes.errors import UserError
+
+
+def member(
+    name: str, content: bytes = b"", kind: bytes = tarfile.REGTYPE, **facts: object
+) -> tuple[tarfile.TarInfo, bytes]:
+    info = tarfile.TarInfo(name)
+    info.type, info.size = kind, len(content)
+    for fact, value in facts.items():
+        setattr(info, fact, value)
+    return info, content
+
+
+def link(name: str, target: str, kind: bytes = tarfile.SYMTYPE) -> tuple[tarfile.TarInfo, bytes]:
+    return member(name, kind=kind, linkname=target)
+
+
+def stream(*members: tuple[tarfile.TarInfo, bytes], form: int = tarfile.PAX_FORMAT) -> Iterator[bytes]:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=form) as archive:
+        for info, content in members:
+            archive.addfile(info, io.BytesIO(content))
+    data = buffer.getvalue()
+    return (data[start : start + 1000] for start in range(0, len(data), 1000))
+
+
+@pytest.fixture
+def into(tmp_path: Path) -> Path:
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "victim" / "key").write_text("secret")
+    (tmp_path / "into").mkdir()
+    return tmp_path / "into"
+
+
+def untouched(into: Path) -> bool:
+    victim = into.parent / "victim"
+    return {path.name for path in victim.iterdir()} == {"key"} and (victim / "key").read_text() == "secret"
+
+
+@pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT])
+def test_an_honest_tree_comes_whole(into: Path, form: int) -> None:
+    deep = "a/" + "b" * 90 + "/" + "c" * 60
+    taken = take(
+        stream(
+            member("bin", kind=tarfile.DIRTYPE, mode=0o700),
+            member("bin/app", b"program", mode=0o4755),
+            member("lib/libx.so.1.2", b"x" * 70_000, mode=0o640),
+            link("lib/libx.so", "libx.so.1.2"),
+            link("lib64", "lib"),
+            member(deep, b"deep"),
+            link("bin/again", "bin/app", tarfile.LNKTYPE),
+            form=form,
+        ),
+        into,
+    )
+    assert (into / "bin/app").read_bytes() == b"program"
+    assert (into / "bin/app").stat().st_mode & 0o7777 == 0o755
+    assert (into / "lib/libx.so.1.2").stat().st_mode & 0o7777 == 0o644
+    assert (into / "lib64/libx.so").read_bytes() == b"x" * 70_000
+    assert (into / deep).read_bytes() == b"deep"
+    assert (into / "bin/again").read_bytes() == b"program"
+    assert (into / "bin/again").stat().st_nlink == 1
+    assert set(taken.links) == {"lib/libx.so", "lib64"}
+
+
+def test_leading_folders_are_left_away(into: Path) -> None:
+    take(stream(member("bc/out/usr/lib/a", b"1"), link("bc/out/usr/lib/b", "a")), into, strip=2)
+    assert (into / "usr/lib/b").read_bytes() == b"1"
+
+
+def test_an_absolute_link_of_a_root_stays_in_it(into: Path) -> None:
+    take(stream(member("lib/a", b"1"), link("usr/lib/b", "/lib/a")), into, absolute=AbsoluteLinks.INSIDE)
+    assert os.readlink(into / "usr/lib/b") == "../../lib/a"
+    assert (into / "usr/lib/b").read_bytes() == b"1"
+
+
+HOSTILE = {
+    "a name from the root on": [member("/etc/passwd", b"x")],
+    "a name that goes up": [member("../victim/new", b"x")],
+    "a name that goes up later": [member("a/../../victim/new", b"x")],
+    "a link to a folder of this machine, and a file through it": [link("out", "../victim"), member("out/new", b"x")],
+    "an absolute link": [link("out", "/etc")],
+    "a link that leads out": [link("debug", "../../..")],
+    "a link that leads out by another link": [
+        member("a/b/c", kind=tarfile.DIRTYPE),
+        link("here", "a/b/c"),
+        link("out", "here/../../../../victim"),
+    ],
+    "a chain of links longer than a path may be": [
+        *(link(f"{'d' * 200}{number}", f"{'d' * 200}{number + 1}") for number in range(70)),
+    ],
+    "two links that point at each other": [link("a", "b/x"), link("b", "a/y")],
+    "a file in the place of a link": [link("a", "b"), member("a", b"x")],
+    "a link in the place of a file": [member("a", b"x"), link("a", "../victim/key")],
+    "a file under a file": [member("a", b"x"), member("a/b", b"x")],
+    "a hard link to a file of this machine": [link("a", "/etc/passwd", tarfile.LNKTYPE)],
+    "a hard link that goes up": [link("a", "../victim/key", tarfile.LNKTYPE)],
+    "a hard link to what did not come": [link("a", "b", tarfile.LNKTYPE)],
+    "a device": [member("zero", kind=tarfile.CHRTYPE, devmajor=1, devminor=5)],
+    "a block device": [member("disk", kind=tarfile.BLKTYPE)],
+    "a pipe": [member("pipe", kind=tarfile.FIFOTYPE)],
+    "a line break in a name": [member("a\nb", b"x")],
+    "an escape sequence in a name": [member("\x1b[2Ja", b"x")],
+    "an escape sequence in a target": [link("a", "\x1b]0;x\x07")],
+    "an empty target": [link("a", "")],
+    "a hundred folders": [member("/".join("d" * 100), b"x")],
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+@pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+def test_the_hostile_is_refused_and_touches_nothing(into: Path, what: str, form: int) -> None:
+    with pytest.raises(RefusedError) as caught:
+        take(stream(*HOSTILE[what], form=form), into)
+    assert untouched(into)
+    assert str(caught.value).replace("\n", "").isprintable()
+
+
+def test_devices_of_a_root_are_left_out_where_that_is_asked_for(into: Path) -> None:
+    taken = take(stream(HOSTILE["a device"][0], member("etc/a", b"1")), into, skip_odd=True)
+    assert taken.left_out == ("zero",)
+    assert sorted(path.name for path in into.iterdir()) == ["etc"]
+
+
+def header(name: bytes, size: int, kind: bytes, **patches: bytes) -> bytes:
+    """Write a header by hand, for what tarfile would not write."""
+    fields = name.ljust(100, b"\0") + b"0000644\0" + b"0000000\0" * 2
+    fields += (b"%011o\0" % size if size < 8**11 else b"\x80" + size.to_bytes(11, "big")) + b"00000000000\0"
+    fields = (fields + b" " * 8 + kind).ljust(257, b"\0") + b"ustar\x0000"
+    block = bytearray(fields.ljust(512, b"\0"))
+    for at, data in patches.items():
+        block[int(at[2:]) : int(at[2:]) + len(data)] = data
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+def pax(record: bytes) -> bytes:
+    """Write an extended header of one record; its length counts its own digits."""
+    length = len(record) + 2
+    while length != len(str(length)) + len(record) + 2:
+        length += 1
+    body = b"%d %s\n" % (length, record)
+    return header(b"x", len(body), b"x") + body.ljust(-(-len(body) // 512) * 512, b"\0")
+
+
+BOMBS = {
+    "an extended header of a tebibyte": header(b"x", 1 << 40, b"x"),
+    "a long name of a gibibyte": header(b"././@LongLink", 1 << 30, b"L"),
+    "a file that is not there": header(b"a", 1 << 40, b"0") + b"x" * 4096,
+    "a sparse file of a tebibyte": header(b"a", 0, b"S"),
+    "a number that is none": header(b"a", 0, b"0", at124=b"99999999999\0"),
+    "a negative length": header(b"a", 0, b"0", at124=b"\xff" * 12),
+    "a wrong checksum": header(b"a", 0, b"0")[:-1] + b"x",
+    "a stream that ends within a header": header(b"a", 0, b"0")[:300],
+    "a name of 60 kB": pax(b"path=" + b"a/" * 30_000) + header(b"a", 0, b"0"),
+    "a kind nobody knows": header(b"a", 0, b"Z"),
+}
+
+
+@pytest.mark.parametrize("what", BOMBS)
+def test_a_bomb_takes_no_memory(into: Path, what: str) -> None:
+    tracemalloc.start()
+    with pytest.raises(RefusedError):
+        take(iter([BOMBS[what]]), into)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2_000_000
+    assert untouched(into)
+
+
+def test_an_endless_stream_ends(into: Path) -> None:
+    def endless() -> Iterator[bytes]:
+        yield header(b"a", 1 << 40, b"0")
+        while True:
+            yield bytes(1 << 16)
+
+    with pytest.raises(RefusedError, match="longer than"):
+        take(endless(), into, limits=Limits(bytes=1 << 20))
+
+
+def test_a_million_members_end(into: Path) -> None:
+    members = (header(b"f%d" % number, 0, b"0") for number in range(1_000_000))
+    with pytest.raises(RefusedError, match="more than 100"):
+        take(members, into, limits=Limits(members=100))
+
+
+NAMES = st.sampled_from(["a", "b", "..", ".", "", "c", "/", "a/b", "../victim", "b/../..", "victim/key"])
+PATHS = st.lists(NAMES, min_size=1, max_size=4).map("/".join)
+KINDS = st.sampled_from([tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE])
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(PATHS, KINDS, PATHS), max_size=8), st.sampled_from(AbsoluteLinks))
+def test_no_sequence_of_members_reaches_outside(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, bytes, str]], absolute: AbsoluteLinks
+) -> None:
+    """What was taken resolves inside, by the kernel's own word; what is outside stays as it was."""
+    folder = tmp_path_factory.mktemp("fuzz")
+    (folder / "victim").mkdir()
+    (folder / "victim" / "key").write_text("secret")
+    into = folder / "into"
+    into.mkdir()
+    members = [
+        member(name, b"x" if kind == tarfile.REGTYPE else b"", kind, linkname=target) for name, kind, target in rows
+    ]
+    try:
+        take(stream(*members), into, absolute=absolute)
+    except UserError:
+        pass
+    else:
+        for path in into.rglob("*"):
+            assert path.resolve().is_relative_to(into.resolve()) or not path.exists()
+    assert untouched(into)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_damaged_stream_is_refused_or_read(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    whole = bytearray(b"".join(stream(member("a/b", b"x" * 700), link("c", "a/b"), member("d" * 120, b"y"))))
+    for _ in range(data.draw(st.integers(1, 4))):
+        whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    cut = whole[: data.draw(st.integers(0, len(whole)))]
+    into = tmp_path_factory.mktemp("fuzz")
+    with contextlib.suppress(UserError):
+        take(iter([bytes(cut)]), into)
