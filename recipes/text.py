@@ -1,4 +1,4 @@
-"""Text from elsewhere (a board, a compiler, an archive) made fit to be shown: nothing of it moves a cursor or hides.
+r"""Text from elsewhere (a board, a compiler, an archive) made fit to be shown: nothing of it moves a cursor or hides.
 
 A line that a board sent may clear the screen, forge a line of ours, or turn what follows around; the same text later
 stands in a report that a browser shows. So control characters, the C1 set, bidirectional marks, separators of lines and
@@ -18,7 +18,7 @@ _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 def shown(text: str | bytes, *, most: int = MOST, lines: bool = True) -> str:
-    """Return a text as it may be printed.
+    r"""Return a text as it may be printed.
 
     Parameters
     ----------
