@@ -17,7 +17,7 @@ from recipes.errors import ConfigError, PreflightError, unknown
 
 
 class Host(Strict):
-    """One reachable board. Keys and passwords never stand here: `key` is a path."""
+    """One reachable board. Keys and passwords are never here: `key` is a path."""
 
     board: str
     """A folder of `board-configs/`."""

@@ -43,9 +43,9 @@ class CauseRule(Strict):
     patterns: Annotated[tuple[re.Pattern[str], ...], Field(min_length=1)]
     """Any of them, on one line, every quote written as `'`."""
     also: re.Pattern[str] | None = None
-    """Must stand in the log as well: what the patterns find alone may be harmless."""
+    """Must be in the log as well: what the patterns find alone may be harmless."""
     within: Annotated[int, Field(ge=0)] = 0
-    """How many lines away `also` may stand; anywhere for 0."""
+    """How many lines away `also` may be; anywhere for 0."""
     because: str
     """What went wrong, for a person."""
     cure: str

@@ -147,7 +147,7 @@ class Recipe(Strict):
     summary: str
     """What it is, in one line."""
     source: str
-    """A name of the lock, or `path:FOLDER` for sources that stand beside the recipe."""
+    """A name of the lock, or `path:FOLDER` for sources beside the recipe."""
     build: Literal["cmake", "autotools", "openssl", "meson", "make"]
     """How upstream builds."""
     generator: Literal["Ninja", "Unix Makefiles"] = "Ninja"
@@ -157,7 +157,7 @@ class Recipe(Strict):
     depends: tuple[Dependency, ...] = ()
     """What it links against."""
     sysroot: tuple[str, ...] = ()
-    """`.pc` names that must stand in the sysroot because nothing of ours builds them (GStreamer)."""
+    """`.pc` names that the sysroot must have because nothing of ours builds them (GStreamer)."""
     libraries: tuple[Library, ...] = ()
     """Shared libraries that it brings."""
     outputs: tuple[Output, ...]
@@ -181,7 +181,7 @@ class Recipe(Strict):
     collect: tuple[Collect, ...] = ()
     """What the build makes and does not install."""
     edits: tuple[Edit, ...] = ()
-    """Changes that every build needs, recorded in the Stage: no path of ours may stand in what goes to a board."""
+    """Changes that every build needs, recorded in the Stage: no path of ours may be in what goes to a board."""
     hidden: tuple[str, ...] = ()
     """`.pc` names that the build must not find in a sysroot: it nests its own release of them."""
     patches: dict[str, Patch] = Field(default_factory=dict)

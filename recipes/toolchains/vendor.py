@@ -1,6 +1,6 @@
 """Toolchains of vendors: a tarball and a small TOML file become an arch of its own.
 
-The file is `board-configs/toolchains/<name>.toml`, or stands in a folder that BOARDCAST_TOOLCHAINS lists (separated
+The file is `board-configs/toolchains/<name>.toml`, or is in a folder that BOARDCAST_TOOLCHAINS lists (separated
 like PATH). Its name is the name of the arch, for `invoke images --arch NAME --check` and `invoke build --arch NAME`:
 
     schema = 1
