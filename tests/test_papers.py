@@ -11,6 +11,10 @@ import pytest
 from invoke import Collection
 
 import tasks
+from deploy.boards.board import BoardFile
+from deploy.boards.inventory import HostsFile
+from recipes.config import Strict
+from recipes.toolchains.vendor import Toolchain
 
 ROOT = Path(__file__).parent.parent
 PAPERS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
@@ -90,6 +94,30 @@ def test_every_task_is_in_the_table_of_commands() -> None:
 def test_every_module_and_file_that_is_named_exists(path: Path) -> None:
     named = re.findall(r"`((?:recipes|deploy|tests|docker)/[\w./-]+)`", path.read_text())
     assert not [name for name in named if not (ROOT / name).exists()]
+
+
+MODELS: dict[str, type[Strict]] = {"triple": Toolchain, "recipes": BoardFile, "hosts": HostsFile, "dedupe": BoardFile}
+"""A key that tells which file an example is of."""
+REST: dict[type[Strict], dict[str, object]] = {
+    BoardFile: {"schema": 1, "arch": "armv7", "sysroot": "mycam", "recipes": ()},
+    HostsFile: {"schema": 1},
+}
+"""What an example of a few keys leaves out."""
+
+
+def examples() -> list[tuple[str, str]]:
+    found = [
+        (path.name, text) for path in PAPERS for text in re.findall(r"```toml\n(.*?)```", path.read_text(), re.DOTALL)
+    ]
+    assert len(found) >= 7
+    return found
+
+
+@pytest.mark.parametrize(("page", "text"), examples())
+def test_every_example_of_a_file_is_read_by_its_model(page: str, text: str) -> None:
+    read = tomllib.loads(text.replace('sha256 = "…"', f'sha256 = "{64 * "0"}"'))
+    model = next(model for key, model in MODELS.items() if key in read)
+    model.model_validate(REST.get(model, {}) | read)
 
 
 def drawn_layers() -> list[set[str]]:
