@@ -21,19 +21,28 @@ class ProbeSettings(Strict):
     """What boardprobe is asked on this board."""
 
     elements: tuple[Plain, ...] = ()
+    """GStreamer elements that it tries to load."""
     ca_file: Plain = ""
+    """File of certificates on the board."""
     https: Plain = ""
+    """An address that it fetches with curl; empty: none."""
     wss: Plain = ""
+    """An address that it opens with libwebsockets; empty: none."""
 
 
 class SimSettings(Strict):
     """How the simulated board of this name is made."""
 
     suite: str
+    """Debian suite."""
     mode: Literal["extract", "configure"]
+    """`configure` runs the packages' own scripts, under emulation; `extract` unpacks only."""
     packages: tuple[str, ...]
+    """What is installed."""
     scripts: tuple[str, ...] = ()
+    """Scripts of `docker/` that finish the root."""
     server: Literal["openssh", "dropbear"]
+    """Its SSH server."""
     flash_mib: Annotated[int, Field(ge=0, le=4096)] = 0
     """Size of a small writable file system at /flash; none for 0."""
 
@@ -42,6 +51,7 @@ class DedupeRule(Strict):
     """What is wanted of one library on this board, and why."""
 
     prefer: Prefer
+    """Whose copy, and how strictly."""
     because: Annotated[str, StringConstraints(min_length=3, pattern=r"^[^\x00-\x1f\x7f]*$")]
     """Shown wherever the decision is."""
     build_id: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{8,64})?$")] = ""
@@ -58,11 +68,15 @@ class BoardFile(Strict):
     """`board-configs/<board>/board.toml`."""
 
     schema_: Literal[1] = Field(alias="schema")
+    """The form of this file."""
     arch: str
+    """An architecture, or the name of a vendor's toolchain."""
     sysroot: str
+    """What is linked against: a file of `board-configs/sysroots/`."""
     root: Absolute = "/opt/boardcast"
     """Folder on the board that is ours; nothing outside it is changed."""
     recipes: tuple[str, ...]
+    """What this board gets."""
     keep: Annotated[int, Field(ge=2, le=20)] = 3
     """Releases kept on the board, the running one and the one before it among them."""
     policy: dict[str, Annotated[SourcePolicy | str, Field(union_mode="left_to_right")]] = Field(default_factory=dict)
@@ -70,9 +84,13 @@ class BoardFile(Strict):
     dedupe: dict[str, DedupeRule] = Field(default_factory=dict)
     """Per SONAME, or name without a version: board, bundle, pin or never."""
     variants: tuple[str, ...] = ()
+    """As for `build --variant`."""
     patches: tuple[str, ...] = ()
+    """As for `build --patch`."""
     probe: ProbeSettings = ProbeSettings()
+    """For boardprobe."""
     sim: SimSettings | None = None
+    """For a simulated board."""
 
 
 class Board(Strict):

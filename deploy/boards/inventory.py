@@ -17,22 +17,31 @@ from recipes.errors import ConfigError, PreflightError, unknown
 
 
 class Host(Strict):
-    """One reachable board. Keys and passwords never stand here: `key` is a path."""
+    """One reachable board. Keys and passwords are never here: `key` is a path."""
 
     board: str
+    """A folder of `board-configs/`."""
     simulated: bool = False
+    """A board that `sim up` starts; it needs no other key of this table."""
     address: Plain = ""
+    """Name or IP address."""
     port: Annotated[int, Field(ge=1, le=65535)] = 22
+    """Where its SSH server listens."""
     user: Plain = "root"
+    """Who logs in."""
     key: Plain = ""
+    """Path of the private key on this machine; the SSH agent and the user's own keys where it is empty."""
     host_key: Plain = ""
+    """Type and base64 of the board's host key, as `ssh-keyscan` prints them."""
 
 
 class HostsFile(Strict):
     """`board-configs/hosts.toml`."""
 
     schema_: Literal[1] = Field(alias="schema")
+    """The form of this file."""
     hosts: dict[str, Host] = Field(default_factory=dict)
+    """By a name of your own, for `--host`."""
 
 
 def load_hosts() -> dict[str, Host]:

@@ -23,16 +23,20 @@ class SourcePackage(Strict):
     """A Debian source package whose `.orig` archive is the same file."""
 
     package: str
+    """Name of the source package."""
     suite: str
+    """Debian suite that has it."""
 
 
 class Pin(Strict):
     """What archives and repositories have in common."""
 
     name: str
+    """What recipes and `fetch --source` call it."""
     version: str
+    """Upstream's name of the release."""
     eol: dt.date | None = None
-    """The day on which upstream stops to mend this line."""
+    """The day of this line's end of life upstream."""
     on_request: str = Field(default="", alias="on-request")
     """Why `invoke fetch` leaves it out unless it is named: no recipe builds from it."""
 
@@ -43,9 +47,13 @@ class Archive(Pin):
     file: str
     """The name it has in a mirror's `archives/` folder and in the cache."""
     sha256: Sha256
+    """Hash of the file."""
     url: str
+    """Upstream's address."""
     distribution: SourcePackage | None = None
+    """Where a distribution has the same file: the last place that is asked."""
     unit: str = ""
+    """The SDK release that it belongs to, where there is one."""
 
     @property
     def pinned(self) -> str:
@@ -56,7 +64,9 @@ class Submodule(Strict):
     """A nested repository. Its commit is the one that the parent's own tree names, so the parent's id pins it."""
 
     path: str
+    """Where the parent has it."""
     url: GitUrl
+    """As the parent's `.gitmodules` names it."""
 
 
 class Repository(Pin):
@@ -65,11 +75,13 @@ class Repository(Pin):
     url: GitUrl
     """As upstream's build asks for it, `.git` included."""
     commit: Commit
+    """40 hexadecimal digits; nothing else of the repository is used."""
     refs: tuple[str, ...] = ()
     """Tags by which a build may ask for the commit."""
     unit: str
     """The SDK release that it belongs to: what one release nests is locked, and moves, together."""
     submodules: tuple[Submodule, ...] = ()
+    """Repositories that it nests as git submodules."""
 
     @property
     def pinned(self) -> str:
@@ -89,8 +101,11 @@ class Lock(Strict):
     """`catalog/lock.toml`."""
 
     schema_: Literal[1] = Field(alias="schema")
+    """The form of this file."""
     archive: tuple[Archive, ...] = ()
+    """Source archives."""
     repository: tuple[Repository, ...] = ()
+    """Git repositories."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Lock:

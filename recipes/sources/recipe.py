@@ -22,22 +22,29 @@ class Dependency(Strict):
     """
 
     name: str
+    """Another recipe."""
     range: str = ""
+    """Versions that fit, as `packaging` reads them: `>=4.2,<5`; any where it is empty."""
     symbols: tuple[str, ...] = ()
+    """Functions that the recipe's own sources need; a copy without one of them is not taken."""
 
 
 class Library(Strict):
     """One shared library that a recipe brings: the linker's name for it and the SONAME it must come out with."""
 
     link: str
+    """The linker's name: `ssl` for `-lssl`."""
     soname: str
+    """The SONAME that it must come out with."""
 
 
 class Output(Strict):
     """One file that the recipe must have installed."""
 
     path: str
+    """Where it is in the installed tree."""
     kind: Literal["program", "plugin", "library", "data"]
+    """Programs and plugins are what a bundle starts from; data travels as it is."""
 
 
 Pattern = Annotated[str, StringConstraints(pattern=r"^(src|build|files)/[A-Za-z0-9._*/+-]+$")]
@@ -47,6 +54,7 @@ class Collect(Strict):
     """Files that upstream builds and does not install: a pattern below the build's `src/`, `build/` or `files/`."""
 
     from_: Pattern = Field(alias="from")
+    """A pattern below `src/`, `build/` or `files/`."""
     to: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._/+-]+$")]
     """A folder of the installed tree."""
     optional: bool = False
@@ -57,16 +65,22 @@ class Edit(Strict):
     """One text of one source file, replaced exactly as often as stated; anything else stops the build."""
 
     file: str
+    """A path in the sources."""
     find: str
+    """The text that is there."""
     put: str
+    """The text that takes its place."""
     times: int = 1
+    """How often `find` must be there."""
 
 
 class Patch(Strict):
     """A named change of upstream's sources, applied on request and recorded in the Stage."""
 
     summary: str
+    """What it changes, in one line."""
     edits: tuple[Edit, ...]
+    """The changes."""
     keep: bool = False
     """Keep the sources, as built, for a person to look at."""
 
@@ -75,19 +89,29 @@ class Variant(Strict):
     """A named way to build a recipe, added to its defaults."""
 
     summary: str
+    """What it makes, in one line."""
     refused: str = ""
     """Why it cannot be; asking for it is an error with this reason."""
     instead: str = ""
+    """The command to type instead of a refused one."""
     arches: tuple[str, ...] = ()
+    """The only architectures that it is for; all where it is empty."""
     options: dict[str, str] = Field(default_factory=dict)
+    """Added to the recipe's options; the same name replaces."""
     arguments: tuple[str, ...] = ()
+    """Added to the recipe's arguments."""
     flags: tuple[str, ...] = ()
+    """Added to the recipe's flags."""
     targets: tuple[str, ...] = ()
+    """In place of the recipe's targets."""
     drop: tuple[str, ...] = ()
     """Patterns of outputs and of what is collected that this variant does not have."""
     outputs: tuple[Output, ...] = ()
+    """Outputs besides the recipe's."""
     collect: tuple[Collect, ...] = ()
+    """What is collected besides."""
     depends: tuple[Dependency, ...] = ()
+    """Dependencies besides the recipe's."""
     forget: tuple[str, ...] = ()
     """Dependencies that it does without."""
 
@@ -96,39 +120,58 @@ class Version(Strict):
     """Another version of a library, built when a policy names it."""
 
     source: str
+    """A name of the lock."""
     libraries: tuple[Library, ...]
+    """In place of the recipe's libraries."""
     outputs: tuple[Output, ...]
+    """In place of the recipe's outputs."""
     arguments: tuple[str, ...] = ()
+    """In place of the recipe's arguments, where there are any."""
     targets: tuple[str, ...] = ()
+    """In place of the recipe's targets, where there are any."""
     edits: tuple[Edit, ...] = ()
+    """In place of the recipe's edits, where there are any."""
 
 
 class Recipe(Strict):
     """One catalogue entry, `recipes/catalog/<name>/recipe.toml`."""
 
     schema_: Literal[1] = Field(alias="schema")
+    """The form of this file."""
     name: str
+    """The name of the folder."""
     version: str
+    """The release that `source` is."""
     licence: str
+    """An SPDX expression; it goes into the bill of materials."""
     summary: str
+    """What it is, in one line."""
     source: str
-    """A name of the lock, or `path:FOLDER` for sources that stand beside the recipe."""
+    """A name of the lock, or `path:FOLDER` for sources beside the recipe."""
     build: Literal["cmake", "autotools", "openssl", "meson", "make"]
+    """How upstream builds."""
     generator: Literal["Ninja", "Unix Makefiles"] = "Ninja"
+    """What CMake writes."""
     pkgconfig: str = ""
     """The `.pc` name that tells the version of a copy in a sysroot."""
     depends: tuple[Dependency, ...] = ()
+    """What it links against."""
     sysroot: tuple[str, ...] = ()
-    """`.pc` names that must stand in the sysroot because nothing of ours builds them (GStreamer)."""
+    """`.pc` names that the sysroot must have because nothing of ours builds them (GStreamer)."""
     libraries: tuple[Library, ...] = ()
+    """Shared libraries that it brings."""
     outputs: tuple[Output, ...]
+    """Files that must be there after the build."""
     options: dict[str, str] = Field(default_factory=dict)
+    """Options of CMake or Meson, or variables of a Makefile."""
     arch_options: dict[str, dict[str, str]] = Field(default_factory=dict, alias="arch-options")
+    """Options of single architectures, by the architecture's name."""
     arguments: tuple[str, ...] = ()
     """Words for an autotools or OpenSSL configure line."""
     targets: tuple[str, ...] = ()
     """Make targets instead of the default one."""
     install: tuple[str, ...] = ("install",)
+    """Make targets that install; none where `collect` takes everything."""
     prune: tuple[str, ...] = ()
     """Installed files that neither a board nor a later build needs, as glob patterns."""
     dlopen: tuple[str, ...] = ()
@@ -136,14 +179,19 @@ class Recipe(Strict):
     flags: tuple[str, ...] = ()
     """More words for CFLAGS and CXXFLAGS."""
     collect: tuple[Collect, ...] = ()
+    """What the build makes and does not install."""
     edits: tuple[Edit, ...] = ()
-    """Changes that every build needs, recorded in the Stage: no path of ours may stand in what goes to a board."""
+    """Changes that every build needs, recorded in the Stage: no path of ours may be in what goes to a board."""
     hidden: tuple[str, ...] = ()
     """`.pc` names that the build must not find in a sysroot: it nests its own release of them."""
     patches: dict[str, Patch] = Field(default_factory=dict)
+    """Changes on request, for `build --patch`."""
     variants: dict[str, Variant] = Field(default_factory=dict)
+    """Other ways to build it, for `build --variant`."""
     versions: dict[str, Version] = Field(default_factory=dict)
+    """Other releases, for `build --policy NAME=VERSION`."""
     default: bool = False
+    """Built where `build` names no recipe."""
     applied: tuple[str, ...] = ()
     """Patches that were asked for; never in a file."""
     varied: tuple[str, ...] = ()

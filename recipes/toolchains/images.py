@@ -44,15 +44,20 @@ class BaseImage(Strict):
     """The image that everything else starts from."""
 
     suite: str
+    """Debian suite."""
     image: str
+    """Name in a registry; the tag is for people."""
     digest: str
+    """Content of the image; what is pulled."""
 
 
 class ImagesFile(Strict):
     """`docker/images.toml`."""
 
     schema_: Literal[1] = Field(alias="schema")
+    """The form of this file."""
     base: BaseImage
+    """Where every toolchain image starts from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,10 +34,15 @@ class SysrootSpec(Strict):
     """
 
     schema_: Literal[1] = Field(alias="schema")
+    """The form of this file."""
     arch: str
+    """An architecture, or the name of a vendor's toolchain."""
     from_: Literal["packages", "toolchain"] = Field(default="packages", alias="from")
+    """What it is made of."""
     suite: str = Field(default="", validate_default=True)
+    """Debian suite; needed for `packages`."""
     packages: tuple[str, ...] = Field(default=(), validate_default=True)
+    """Debian packages that are unpacked; needed for `packages`."""
 
     @field_validator("suite", "packages")
     @classmethod

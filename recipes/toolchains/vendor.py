@@ -1,6 +1,6 @@
 """Toolchains of vendors: a tarball and a small TOML file become an arch of its own.
 
-The file is `board-configs/toolchains/<name>.toml`, or stands in a folder that BOARDCAST_TOOLCHAINS lists (separated
+The file is `board-configs/toolchains/<name>.toml`, or is in a folder that BOARDCAST_TOOLCHAINS lists (separated
 like PATH). Its name is the name of the arch, for `invoke images --arch NAME --check` and `invoke build --arch NAME`:
 
     schema = 1
@@ -68,15 +68,25 @@ class Toolchain(Strict):
     """`board-configs/toolchains/<name>.toml`."""
 
     schema_: Literal[1] = Field(alias="schema")
+    """The form of this file."""
     arch: Annotated[str, AfterValidator(_of_the_table)]
+    """The machine that it compiles for: armv7, aarch64, x86_64, armv5 or mipsel."""
     triple: Triple
+    """What is before `-gcc` in the toolchain's `bin/`."""
     libc: Libc
+    """The C library that its programs use."""
     archive: Annotated[str, StringConstraints(min_length=1)]
+    """The tarball: a path, from this file's folder on, or a name of the lock."""
     sha256: Sha256
+    """Hash of the tarball."""
     strip: int = Field(default=1, ge=0, le=8)
+    """Leading folders of the tarball above `bin/`."""
     cflags: tuple[Flag, ...] = ()
+    """Compiler flags of the machine, such as `-mcpu=cortex-a7`."""
     sysroot: Annotated[str, AfterValidator(_inside)] = ""
+    """Folder in the toolchain that has `lib` and `usr/include`; where it is empty, the compiler is asked."""
     gcc_ceiling: int | None = Field(default=None, alias="gcc-ceiling", ge=4)
+    """The newest GCC major that is let through; the architecture's own without it."""
 
     def content(self) -> str:
         """Return all that decides what comes out, as text: where the tarball lies does not."""

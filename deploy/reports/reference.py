@@ -1,0 +1,268 @@
+"""The reference of every TOML key and environment variable, made from the models that read them.
+
+`python -m deploy.reports.reference > docs/reference.md` writes it; a test says when the file is not current.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from deploy.boards.board import BoardFile
+from deploy.boards.inventory import HostsFile
+from recipes.builder.diagnosis import CauseTable
+from recipes.sources.lock import Lock
+from recipes.sources.recipe import Recipe
+from recipes.toolchains.images import ImagesFile
+from recipes.toolchains.sysroots import SysrootSpec
+from recipes.toolchains.vendor import Toolchain
+
+FILES: tuple[tuple[str, type[BaseModel]], ...] = (
+    ("board-configs/<board>/board.toml", BoardFile),
+    ("board-configs/hosts.toml", HostsFile),
+    ("board-configs/sysroots/<name>.toml", SysrootSpec),
+    ("board-configs/toolchains/<name>.toml", Toolchain),
+    ("recipes/catalog/<name>/recipe.toml", Recipe),
+    ("recipes/catalog/lock.toml", Lock),
+    ("recipes/catalog/causes.toml", CauseTable),
+    ("docker/images.toml", ImagesFile),
+)
+"""Each file that a person writes, and the model that reads it."""
+
+NEVER_IN_A_FILE: dict[type[BaseModel], frozenset[str]] = {Recipe: frozenset({"applied", "varied", "home"})}
+"""Fields that Boardcast sets itself; a file that has one is refused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variable:
+    """One environment variable: what it is without being set, and what it does."""
+
+    name: str
+    default: str
+    meaning: str
+
+
+VARIABLES = (
+    Variable(
+        name="BOARDCAST_CACHE",
+        default="the user's cache folder, `boardcast` in it",
+        meaning="Sources, sysroots, board roots and builds. It may be deleted at any time.",
+    ),
+    Variable(
+        name="BOARDCAST_WORK",
+        default="`.boardcast` in the checkout",
+        meaning="Stages, bundles, logs, JUnit files and the state of simulated boards.",
+    ),
+    Variable(
+        name="BOARDCAST_MIRROR",
+        default="none",
+        meaning="Mirror directories, separated like PATH; asked after those of `--mirror`.",
+    ),
+    Variable(
+        name="BOARDCAST_RECIPES",
+        default="none",
+        meaning="Folders with recipes of your own (`<name>/recipe.toml`), separated like PATH.",
+    ),
+    Variable(
+        name="BOARDCAST_TOOLCHAINS",
+        default="none",
+        meaning="More folders with `<name>.toml` of vendors' toolchains, separated like PATH.",
+    ),
+    Variable(
+        name="BOARDCAST_LOCK",
+        default="`recipes/catalog/lock.toml`",
+        meaning="Another lock file.",
+    ),
+    Variable(
+        name="BOARDCAST_STORE",
+        default="none",
+        meaning="Where built trees are shared: a folder, `http(s)://…` or `s3://bucket/prefix`.",
+    ),
+    Variable(
+        name="BOARDCAST_STORE_WRITE",
+        default="read only",
+        meaning="`1`: this machine adds what it builds to the store.",
+    ),
+    Variable(
+        name="BOARDCAST_SIGNING_KEY",
+        default="`boardcast/signing-key.pem` in the user's configuration folder, made on first use",
+        meaning="The Ed25519 private key that bundles are signed with.",
+    ),
+    Variable(
+        name="BOARDCAST_RELEASE",
+        default="set by `verify` itself",
+        meaning="Tells the checks which release they look at. Not for users.",
+    ),
+)
+"""Every BOARDCAST_* variable that the code reads; a test looks for others."""
+
+_HEAD = """\
+# Reference
+
+Made by `python -m deploy.reports.reference > docs/reference.md` from the models that read these files; edit the models,
+not this page. Unknown keys are errors, and all faults of a file are told at once, with line and key.
+
+"""
+_ENGINE = """
+The container engine is the one that docker's own command line would use: `DOCKER_HOST`, else `DOCKER_CONTEXT`, else
+the current context. A store in S3 takes its credentials where boto3 finds them.
+"""
+
+
+def render_reference() -> str:
+    """Return the whole page as Markdown."""
+    parts = [_HEAD, "| file | tables in it |\n| --- | --- |\n"]
+    parts += [f"| [`{path}`](#{_anchor(path)}) | {_contents(path, model) or '-'} |\n" for path, model in FILES]
+    parts.append("| [environment variables](#environment-variables) | - |\n")
+    for path, model in FILES:
+        parts += _file_section(path, model)
+    parts.append("\n## Environment variables\n\n| name | without it | meaning |\n| --- | --- | --- |\n")
+    parts += [f"| `{row.name}` | {_cell(row.default)} | {_cell(row.meaning)} |\n" for row in VARIABLES]
+    parts.append(_ENGINE)
+    return "".join(parts)
+
+
+def model_fields(model: type[BaseModel]) -> Iterator[tuple[str, str, FieldInfo]]:
+    """Yield each key that a file may have for a model: as the file spells it, the attribute's name, and the field."""
+    for name, field in model.model_fields.items():
+        if name not in NEVER_IN_A_FILE.get(model, ()):
+            yield field.alias or name, name, field
+
+
+def nested_models(model: type[BaseModel]) -> dict[type[BaseModel], list[str]]:
+    """Return the models below one, each once, with every place where a file may have it, in TOML's spelling."""
+    places: dict[type[BaseModel], list[str]] = {}
+
+    def visit(parent: type[BaseModel], before: str) -> None:
+        for key, _, field in model_fields(parent):
+            inner, form = _model_in(field.annotation)
+            if inner is None:
+                continue
+            path = f"{before}{key}" + (".<name>" if "name" in form else "")
+            known = places.setdefault(inner, [])
+            known.append(f"[[{path}]]" if "list" in form else f"[{path}]")
+            visit(inner, f"{path}.")
+
+    visit(model, "")
+    return places
+
+
+def _contents(path: str, model: type[BaseModel]) -> str:
+    tables = nested_models(model).items()
+    return ", ".join(f"[`{places[0]}`](#{_anchor(path, inner.__name__)})" for inner, places in tables)
+
+
+def _anchor(*parts: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", "-".join(parts).lower()).strip("-")
+
+
+def _file_section(path: str, model: type[BaseModel]) -> Iterator[str]:
+    yield f'\n<a id="{_anchor(path)}"></a>\n## `{path}`\n\n'
+    summary = _summary(model)
+    if not summary.startswith("`"):
+        yield f"{summary}\n\n"
+    yield from _key_table(path, model)
+    for inner, places in nested_models(model).items():
+        spelled = ", ".join(f"`{place}`" for place in places)
+        yield f'\n<a id="{_anchor(path, inner.__name__)}"></a>\n### {inner.__name__}: {spelled}\n\n'
+        yield f"{_summary(inner)}\n\n"
+        yield from _key_table(path, inner)
+
+
+def _summary(model: type[BaseModel]) -> str:
+    """Return a model's docstring as one paragraph."""
+    return " ".join((model.__doc__ or "").split())
+
+
+def _key_table(path: str, model: type[BaseModel]) -> Iterator[str]:
+    yield "| key | type | default | meaning |\n| --- | --- | --- | --- |\n"
+    for key, _, field in model_fields(model):
+        columns = (f"`{key}`", _type_text(field, path), _default(field), field.description or "")
+        yield f"| {' | '.join(_cell(column) for column in columns)} |\n"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "needed"
+    value = field.default if field.default is not PydanticUndefined else field.get_default(call_default_factory=True)
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, BaseModel) or value is None or value in ("", (), {}):
+        return "-"
+    if isinstance(value, tuple):
+        return f"`{json.dumps(value)}`"
+    return f'`"{value}"`' if isinstance(value, str) else f"`{value}`"
+
+
+def _type_text(field: FieldInfo, path: str) -> str:
+    bounds = [f"{word} {getattr(rule, name)}" for name, word in _BOUNDS.items() for rule in _rules(field, name)]
+    patterns = [rule.pattern for rule in _rules(field, "pattern")]
+    forms = ["on one line" if pattern == _ONE_LINE else f"like `{pattern}`" for pattern in patterns]
+    return "; ".join([_words(field.annotation, path), *bounds, *forms])
+
+
+_BOUNDS = {"ge": "at least", "le": "at most"}
+_ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
+
+
+def _rules(field: FieldInfo, name: str) -> list[Any]:
+    return [rule for rule in field.metadata if getattr(rule, name, None) is not None]
+
+
+_SIMPLE = {str: "text", int: "number", bool: "true or false", dt.date: "date", re.Pattern: "regular expression"}
+
+
+def _words(annotation: Any, path: str) -> str:
+    """Say a type in the words of TOML."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if annotation in _SIMPLE or origin is re.Pattern:
+        return _SIMPLE[origin or annotation]
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return f"table [`{annotation.__name__}`](#{_anchor(path, annotation.__name__)})"
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return " or ".join(f"`{member.value}`" for member in annotation)
+    if origin is Literal:
+        return " or ".join(f"`{value}`" for value in arguments)
+    if origin is tuple:
+        return f"list of {_words(arguments[0], path)}"
+    if origin is dict:
+        return f"name → {_words(arguments[1], path)}"
+    if origin in (Union, types.UnionType):
+        return " or ".join(_words(part, path) for part in arguments if part is not type(None))
+    return _words(arguments[0], path)  # Annotated
+
+
+def _model_in(annotation: Any) -> tuple[type[BaseModel] | None, frozenset[str]]:
+    """Return the model inside a type, and whether a list or a name is around it."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation, frozenset()
+    origin = get_origin(annotation)
+    around = {"list"} if origin is tuple else {"name"} if origin is dict else set()
+    for part in get_args(annotation):
+        inner, form = _model_in(part)
+        if inner is not None:
+            return inner, form | around
+    return None, frozenset()
+
+
+def main() -> None:
+    """Print the page."""
+    print(render_reference(), end="")
+
+
+if __name__ == "__main__":
+    main()
