@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from invoke import Context, Exit
 
-from deploy.commands.command import ARCH, BOARD, DRY, JSON, MIRROR, command
+from deploy.commands.command import ARCH, BOARD, MIRROR, command
 from recipes.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     help={
         "arch": f"{ARCH}; all without it",
         "check": "compile C and C++ in each, run the result under emulation, compare its ELF identity with the table",
-        "json": JSON,
-        "dry_run": DRY,
     },
 )
 def images(_: Context, arch: list[str], check: bool = False, json: bool = False, dry_run: bool = False) -> None:
@@ -48,7 +46,7 @@ def images(_: Context, arch: list[str], check: bool = False, json: bool = False,
 
 
 _RECIPE = "folder in recipes/catalog; the default ones without it; may be given more than once"
-_VARIANT = "small, static, mbedtls, aligned, frames or debug; may be given more than once"
+_VARIANT = "{variants}; may be given more than once"
 
 
 def _asked(
@@ -95,13 +93,11 @@ def _asked(
         "board": f"{BOARD}: its sysroot, recipes, policies, variants and patches",
         "policy": "DEPENDENCY=auto, board, source or a version; may be given more than once",
         "variant": _VARIANT,
-        "patch": "named change of upstream: uploader-mp3, uploader-alsa, keep-dependencies",
+        "patch": "named change of upstream: {patches}; may be given more than once",
         "verbose": "every compiler command into the log (make VERBOSE=1)",
         "jobs": "parallel compiler processes; one per processor without it",
         "force": "build again what the cache has",
         "mirror": MIRROR,
-        "json": JSON,
-        "dry_run": DRY,
     },
 )
 def build(
@@ -160,11 +156,9 @@ def build(
         "arch": ARCH,
         "recipe": "as for build",
         "board": f"{BOARD}, as for build",
-        "json": JSON,
-        "dry_run": "accepted; this task only reads",
     },
 )
-def why(_: Context, arch: str, recipe: list[str], board: str = "", json: bool = False, dry_run: bool = False) -> None:
+def why(_: Context, arch: str, recipe: list[str], board: str = "", json: bool = False) -> None:
     """Say what would be built again, and what changed."""
     from recipes import console
     from recipes.builder.run import explain_rebuilds, prepare_build
@@ -178,7 +172,7 @@ def why(_: Context, arch: str, recipe: list[str], board: str = "", json: bool = 
         console.table("Why", ["recipe", "state", "changed", "key"], table)
 
 
-@command(help={"arch": ARCH, "board": f"{BOARD}, as for build", "json": JSON, "dry_run": "print the command line only"})
+@command(help={"arch": ARCH, "board": f"{BOARD}, as for build", "dry_run": "print the command line only"})
 def shell(_: Context, arch: str, board: str = "", json: bool = False, dry_run: bool = False) -> None:
     """Open a shell where a build runs, with its environment."""
     import shlex

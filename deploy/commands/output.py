@@ -123,6 +123,18 @@ def print_release_plan(host: str, planned: ReleasePlan) -> None:
         print(f"{host}: {step.kind.value}: {step.detail}")
 
 
+def outcome_facts(done: Outcome) -> dict[str, object]:
+    """Return what a deploy did, for `--json`."""
+    return {
+        "host": done.release.host,
+        "release": done.release.id,
+        "changed": done.release.changed,
+        "payload": done.release.payload,
+        "round_trips": done.release.round_trips,
+        "verdict": done.verdict.as_dict() if done.verdict else None,
+    }
+
+
 def print_outcome(done: Outcome) -> None:
     """Print what a deploy did, and the verdict of its checks."""
     release = done.release

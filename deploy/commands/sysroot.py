@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke import Context
 
-from deploy.commands.command import DRY, HOST, JSON, command
+from deploy.commands.command import HOST, command
 
 _ROOT = "a directory, a tar file, or the name of a board or a sysroot"
 
@@ -12,7 +12,7 @@ _ROOT = "a directory, a tar file, or the name of a board or a sysroot"
 @command(
     default=True,
     iterable=["name"],
-    help={"name": "file in board-configs/sysroots; debian12-armv7 without it", "json": JSON, "dry_run": DRY},
+    help={"name": "file in board-configs/sysroots; debian12-armv7 without it"},
 )
 def make(_: Context, name: list[str], json: bool = False, dry_run: bool = False) -> None:
     """Unpack and index the roots that are compiled against."""
@@ -39,7 +39,6 @@ def make(_: Context, name: list[str], json: bool = False, dry_run: bool = False)
     help={
         "root": _ROOT,
         "board": "also capture it as this board's index, for version control",
-        "json": JSON,
         "dry_run": "write nothing",
     },
 )
@@ -75,9 +74,9 @@ def index(_: Context, root: str, board: str = "", json: bool = False, dry_run: b
 
 @command(
     positional=["old", "new"],
-    help={"old": _ROOT, "new": _ROOT, "json": JSON, "dry_run": "accepted; this task only reads"},
+    help={"old": _ROOT, "new": _ROOT},
 )
-def diff(_: Context, old: str, new: str, json: bool = False, dry_run: bool = False) -> None:
+def diff(_: Context, old: str, new: str, json: bool = False) -> None:
     """Say which libraries differ between two roots; what is lost comes first."""
     from deploy.boards.index import find_index
     from deploy.reports.root_diff import root_differences
@@ -92,7 +91,7 @@ def diff(_: Context, old: str, new: str, json: bool = False, dry_run: bool = Fal
         print("the two roots have the same libraries")
 
 
-@command(help={"host": HOST, "json": JSON, "dry_run": DRY})
+@command(help={"host": HOST})
 def pull(_: Context, host: str, json: bool = False, dry_run: bool = False) -> None:
     """Bring a live board's libraries, so that bundles are proved against them."""
     from deploy.boards.board import load_board
@@ -107,7 +106,11 @@ def pull(_: Context, host: str, json: bool = False, dry_run: bool = False) -> No
     board = load_host(host).board
     arch = parse_arch(load_board(board).file.arch)
     if dry_run:
-        print(f"{host}: would list its libraries and bring them to board-configs/{board}/, with their index")
+        what = f"list its libraries and bring them to board-configs/{board}/, with their index"
+        if json:
+            console.emit({"host": host, "would": what})
+        else:
+            print(f"{host}: would {what}")
         return
     with connect(host_target(host)) as session:
         done = pull_root(session, board, arch)
