@@ -151,6 +151,5 @@ def verify(_: Context, file: str, json: bool = False) -> None:
     from deploy.bundle.load import verify_bundle
     from recipes import console
 
-    found = verify_bundle(Path(file))
-    facts = found.as_dict()
+    facts = verify_bundle(Path(file)).as_dict()
     console.emit(facts) if json else console.fields("Whole, and signed by a trusted key", facts)

@@ -50,7 +50,7 @@ def matrix(_: Context, board: list[str], format: str = "json", json: bool = Fals
     from deploy.boards.board import board_names, load_board
     from deploy.reports.ci_matrix import matrix_rows, render_matrix
 
-    found = matrix_rows([load_board(name) for name in board or board_names()])
-    if not found:
+    rows = matrix_rows([load_board(name) for name in board or board_names()])
+    if not rows:
         print("no board is configured: the matrix is empty", file=sys.stderr)
-    print(render_matrix(found, "json" if json else format))
+    print(render_matrix(rows, "json" if json else format))

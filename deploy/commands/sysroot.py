@@ -20,17 +20,18 @@ def make(_: Context, name: list[str], json: bool = False, dry_run: bool = False)
     from recipes.engine.docker import Engine
     from recipes.toolchains.sysroots import describe_sysroot, ensure_sysroot, known_sysroot, sysroot_spec
 
-    found = []
-    for one in name or ["debian12-armv7"]:
-        spec = sysroot_spec(one)
-        root = known_sysroot(one)
+    sysroots: list[dict[str, object]] = []
+    for wanted in name or ["debian12-armv7"]:
+        spec = sysroot_spec(wanted)
+        root = known_sysroot(wanted)
         if root is None and not dry_run:
-            root = ensure_sysroot(one, Engine.connect())
-        found.append(describe_sysroot(root) if root else {"sysroot": one, "to be made of": " ".join(spec.packages)})
+            root = ensure_sysroot(wanted, Engine.connect())
+        missing: dict[str, object] = {"sysroot": wanted, "to be made of": " ".join(spec.packages)}
+        sysroots.append(describe_sysroot(root) if root else missing)
     if json:
-        console.emit(found)
+        console.emit(sysroots)
     else:
-        for facts in found:
+        for facts in sysroots:
             console.fields("Sysroot", facts)
 
 
@@ -48,25 +49,25 @@ def index(_: Context, root: str, board: str = "", json: bool = False, dry_run: b
     from recipes import console
     from recipes.proof.consistency import cache_disagreements
 
-    found = find_index(root)
+    scanned = find_index(root)
     if board and not dry_run:
-        capture_index(found, board)
-    cache = cache_disagreements(found)
+        capture_index(scanned, board)
+    cache = cache_disagreements(scanned)
     facts: dict[str, object] = {
-        "root": found.source,
-        "elf files": len(found.files),
-        "links": len(found.links),
-        "loader": f"{found.loader} ({found.libc})" if found.loader else "none: glibc's rules are taken",
-        "folders of the loader": " ".join(found.directories),
-        "names in its cache": "no cache" if found.cache is None else len(found.cache),
-        "not usable": len(found.damaged),
-        "fingerprint": found.fingerprint[:16],
+        "root": scanned.source,
+        "elf files": len(scanned.files),
+        "links": len(scanned.links),
+        "loader": f"{scanned.loader} ({scanned.libc})" if scanned.loader else "none: glibc's rules are taken",
+        "folders of the loader": " ".join(scanned.directories),
+        "names in its cache": "no cache" if scanned.cache is None else len(scanned.cache),
+        "not usable": len(scanned.damaged),
+        "fingerprint": scanned.fingerprint[:16],
     }
     if json:
-        console.emit(facts | {"damaged": found.damaged, "cache": cache})
+        console.emit(facts | {"damaged": scanned.damaged, "cache": cache})
         return
     console.fields("Root", facts)
-    for path, reason in sorted(found.damaged.items()):
+    for path, reason in sorted(scanned.damaged.items()):
         print(f"  {path}: {reason}")
     for line in cache:
         print(f"  {line}")
