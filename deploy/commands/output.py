@@ -139,8 +139,9 @@ def _print_twins(libraries: Sequence[LinkedTwice]) -> None:
     """Print which libraries were linked into several files, what that costs, and what to do about it."""
     for library in libraries:
         name = library.name if len(library.name) <= _NAME else f"{library.name[: _NAME - 1]}…"
+        shown = repr(name) if " " in name else name  # a text, where no symbol has a name
         costs = f"about {console.size(library.total)} in all, {console.size(library.spared)} of it to spare"
-        _fill(f"linked in {len(library.files)} times: {name}: {costs}", "  ", "    ")
+        _fill(f"linked in {len(library.files)} times: {shown}: {costs}", "  ", "    ")
         _fill(f"in {console.first_few(library.files, 4)}", "    ", "      ")
         _fill(f"the same in each: {'; '.join(library.evidence)}", "    ", "      ")
     if libraries:
