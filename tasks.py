@@ -7,6 +7,7 @@ from invoke import Collection
 from deploy.commands import bundle as bundle_tasks
 from deploy.commands import sysroot as sysroot_tasks
 from deploy.commands.build import build, images, shell, why
+from deploy.commands.command import read_ahead
 from deploy.commands.project import bench, matrix
 from deploy.commands.release import deploy, rollback, verify
 from deploy.commands.sim import demo, sim
@@ -21,3 +22,4 @@ sysroot = Collection("sysroot", sysroot_tasks.make, sysroot_tasks.index, sysroot
 ns = Collection(
     fetch, pins, images, sysroot, build, why, shell, bundle, deploy, verify, rollback, sim, matrix, demo, bench
 )
+read_ahead(ns)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,14 +47,14 @@ def table(
     right: Sequence[str] = (),
     roomy: Sequence[str] = (),
 ) -> None:
-    """Print a table: ruled on a terminal, aligned plain text elsewhere (or with NO_COLOR).
+    """Print a table: ruled on a terminal; elsewhere plain text, as wide as a roomy terminal, long cells over lines.
 
     Parameters
     ----------
     right:
         Columns of figures.
     roomy:
-        Columns that a narrow terminal goes without; they are always in the plain text and in `--json`.
+        Columns that a narrow terminal goes without; the plain text has them.
     """
     if sys.stdout.isatty():
         from rich import box
@@ -72,13 +74,27 @@ def table(
         console.print(shown)
         return
     print(title)
-    widths = [max(len(row[at]) for row in (columns, *rows)) for at in range(len(columns))]
+    widths = _plain_widths([max(len(row[at]) for row in (columns, *rows)) for at in range(len(columns))])
     for row in (columns, *rows):
-        cells = [
-            cell.rjust(width) if column in right else cell.ljust(width)
-            for cell, width, column in zip(row, widths, columns, strict=True)
-        ]
-        print("  " + "  ".join(cells).rstrip())
+        cells = [textwrap.wrap(cell, width, break_on_hyphens=False) for cell, width in zip(row, widths, strict=True)]
+        for parts in itertools.zip_longest(*cells, fillvalue=""):
+            line = [
+                part.rjust(width) if column in right else part.ljust(width)
+                for part, width, column in zip(parts, widths, columns, strict=True)
+            ]
+            print("  " + "  ".join(line).rstrip())
+
+
+def _plain_widths(natural: Sequence[int]) -> list[int]:
+    """Return the widths of columns in plain text: short ones as they are, the long ones share what is left."""
+    left = _ROOMY - 2 * len(natural) - sum(width for width in natural if width <= _SHORT)
+    widths = list(natural)
+    # The shortest of the long ones first: what it leaves is for the longer ones.
+    long = sorted((width, at) for at, width in enumerate(natural) if width > _SHORT)
+    for done, (width, at) in enumerate(long):
+        widths[at] = min(width, max(_SHORT, left // (len(long) - done)))
+        left -= widths[at]
+    return widths
 
 
 def fields(title: str, values: Mapping[str, object]) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from invoke import Context, Exit
 
-from deploy.commands.command import ARCH, BOARD, DRY, JSON, MIRROR, command
+from deploy.commands.command import ARCH, BOARD, MIRROR, command
 from recipes.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     help={
         "arch": f"{ARCH}; all without it",
         "check": "compile C and C++ in each, run the result under emulation, compare its ELF identity with the table",
-        "json": JSON,
-        "dry_run": DRY,
     },
 )
 def images(_: Context, arch: list[str], check: bool = False, json: bool = False, dry_run: bool = False) -> None:
@@ -31,16 +29,15 @@ def images(_: Context, arch: list[str], check: bool = False, json: bool = False,
     from recipes.toolchains.vendor import parse_arch
 
     rows = []
-    for one in [parse_arch(name) for name in arch] or list(ARCHES.values()):
+    for target in [parse_arch(name) for name in arch] or list(ARCHES.values()):
         if dry_run:
-            rows.append([one.name, image_tag(one), "recorded" if known_image(one) else "to be made"])
-            continue
-
-        engine = Engine.connect()
-        state = (
-            ", ".join(sorted(set(check_image(one, engine).values()))) if check else ensure_image(one, engine).id[7:19]
-        )
-        rows.append([one.name, image_tag(one), f"compiles and runs: {state}" if check else state])
+            state = "recorded" if known_image(target) else "to be made"
+        elif check:
+            identities = sorted(set(check_image(target, Engine.connect()).values()))
+            state = f"compiles and runs: {', '.join(identities)}"
+        else:
+            state = ensure_image(target, Engine.connect()).id[7:19]
+        rows.append([target.name, image_tag(target), state])
     if json:
         console.emit([dict(zip(("arch", "image", "state"), row, strict=True)) for row in rows])
     else:
@@ -48,7 +45,7 @@ def images(_: Context, arch: list[str], check: bool = False, json: bool = False,
 
 
 _RECIPE = "folder in recipes/catalog; the default ones without it; may be given more than once"
-_VARIANT = "small, static, mbedtls, aligned, frames or debug; may be given more than once"
+_VARIANT = "{variants}; may be given more than once"
 
 
 def _asked(
@@ -71,10 +68,10 @@ def _asked(
     if board:
         ask = load_board(board).ask()
     given: dict[str, SourcePolicy | str] = {}
-    for one in policy or []:
-        name, equals, value = one.partition("=")
+    for text in policy or []:
+        name, equals, value = text.partition("=")
         if not equals or not name or not value:
-            raise ConfigError(f"{one!r} is no policy", next_step="--policy openssl=source (or auto, board, a version)")
+            raise ConfigError(f"{text!r} is no policy", next_step="--policy openssl=source (or auto, board, a version)")
         given[name] = SourcePolicy(value) if value in {known.value for known in SourcePolicy} else value
     return replace(
         ask,
@@ -95,13 +92,11 @@ def _asked(
         "board": f"{BOARD}: its sysroot, recipes, policies, variants and patches",
         "policy": "DEPENDENCY=auto, board, source or a version; may be given more than once",
         "variant": _VARIANT,
-        "patch": "named change of upstream: uploader-mp3, uploader-alsa, keep-dependencies",
+        "patch": "named change of upstream: {patches}; may be given more than once",
         "verbose": "every compiler command into the log (make VERBOSE=1)",
         "jobs": "parallel compiler processes; one per processor without it",
         "force": "build again what the cache has",
         "mirror": MIRROR,
-        "json": JSON,
-        "dry_run": DRY,
     },
 )
 def build(
@@ -131,26 +126,26 @@ def build(
     arches = [parse_arch(name) for name in arch.split(",")]
     ask = _asked(board, recipe, policy, variant, patch, jobs=jobs, verbose=verbose)
     if dry_run:
-        planned = [prepare_build(one, ask, build=False) for one in arches]
+        planned = [prepare_build(target, ask, build=False) for target in arches]
         if json:
-            shown = [one.as_dict() for one in planned]
+            shown = [plan.as_dict() for plan in planned]
             console.emit(shown[0] if len(shown) == 1 else shown)
             return
 
-        for one in planned:
-            print_resolution(one)
-            print_commands(one)
+        for plan in planned:
+            print_resolution(plan)
+            print_commands(plan)
         return
     with exclusive("build"):
-        planned = [prepare_build(one, ask) for one in arches]
+        planned = [prepare_build(target, ask) for target in arches]
         stages = build_stages(planned, mirror=folders, force=force)
     if json:
         made = [staged.manifest.model_dump() for staged in stages]
         console.emit(made[0] if len(made) == 1 else made)
         return
 
-    for one, staged in zip(planned, stages, strict=True):
-        print_resolution(one)
+    for plan, staged in zip(planned, stages, strict=True):
+        print_resolution(plan)
         print_stage(staged)
 
 
@@ -160,11 +155,9 @@ def build(
         "arch": ARCH,
         "recipe": "as for build",
         "board": f"{BOARD}, as for build",
-        "json": JSON,
-        "dry_run": "accepted; this task only reads",
     },
 )
-def why(_: Context, arch: str, recipe: list[str], board: str = "", json: bool = False, dry_run: bool = False) -> None:
+def why(_: Context, arch: str, recipe: list[str], board: str = "", json: bool = False) -> None:
     """Say what would be built again, and what changed."""
     from recipes import console
     from recipes.builder.run import explain_rebuilds, prepare_build
@@ -178,7 +171,7 @@ def why(_: Context, arch: str, recipe: list[str], board: str = "", json: bool = 
         console.table("Why", ["recipe", "state", "changed", "key"], table)
 
 
-@command(help={"arch": ARCH, "board": f"{BOARD}, as for build", "json": JSON, "dry_run": "print the command line only"})
+@command(help={"arch": ARCH, "board": f"{BOARD}, as for build", "dry_run": "print the command line only"})
 def shell(_: Context, arch: str, board: str = "", json: bool = False, dry_run: bool = False) -> None:
     """Open a shell where a build runs, with its environment."""
     import shlex

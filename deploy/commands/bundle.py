@@ -6,7 +6,7 @@ from pathlib import Path
 
 from invoke import Context
 
-from deploy.commands.command import BOARD, DRY, HOST, JSON, command
+from deploy.commands.command import BOARD, HOST, command
 
 _FILE = "bundle file in .boardcast/bundles/<board>/, or one that came from elsewhere"
 
@@ -18,7 +18,6 @@ _FILE = "bundle file in .boardcast/bundles/<board>/, or one that came from elsew
         "budget": "fail if what travels is larger, such as 6MiB",
         "types": "also compare types with libabigail, where both copies have debug information",
         "i_know": "reason to use a board's copy whose proof fails, where a rule of the board allows no other",
-        "json": JSON,
         "dry_run": "decide and print; write no archive",
     },
 )
@@ -56,11 +55,9 @@ def make(
     help={
         "library": "SONAME, or the name without its version: libcrypto",
         "board": BOARD,
-        "json": JSON,
-        "dry_run": "accepted; this task only reads",
     },
 )
-def why(_: Context, library: str, board: str, json: bool = False, dry_run: bool = False) -> None:
+def why(_: Context, library: str, board: str, json: bool = False) -> None:
     """Print the chain from each entry point to a library's decision."""
     from deploy.boards.board import load_board
     from deploy.boards.index import board_index
@@ -86,8 +83,7 @@ def why(_: Context, library: str, board: str, json: bool = False, dry_run: bool 
         "host": f"{HOST}: also say what its flash has left",
         "svg": "also write the picture to this file",
         "budget": "fail if what travels is larger, such as 6MiB",
-        "json": JSON,
-        "dry_run": "accepted; this task writes nothing but the picture",
+        "dry_run": "weigh and print; draw no picture",
     }
 )
 def sizes(
@@ -127,9 +123,9 @@ def sizes(
 
 @command(
     positional=["old", "new"],
-    help={"old": _FILE, "new": _FILE, "json": JSON, "dry_run": DRY},
+    help={"old": _FILE, "new": _FILE},
 )
-def diff(_: Context, old: str, new: str, json: bool = False, dry_run: bool = False) -> None:
+def diff(_: Context, old: str, new: str, json: bool = False) -> None:
     """Say what changed from one bundle to another."""
     from deploy.bundle.load import load_bundle
     from deploy.reports.bundle_diff import bundle_differences
@@ -148,15 +144,12 @@ def diff(_: Context, old: str, new: str, json: bool = False, dry_run: bool = Fal
     positional=["file"],
     help={
         "file": _FILE,
-        "json": JSON,
-        "dry_run": "accepted; this task only reads",
     },
 )
-def verify(_: Context, file: str, json: bool = False, dry_run: bool = False) -> None:
+def verify(_: Context, file: str, json: bool = False) -> None:
     """Check a bundle offline: signature, every byte, bill of materials."""
     from deploy.bundle.load import verify_bundle
     from recipes import console
 
-    found = verify_bundle(Path(file))
-    facts = found.as_dict()
+    facts = verify_bundle(Path(file)).as_dict()
     console.emit(facts) if json else console.fields("Whole, and signed by a trusted key", facts)

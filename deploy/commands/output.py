@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import textwrap
 from collections.abc import Sequence
 
 from deploy.bundle.load import Bundle
@@ -10,15 +12,21 @@ from deploy.release.deployment import Outcome
 from deploy.release.plan import ReleasePlan
 from deploy.reports.explain import LibraryAnswer
 from deploy.reports.sizes import SizeReport
+from deploy.reports.static_twins import LinkedTwice, group_twins
 from deploy.verify.verdict import Verdict, verdict_rows
 from recipes import console
 from recipes.builder.plan import BuildPlan
 from recipes.stage.manifest import Stage
 
+WIDEST = 100
+"""Columns of the widest line of text; a table may be wider."""
+_NAME = 40
+"""Letters of the name of a library that has nothing but a text for one."""
+
 
 def print_resolution(prepared: BuildPlan) -> None:
     """Print which dependency comes from where, and why."""
-    rows = [[one.name, one.version, one.origin.value, one.because] for one in prepared.resolution.values()]
+    rows = [[made.name, made.version, made.origin.value, made.because] for made in prepared.resolution.values()]
     console.table(
         f"Resolution for {prepared.arch.name} ({prepared.sysroot.name})", ["recipe", "version", "from", "because"], rows
     )
@@ -39,7 +47,7 @@ def print_stage(staged: Stage) -> None:
     console.fields(
         f"Stage for {manifest.arch}",
         {
-            "recipes": ", ".join(f"{one.name} {one.version}" for one in manifest.recipes),
+            "recipes": ", ".join(f"{recipe.name} {recipe.version}" for recipe in manifest.recipes),
             "files": f"{len(manifest.files)}, {console.size(sum(file.size for file in manifest.files))}",
             "folder": staged.folder,
         },
@@ -49,8 +57,14 @@ def print_stage(staged: Stage) -> None:
 def print_bundle(made: Bundle, decided: DedupePlan) -> None:
     """Print the table of decisions, and what was saved."""
     rows = [
-        [one.library, one.action.value, one.because, one.provider or "-", console.size(one.size) if one.size else "-"]
-        for one in decided.decisions
+        [
+            decision.library,
+            decision.action.value,
+            decision.because,
+            decision.provider or "-",
+            console.size(decision.size) if decision.size else "-",
+        ]
+        for decision in decided.decisions
     ]
     title = f"Bundle {made.id[:12]} for {made.manifest.board}"
     console.table(
@@ -68,15 +82,23 @@ def print_bundle(made: Bundle, decided: DedupePlan) -> None:
     )
 
 
-def print_answers(found: Sequence[LibraryAnswer]) -> None:
-    """Print why libraries are where they are, each chain as a tree."""
-    for answer in found:
-        print(f"{answer.library}: {answer.action}: {answer.because}")
-        for entry, links in answer.chains:
-            print(f"  {entry}")
+def print_answers(answers: Sequence[LibraryAnswer]) -> None:
+    """Print why libraries are where they are, each chain as a tree, once for all programs that it is the same for."""
+    for answer in answers:
+        _fill(f"{answer.library}: {answer.action}: {answer.because}", "", "  ")
+        for entries, links in answer.folded():
+            _fill(", ".join(entries), "  ", "  ")
             for depth, link in enumerate(links):
-                print(f"  {'   ' * depth}└─ {link.name}  {link.provider or 'nowhere'}")
-                print(f"  {'   ' * depth}   tried {', '.join(link.tried)}")
+                step = f"  {'   ' * depth}"
+                _fill(f"{link.name}  {link.provider or 'not found anywhere'}", f"{step}└─ ", f"{step}   ")
+                _fill(f"tried {', '.join(link.tried)}", f"{step}   ", f"{step}   ")
+
+
+def _fill(text: str, first: str, rest: str) -> None:
+    """Print a text over as many lines as it takes, no wider than the terminal or WIDEST."""
+    width = min(WIDEST, shutil.get_terminal_size((WIDEST, 24)).columns)
+    for line in textwrap.wrap(text, width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False):
+        print(line)
 
 
 def print_sizes(report: SizeReport, title: str) -> None:
@@ -85,34 +107,46 @@ def print_sizes(report: SizeReport, title: str) -> None:
     kinds = columns[5:]
     rows = [
         [
-            one.path,
-            console.size(one.raw),
-            console.size(one.gzip),
-            console.size(one.xz),
+            file.path,
+            console.size(file.raw),
+            console.size(file.gzip),
+            console.size(file.xz),
             "-",
-            *(console.size(one.parts[kind]) if one.parts.get(kind) else "-" for kind in kinds),
+            *(console.size(file.parts[kind]) if file.parts.get(kind) else "-" for kind in kinds),
         ]
-        for one in sorted(report.files, key=lambda one: -one.raw)
+        for file in sorted(report.files, key=lambda file: -file.raw)
     ]
-    totals = [report.raw, sum(one.gzip for one in report.files), sum(one.xz for one in report.files)]
+    totals = [report.raw, sum(file.gzip for file in report.files), sum(file.xz for file in report.files)]
     packed = "-" if report.squashfs is None else console.size(report.squashfs)
-    parts = [console.size(sum(one.parts.get(kind, 0) for one in report.files)) for kind in kinds]
+    parts = [console.size(sum(file.parts.get(kind, 0) for file in report.files)) for kind in kinds]
     rows.append([f"all {len(report.files)} files", *map(console.size, totals), packed, *parts])
     console.table(title, columns, rows, right=columns[1:], roomy=kinds)
     image = f"squashfs: {report.squashfs_note}"
     if report.squashfs is not None:
         image = f"{console.size(report.squashfs)} as one squashfs ({report.squashfs_note})"
-    print(
-        f"  {console.size(totals[0])} travel ({console.size(totals[1])} gzipped, {console.size(totals[2])} as xz; "
-        f"{image}); saved {console.size(report.saved)} of {console.size(report.naive)}"
-    )
-    for twin in report.twins:
-        print(f"  linked in twice: {twin.describe()}")
+    raw, gzipped, xz = map(console.size, totals)
+    print(f"  {raw} travel ({gzipped} gzipped, {xz} as xz; {image})")
+    print(f"  saved {console.size(report.saved)} of {console.size(report.naive)}")
+    _print_twins(group_twins(report.twins))
     if report.free_flash is not None and report.left is not None:
         free = console.size(report.free_flash)
         fits = f"leaves {console.size(report.left)} of {free} free"
         short = f"does not fit: {console.size(-report.left)} more than the {free} that are free"
         print(f"  {fits if report.left >= 0 else short}")
+
+
+def _print_twins(libraries: Sequence[LinkedTwice]) -> None:
+    """Print which libraries were linked into several files, what that costs, and what to do about it."""
+    for library in libraries:
+        name = library.name if len(library.name) <= _NAME else f"{library.name[: _NAME - 1]}…"
+        shown = repr(name) if " " in name else name  # a text, where no symbol has a name
+        costs = f"about {console.size(library.total)} in all, {console.size(library.spared)} of it to spare"
+        _fill(f"linked in {len(library.files)} times: {shown}: {costs}", "  ", "    ")
+        _fill(f"in {console.first_few(library.files, 4)}", "    ", "      ")
+        _fill(f"the same in each: {'; '.join(library.evidence)}", "    ", "      ")
+    if libraries:
+        cure = "build such a library once, as a shared one: a recipe of its own, and no --variant static"
+        _fill(f"cure: {cure}; every pair: --json", "  ", "    ")
 
 
 def print_release_plan(host: str, planned: ReleasePlan) -> None:
@@ -121,6 +155,18 @@ def print_release_plan(host: str, planned: ReleasePlan) -> None:
         print(f"{host}: nothing to do: {planned.because}")
     for step in planned.steps:
         print(f"{host}: {step.kind.value}: {step.detail}")
+
+
+def outcome_facts(done: Outcome) -> dict[str, object]:
+    """Return what a deploy did, for `--json`."""
+    return {
+        "host": done.release.host,
+        "release": done.release.id,
+        "changed": done.release.changed,
+        "payload": done.release.payload,
+        "round_trips": done.release.round_trips,
+        "verdict": done.verdict.as_dict() if done.verdict else None,
+    }
 
 
 def print_outcome(done: Outcome) -> None:
@@ -137,14 +183,14 @@ def print_outcome(done: Outcome) -> None:
         print_verdicts([done.verdict])
 
 
-def print_verdicts(found: Sequence[Verdict]) -> None:
+def print_verdicts(verdicts: Sequence[Verdict]) -> None:
     """Print the checks of one or more boards."""
     rows = [
         [host, name, "ok" if state == "passed" else state, evidence or "-"]
-        for host, name, state, evidence in verdict_rows(found)
+        for host, name, state, evidence in verdict_rows(verdicts)
     ]
     console.table("Verify", ["host", "check", "result", "evidence"], rows)
-    for verdict in found:
+    for verdict in verdicts:
         for note in verdict.notes:
             print(f"  note: {verdict.host}: {note}")
         print(f"  {verdict.host}: {'green' if verdict.green else 'red'} (JUnit: {verdict.junit})")

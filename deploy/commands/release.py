@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke import Context
 
-from deploy.commands.command import DRY, HOST, JSON, command
+from deploy.commands.command import HOST, command
 from recipes.errors import ConfigError
 
 
@@ -12,13 +12,11 @@ from recipes.errors import ConfigError
     help={
         "host": HOST,
         "bundle": "file to deploy; the last one made for the board without it",
-        "json": JSON,
-        "dry_run": DRY,
     }
 )
 def deploy(_: Context, host: str, bundle: str = "", json: bool = False, dry_run: bool = False) -> None:
     """Send a bundle, switch to it, check it; go back if red."""
-    from deploy.commands.output import print_outcome, print_release_plan
+    from deploy.commands.output import outcome_facts, print_outcome, print_release_plan
     from deploy.release.deployment import bundle_for, deploy_to, plan_deploy
     from recipes import console
 
@@ -32,21 +30,12 @@ def deploy(_: Context, host: str, bundle: str = "", json: bool = False, dry_run:
         return
     done = deploy_to(host, chosen)
     if json:
-        console.emit(
-            {
-                "host": host,
-                "release": done.release.id,
-                "changed": done.release.changed,
-                "payload": done.release.payload,
-                "round_trips": done.release.round_trips,
-                "verdict": done.verdict.as_dict() if done.verdict else None,
-            }
-        )
+        console.emit(outcome_facts(done))
     else:
         print_outcome(done)
 
 
-@command(iterable=["host"], help={"host": f"{HOST}; every reachable one without it", "json": JSON, "dry_run": DRY})
+@command(iterable=["host"], help={"host": f"{HOST}; every reachable one without it"})
 def verify(_: Context, host: list[str], json: bool = False, dry_run: bool = False) -> None:
     """Check what runs on boards, with evidence and JUnit."""
     from deploy.commands.output import print_verdicts
@@ -62,7 +51,11 @@ def verify(_: Context, host: list[str], json: bool = False, dry_run: bool = Fals
             next_step="invoke sim up",
         )
     if dry_run:
-        print("\n".join(f"{name}: release, loader and boardprobe checks" for name in names))
+        checks = "release, loader and boardprobe checks"
+        if json:
+            console.emit([{"host": name, "would run": checks} for name in names])
+        else:
+            print("\n".join(f"{name}: {checks}" for name in names))
         return
     verdicts = [verify_host(name) for name in names]
     if json:
@@ -73,7 +66,7 @@ def verify(_: Context, host: list[str], json: bool = False, dry_run: bool = Fals
         require_green(verdict)
 
 
-@command(help={"host": HOST, "json": JSON, "dry_run": "print which release it would be"})
+@command(help={"host": HOST, "dry_run": "print which release it would be"})
 def rollback(_: Context, host: str, json: bool = False, dry_run: bool = False) -> None:
     """Go back to the release that ran before."""
     from deploy.release.deployment import roll_back_host

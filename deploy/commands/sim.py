@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from invoke import Context
 
-from deploy.commands.command import DRY, HOST, JSON, command
+from deploy.commands.command import HOST, command
 from recipes.errors import ConfigError
 
 if TYPE_CHECKING:
     from deploy.boards.board import Board
+    from deploy.release.deployment import Outcome
     from recipes.engine.docker import Engine
 
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     help={
         "action": "up, down or status",
         "host": f"{HOST}; every simulated one without it",
-        "json": JSON,
-        "dry_run": DRY,
     },
 )
 def sim(_: Context, action: str, host: str = "", json: bool = False, dry_run: bool = False) -> None:
@@ -35,7 +34,7 @@ def sim(_: Context, action: str, host: str = "", json: bool = False, dry_run: bo
         raise ConfigError(f"no action {action!r}", why="known: up, down, status", next_step="invoke sim status")
     if host:
         load_host(host)
-    names = [host] if host else [name for name, one in load_hosts().items() if one.simulated]
+    names = [host] if host else [name for name, known in load_hosts().items() if known.simulated]
     engine = None if dry_run else Engine.connect()
     rows = []
     for name in names:
@@ -45,40 +44,47 @@ def sim(_: Context, action: str, host: str = "", json: bool = False, dry_run: bo
             take_down(name, engine)
         there = sim_state(name)
         running = there is not None and engine is not None and engine.running(there.container)
-        rows.append([name, "up" if running else "recorded" if there else "down", there.address if there else "-"])
+        state = "up" if running else "recorded" if there else "down"
+        if dry_run and action != "status":
+            state = f"{state}; to be {'brought up' if action == 'up' else 'taken down'}"
+        rows.append([name, state, there.address if there else "-"])
     if json:
         console.emit([dict(zip(("host", "state", "address"), row, strict=True)) for row in rows])
     else:
         console.table("Simulated boards", ["host", "state", "address"], rows)
 
 
-@command(help={"host": f"{HOST}, a simulated one", "json": "accepted; the demo is for people", "dry_run": DRY})
+@command(help={"host": f"{HOST}, a simulated one"})
 def demo(_: Context, host: str = "sim-armv7", json: bool = False, dry_run: bool = False) -> None:
     """Build, dedupe, deploy to a simulated board, verify."""
-    if dry_run:
-        print(f"build the recipes of {host}, bring it up, bundle, deploy, verify, deploy again, take it down")
-        return
     from deploy.boards.board import load_board
     from deploy.boards.inventory import load_host
+    from deploy.commands.output import outcome_facts
     from deploy.sim.boards import bring_up, take_down
     from recipes import console
     from recipes.engine.docker import Engine
 
-    begun = time.monotonic()
     board = load_board(load_host(host).board)
+    if dry_run:
+        steps = [f"build the recipes of {board.name}", f"bring {host} up", "bundle", "deploy", "verify", "deploy again"]
+        steps.append(f"take {host} down")
+        console.emit({"host": host, "steps": steps}) if json else print(", ".join(steps))
+        return
+    begun = time.monotonic()
     engine = Engine.connect()
-    _build_beside_the_root(board, engine)
+    _build_beside_the_root(board, engine, quiet=json)
     try:
         bring_up(host, engine)
-        _deploy_twice(host, board)
+        outcomes = _deploy_twice(host, board, quiet=json)
     finally:
         take_down(host, engine)
-    console.say(
-        f"the demo took {time.monotonic() - begun:.0f} s; the board is gone, the bundle stays in .boardcast/bundles"
-    )
+    seconds = time.monotonic() - begun
+    if json:
+        console.emit({"host": host, "deploys": [outcome_facts(done) for done in outcomes], "seconds": round(seconds)})
+    console.say(f"the demo took {seconds:.0f} s; the board is gone, the bundle stays in .boardcast/bundles")
 
 
-def _build_beside_the_root(board: Board, engine: Engine) -> None:
+def _build_beside_the_root(board: Board, engine: Engine, *, quiet: bool) -> None:
     """Build while the board's root is made: the one waits for the mirror, the other for emulation."""
     from concurrent.futures import ThreadPoolExecutor
 
@@ -98,7 +104,8 @@ def _build_beside_the_root(board: Board, engine: Engine) -> None:
         try:
             with exclusive("build"):
                 prepared = prepare_build(parse_arch(board.file.arch), board.ask(), engine=engine)
-                print_resolution(prepared)
+                if not quiet:
+                    print_resolution(prepared)
                 staged = build_stage(prepared)
             if not root.done():
                 console.say("the build is done; the board's packages are still being configured under emulation …")
@@ -107,16 +114,23 @@ def _build_beside_the_root(board: Board, engine: Engine) -> None:
             if not root.done():
                 second.abort()  # its container goes, so its command ends
             raise
-    print_stage(staged)
+    if not quiet:
+        print_stage(staged)
 
 
-def _deploy_twice(host: str, board: Board) -> None:
+def _deploy_twice(host: str, board: Board, *, quiet: bool) -> list[Outcome]:
+    """Deploy a new bundle, and the same again: the second time nothing is left to do."""
     from deploy.boards.index import board_index
     from deploy.bundle.assemble import make_bundle, stage_for
     from deploy.commands.output import print_bundle, print_outcome
     from deploy.release.deployment import deploy_to
 
     made, decided = make_bundle(board, stage_for(board), board_index(board))
-    print_bundle(made, decided)
+    if not quiet:
+        print_bundle(made, decided)
+    outcomes = []
     for _ in range(2):
-        print_outcome(deploy_to(host, made))
+        outcomes.append(deploy_to(host, made))
+        if not quiet:
+            print_outcome(outcomes[-1])
+    return outcomes

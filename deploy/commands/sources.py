@@ -6,7 +6,7 @@ from pathlib import Path
 
 from invoke import Context, Exit
 
-from deploy.commands.command import DRY, JSON, MIRROR, command
+from deploy.commands.command import MIRROR, command
 
 
 @command(
@@ -18,8 +18,6 @@ from deploy.commands.command import DRY, JSON, MIRROR, command
         "offline": "cache and mirrors only",
         "check": "fetch nothing: say what the cache lacks, each byte checked; exit code 3 if anything",
         "export": "write a mirror to this directory, for machines without internet",
-        "json": JSON,
-        "dry_run": DRY,
     },
 )
 def fetch(
@@ -74,8 +72,6 @@ def fetch(
         "to_url": "new address",
         "mirror": MIRROR,
         "offline": "cache and mirrors only",
-        "json": JSON,
-        "dry_run": DRY,
     },
 )
 def pins(
@@ -92,7 +88,7 @@ def pins(
     json: bool = False,
     dry_run: bool = False,
 ) -> None:
-    """Show what is pinned, how old and how mended; move a pin."""
+    """Show what is pinned, age and patch level; move a pin."""
     import datetime as dt
 
     from recipes import console
@@ -103,11 +99,13 @@ def pins(
     if update:
         given = {"version": to_version, "commit": to_commit, "refs": to_ref, "sha256": to_sha256}
         changes = {key: value for key, value in (given | {"file": to_file, "url": to_url}).items() if value}
-        if dry_run:
+        where = "" if dry_run else move_pin(update, changes, mirror_folders(mirror), offline=offline)
+        if json:
+            console.emit({"name": update, "changes": changes, "file": str(where), "done": not dry_run})
+        elif dry_run:
             print(f"{update}: {', '.join(f'{key} → {value}' for key, value in changes.items()) or 'nothing'}")
-            return
-        where = move_pin(update, changes, mirror_folders(mirror), offline=offline)
-        print(f"{update} is moved in {where}; next: invoke build --arch armv7")
+        else:
+            print(f"{update} is moved in {where}; next: invoke build --arch armv7")
         return
     today = dt.datetime.now(dt.UTC).date()
     rows = pin_rows(load_lock(), today)

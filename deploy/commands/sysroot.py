@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke import Context
 
-from deploy.commands.command import DRY, HOST, JSON, command
+from deploy.commands.command import HOST, command
 
 _ROOT = "a directory, a tar file, or the name of a board or a sysroot"
 
@@ -12,7 +12,7 @@ _ROOT = "a directory, a tar file, or the name of a board or a sysroot"
 @command(
     default=True,
     iterable=["name"],
-    help={"name": "file in board-configs/sysroots; debian12-armv7 without it", "json": JSON, "dry_run": DRY},
+    help={"name": "file in board-configs/sysroots; debian12-armv7 without it"},
 )
 def make(_: Context, name: list[str], json: bool = False, dry_run: bool = False) -> None:
     """Unpack and index the roots that are compiled against."""
@@ -20,17 +20,18 @@ def make(_: Context, name: list[str], json: bool = False, dry_run: bool = False)
     from recipes.engine.docker import Engine
     from recipes.toolchains.sysroots import describe_sysroot, ensure_sysroot, known_sysroot, sysroot_spec
 
-    found = []
-    for one in name or ["debian12-armv7"]:
-        spec = sysroot_spec(one)
-        root = known_sysroot(one)
+    sysroots: list[dict[str, object]] = []
+    for wanted in name or ["debian12-armv7"]:
+        spec = sysroot_spec(wanted)
+        root = known_sysroot(wanted)
         if root is None and not dry_run:
-            root = ensure_sysroot(one, Engine.connect())
-        found.append(describe_sysroot(root) if root else {"sysroot": one, "to be made of": " ".join(spec.packages)})
+            root = ensure_sysroot(wanted, Engine.connect())
+        missing: dict[str, object] = {"sysroot": wanted, "to be made of": " ".join(spec.packages)}
+        sysroots.append(describe_sysroot(root) if root else missing)
     if json:
-        console.emit(found)
+        console.emit(sysroots)
     else:
-        for facts in found:
+        for facts in sysroots:
             console.fields("Sysroot", facts)
 
 
@@ -39,7 +40,6 @@ def make(_: Context, name: list[str], json: bool = False, dry_run: bool = False)
     help={
         "root": _ROOT,
         "board": "also capture it as this board's index, for version control",
-        "json": JSON,
         "dry_run": "write nothing",
     },
 )
@@ -49,25 +49,25 @@ def index(_: Context, root: str, board: str = "", json: bool = False, dry_run: b
     from recipes import console
     from recipes.proof.consistency import cache_disagreements
 
-    found = find_index(root)
+    scanned = find_index(root)
     if board and not dry_run:
-        capture_index(found, board)
-    cache = cache_disagreements(found)
+        capture_index(scanned, board)
+    cache = cache_disagreements(scanned)
     facts: dict[str, object] = {
-        "root": found.source,
-        "elf files": len(found.files),
-        "links": len(found.links),
-        "loader": f"{found.loader} ({found.libc})" if found.loader else "none: glibc's rules are taken",
-        "folders of the loader": " ".join(found.directories),
-        "names in its cache": "no cache" if found.cache is None else len(found.cache),
-        "not usable": len(found.damaged),
-        "fingerprint": found.fingerprint[:16],
+        "root": scanned.source,
+        "elf files": len(scanned.files),
+        "links": len(scanned.links),
+        "loader": f"{scanned.loader} ({scanned.libc})" if scanned.loader else "none: glibc's rules are taken",
+        "folders of the loader": " ".join(scanned.directories),
+        "names in its cache": "no cache" if scanned.cache is None else len(scanned.cache),
+        "not usable": len(scanned.damaged),
+        "fingerprint": scanned.fingerprint[:16],
     }
     if json:
-        console.emit(facts | {"damaged": found.damaged, "cache": cache})
+        console.emit(facts | {"damaged": scanned.damaged, "cache": cache})
         return
     console.fields("Root", facts)
-    for path, reason in sorted(found.damaged.items()):
+    for path, reason in sorted(scanned.damaged.items()):
         print(f"  {path}: {reason}")
     for line in cache:
         print(f"  {line}")
@@ -75,9 +75,9 @@ def index(_: Context, root: str, board: str = "", json: bool = False, dry_run: b
 
 @command(
     positional=["old", "new"],
-    help={"old": _ROOT, "new": _ROOT, "json": JSON, "dry_run": "accepted; this task only reads"},
+    help={"old": _ROOT, "new": _ROOT},
 )
-def diff(_: Context, old: str, new: str, json: bool = False, dry_run: bool = False) -> None:
+def diff(_: Context, old: str, new: str, json: bool = False) -> None:
     """Say which libraries differ between two roots; what is lost comes first."""
     from deploy.boards.index import find_index
     from deploy.reports.root_diff import root_differences
@@ -92,7 +92,7 @@ def diff(_: Context, old: str, new: str, json: bool = False, dry_run: bool = Fal
         print("the two roots have the same libraries")
 
 
-@command(help={"host": HOST, "json": JSON, "dry_run": DRY})
+@command(help={"host": HOST})
 def pull(_: Context, host: str, json: bool = False, dry_run: bool = False) -> None:
     """Bring a live board's libraries, so that bundles are proved against them."""
     from deploy.boards.board import load_board
@@ -107,7 +107,11 @@ def pull(_: Context, host: str, json: bool = False, dry_run: bool = False) -> No
     board = load_host(host).board
     arch = parse_arch(load_board(board).file.arch)
     if dry_run:
-        print(f"{host}: would list its libraries and bring them to board-configs/{board}/, with their index")
+        what = f"list its libraries and bring them to board-configs/{board}/, with their index"
+        if json:
+            console.emit({"host": host, "would": what})
+        else:
+            print(f"{host}: would {what}")
         return
     with connect(host_target(host)) as session:
         done = pull_root(session, board, arch)

@@ -1,4 +1,4 @@
-"""What changed between two bundles: files, sizes, symbols that they bind, recipes and licences. Pure."""
+"""What changed between two bundles: files, sizes, symbols that they bind, recipes and licences."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def bundle_differences(old: Manifest, new: Manifest) -> list[tuple[str, str, str
 
 
 def _files(old: Manifest, new: Manifest) -> Iterable[tuple[str, str, str]]:
-    before, after = ({file.path: file for file in one.files} for one in (old, new))
+    before, after = ({file.path: file for file in manifest.files} for manifest in (old, new))
     for path in sorted(before.keys() | after.keys()):
         if path not in before:
             yield "file", path, f"new, {after[path].size:,} bytes"
@@ -63,8 +63,8 @@ def _named(what: str, before: dict[str, str], after: dict[str, str]) -> Iterable
 def _sources(old: Manifest, new: Manifest) -> Iterable[tuple[str, str, str]]:
     """Yield what changed in versions and licences: both are read by people who never look at a symbol."""
     before, after = (
-        {one.name: (one.version, one.licence) for one in manifest.sources}
-        | {f"package {one.name}": (one.version, one.licence) for one in manifest.packages}
+        {source.name: (source.version, source.licence) for source in manifest.sources}
+        | {f"package {package.name}": (package.version, package.licence) for package in manifest.packages}
         for manifest in (old, new)
     )
     for name in sorted(before.keys() | after.keys()):

@@ -1,4 +1,4 @@
-"""The CI matrix: one row per board and recipe set, from the board files. Pure."""
+"""The CI matrix: one row per board and recipe set, from the board files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def matrix_rows(boards: Sequence[Board]) -> list[dict[str, str]]:
     ConfigError
         There are more rows than a matrix takes.
     """
-    found = [
+    rows = [
         {
             "board": board.name,
             "arch": board.file.arch,
@@ -29,15 +29,15 @@ def matrix_rows(boards: Sequence[Board]) -> list[dict[str, str]]:
         }
         for board in boards
     ]
-    if len(found) > MOST_JOBS:
+    if len(rows) > MOST_JOBS:
         raise ConfigError(
-            f"{len(found)} rows, and a matrix takes {MOST_JOBS}",
+            f"{len(rows)} rows, and a matrix takes {MOST_JOBS}",
             next_step="name the boards: invoke matrix --board A --board B",
         )
-    return found
+    return rows
 
 
-def render_matrix(found: Sequence[dict[str, str]], style: str) -> str:
+def render_matrix(rows: Sequence[dict[str, str]], style: str) -> str:
     """Return the matrix as GitHub, GitLab or a program reads it.
 
     GitHub: `matrix=` and `empty=` lines for $GITHUB_OUTPUT; an empty matrix is an error there, so a job asks `empty`
@@ -49,17 +49,17 @@ def render_matrix(found: Sequence[dict[str, str]], style: str) -> str:
         The format has another name.
     """
     if style == "json":
-        return json.dumps(list(found), indent=2)
+        return json.dumps(list(rows), indent=2)
     if style == "github":
-        matrix = json.dumps({"include": list(found)}, separators=(",", ":"))
-        return f"matrix={matrix}\nempty={'true' if not found else 'false'}"
+        matrix = json.dumps({"include": list(rows)}, separators=(",", ":"))
+        return f"matrix={matrix}\nempty={'true' if not rows else 'false'}"
     if style == "gitlab":
-        return json.dumps(_gitlab(found), indent=2)
+        return json.dumps(_gitlab(rows), indent=2)
     raise ConfigError(f"no matrix format {style!r}", why="known: github, gitlab, json")
 
 
-def _gitlab(found: Sequence[dict[str, str]]) -> dict[str, object]:
-    if not found:
+def _gitlab(rows: Sequence[dict[str, str]]) -> dict[str, object]:
+    if not rows:
         # GitLab refuses a pipeline without jobs.
         return {"no boards": {"script": ["echo 'no board is configured: nothing to build'"]}}
     return {
@@ -70,5 +70,5 @@ def _gitlab(found: Sequence[dict[str, str]]) -> dict[str, object]:
             ],
             "artifacts": {"paths": [f".boardcast/stage/{row['arch']}/{row['sysroot']}"]},
         }
-        for row in found
+        for row in rows
     }

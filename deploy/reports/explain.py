@@ -1,4 +1,4 @@
-"""Why a library is where it is: the chain from each entry point to it, with the folders that were tried. Pure."""
+"""Why a library is where it is: the chain from each entry point to it, with the folders that were tried."""
 
 from __future__ import annotations
 
@@ -26,9 +26,6 @@ class ChainLink:
     provider: str
     """`bundle:PATH`, a path of the board, or empty where nobody has it."""
 
-    def describe(self) -> str:
-        return f"{self.name} ← {self.provider or 'nowhere'}; tried {', '.join(self.tried)}"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LibraryAnswer:
@@ -46,10 +43,20 @@ class LibraryAnswer:
             "action": self.action,
             "because": self.because,
             "chains": [
-                {"entry": entry, "links": [{"name": one.name, "provider": one.provider} for one in links]}
+                {"entry": entry, "links": [{"name": link.name, "provider": link.provider} for link in links]}
                 for entry, links in self.chains
             ],
         }
+
+    def folded(self) -> list[tuple[tuple[str, ...], tuple[ChainLink, ...]]]:
+        """Return the chains with all entry points that each is the same for; who needs the first link is the entry."""
+        entries: dict[tuple[tuple[str, str, tuple[str, ...]], ...], list[str]] = {}
+        chains: dict[tuple[tuple[str, str, tuple[str, ...]], ...], tuple[ChainLink, ...]] = {}
+        for entry, links in self.chains:
+            key = tuple((link.name, link.provider, link.tried) for link in links)
+            entries.setdefault(key, []).append(entry)
+            chains.setdefault(key, links)
+        return [(tuple(entries[key]), links) for key, links in chains.items()]
 
 
 def explain_library(wanted: str, decided: DedupePlan, board: Index, arch: Arch) -> list[LibraryAnswer]:
@@ -60,7 +67,7 @@ def explain_library(wanted: str, decided: DedupePlan, board: Index, arch: Arch) 
     ConfigError
         No program or plugin of the bundle gets to such a library, and no decision names it.
     """
-    bundle = {one.path: one.elf for one in decided.payload}
+    bundle = {payload.path: payload.elf for payload in decided.payload}
     chains: dict[str, list[tuple[str, tuple[ChainLink, ...]]]] = {}
     for entry, file in bundle.items():
         if file.soname and not entry.startswith(PLUGINS_FOLDER):
@@ -68,7 +75,7 @@ def explain_library(wanted: str, decided: DedupePlan, board: Index, arch: Arch) 
         for links in _walk(entry, file, bundle, board, arch):
             if wanted in (links[-1].name, library_stem(links[-1].name)):
                 chains.setdefault(links[-1].name, []).append((entry, links))
-    rows = {one.library: one for one in decided.decisions}
+    rows = {decision.library: decision for decision in decided.decisions}
     names = dict.fromkeys([*chains, *(name for name in rows if wanted in (name, library_stem(name)))])
     if not names:
         raise unknown(

@@ -1,4 +1,4 @@
-"""What a firmware update changed for us: libraries that came, went, or lost symbols and version nodes. Pure."""
+"""What a firmware update changed for us: libraries that came, went, or lost symbols and version nodes."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ def root_differences(old: Index, new: Index) -> list[tuple[str, str]]:
     """Return (library, change), the ones that take something away first."""
     before, after = _libraries(old), _libraries(new)
     worse: list[tuple[str, str]] = [(name, "gone") for name in sorted(before.keys() - after.keys())]
-    other: list[tuple[str, str]] = []
+    rest: list[tuple[str, str]] = []
     for name in sorted(before.keys() & after.keys()):
         lost = _lost(before[name], after[name])
         if lost:
             worse.append((name, lost))
         elif before[name] != after[name]:
-            other.append((name, "other content, nothing lost"))
-    other += [(name, "new") for name in sorted(after.keys() - before.keys())]
-    return worse + other
+            rest.append((name, "other content, nothing lost"))
+    rest += [(name, "new") for name in sorted(after.keys() - before.keys())]
+    return worse + rest
 
 
 def _libraries(root: Index) -> dict[str, ElfFile]:
     """Return what the loader would find, by SONAME; a plugin by its path."""
     found: dict[str, ElfFile] = {}
-    for path, one in root.files.items():
+    for path, file in root.files.items():
         if "/gstreamer-1.0/" in path and path.endswith(".so"):
-            found[f"gstreamer-1.0/{posixpath.basename(path)}"] = one
-        elif one.soname and (loaded := root.find(one.soname, one.identity)) is not None:
-            found[one.soname] = loaded[1]
+            found[f"gstreamer-1.0/{posixpath.basename(path)}"] = file
+        elif file.soname and (loaded := root.find(file.soname, file.identity)) is not None:
+            found[file.soname] = loaded[1]
     return found
 
 
@@ -47,6 +47,6 @@ def _lost(old: ElfFile, new: ElfFile) -> str:
     return "; ".join(parts)
 
 
-def _names(found: ElfFile) -> list[str]:
+def _names(library: ElfFile) -> list[str]:
     """Return exports as references see them: a default version is the same node."""
-    return [symbol.replace("@@", "@") for symbol in found.exports.split()]
+    return [symbol.replace("@@", "@") for symbol in library.exports.split()]

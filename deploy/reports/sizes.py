@@ -18,7 +18,7 @@ from recipes import paths, process
 from recipes.elf.sections import section_sizes
 from recipes.errors import ConfigError, ProofError
 
-_UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "kB": 1000, "MB": 1_000_000}
+_UNITS = ("B", "KiB", "MiB", "GiB", "kB", "MB")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class SizeReport:
 
     @property
     def raw(self) -> int:
-        return sum(one.raw for one in self.files)
+        return sum(file.raw for file in self.files)
 
     @property
     def left(self) -> int | None:
@@ -65,16 +65,16 @@ class SizeReport:
     def as_dict(self) -> dict[str, object]:
         return {
             "raw": self.raw,
-            "gzip": sum(one.gzip for one in self.files),
-            "xz": sum(one.xz for one in self.files),
+            "gzip": sum(file.gzip for file in self.files),
+            "xz": sum(file.xz for file in self.files),
             "squashfs": self.squashfs,
             "squashfs_note": self.squashfs_note,
             "free_flash": self.free_flash,
             "left": self.left,
             "saved": self.saved,
             "naive": self.naive,
-            "twins": [one.as_dict() for one in self.twins],
-            "files": [one.as_dict() for one in self.files],
+            "twins": [twin.as_dict() for twin in self.twins],
+            "files": [file.as_dict() for file in self.files],
         }
 
 
@@ -93,20 +93,25 @@ def measure_sizes(
         for path, data in sorted(contents.items())
     )
     kept = {Action.KEEP, Action.KEEP_PRIVATE}
-    left_out = sum(one.size for one in decided.decisions if one.action not in kept)
-    return SizeReport(files=files, saved=left_out, naive=sum(one.raw for one in files) + left_out)
+    left_out = sum(decision.size for decision in decided.decisions if decision.action not in kept)
+    return SizeReport(files=files, saved=left_out, naive=sum(file.raw for file in files) + left_out)
 
 
 def parse_size(text: str) -> int:
-    """Return the bytes of a size such as `6MiB`; raises ConfigError for anything else."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", text.strip())
-    if found is None or found[2] not in _UNITS:
-        raise ConfigError(f"{text!r} is no size", why=f"units: {', '.join(unit for unit in _UNITS if unit)}")
-    return int(float(found[1]) * _UNITS[found[2]])
+    """Return the bytes of a size such as `6MiB`; raises ConfigError for anything else.
+
+    The units are spelled as people mean them: pydantic's own reading also takes `6Mb`, and what comes after it.
+    """
+    from pydantic import ByteSize, TypeAdapter
+
+    size = re.fullmatch(r"\d+(?:\.\d+)?\s*([A-Za-z]*)", text.strip())
+    if size is None or size[1] not in ("", *_UNITS):
+        raise ConfigError(f"{text!r} is no size", why=f"units: {', '.join(_UNITS)}")
+    return int(TypeAdapter(ByteSize).validate_python(size[0]))
 
 
 def check_budget(report: SizeReport, budget: int) -> None:
-    """Hold a bundle against a budget in bytes.
+    """Check a bundle against a budget in bytes.
 
     Raises
     ------
@@ -115,20 +120,20 @@ def check_budget(report: SizeReport, budget: int) -> None:
     """
     if report.raw <= budget:
         return
-    largest = sorted(report.files, key=lambda one: -one.raw)[:3]
+    largest = sorted(report.files, key=lambda file: -file.raw)[:3]
     raise ProofError(
         f"the bundle has {report.raw:,} bytes, {report.raw - budget:,} more than its budget of {budget:,}",
-        why="largest: " + ", ".join(f"{one.path} {one.raw:,}" for one in largest),
+        why="largest: " + ", ".join(f"{file.path} {file.raw:,}" for file in largest),
         next_step="invoke build --variant small; or let the board bring more: invoke bundle.why LIBRARY",
     )
 
 
 def section_kinds(sections: Sequence[tuple[str, int, bool]]) -> dict[str, int]:
     """Sum sections (name, bytes, allocated) by what they are for."""
-    found = {"code": 0, "data": 0, "symbols": 0, "other": 0}
+    kinds = {"code": 0, "data": 0, "symbols": 0, "other": 0}
     for name, size, allocated in sections:
         if name in (".text", ".init", ".fini", ".plt", ".plt.got", ".plt.sec"):
-            found["code"] += size
+            kinds["code"] += size
         elif name in (
             ".dynsym",
             ".dynstr",
@@ -139,12 +144,12 @@ def section_kinds(sections: Sequence[tuple[str, int, bool]]) -> dict[str, int]:
             ".gnu.version",
             ".gnu.version_r",
         ):
-            found["symbols"] += size
+            kinds["symbols"] += size
         elif allocated and name.startswith((".rodata", ".data", ".eh_frame", ".ARM.ex", ".gcc_except", ".tdata")):
-            found["data"] += size
+            kinds["data"] += size
         else:
-            found["other"] += size
-    return found
+            kinds["other"] += size
+    return kinds
 
 
 MKSQUASHFS = "mksquashfs"
@@ -169,9 +174,9 @@ def weigh_bundle(
     """
     blobs = made.blobs()
     contents = {file.path: blobs[file.blob] for file in made.manifest.files}
-    kinds = {path: section_kinds(found) for path, data in contents.items() if (found := section_sizes(data))}
-    found_twice = tuple(find_twins(contents))
-    report = replace(measure_sizes(contents, kinds, decided), free_flash=free_flash, twins=found_twice)
+    kinds = {path: section_kinds(sections) for path, data in contents.items() if (sections := section_sizes(data))}
+    twins = tuple(find_twins(contents))
+    report = replace(measure_sizes(contents, kinds, decided), free_flash=free_flash, twins=twins)
     if not squashed:
         return report
     size, note = squashfs_size({file.path: (contents[file.path], file.mode) for file in made.manifest.files})
@@ -196,11 +201,11 @@ def squashfs_size(contents: Mapping[str, tuple[bytes, int]]) -> tuple[int | None
             file.chmod(mode)
         for inner in (tree, *(path for path in tree.rglob("*") if path.is_dir())):
             inner.chmod(0o755)
-        said = ""
+        complaint = ""
         for compression in SQUASHFS_COMPRESSIONS:
             argv = [MKSQUASHFS, str(tree), str(image), *_FIXED, "-comp", compression, "-no-progress"]
             done = process.run(argv, timeout=SQUASHFS_SECONDS, check=False)
             if done.code == 0:
                 return image.stat().st_size, compression
-            said = " ".join(done.stderr.decode("utf-8", "replace").split())
-        return None, f"{MKSQUASHFS} failed: {said[:200]}"
+            complaint = " ".join(done.stderr.decode("utf-8", "replace").split())
+        return None, f"{MKSQUASHFS} failed: {complaint[:200]}"

@@ -14,12 +14,12 @@ _FONT = 'font-family="DejaVu Sans, Arial, sans-serif" font-size="12"'
 
 def draw_sizes(report: SizeReport, title: str) -> str:
     """Return the SVG; the largest files first, what is left in one last bar."""
-    files = sorted(report.files, key=lambda one: -one.raw)
-    shown = [(one.path, one) for one in files[:_ROWS]]
+    files = sorted(report.files, key=lambda file: -file.raw)
+    shown = [(file.path, file) for file in files[:_ROWS]]
     rest = files[_ROWS:]
     if rest:
         shown.append((f"{len(rest)} smaller files", _sum(rest)))
-    most = max((one.raw for _, one in shown), default=1)
+    most = max((file.raw for _, file in shown), default=1)
     height = _ROW * len(shown) + 92
     width = _LEFT + _WIDTH + _RIGHT
     lines = [
@@ -28,30 +28,30 @@ def draw_sizes(report: SizeReport, title: str) -> str:
         f'<text x="16" y="26" font-size="15" font-weight="bold" fill="#222">{escape(title)}</text>',
         f'<text x="16" y="46" fill="#555">{escape(_summary(report))}</text>',
     ]
-    for number, (name, one) in enumerate(shown):
-        lines += _bar(name, one, 60 + number * _ROW, most)
+    for number, (name, file) in enumerate(shown):
+        lines += _bar(name, file, 60 + number * _ROW, most)
     lines += _legend(60 + len(shown) * _ROW + 12)
     return "\n".join([*lines, "</svg>", ""])
 
 
 def _summary(report: SizeReport) -> str:
-    packed = sum(one.gzip for one in report.files)
+    packed = sum(file.gzip for file in report.files)
     share = 100 * report.saved / report.naive if report.naive else 0
     travel = f"{_bytes(report.raw)} travel ({_bytes(packed)} gzipped)"
     return f"{travel}; {_bytes(report.saved)} of {_bytes(report.naive)} saved, {share:.0f} %"
 
 
-def _bar(name: str, one: FileSizes, top: int, most: int) -> list[str]:
+def _bar(name: str, file: FileSizes, top: int, most: int) -> list[str]:
     short = name if len(name) <= 42 else f"…{name[-41:]}"
     lines = [f'<text x="{_LEFT - 8}" y="{top + 15}" text-anchor="end" fill="#222">{escape(short)}</text>']
     left = float(_LEFT)
-    whole = sum(one.parts.values()) or 1
+    whole = sum(file.parts.values()) or 1
     for kind, colour in _COLOURS.items():
-        length = _WIDTH * one.raw / most * one.parts.get(kind, 0) / whole
+        length = _WIDTH * file.raw / most * file.parts.get(kind, 0) / whole
         if length >= 0.5:
             lines.append(f'<rect x="{left:.1f}" y="{top + 4}" width="{length:.1f}" height="15" fill="{colour}"/>')
         left += length
-    lines.append(f'<text x="{left + 6:.1f}" y="{top + 15}" fill="#555">{_bytes(one.raw)}</text>')
+    lines.append(f'<text x="{left + 6:.1f}" y="{top + 15}" fill="#555">{_bytes(file.raw)}</text>')
     return lines
 
 
@@ -65,12 +65,12 @@ def _legend(top: int) -> list[str]:
 
 
 def _sum(files: list[FileSizes]) -> FileSizes:
-    parts = {kind: sum(one.parts.get(kind, 0) for one in files) for kind in _COLOURS}
+    parts = {kind: sum(file.parts.get(kind, 0) for file in files) for kind in _COLOURS}
     return FileSizes(
         path="",
-        raw=sum(one.raw for one in files),
-        gzip=sum(one.gzip for one in files),
-        xz=sum(one.xz for one in files),
+        raw=sum(file.raw for file in files),
+        gzip=sum(file.gzip for file in files),
+        xz=sum(file.xz for file in files),
         parts=parts,
     )
 

@@ -12,8 +12,8 @@ from recipes.errors import ConfigError
 
 
 def boards(count: int) -> list[Board]:
-    one = load_board("sim-armv7")
-    return [Board(name=f"cam{number}", file=one.file) for number in range(count)]
+    board = load_board("sim-armv7")
+    return [Board(name=f"cam{number}", file=board.file) for number in range(count)]
 
 
 def test_a_row_per_board_of_ours() -> None:

@@ -161,10 +161,10 @@ def test_versions_and_licences_that_changed_are_told() -> None:
 
 
 def test_a_package_that_copies_came_out_of_is_told_beside_a_recipe_of_its_name() -> None:
-    one = PackagedFiles(kind="deb", name="curl", version="7.88.1-10", arch="armhf", licence="curl")
+    package = PackagedFiles(kind="deb", name="curl", version="7.88.1-10", arch="armhf", licence="curl")
     recipe = (SourceRecipe(name="curl", version="8.5", licence="curl"),)
-    old = manifest(sources=recipe, packages=(one,))
-    new = manifest(sources=recipe, packages=(one.model_copy(update={"version": "7.88.1-11"}),))
+    old = manifest(sources=recipe, packages=(package,))
+    new = manifest(sources=recipe, packages=(package.model_copy(update={"version": "7.88.1-11"}),))
     assert bundle_differences(old, new) == [("version", "package curl", "7.88.1-10 → 7.88.1-11")]
     assert bundle_differences(old, manifest(sources=recipe)) == [
         ("version", "package curl", "7.88.1-10 → -"),

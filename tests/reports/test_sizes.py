@@ -105,8 +105,8 @@ def test_the_report_tells_all_of_it_as_a_value() -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"squashfs": 8192, "squashfs_note": "xz"}, "; 8.0 KiB as one squashfs (xz));"),
-        ({"squashfs_note": "mksquashfs is not installed"}, "; squashfs: mksquashfs is not installed);"),
+        ({"squashfs": 8192, "squashfs_note": "xz"}, "; 8.0 KiB as one squashfs (xz))\n"),
+        ({"squashfs_note": "mksquashfs is not installed"}, "; squashfs: mksquashfs is not installed)\n"),
         ({"free_flash": 1 << 20}, "leaves 836.1 KiB of 1.0 MiB free"),
         ({"free_flash": 1 << 10}, "does not fit: 186.9 KiB more than the 1.0 KiB that are free"),
     ],

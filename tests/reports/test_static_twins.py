@@ -5,11 +5,12 @@ from __future__ import annotations
 import tarfile
 from collections.abc import Mapping
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from deploy.reports.static_twins import SYMBOLS, Twin, find_twins
+from deploy.reports.static_twins import SYMBOLS, Twin, find_twins, group_twins
 from recipes.toolchains.debian_root import BoardRoot
 from tests.support.compiler import compiled
 
@@ -102,7 +103,8 @@ def test_an_exported_library_is_told_by_its_names(made: Mapping[str, bytes]) -> 
     assert twin.symbols == 41
     assert twin.examples[0] == "common_table"
     assert len(twin.examples) == 3
-    assert "41 symbols (common_table, common_step_" in twin.describe()
+    (group,) = group_twins([twin])
+    assert (group.name, group.files, group.spared) == ("common", (twin.first, twin.second), twin.estimated)
 
 
 def test_a_hidden_library_is_told_by_its_local_names_until_they_are_stripped(made: Mapping[str, bytes]) -> None:
@@ -117,7 +119,8 @@ def test_of_a_hidden_and_stripped_library_the_content_is_left(made: Mapping[str,
     assert twin.content > 40 * 30
     assert twin.texts[0].startswith("common: step ")
     assert 2000 < twin.estimated < len(made["hidden-first.stripped.so"])
-    assert "symbols" not in twin.describe()
+    (group,) = group_twins([twin])
+    assert group.name.startswith("common: step ")
 
 
 def test_it_is_told_of_a_stripped_and_an_unstripped_one_alike(made: Mapping[str, bytes]) -> None:
@@ -125,9 +128,13 @@ def test_it_is_told_of_a_stripped_and_an_unstripped_one_alike(made: Mapping[str,
 
 
 def test_three_files_are_three_pairs_the_largest_first(made: Mapping[str, bytes]) -> None:
-    found = among(made, "default-first.so", "default-second.so", "hidden-first.stripped.so", "left.so", "main")
-    assert len(found) == 3
-    assert [one.estimated for one in found] == sorted((one.estimated for one in found), reverse=True)
+    twins = among(made, "default-first.so", "default-second.so", "hidden-first.stripped.so", "left.so", "main")
+    assert len(twins) == 3
+    assert [twin.estimated for twin in twins] == sorted((twin.estimated for twin in twins), reverse=True)
+    (library,) = group_twins(twins)
+    assert len(library.files) == 3
+    assert library.name == "common"
+    assert library.total > library.spared > 0
 
 
 @pytest.mark.parametrize(
@@ -161,12 +168,25 @@ def test_of_a_real_board_the_two_builds_of_curl_are_told(arm_root: Future[BoardR
     assert 0.3 < twin.estimated / len(found["libcurl.so.4.8.0"]) < 1
 
 
-def test_what_is_no_elf_file_or_damaged_is_passed_over(made: Mapping[str, bytes]) -> None:
+# Offsets of the header of a 64-bit ELF file where 8 wrong bytes hit nothing that says where its sections are.
+HARMLESS = (8, 12, 16, 20, 24, 28, 32, 48)
+
+
+def test_what_is_no_elf_file_or_is_cut_short_is_no_twin_of_the_whole(made: Mapping[str, bytes]) -> None:
     whole = made["default-first.so"]
-    damaged = {str(cut): whole[:cut] for cut in range(0, len(whole), 997)}
-    wrong = {f"poked {at}": whole[:at] + b"\xff" * 8 + whole[at + 8 :] for at in range(0, 64, 4)}
-    find_twins({"text": b"#!/bin/sh\n", "none": b"", **damaged})
-    find_twins(wrong)
+    assert len(find_twins({"whole": whole, "copy": whole})) == 1
+    cut = {str(size): whole[:size] for size in range(0, len(whole), 997)}
+    assert find_twins({"text": b"#!/bin/sh\n", "none": b"", "whole": whole, **cut}) == []
+
+
+def test_a_wrong_header_is_passed_over_where_it_hides_the_sections(made: Mapping[str, bytes]) -> None:
+    whole = made["default-first.so"]
+    wrong = {at: whole[:at] + b"\xff" * 8 + whole[at + 8 :] for at in range(0, 64, 4)}
+    (same,) = find_twins({"whole": whole, "copy": whole})
+    for at, data in wrong.items():
+        twins = find_twins({"whole": whole, "wrong": data})
+        expected = [replace(same, first="whole", second="wrong")] if at in HARMLESS else []
+        assert twins == expected, at
 
 
 def test_a_twin_is_a_value_for_json(made: Mapping[str, bytes]) -> None:

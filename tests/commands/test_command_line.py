@@ -1,0 +1,282 @@
+"""What a command line gets before and around every task: help at each place, near names, and a quiet end."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tasks
+from recipes import paths
+from recipes.arch import ARCHES
+from recipes.sources.recipe import load_catalogue
+
+pytestmark = pytest.mark.process
+NAMES = sorted(tasks.ns.task_names)
+ARGUMENTS = {
+    name: {argument.name: argument for argument in copy.deepcopy(tasks.ns)[name].get_arguments()} for name in NAMES
+}
+# Many command lines in one process of invoke: it is the program that is asked, not how fast it starts.
+DRIVER = """
+import contextlib, io, json, sys
+from invoke.main import program
+answers = []
+for words in json.load(sys.stdin):
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            program.run(["invoke", *words])
+        except SystemExit as end:
+            code = end.code
+    answers.append([code, out.getvalue(), err.getvalue()])
+json.dump(answers, sys.stdout)
+"""
+
+
+def answers(lines: list[list[str]], env: dict[str, str] | None = None) -> list[tuple[int, str, str]]:
+    """Return exit code, standard output and standard error of each command line."""
+    done = subprocess.run(
+        [sys.executable, "-c", DRIVER],
+        cwd=paths.CHECKOUT,
+        env={**os.environ, "NO_COLOR": "1", **(env or {})},
+        input=json.dumps(lines),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return [(code, out, err) for code, out, err in json.loads(done.stdout)]
+
+
+def shell(line: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a line of bash, where `invoke` is this interpreter's."""
+    return subprocess.run(
+        ["bash", "-c", f'invoke() {{ "{sys.executable}" -m invoke "$@"; }}\n{line}'],
+        cwd=paths.CHECKOUT,
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def every_argument(name: str) -> list[str]:
+    """Return words that give a task all of its arguments, the positional ones by their place."""
+    words = ["7" for argument in ARGUMENTS[name].values() if argument.positional]
+    for argument in ARGUMENTS[name].values():
+        if not argument.positional:
+            words += [f"--{argument.names[0]}", *(["7"] if argument.takes_value else [])]
+    return words
+
+
+def help_lines(name: str) -> list[list[str]]:
+    """Return command lines that each ask for a task's help, at another place among its arguments."""
+    words = every_argument(name)
+    valued = [[f"--{argument.names[0]}"] for argument in ARGUMENTS[name].values() if argument.takes_value]
+    befores = [[], words, *valued, *(words[:at] for at in range(1, len(words)))]
+    lines = [[name, *before, word] for before in befores for word in ("--help", "-h")]
+    return [*lines, [name, "--help", *words], ["pins", name, "-h"], ["--help", name]]
+
+
+def test_help_works_at_every_place_of_every_task() -> None:
+    lines = [(name, line) for name in NAMES for line in help_lines(name)]
+    for (name, line), (code, out, err) in zip(lines, answers([line for _, line in lines]), strict=True):
+        assert (code, err) == (0, ""), line
+        assert out.startswith(f"Usage: inv[oke] [--core-opts] {name} "), line
+        for argument in ARGUMENTS[name].values():
+            assert f"--{argument.names[0]}" in out, line
+
+
+def test_help_is_for_the_last_task_named_and_never_for_an_argument() -> None:
+    lines = [["bench", "build", "--help"], ["fetch", "--offline", "sim", "up", "-h"], ["bundle", "-h"]]
+    assert [out.split()[3] for _, out, _ in answers(lines)] == ["bench", "sim", "bundle.make"]
+
+
+def test_help_has_the_lists_of_the_data() -> None:
+    recipes = load_catalogue().values()
+    names = {name for recipe in recipes for name in (*recipe.variants, *recipe.patches)}
+    benches = {path.stem.removeprefix("bench_") for path in (paths.CHECKOUT / "tests" / "bench").glob("bench_*.py")}
+    (_, build, _), (_, bench, _), (_, images, _) = answers([["build", "-h"], ["bench", "-h"], ["images", "-h"]])
+    assert "small" in names
+    assert "elf" in benches
+    words = set(build.replace(",", " ").replace(";", " ").split())
+    assert words >= {*ARCHES, *names}
+    assert all(name in bench for name in benches)
+    assert all(name in images for name in ARCHES)
+    assert not [text for text in (build, bench, images) if "{" in text]
+
+
+def test_a_broken_catalogue_does_not_take_the_help_away(tmp_path: Path) -> None:
+    line = "import sys; from recipes import paths; from pathlib import Path; paths.CATALOG = Path(sys.argv.pop())"
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "recipe.toml").write_text("schema = \n")
+    code = f"{line}\nfrom invoke.main import program\nprogram.run()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "build", "--help", str(tmp_path)],
+        cwd=paths.CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "(not readable: " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["sim", "status", "--hots", "cam01"], "sim has no flag '--hots'\n  why: did you mean '--host'?"),
+        (["build", "--arhc", "armv7"], "did you mean '--arch'?\n  next: invoke build --help"),
+        (["build", "--arch=armv7", "--bord=x"], "did you mean '--board'?"),
+        (["bundle.why", "libz", "--broad", "x"], "did you mean '--board'?"),
+        (["bundle.why", "libz"], "--board is missing"),
+        (["buld"], "did you mean 'build'?\n  next: invoke --list"),
+        (["--lst"], "did you mean '--list'?"),
+        (["pins", "matrix", "--dry-run"], "matrix has no --dry-run\n  why: it only reads"),
+        (["build", "--arch"], "--arch needs a value"),
+        (["bundle.diff", "a"], "bundle.diff also needs: new"),
+        (["build", "--arch", "armv7", "--jobs", "many"], "a number was expected"),
+    ],
+)
+def test_a_slip_is_answered_with_what_was_meant(words: list[str], says: str) -> None:
+    ((code, out, err),) = answers([words])
+    assert (code, out) == (1, "")
+    assert says in err
+    assert "Traceback" not in err
+
+
+def test_a_slip_is_json_where_json_was_asked_for() -> None:
+    ((code, out, _),) = answers([["sim", "status", "--json", "--hots", "x"]])
+    assert code == 1
+    assert json.loads(out)["why"] == "did you mean '--host'?"
+
+
+DRY: dict[str, tuple[list[str], int]] = {
+    "bench": (["elf"], 0),
+    "build": (["--arch", "armv7"], 3),
+    "bundle.make": (["--board", "sim-tiny"], 2),
+    "bundle.sizes": (["--board", "sim-tiny"], 2),
+    "demo": ([], 0),
+    "deploy": (["--host", "sim-tiny"], 2),
+    "fetch": ([], 0),
+    "images": ([], 0),
+    "pins": (["--update", "curl", "--to-version", "9"], 0),
+    "rollback": (["--host", "sim-tiny"], 5),
+    "shell": (["--arch", "armv7"], 3),
+    "sim": (["up"], 0),
+    "sysroot.index": (["recipes"], 0),
+    "sysroot.make": ([], 0),
+    "sysroot.pull": (["--host", "sim-tiny"], 0),
+    "verify": ([], 2),
+}
+"""Words for each task that would change something, and the exit code where there is no engine, cache or board."""
+
+
+def test_what_changes_something_offers_a_dry_run_and_all_offer_json() -> None:
+    assert {name for name in NAMES if "dry_run" in ARGUMENTS[name]} == DRY.keys()
+    assert [name for name in NAMES if "json" not in ARGUMENTS[name]] == []
+    texts = [argument.help for name in NAMES for argument in ARGUMENTS[name].values()]
+    assert not [text for text in texts if text.startswith("accepted")]
+
+
+def test_json_with_a_dry_run_is_json_everywhere_and_changes_nothing(tmp_path: Path) -> None:
+    environment = {
+        "DOCKER_HOST": "unix:///nonexistent",
+        "BOARDCAST_WORK": str(tmp_path / "work"),
+        "BOARDCAST_CACHE": str(tmp_path / "cache"),
+    }
+    lines = [[name, *words, "--json", "--dry-run"] for name, (words, _) in DRY.items()]
+    for line, (code, out, err) in zip(lines, answers(lines, environment), strict=True):
+        data: Any = json.loads(out)
+        assert code == DRY[line[0]][1], (line, err)
+        assert data, line
+        assert ("exit_code" in data) == (code != 0), line
+    # What a root is known by is a cache: it may be written, and deleted, at any time.
+    left = [path for path in tmp_path.rglob("*") if path.is_file() and tmp_path / "cache" / "index" not in path.parents]
+    assert left == []
+
+
+@pytest.mark.parametrize("words", ["--list", "build --help", "pins", "pins --json", "matrix"])
+def test_a_reader_that_has_seen_enough_ends_it_quietly(words: str) -> None:
+    done = shell(f"set -o pipefail; invoke {words} | head -n 1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("\n") == 1
+    done = shell(f"set -o pipefail; invoke {words} | true")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("words", ["--list", "build --help", "pins", "pins --json", "build --arch x --json"])
+def test_a_full_disk_under_the_output_is_one_line(words: str) -> None:
+    done = shell(f"invoke {words} > /dev/full")
+    assert done.returncode in (1, 2)
+    assert done.stderr == "error: cannot write to standard output: No space left on device\n"
+
+
+@pytest.fixture
+def odd(tmp_path: Path) -> list[str]:
+    """Return the start of a command line of tasks that go wrong in ways that nobody foresaw."""
+    (tmp_path / "odd.py").write_text(
+        "import os, time\n"
+        "from deploy.commands.command import command\n"
+        "@command()\ndef fault(_, json=False):\n    'Fault.'\n    {}['no such\\nkey']\n"
+        "@command()\ndef pipe(_, json=False):\n    'Pipe.'\n    raise BrokenPipeError('the engine hung up')\n"
+        "@command()\ndef wait(_, json=False):\n    'Wait.'\n    print('here', flush=True)\n    time.sleep(60)\n"
+    )
+    return [sys.executable, "-m", "invoke", "--collection", "odd", "--search-root", str(tmp_path)]
+
+
+@pytest.mark.parametrize(
+    ("task", "what"), [("fault", r"KeyError: 'no such\nkey'"), ("pipe", "BrokenPipeError: the engine hung up")]
+)
+def test_a_fault_of_ours_is_saved_and_never_shown(odd: list[str], task: str, what: str, tmp_path: Path) -> None:
+    environment = {**os.environ, "BOARDCAST_WORK": str(tmp_path / "work")}
+    done = subprocess.run(
+        [*odd, task], cwd=paths.CHECKOUT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 70
+    (saved,) = (tmp_path / "work" / "crash").iterdir()
+    first, where, advice = done.stderr.splitlines()
+    assert first == f"error: a fault of Boardcast itself: {what}"
+    assert where == f"  traceback: {saved}"
+    assert advice.startswith("  next: report this file")
+    text = saved.read_text()
+    assert "Traceback (most recent call last)" in text
+    assert text.startswith("invoke --collection odd ")
+    done = subprocess.run(
+        [*odd, task, "--json"], cwd=paths.CHECKOUT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert json.loads(done.stdout)["exit_code"] == done.returncode == 70
+
+
+def test_a_fault_that_cannot_be_saved_is_told_all_the_same(odd: list[str], tmp_path: Path) -> None:
+    (tmp_path / "work").write_text("a file where a folder should be")
+    environment = {**os.environ, "BOARDCAST_WORK": str(tmp_path / "work")}
+    done = subprocess.run(
+        [*odd, "fault"], cwd=paths.CHECKOUT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 70
+    assert "KeyError" in done.stderr
+    assert "traceback: not saved: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_ends_with_130(odd: list[str], number: signal.Signals) -> None:
+    with subprocess.Popen(
+        [*odd, "wait"], cwd=paths.CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "here\n"
+        running.send_signal(number)
+        _, err = running.communicate(timeout=20)
+    assert running.returncode == 130
+    assert err == "interrupted; what was half done is cleaned up\n"
