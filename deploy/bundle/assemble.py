@@ -13,7 +13,16 @@ from deploy.bundle.audit import board_libraries, contradictions, decision_differ
 from deploy.bundle.dpkg import package_owners, unlicensed
 from deploy.bundle.keys import signing_key
 from deploy.bundle.load import Bundle, bundles_folder, needed_of
-from deploy.bundle.manifest import MANIFEST_NAME, SBOM_NAME, SIGNATURE_NAME, BundleFile, LoaderSearch, Manifest
+from deploy.bundle.manifest import (
+    MANIFEST_NAME,
+    SBOM_NAME,
+    SIGNATURE_NAME,
+    BundleFile,
+    DecisionRow,
+    LoaderSearch,
+    Manifest,
+    ProofRow,
+)
 from deploy.bundle.sbom import PACKAGES_FOLDER, licence_texts, make_sbom, source_recipes
 from deploy.bundle.sign import sign_manifest, unsigned_signature
 from deploy.dedupe.closure import close_loop
@@ -104,9 +113,9 @@ def _manifest(
         stage_keys={one.name: one.key for one in staged.manifest.recipes},
         entries=tuple(sorted(providers)),
         files=(),
-        decisions=tuple(one.as_dict() for one in decided.decisions),
-        proofs=tuple(one.as_dict() for one in decided.proofs),
-        refused=tuple(one.as_dict() for one in decided.refused),
+        decisions=tuple(DecisionRow.of(decision) for decision in decided.decisions),
+        proofs=tuple(ProofRow.of(proof) for proof in decided.proofs),
+        refused=tuple(ProofRow.of(proof) for proof in decided.refused),
         providers=providers,
         notes=decided.notes,
         loader=next((one.elf.interpreter for one in decided.payload if one.elf.interpreter), ""),

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from deploy.bundle.manifest import Manifest
+from deploy.bundle.manifest import Manifest, ProofRow
 from deploy.dedupe.decision import Action
 from recipes.proof.demand import Want
 
@@ -17,29 +17,26 @@ from recipes.proof.demand import Want
 def contradictions(manifest: Manifest) -> list[str]:
     """Return where decisions, proofs and providers do not fit together. Empty for a manifest that holds."""
     paths = {file.path for file in manifest.files}
-    decisions = {str(row["library"]): row for row in manifest.decisions}
-    proofs = {str(row["library"]): row for row in manifest.proofs}
+    decisions = {decision.library: decision for decision in manifest.decisions}
+    proofs = {proof.library: proof for proof in manifest.proofs}
     faults = (
         [] if manifest.entries == tuple(sorted(manifest.providers)) else ["the entries are not those with providers"]
     )
     for name in sorted({name for file in manifest.files for name in file.needed}):
-        row, proof = decisions.get(name), proofs.get(name)
-        if row is None:
+        decision, proof = decisions.get(name), proofs.get(name)
+        if decision is None:
             faults.append(f"{name} is needed, and nothing was decided about it")
-        elif row["action"] != "use-board":
-            faults += [] if row["provider"].removeprefix("bundle:") in paths else [f"{name} is kept, and is not there"]
+        elif decision.action is not Action.USE_BOARD:
+            there = decision.provider.removeprefix("bundle:") in paths
+            faults += [] if there else [f"{name} is kept, and is not there"]
         elif proof is None:
             faults.append(f"{name} is left to the board without a proof")
-        elif (
-            (proof["missing"] and not proof["overridden"])
-            or not proof["sha256"]
-            or proof["provider"] != row["provider"]
-        ):
+        elif (proof.missing and not proof.overridden) or not proof.sha256 or proof.provider != decision.provider:
             faults.append(f"{name} is left to the board, and its proof does not hold")
     for entry, closure in manifest.providers.items():
         faults += [] if entry in paths else [f"{entry} is an entry, and is not there"]
         for name, provider in closure.items():
-            theirs = proofs[name]["provider"] if name in proofs else provider
+            theirs = proofs[name].provider if name in proofs else provider
             if provider.startswith("bundle:"):
                 faults += [] if provider.removeprefix("bundle:") in paths else [f"{provider} is not in the bundle"]
             elif not provider.startswith("/") or provider != theirs:
@@ -49,31 +46,30 @@ def contradictions(manifest: Manifest) -> list[str]:
 
 PROPERTY_PREFIX = "boardcast:"
 """Of our property names in a bill."""
-Row = Mapping[str, Any]
 
 
-def counterevidence(proof: Row) -> list[str]:
+def counterevidence(proof: ProofRow) -> list[str]:
     """Return what speaks against a board's copy by the facts in its proof, judged again."""
-    found = [f"it lacks {name}" for name in proof["missing"]] + list(proof["faults"])
-    listed = set(proof["symbols"])
-    for symbol, (wanted, has) in proof["objects"].items():
-        kind, _, size = str(has).partition(":")
+    found = [f"it lacks {name}" for name in proof.missing] + list(proof.faults)
+    listed = set(proof.symbols)
+    for symbol, (wanted, has) in proof.objects.items():
+        kind, _, size = has.partition(":")
         found += Want.parse(wanted).differences(symbol, kind, size)
         found += [] if symbol in listed else [f"{symbol} is described, and is not among its symbols"]
     return found
 
 
-def derive_actions(proofs: Iterable[Row], refused: Iterable[Row]) -> dict[str, Action]:
-    """Return each library's action as it follows from the proofs."""
+def derive_actions(proofs: Iterable[ProofRow], refused: Iterable[ProofRow]) -> dict[str, Action]:
+    """Return each library's action as it follows from the proofs; ValueError for a proof whose objects say nothing."""
     actions: dict[str, Action] = {}
-    for row in (*proofs, *refused):
-        fails = bool(counterevidence(row))
-        if not row["provider"]:
-            actions[row["library"]] = Action.KEEP
-        elif fails and not row["overridden"]:
-            actions[row["library"]] = Action.KEEP_PRIVATE
+    for proof in (*proofs, *refused):
+        fails = bool(counterevidence(proof))
+        if not proof.provider:
+            actions[proof.library] = Action.KEEP
+        elif fails and not proof.overridden:
+            actions[proof.library] = Action.KEEP_PRIVATE
         else:
-            actions[row["library"]] = Action.USE_BOARD
+            actions[proof.library] = Action.USE_BOARD
     return actions
 
 
@@ -81,22 +77,24 @@ def decision_differences(manifest: Manifest) -> list[str]:
     """Return where the decisions of a bundle are not those that its proofs lead to; empty where all are."""
     try:
         derived = derive_actions(manifest.proofs, manifest.refused)
-    except (KeyError, TypeError, ValueError) as error:
+    except ValueError as error:
         return [f"its proofs cannot be read: {error!r}"]
-    written = {str(row["library"]): str(row["action"]) for row in manifest.decisions}
+    written = {decision.library: decision.action for decision in manifest.decisions}
     needed = {name for file in manifest.files for name in file.needed}
     faults = []
     for name in sorted(needed | derived.keys()):
         if name not in derived:
             faults.append(f"{name} was decided without any proof")
-        elif derived[name].value != written.get(name):
-            faults.append(f"{name} is {written.get(name, 'not decided')}; by its proof it is {derived[name].value}")
+        elif derived[name] is not written.get(name):
+            faults.append(f"{name} is {written.get(name, 'not decided')}; by its proof it is {derived[name]}")
     return faults
 
 
 def board_libraries(manifest: Manifest) -> dict[str, str]:
     """Return SONAME to path of every library that a program of the bundle gets from the board."""
-    named = {str(row["library"]): str(row["provider"]) for row in manifest.decisions if row["action"] == "use-board"}
+    named = {
+        decision.library: decision.provider for decision in manifest.decisions if decision.action is Action.USE_BOARD
+    }
     return named | {
         name: provider
         for closure in manifest.providers.values()

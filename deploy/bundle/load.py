@@ -49,7 +49,7 @@ class VerifiedBundle:
 
     def as_dict(self) -> dict[str, str | int]:
         manifest = self.bundle.manifest
-        overrides = [f"{row['library']}: {row['overridden']}" for row in manifest.proofs if row["overridden"]]
+        overrides = [f"{proof.library}: {proof.overridden}" for proof in manifest.proofs if proof.overridden]
         counts = {"files": len(manifest.files), "proofs": len(manifest.proofs), "components": self.components}
         return {
             "id": self.bundle.id,

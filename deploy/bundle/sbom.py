@@ -197,9 +197,9 @@ def _of_board(name: str, path: str, manifest: Manifest) -> Component:
     from cyclonedx.model import HashAlgorithm, HashType
     from cyclonedx.model.component import Component, ComponentType
 
-    proof = next((one for one in manifest.proofs if one["library"] == name), {})
-    identity = manifest.build_ids.get(path) or str(proof.get("build_id", ""))
-    digest = str(proof.get("sha256", ""))
+    proof = next((proof for proof in manifest.proofs if proof.library == name), None)
+    identity = manifest.build_ids.get(path) or (proof.build_id if proof is not None else "")
+    digest = proof.sha256 if proof is not None else ""
     return Component(
         name=name,
         type=ComponentType.LIBRARY,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 from recipes.elf import ElfFile
 from recipes.proof.result import Proof
 
 
-class Action(Enum):
+class Action(StrEnum):
     """What happens to a library or a group of files; each is a rule with a test by its name."""
 
     USE_BOARD = "use-board"

@@ -75,7 +75,7 @@ def _planned(session: BoardSession, bundle: Bundle) -> tuple[HostFacts, ReleaseP
     if elsewhere:
         # Every path was asked for again, so what the old ones say does not count.
         said[LD_CACHE] = f"{LD_CACHE} was changed; {len(manifest.proofs)} libraries were looked up again"
-        known = {path: row["sha256"] for row in manifest.proofs for path in [row["opened"]]}
+        known = {proof.opened: proof.sha256 for proof in manifest.proofs}
         facts = replace(facts, files={**known, LD_CACHE: facts.files[LD_CACHE]})
     return facts, plan_release(bundle.id, manifest, facts, said.keys()), tuple(said.values())
 

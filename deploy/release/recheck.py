@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from deploy.boards.session import BoardSession
-from deploy.bundle.manifest import Manifest
+from deploy.bundle.manifest import Manifest, ProofRow
 from recipes import elf
 from recipes.arch import Libc
 from recipes.elf import ElfError, ElfFile
@@ -26,12 +25,11 @@ from recipes.toolchains.vendor import parse_arch
 ABSENT = "absent"
 _CAT = 'exec cat "$1"'
 _HASH = 'while IFS= read -r path; do if [ -f "$path" ]; then set -- $(sha256sum "$path"); echo "$1 $path"; fi; done'
-Row = Mapping[str, Any]
 
 
 def watched_paths(manifest: Manifest) -> list[str]:
     """Return the board's paths that the proofs rest on: what the loader opens, where it looks before, and its cache."""
-    return sorted({LD_CACHE, *(path for row in manifest.proofs for path in (row["opened"], *row["earlier"]))})
+    return sorted({LD_CACHE, *(path for row in manifest.proofs for path in (row.opened, *row.earlier))})
 
 
 def cache_moved(manifest: Manifest, files: Mapping[str, str]) -> bool:
@@ -39,7 +37,7 @@ def cache_moved(manifest: Manifest, files: Mapping[str, str]) -> bool:
     return manifest.search.cache != files.get(LD_CACHE, ABSENT).replace(ABSENT, "")
 
 
-def changed_proofs(manifest: Manifest, files: Mapping[str, str]) -> list[tuple[Row, str]]:
+def changed_proofs(manifest: Manifest, files: Mapping[str, str]) -> list[tuple[ProofRow, str]]:
     """Return each proof whose library is another one now, and the path that the loader takes; empty: there is none.
 
     Parameters
@@ -47,15 +45,15 @@ def changed_proofs(manifest: Manifest, files: Mapping[str, str]) -> list[tuple[R
     files:
         Path to sha256, or `absent`, of all that is watched, as the board answers now.
     """
-    found: list[tuple[Row, str]] = []
+    found: list[tuple[ProofRow, str]] = []
     for row in manifest.proofs:
-        taken = next((path for path in (*row["earlier"], row["opened"]) if files.get(path, ABSENT) != ABSENT), "")
-        if taken != row["opened"] or files[taken] != row["sha256"]:
+        taken = next((path for path in (*row.earlier, row.opened) if files.get(path, ABSENT) != ABSENT), "")
+        if taken != row.opened or files[taken] != row.sha256:
             found.append((row, taken))
     return found
 
 
-def look_up_again(session: BoardSession, manifest: Manifest) -> list[tuple[Row, str]]:
+def look_up_again(session: BoardSession, manifest: Manifest) -> list[tuple[ProofRow, str]]:
     """Return what `changed` does for a board whose loader has another cache: it is fetched, and asked for each name."""
     identity = parse_arch(manifest.arch).identity
     search = manifest.search
@@ -67,7 +65,7 @@ def look_up_again(session: BoardSession, manifest: Manifest) -> list[tuple[Row, 
         loader=search.loader,
         cache=read_cache(session.fetch(f"[ ! -f {LD_CACHE} ] || exec cat {LD_CACHE}")),
     )
-    ways = {str(row["library"]): loader.candidates(row["library"], identity) for row in manifest.proofs}
+    ways = {row.library: loader.candidates(row.library, identity) for row in manifest.proofs}
     asked = "".join(f"{path}\n" for path in sorted({path for paths in ways.values() for path in paths}))
     answer = session.run(_HASH, stdin=[asked.encode()])
     if answer.code != 0:
@@ -77,10 +75,10 @@ def look_up_again(session: BoardSession, manifest: Manifest) -> list[tuple[Row, 
             next_step="the same command again",
         )
     digests = {path: digest for digest, _, path in (line.partition(" ") for line in answer.out.splitlines())}
-    found: list[tuple[Row, str]] = []
+    found: list[tuple[ProofRow, str]] = []
     for row in manifest.proofs:
-        taken = next((path for path in ways[row["library"]] if path in digests), "")
-        if not taken or digests[taken] != row["sha256"]:
+        taken = next((path for path in ways[row.library] if path in digests), "")
+        if not taken or digests[taken] != row.sha256:
             found.append((row, taken))
     return found
 
@@ -126,7 +124,7 @@ class _Board:
 
 
 def prove_again(
-    session: BoardSession, manifest: Manifest, ours: Mapping[str, ElfFile], found: Sequence[tuple[Row, str]]
+    session: BoardSession, manifest: Manifest, ours: Mapping[str, ElfFile], found: Sequence[tuple[ProofRow, str]]
 ) -> dict[str, str]:
     """Fetch what changed and prove it again; returns library to what to say of it.
 
@@ -141,13 +139,11 @@ def prove_again(
         A library is gone, or does not serve any more: the symbol is named, and nothing was changed.
     """
     board = _Board(session, manifest, ours)
-    elsewhere = {str(row["library"]): path for row, path in found if path}
+    elsewhere = {row.library: path for row, path in found if path}
     said: dict[str, str] = {}
     for row, path in found:
         if not path:
-            raise _refusal(
-                row, f"{row['opened']} is gone", _count_symbols(row["symbols"], "were proved on it"), manifest
-            )
+            raise _refusal(row, f"{row.opened} is gone", _count_symbols(row.symbols, "were proved on it"), manifest)
         copy = board.read(path)
         companions, lost = board.beside(copy, elsewhere)
         demand = Demand.recall(row, parse_arch(manifest.arch).identity)
@@ -155,14 +151,14 @@ def prove_again(
         proof = check_copy(demand, path, copy, companions, list(ours.values()), lost, libc=libc)
         if worse := _worse(proof, row):
             raise _refusal(row, f"{path} was changed, and does not serve any more", "; ".join(worse[:3]), manifest)
-        build = f"build {row['build_id'][:12] or 'unknown'} → {copy.build_id[:12] or 'unknown'}"
-        said[str(row["library"])] = f"{path} was changed ({build}); proved again, {len(proof.symbols)} symbols"
+        build = f"build {row.build_id[:12] or 'unknown'} → {copy.build_id[:12] or 'unknown'}"
+        said[row.library] = f"{path} was changed ({build}); proved again, {len(proof.symbols)} symbols"
     return said
 
 
-def _worse(proof: Proof, row: Row) -> list[str]:
+def _worse(proof: Proof, row: ProofRow) -> list[str]:
     """Say what speaks against a copy now; what was known, and overridden for a reason, is not said again."""
-    known = set(row["missing"]) | set(row["faults"]) if row["overridden"] else set()
+    known = set(row.missing) | set(row.faults) if row.overridden else set()
     return [f"it lacks {name}" for name in proof.missing if name not in known] + [
         fault for fault in proof.faults if fault not in known
     ]
@@ -172,10 +168,10 @@ def _count_symbols(symbols: Sequence[str], what: str) -> str:
     return f"{len(symbols)} symbols {what}, {', '.join(symbols[:2])} among them"
 
 
-def _refusal(row: Row, what: str, why: str, manifest: Manifest) -> PreflightError:
+def _refusal(row: ProofRow, what: str, why: str, manifest: Manifest) -> PreflightError:
     return PreflightError(
         f"{what}; nothing was changed",
-        where=str(row["library"]),
+        where=row.library,
         why=why,
         next_step=f"invoke sysroot.pull --host HOST, then invoke bundle --board {manifest.board}",
     )

@@ -51,9 +51,9 @@ def run_checks(target: Target, bundle: Bundle) -> Verdict:
             why=(done.stdout + done.stderr).decode("utf-8", "replace")[-800:],
         )
     notes = tuple(
-        f"{row['library']} is the board's though its proof fails: {row['overridden']}"
-        for row in bundle.manifest.proofs
-        if row["overridden"]
+        f"{proof.library} is the board's though its proof fails: {proof.overridden}"
+        for proof in bundle.manifest.proofs
+        if proof.overridden
     )
     return Verdict(host=target.name, release=bundle.id, checks=tuple(_read(junit)), junit=junit, notes=notes)
 

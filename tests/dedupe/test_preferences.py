@@ -6,6 +6,7 @@ import pytest
 
 from deploy.boards.board import BoardFile
 from deploy.bundle.audit import derive_actions
+from deploy.bundle.manifest import ProofRow
 from deploy.dedupe.decision import Action, DedupePlan
 from deploy.dedupe.plan import plan_dedupe
 from deploy.dedupe.preferences import Prefer, Preference, Preferences
@@ -72,7 +73,7 @@ def test_i_know_overrides_a_failed_proof_and_is_written_down() -> None:
     assert proof.missing == ("deflate",)
     assert proof.overridden == "deflate is never called here"
     assert any("deflate is never called here" in note for note in plan.notes)
-    again = derive_actions([one.as_dict() for one in plan.proofs], [one.as_dict() for one in plan.refused])
+    again = derive_actions(map(ProofRow.of, plan.proofs), map(ProofRow.of, plan.refused))
     assert again["libz.so.1"] is Action.USE_BOARD
 
 
@@ -117,7 +118,7 @@ def test_the_plan_is_the_same_from_the_proofs_alone() -> None:
     )
     staged, facts = stage({"bin/app": app, "lib/libz.so.1": OURS, "lib/libextra.so.1": extra})
     plan = plan_dedupe(staged, facts, index(LIBC), index(LIBC, POOR), ARCHES["armv7"])
-    again = derive_actions([one.as_dict() for one in plan.proofs], [one.as_dict() for one in plan.refused])
+    again = derive_actions(map(ProofRow.of, plan.proofs), map(ProofRow.of, plan.refused))
     written = {one.library: one.action for one in plan.decisions if one.library in again}
     assert again == written
     assert set(again.values()) == {Action.USE_BOARD, Action.KEEP_PRIVATE, Action.KEEP}

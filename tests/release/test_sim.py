@@ -69,7 +69,7 @@ def test_the_whole_way_on_an_emulated_armv7_board(arm: SimState, arm_bundle: Bun
     assert re.search(r"armv7l, glibc 2\.36, curl 7\.88", evidence["boardprobe answers without an error"])
     assert "7 of 8 elements load" in evidence["boardprobe answers without an error"]
     assert done.verdict.junit.is_file()
-    actions = {one["library"]: one["action"] for one in arm_bundle.manifest.decisions}
+    actions = {row.library: row.action for row in arm_bundle.manifest.decisions}
     assert actions["libwebsockets.so.19"] == "keep-private"
     assert actions["libcrypto.so.3"] == actions["libcurl.so.4"] == "use-board"
 
@@ -155,7 +155,7 @@ def test_a_board_of_busybox_and_dropbear_takes_a_release(clean_tiny: str, tiny_b
     done = deploy_to(clean_tiny, tiny_bundle)
     assert done.verdict is not None
     assert done.verdict.green
-    assert {one["action"] for one in tiny_bundle.manifest.decisions if one["library"] == "libcurl.so.4"} == {"keep"}
+    assert {row.action for row in tiny_bundle.manifest.decisions if row.library == "libcurl.so.4"} == {"keep"}
     assert "goes without" in tiny_bundle.manifest.notes[0]
 
 
