@@ -37,6 +37,7 @@ from recipes.files import write_whole
 from recipes.proof.consistency import cache_disagreements
 from recipes.rootfs.index import Index, scan_root
 from recipes.rootfs.loaderconf import LD_CACHE
+from recipes.rootfs.origin import Origin, OriginKind
 from recipes.sources.lock import load_lock
 from recipes.sources.recipe import load_catalogue
 from recipes.stage.manifest import STAGE_MANIFEST, Stage, load_stage, stage_folder
@@ -46,7 +47,7 @@ from recipes.toolchains.vendor import parse_arch
 
 def decide_for_board(
     board: Board, staged: Stage, sysroot: Index, board_index: Index, i_know: str = "", *, types: bool = False
-) -> tuple[DedupePlan, dict[str, dict[str, str]]]:
+) -> tuple[DedupePlan, dict[str, dict[str, Origin]]]:
     """Make every decision for a board and close the loop over what would be written."""
     arch = parse_arch(board.file.arch)
     compare = type_comparer(staged, sysroot, board_index) if types else None
@@ -100,7 +101,7 @@ def make_bundle(
 
 
 def _manifest(
-    board: Board, staged: Stage, decided: DedupePlan, providers: dict[str, dict[str, str]], board_index: Index
+    board: Board, staged: Stage, decided: DedupePlan, providers: dict[str, dict[str, Origin]], board_index: Index
 ) -> Manifest:
     arch = parse_arch(board.file.arch)
     manifest = Manifest(
@@ -128,8 +129,7 @@ def _manifest(
 
 def _copies(decided: DedupePlan) -> dict[str, str]:
     """Return which files of a bundle are copies from the sysroot, and from where in it."""
-    parts = ((one.path, one.origin.partition(":")) for one in decided.payload)
-    return {path: place for path, (kind, _, place) in parts if kind == "sysroot"}
+    return {file.path: file.origin.path for file in decided.payload if file.origin.kind is OriginKind.SYSROOT}
 
 
 def version_ranges(staged: Stage) -> dict[str, str]:
@@ -164,9 +164,8 @@ def _sysroot(board: Board, staged: Stage, arch: Arch) -> Sysroot:
 def _contents(board: Board, staged: Stage, sysroot: Path, decided: DedupePlan) -> dict[str, tuple[bytes, int]]:
     found: dict[str, tuple[bytes, int]] = {}
     for payload in decided.payload:
-        kind, _, place = payload.origin.partition(":")
-        tree = staged.tree if kind == "stage" else sysroot
-        found[payload.path] = ((tree / place.lstrip("/")).read_bytes(), 0o755)
+        tree = staged.tree if payload.origin.kind is OriginKind.STAGE else sysroot
+        found[payload.path] = ((tree / payload.origin.path.lstrip("/")).read_bytes(), 0o755)
     for path in staged.manifest.data():
         found[path] = ((staged.tree / path).read_bytes(), 0o644)
     plugins = any(path.startswith("gstreamer-1.0/") for path in found)
@@ -186,9 +185,9 @@ def _contents(board: Board, staged: Stage, sysroot: Path, decided: DedupePlan) -
 def _origins(staged: Stage, decided: DedupePlan) -> Iterator[tuple[str, str]]:
     """Yield where each file of a bundle comes from; what Boardcast writes itself is not among them."""
     for payload in decided.payload:
-        kind, _, place = payload.origin.partition(":")
-        copied = f"sysroot:{staged.manifest.sysroot}:{place}"
-        yield payload.path, copied if kind == "sysroot" else _recipe_origin(staged, payload.path)
+        copied = Origin.sysroot(f"{staged.manifest.sysroot}:{payload.origin.path}")
+        from_sysroot = payload.origin.kind is OriginKind.SYSROOT
+        yield payload.path, copied if from_sysroot else _recipe_origin(staged, payload.path)
     for path in staged.manifest.data():
         yield path, _recipe_origin(staged, path)
 

@@ -9,15 +9,19 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from deploy.bundle.manifest import Manifest, ProofRow
+from deploy.bundle.manifest import DecisionRow, Manifest, ProofRow
 from deploy.dedupe.decision import Action
 from recipes.proof.demand import Want
+from recipes.rootfs.origin import Origin
+
+PROPERTY_PREFIX = "boardcast:"
+"""Of our property names in a bill."""
 
 
 def contradictions(manifest: Manifest) -> list[str]:
     """Return where decisions, proofs and providers do not fit together. Empty for a manifest that holds."""
     paths = {file.path for file in manifest.files}
-    decisions = {decision.library: decision for decision in manifest.decisions}
+    decisions = _per_library(manifest)
     proofs = {proof.library: proof for proof in manifest.proofs}
     faults = (
         [] if manifest.entries == tuple(sorted(manifest.providers)) else ["the entries are not those with providers"]
@@ -27,7 +31,7 @@ def contradictions(manifest: Manifest) -> list[str]:
         if decision is None:
             faults.append(f"{name} is needed, and nothing was decided about it")
         elif decision.action is not Action.USE_BOARD:
-            there = decision.provider.removeprefix("bundle:") in paths
+            there = decision.provider.ours and decision.provider.path in paths
             faults += [] if there else [f"{name} is kept, and is not there"]
         elif proof is None:
             faults.append(f"{name} is left to the board without a proof")
@@ -37,15 +41,11 @@ def contradictions(manifest: Manifest) -> list[str]:
         faults += [] if entry in paths else [f"{entry} is an entry, and is not there"]
         for name, provider in closure.items():
             theirs = proofs[name].provider if name in proofs else provider
-            if provider.startswith("bundle:"):
-                faults += [] if provider.removeprefix("bundle:") in paths else [f"{provider} is not in the bundle"]
+            if provider.ours:
+                faults += [] if provider.path in paths else [f"{provider} is not in the bundle"]
             elif not provider.startswith("/") or provider != theirs:
                 faults.append(f"{entry} would get {name} from {provider}, which is not what was proved")
     return faults
-
-
-PROPERTY_PREFIX = "boardcast:"
-"""Of our property names in a bill."""
 
 
 def counterevidence(proof: ProofRow) -> list[str]:
@@ -79,7 +79,7 @@ def decision_differences(manifest: Manifest) -> list[str]:
         derived = derive_actions(manifest.proofs, manifest.refused)
     except ValueError as error:
         return [f"its proofs cannot be read: {error!r}"]
-    written = {decision.library: decision.action for decision in manifest.decisions}
+    written = {name: decision.action for name, decision in _per_library(manifest).items()}
     needed = {name for file in manifest.files for name in file.needed}
     faults = []
     for name in sorted(needed | derived.keys()):
@@ -90,7 +90,12 @@ def decision_differences(manifest: Manifest) -> list[str]:
     return faults
 
 
-def board_libraries(manifest: Manifest) -> dict[str, str]:
+def _per_library(manifest: Manifest) -> dict[str, DecisionRow]:
+    """Return the decision about each library; a second copy that was merged into it has a row of its own beside it."""
+    return {row.library: row for row in manifest.decisions if row.action is not Action.MERGE}
+
+
+def board_libraries(manifest: Manifest) -> dict[str, Origin]:
     """Return SONAME to path of every library that a program of the bundle gets from the board."""
     named = {
         decision.library: decision.provider for decision in manifest.decisions if decision.action is Action.USE_BOARD
@@ -99,7 +104,7 @@ def board_libraries(manifest: Manifest) -> dict[str, str]:
         name: provider
         for closure in manifest.providers.values()
         for name, provider in closure.items()
-        if not provider.startswith("bundle:")
+        if not provider.ours
     }
 
 
@@ -108,12 +113,12 @@ def needed_components(manifest: Manifest, path: str, name: str) -> set[str]:
 
     Two programs that share a library find its neighbours at the same place unless one of them brought another first.
     """
-    found = {
+    providers = {
         closure[name]
         for entry, closure in manifest.providers.items()
-        if name in closure and (entry == path or f"bundle:{path}" in closure.values())
+        if name in closure and (entry == path or Origin.bundle(path) in closure.values())
     }
-    return {f"file:{one.removeprefix('bundle:')}" if one.startswith("bundle:") else f"board:{name}" for one in found}
+    return {f"file:{provider.path}" if provider.ours else f"board:{name}" for provider in providers}
 
 
 def unaccounted(manifest: Manifest, sbom: bytes) -> list[str]:
@@ -151,7 +156,7 @@ def unaccounted(manifest: Manifest, sbom: bytes) -> list[str]:
 
 def _unowned(manifest: Manifest, parts: Mapping[str, Any]) -> list[str]:
     """Return what a bill does not say of the files that were copied from the sysroot."""
-    copies = sorted(file.path for file in manifest.files if file.origin.startswith("sysroot:"))
+    copies = sorted(file.path for file in manifest.files if file.copied)
     owned = sorted(path for one in manifest.packages for path in one.files)
     faults = [f"{path}: nothing says what it came out of" for path in copies if path not in owned]
     faults += [f"{path}: came out of a package, and is no copy" for path in owned if path not in copies]

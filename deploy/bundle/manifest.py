@@ -11,6 +11,7 @@ from pydantic import Field
 from deploy.dedupe.decision import Action, Decision
 from recipes.config import Strict
 from recipes.proof.result import Proof
+from recipes.rootfs.origin import Origin, OriginKind
 
 MANIFEST_NAME = "manifest.json"
 SIGNATURE_NAME = "signature.json"
@@ -29,6 +30,11 @@ class BundleFile(Strict):
     """`recipe:NAME`, or `sysroot:NAME:PATH` for a copy from there; empty for what Boardcast itself wrote."""
     needed: tuple[str, ...] = ()
     """Its DT_NEEDED."""
+
+    @property
+    def copied(self) -> bool:
+        """True for a copy from the sysroot."""
+        return Origin(self.origin).kind is OriginKind.SYSROOT
 
     @property
     def blob(self) -> str:
@@ -93,8 +99,9 @@ class DecisionRow(Strict):
     """A SONAME; for files that no board needs the name of their group."""
     action: Action
     because: str
-    provider: str
-    """Who brings it: `bundle:PATH` or a path of the board; empty for what does not travel."""
+    provider: Origin
+    """Who brings it: the bundle or the board; of a merged copy the path of the one that travels, in the Stage; empty
+    for what no process gets."""
     size: int
     """Bytes of ours that it decides about."""
 
@@ -145,7 +152,7 @@ class Manifest(Strict):
     """Of the libraries that are the board's."""
     refused: tuple[ProofRow, ...] = ()
     """Of those that travel: what speaks against the board's copy."""
-    providers: dict[str, dict[str, str]]
+    providers: dict[str, dict[str, Origin]]
     notes: tuple[str, ...]
     loader: str = ""
     """The dynamic loader that the programs name; it also lists what a plugin would load."""

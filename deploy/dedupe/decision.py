@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from recipes.elf import ElfFile
 from recipes.proof.result import Proof
+from recipes.rootfs.origin import Origin
 
 
 class Action(StrEnum):
@@ -42,11 +43,11 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payload:
-    """One file of the bundle: where it lies in it, and where it is taken from."""
+    """One file of the bundle: its path there, and where it is taken from."""
 
     path: str
-    origin: str
-    """`stage:PATH` or `sysroot:PATH`."""
+    origin: Origin
+    """A file of the Stage, or of the sysroot."""
     elf: ElfFile
 
 

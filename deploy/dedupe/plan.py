@@ -22,6 +22,7 @@ from recipes.proof.binding import Exports, exports_of
 from recipes.proof.prove import check_copy, demand_of, library_closure
 from recipes.proof.result import Proof
 from recipes.rootfs.index import Index
+from recipes.rootfs.origin import Origin
 from recipes.stage.manifest import Stage
 
 
@@ -40,13 +41,13 @@ class _Work:
     proofs: dict[tuple[str, frozenset[ElfFile]], Proof] = field(default_factory=dict)
     """What was worked out already: most libraries get no new users from one round to the next."""
 
-    def candidate(self, soname: str) -> tuple[str, ElfFile] | None:
+    def candidate(self, soname: str) -> tuple[Origin, ElfFile] | None:
         """Return the copy that our files were linked with: the Stage's, else the sysroot's."""
         if soname in self.by_soname:
             path, found = self.by_soname[soname]
-            return f"stage:{path}", found
+            return Origin.stage(path), found
         in_sysroot = self.sysroot.find(soname, self.arch.identity)
-        return (f"sysroot:{in_sysroot[0]}", in_sysroot[1]) if in_sysroot else None
+        return (Origin.sysroot(in_sysroot[0]), in_sysroot[1]) if in_sysroot else None
 
     def built_with(self, users: Sequence[ElfFile]) -> Mapping[str, Exports]:
         """Return the exports of every library that these files were linked with."""
@@ -93,7 +94,7 @@ def plan_dedupe(
     )
     outputs = {path: kind for recipe in stage.manifest.recipes for path, kind in recipe.outputs.items()}
     for path in (path for path, kind in outputs.items() if kind in ("program", "plugin")):
-        work.kept[path] = Payload(path=path, origin=f"stage:{path}", elf=files[path])
+        work.kept[path] = Payload(path=path, origin=Origin.stage(path), elf=files[path])
     proofs, refused, decisions = _settle(work)
     decisions += merged
     by_name = [name for recipe in stage.manifest.recipes for name in recipe.dlopen]
@@ -165,7 +166,7 @@ def _decide(work: _Work, soname: str, users: Sequence[ElfFile]) -> tuple[Decisio
     origin, library = candidate
     place = f"lib/{soname}"
     action = Action.KEEP_PRIVATE if proof.provider else Action.KEEP
-    decision = _decision(soname, action, against, f"bundle:{place}", size)
+    decision = _decision(soname, action, against, Origin.bundle(place), size)
     return decision, replace(proof, faults=proof.faults or (against,)), Payload(path=place, origin=origin, elf=library)
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from recipes.rootfs.origin import Origin
+
 _STEM = re.compile(r"(-\d[\d.]*)?\.so(\.[\d.]+)?$")
 _LIBC = re.compile(
     r"(ld-linux.*|ld-musl.*|libc\.musl.*|ld(64)?-uClibc.*|libuClibc.*|libc|libm|libpthread|libdl|librt|libresolv"
@@ -16,8 +18,8 @@ _LIBC = re.compile(
 _GSTREAMER = re.compile(r"lib(gst.*-1\.0|glib-2\.0|gobject-2\.0|gmodule-2\.0|gio-2\.0)\.so[.\d]*")
 
 
-CompareTypes = Callable[[str, str, str, tuple[str, ...]], tuple[str, bool]]
-"""Takes a SONAME, our copy (`stage:PATH`, `sysroot:PATH`), the board's path and the names of the bound symbols; returns
+CompareTypes = Callable[[str, Origin, str, tuple[str, ...]], tuple[str, bool]]
+"""Takes a SONAME, our copy, the board's path and the names of the bound symbols; returns
 what is known of their types, and whether they differ."""
 
 

@@ -20,6 +20,7 @@ from recipes.proof.binding import Exports, exports_of
 from recipes.proof.prove import prove
 from recipes.proof.search import first_file
 from recipes.rootfs.index import Index
+from recipes.rootfs.origin import Origin
 
 PLUGINS_FOLDER = "gstreamer-1.0/"
 _GSTREAMER = "libgstreamer-1.0.so.0"
@@ -29,28 +30,29 @@ _GSTREAMER = "libgstreamer-1.0.so.0"
 class ProcessLibrary:
     """One library of a process, and by what chain of needs it got there."""
 
-    place: str
-    """`bundle:PATH`, or a path of the board."""
+    place: Origin
     elf: ElfFile
     chain: tuple[str, ...]
 
     @property
     def ours(self) -> bool:
-        return self.place.startswith("bundle:")
+        return self.place.ours
 
     def describe(self) -> str:
         return f"{' → '.join(self.chain)} ({self.place})"
 
 
 def process_libraries(
-    roots: Sequence[tuple[str, ElfFile]], bundle: Mapping[str, ElfFile], board: Index, arch: Arch
+    roots: Sequence[tuple[Origin, ElfFile]], bundle: Mapping[str, ElfFile], board: Index, arch: Arch
 ) -> dict[str, ProcessLibrary]:
     """Return what a process loads, breadth first as the loader does: SONAME to library, and the roots by their place.
 
     What is not found is left out: that is for `deploy.dedupe.closure.close_loop`; here only what meets matters.
     """
-    found = {place: ProcessLibrary(place=place, elf=file, chain=(posixpath.basename(place),)) for place, file in roots}
-    chains = {place: one.chain for place, one in found.items()}
+    found: dict[str, ProcessLibrary] = {
+        place: ProcessLibrary(place=place, elf=file, chain=(posixpath.basename(place),)) for place, file in roots
+    }
+    chains = {library.place: library.chain for library in found.values()}
     for step in board_loader(bundle, board, arch).process([first_file(place, file) for place, file in roots]):
         if step.got is not None:
             chain = (*chains[step.by.place], step.name)
@@ -67,14 +69,16 @@ def board_processes(
     bundle: Mapping[str, ElfFile], board: Index, arch: Arch, loaded_by_name: Iterable[str] = ()
 ) -> Iterator[tuple[str, dict[str, ProcessLibrary]]]:
     """Yield each program of a bundle, and one pipeline that may name any plugin, with all that they may load."""
-    ours = [(f"bundle:{path}", file) for path, file in bundle.items() if path.startswith(PLUGINS_FOLDER)]
+    ours = [(Origin.bundle(path), file) for path, file in bundle.items() if path.startswith(PLUGINS_FOLDER)]
     theirs = [
-        (path, file)
+        (Origin(path), file)
         for path, file in board.files.items()
         if "/gstreamer-1.0/" in path and path.endswith(".so") and arch.matches(file.identity)
     ]
     by_name = [
-        (found[0], found[1]) for name in loaded_by_name if (found := board.find(name, arch.identity)) is not None
+        (Origin(found[0]), found[1])
+        for name in loaded_by_name
+        if (found := board.find(name, arch.identity)) is not None
     ]
     # What any pipeline may load is the same for all programs, and the largest part: worked out once.
     shared = process_libraries([*by_name, *ours, *theirs], bundle, board, arch)
@@ -83,7 +87,7 @@ def board_processes(
     for path, file in bundle.items():
         if file.soname or path.startswith(PLUGINS_FOLDER):
             continue
-        alone = process_libraries([(f"bundle:{path}", file)], bundle, board, arch)
+        alone = process_libraries([(Origin.bundle(path), file)], bundle, board, arch)
         # A program without GStreamer loads no plugin, unless it looks for GStreamer by name.
         pipelines = _GSTREAMER in alone or _GSTREAMER in set(loaded_by_name)
         yield path, {**shared, **alone} if pipelines else alone

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from deploy.dedupe.decision import Action, Decision, Payload
 from recipes.elf import ElfFile
+from recipes.rootfs.origin import OriginKind
 from recipes.stage.manifest import Stage
 
 
@@ -13,7 +14,7 @@ def unused_files(
     stage: Stage, stage_files: Mapping[str, ElfFile], payload: Iterable[Payload], decided: set[str]
 ) -> list[Decision]:
     """Account for every other file of the Stage: libraries that nothing needs, and what no board needs."""
-    taken = {one.origin.removeprefix("stage:") for one in payload} | set(stage.manifest.data())
+    taken = {file.origin.path for file in payload if file.origin.kind is OriginKind.STAGE} | set(stage.manifest.data())
     rows: list[Decision] = []
     groups: dict[str, tuple[int, int]] = {}
     for file in stage.manifest.files:

@@ -20,6 +20,7 @@ from recipes.proof.prove import check_copy
 from recipes.proof.result import Proof
 from recipes.rootfs.index import Index
 from recipes.rootfs.loaderconf import LD_CACHE, libc_of, read_cache
+from recipes.rootfs.origin import Origin
 from recipes.toolchains.vendor import parse_arch
 
 ABSENT = "absent"
@@ -93,8 +94,8 @@ class _Board:
     _read: dict[str, ElfFile] = field(default_factory=dict)
 
     def read(self, path: str) -> ElfFile:
-        if path.startswith("bundle:"):
-            return self.ours[path.removeprefix("bundle:")]
+        if (place := Origin(path)).ours:
+            return self.ours[place.path]
         if path not in self._read:
             try:
                 self._read[path] = elf.parse(self.session.fetch(_CAT, [path]))
@@ -106,7 +107,9 @@ class _Board:
 
     def beside(self, copy: ElfFile, elsewhere: Mapping[str, str]) -> tuple[list[ElfFile], list[str]]:
         """Return what a library needs, all the way down, and the names that nothing was proved about."""
-        places = {name: path for closure in self.manifest.providers.values() for name, path in closure.items()}
+        places: dict[str, str] = {}
+        for closure in self.manifest.providers.values():
+            places |= closure
         places |= elsewhere
         found: dict[str, ElfFile] = {}
         lost: list[str] = []

@@ -13,13 +13,15 @@ from typing import Any
 import pytest
 
 from deploy.bundle.archive import Members, Suffix, pack_archive
+from deploy.bundle.assemble import pack_bundle
 from deploy.bundle.keys import signing_key
 from deploy.bundle.load import bundles_folder, verify_bundle
 from deploy.bundle.manifest import Manifest
 from deploy.bundle.sign import sign_manifest
-from recipes.errors import ConfigError
-from tests.support.bundles import EACH_SUFFIX, LIBC, compress, make, members, refused
-from tests.support.facts import proof_row
+from deploy.dedupe.decision import Action
+from recipes.errors import ConfigError, ProofError
+from tests.support.bundles import EACH_SUFFIX, LIBC, compress, contents, make, manifest, members, refused
+from tests.support.facts import decision_row, proof_row
 
 pytestmark = pytest.mark.usefixtures("home")
 Change = Callable[[Members, Members], Members]
@@ -263,3 +265,13 @@ def test_a_trusted_key_does_not_make_up_for_a_wrong_account() -> None:
         error = refused(*signed(found, **changes))
         assert error is not None, words
         assert words in error.why
+
+
+def test_a_second_copy_that_was_merged_is_no_second_decision() -> None:
+    merged = decision_row("libx.so.1", Action.MERGE, "lib/private/libx.so.1")
+    both = manifest(decisions=(*manifest().decisions, merged))
+    made = pack_bundle(both, contents())
+    assert verify_bundle(made.path).bundle == made
+    with pytest.raises(ProofError, match="could not account") as caught:
+        pack_bundle(manifest(decisions=(both.decisions[0], merged)), contents())
+    assert "libx.so.1 is needed, and nothing was decided about it" in caught.value.why

@@ -16,6 +16,7 @@ from deploy.reports.svg import draw_sizes
 from recipes.arch import ARCHES
 from recipes.elf.sections import section_sizes
 from recipes.errors import ConfigError, ProofError
+from recipes.rootfs.origin import Origin
 from tests.support.facts import decision_row, elf, index, proof_row
 
 ARM = ARCHES["armv7"]
@@ -31,8 +32,10 @@ PLAN = DedupePlan(
     ),
     proofs=(),
     payload=(
-        Payload(path="bin/app", origin="stage:bin/app", elf=elf(needed=("libwebsockets.so.19", "libcurl.so.4"))),
-        Payload(path="lib/libwebsockets.so.19", origin="stage:lib/x", elf=OURS),
+        Payload(
+            path="bin/app", origin=Origin.stage("bin/app"), elf=elf(needed=("libwebsockets.so.19", "libcurl.so.4"))
+        ),
+        Payload(path="lib/libwebsockets.so.19", origin=Origin.stage("lib/x"), elf=OURS),
     ),
 )
 

@@ -6,6 +6,8 @@ import posixpath
 from collections.abc import Callable
 from typing import Any
 
+from recipes.rootfs.origin import Origin
+
 _PLUGINS = "gstreamer-1.0/"
 
 
@@ -52,7 +54,7 @@ def test_every_library_comes_from_its_named_provider(
             if name not in loaded:
                 continue  # the loader itself has no arrow
             count += 1
-            ours = provider.startswith("bundle:")
+            ours = Origin(provider).ours
             inside = posixpath.normpath(loaded[name]).startswith(f"{folder}/")
             if ours != inside:
                 wrong.append(f"{entry}: {name} comes from {loaded[name]}, planned was {provider}")
