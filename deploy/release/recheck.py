@@ -1,4 +1,4 @@
-"""The proofs held against the board as it is now: what changed since is fetched and proved again, before any switch.
+"""The proofs checked against the board as it is now: what changed is fetched and proved again, before any switch.
 
 An update of a board may replace a library, lead its link elsewhere, or put another copy where the loader looks first.
 The probe's one round trip tells; only what changed costs more.
@@ -7,9 +7,11 @@ The probe's one round trip tells; only what changed costs more.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from deploy.boards.probe import HostFacts
 from deploy.boards.session import BoardSession
+from deploy.bundle.load import Bundle
 from deploy.bundle.manifest import Manifest, ProofRow
 from recipes import elf
 from recipes.arch import Libc
@@ -31,6 +33,48 @@ _HASH = 'while IFS= read -r path; do if [ -f "$path" ]; then set -- $(sha256sum 
 def watched_paths(manifest: Manifest) -> list[str]:
     """Return the board's paths that the proofs rest on: what the loader opens, where it looks before, and its cache."""
     return sorted({LD_CACHE, *(path for row in manifest.proofs for path in (row.opened, *row.earlier))})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StillProved:
+    """What a plan may rest on, after what changed on the board was proved again.
+
+    Parameters
+    ----------
+    facts:
+        The probe's, without the paths that no proof rests on any more.
+    notes:
+        Library, or the loader's cache, to what to say of its change; empty where nothing changed.
+    """
+
+    facts: HostFacts
+    notes: Mapping[str, str]
+
+
+def still_proved(session: BoardSession, bundle: Bundle, facts: HostFacts) -> StillProved:
+    """Check that the proofs of a bundle hold on a board as it is now; what changed there is fetched and proved again.
+
+    Raises
+    ------
+    PreflightError
+        A library is gone, or is unsuitable now; nothing was changed.
+    """
+    manifest = bundle.manifest
+    moved = cache_moved(manifest, facts.files)
+    changed = look_up_again(session, manifest) if moved else changed_proofs(manifest, facts.files)
+    notes = prove_again(session, manifest, _elf_files(bundle), changed) if changed else {}
+    if moved:
+        # Every path was asked for again, so what the old ones say does not count.
+        notes[LD_CACHE] = f"{LD_CACHE} was changed; {len(manifest.proofs)} libraries were looked up again"
+        proved = {proof.opened: proof.sha256 for proof in manifest.proofs}
+        facts = replace(facts, files={**proved, LD_CACHE: facts.files[LD_CACHE]})
+    return StillProved(facts=facts, notes=notes)
+
+
+def _elf_files(bundle: Bundle) -> dict[str, ElfFile]:
+    blobs = bundle.blobs()
+    contents = ((file.path, blobs[file.blob]) for file in bundle.manifest.files)
+    return {path: elf.parse(data) for path, data in contents if data.startswith(elf.MAGIC)}
 
 
 def cache_moved(manifest: Manifest, files: Mapping[str, str]) -> bool:
@@ -55,7 +99,13 @@ def changed_proofs(manifest: Manifest, files: Mapping[str, str]) -> list[tuple[P
 
 
 def look_up_again(session: BoardSession, manifest: Manifest) -> list[tuple[ProofRow, str]]:
-    """Return what `changed` does for a board whose loader has another cache: it is fetched, and asked for each name."""
+    """Return what `changed_proofs` does, for a board whose loader has another cache: it is fetched and asked again.
+
+    Raises
+    ------
+    PreflightError
+        The board could not hash its libraries.
+    """
     identity = parse_arch(manifest.arch).identity
     search = manifest.search
     loader = Index(
@@ -101,7 +151,7 @@ class _Board:
                 self._read[path] = elf.parse(self.session.fetch(_CAT, [path]))
             except ElfError as error:
                 raise PreflightError(
-                    f"{path} on the board is damaged; nothing was changed", why=str(error), next_step="mend the board"
+                    f"{path} on the board is damaged; nothing was changed", why=str(error), next_step="repair the board"
                 ) from error
         return self._read[path]
 
@@ -127,7 +177,7 @@ class _Board:
 
 
 def prove_again(
-    session: BoardSession, manifest: Manifest, ours: Mapping[str, ElfFile], found: Sequence[tuple[ProofRow, str]]
+    session: BoardSession, manifest: Manifest, ours: Mapping[str, ElfFile], changed: Sequence[tuple[ProofRow, str]]
 ) -> dict[str, str]:
     """Fetch what changed and prove it again; returns library to what to say of it.
 
@@ -139,12 +189,12 @@ def prove_again(
     Raises
     ------
     PreflightError
-        A library is gone, or does not serve any more: the symbol is named, and nothing was changed.
+        A library is gone or damaged, or is unsuitable now: the symbol is named, and nothing was changed.
     """
     board = _Board(session, manifest, ours)
-    elsewhere = {row.library: path for row, path in found if path}
-    said: dict[str, str] = {}
-    for row, path in found:
+    elsewhere = {row.library: path for row, path in changed if path}
+    notes: dict[str, str] = {}
+    for row, path in changed:
         if not path:
             raise _refusal(row, f"{row.opened} is gone", _count_symbols(row.symbols, "were proved on it"), manifest)
         copy = board.read(path)
@@ -153,10 +203,10 @@ def prove_again(
         libc = libc_of(manifest.loader) or Libc.GLIBC
         proof = check_copy(demand, path, copy, companions, list(ours.values()), lost, libc=libc)
         if worse := _worse(proof, row):
-            raise _refusal(row, f"{path} was changed, and does not serve any more", "; ".join(worse[:3]), manifest)
+            raise _refusal(row, f"{path} was changed, and is unsuitable now", "; ".join(worse[:3]), manifest)
         build = f"build {row.build_id[:12] or 'unknown'} → {copy.build_id[:12] or 'unknown'}"
-        said[row.library] = f"{path} was changed ({build}); proved again, {len(proof.symbols)} symbols"
-    return said
+        notes[row.library] = f"{path} was changed ({build}); proved again, {len(proof.symbols)} symbols"
+    return notes
 
 
 def _worse(proof: Proof, row: ProofRow) -> list[str]:

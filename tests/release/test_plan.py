@@ -15,7 +15,7 @@ from deploy.boards.session import Reply, Traffic
 from deploy.bundle.load import Bundle
 from deploy.bundle.manifest import BundleFile, Manifest
 from deploy.release.plan import plan_release
-from deploy.release.run import Release, deploy_release
+from deploy.release.run import ReleaseResult, deploy_release
 from recipes.errors import PreflightError, RolledBackError, VerifyError
 from tests.support.facts import proof_row
 
@@ -112,7 +112,7 @@ FACTS = HostFacts(
 LIST = hashlib.sha256(f"{'a' * 64}.x bin/app\n{'b' * 64}.x lib/libx.so.1\n".encode()).hexdigest()
 
 
-def deploy(board: Board, check: Any) -> Release:
+def deploy(board: Board, check: Any) -> ReleaseResult:
     bundle = Content(id="new", path=Path("new.tar.gz"), manifest=manifest(), packed=1)
     planned = plan_release("new", bundle.manifest, FACTS)
     return deploy_release(board, "cam", bundle, check, planned=planned, tools=FACTS.tools)

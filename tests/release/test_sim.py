@@ -20,7 +20,7 @@ from deploy.bundle.manifest import BundleFile
 from deploy.release.deployment import deploy_to, roll_back_host, verify_host
 from deploy.release.plan import plan_release
 from deploy.release.recheck import watched_paths
-from deploy.release.run import carry_out
+from deploy.release.run import install_release
 from deploy.sim.boards import bring_up, take_down
 from deploy.sim.keys import ed25519_pair
 from deploy.verify.run import run_checks
@@ -283,7 +283,7 @@ def test_no_room_is_told_and_the_old_release_runs_on(clean_tiny: str, tiny_bundl
             planned = plan_release(big.id, big.manifest, replace(facts, free_kib=10**6))
             shell(clean_tiny, "dd if=/dev/zero of=/flash/fill2 bs=1k count=1900 2>/dev/null; true")
             with pytest.raises(PreflightError):
-                carry_out(session, big, planned, facts.tools)
+                install_release(session, big, planned, facts.tools)
         shell(clean_tiny, "rm -f /flash/fill /flash/fill2")
         assert verify_host(clean_tiny).green
         assert deploy_to(clean_tiny, big).release.changed
