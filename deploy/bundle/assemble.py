@@ -51,9 +51,9 @@ def decide_for_board(
     """Make every decision for a board and close the loop over what would be written."""
     arch = parse_arch(board.file.arch)
     compare = type_comparer(staged, sysroot, board_index) if types else None
-    policies = replace(board.policies(i_know), ranges=version_ranges(staged), types=compare)
-    decided = plan_dedupe(staged, scan_root(staged.tree), sysroot, board_index, arch, policies)
-    names = {one.library for one in decided.decisions}
+    preferences = replace(board.preferences(i_know), ranges=version_ranges(staged), types=compare)
+    decided = plan_dedupe(staged, scan_root(staged.tree), sysroot, board_index, arch, preferences)
+    names = {decision.library for decision in decided.decisions}
     stale = [line for line in cache_disagreements(board_index) if line.partition(":")[0] in names]
     decided = replace(decided, notes=(*decided.notes, *stale))
     files = {payload.path: payload.elf for payload in decided.payload}
@@ -111,7 +111,7 @@ def _manifest(
         machines=arch.machine,
         root=board.file.root,
         keep=board.file.keep,
-        stage_keys={one.name: one.key for one in staged.manifest.recipes},
+        stage_keys={recipe.name: recipe.key for recipe in staged.manifest.recipes},
         entries=tuple(sorted(providers)),
         files=(),
         decisions=tuple(DecisionRow.of(decision) for decision in decided.decisions),
@@ -119,12 +119,12 @@ def _manifest(
         refused=tuple(ProofRow.of(proof) for proof in decided.refused),
         providers=providers,
         notes=decided.notes,
-        loader=next((one.elf.interpreter for one in decided.payload if one.elf.interpreter), ""),
+        loader=next((file.elf.interpreter for file in decided.payload if file.elf.interpreter), ""),
         search=_search(board_index),
         sources=source_recipes(staged.manifest, load_lock()),
     )
-    theirs = {path: board_index.files[path].build_id for path in board_libraries(manifest).values()}
-    return manifest.model_copy(update={"build_ids": theirs})
+    build_ids = {path: board_index.files[path].build_id for path in board_libraries(manifest).values()}
+    return manifest.model_copy(update={"build_ids": build_ids})
 
 
 def _copies(decided: DedupePlan) -> dict[str, str]:
@@ -203,7 +203,9 @@ def _notices(staged: Stage) -> dict[str, bytes]:
     for file in staged.manifest.files:
         folders, _, name = file.path.lower().rpartition("/")
         if not file.target and name.startswith(("license", "licence", "copying", "notice")):
-            owner = next((one.name for one in staged.manifest.recipes if one.name in folders.split("/")), "stage")
+            owner = next(
+                (recipe.name for recipe in staged.manifest.recipes if recipe.name in folders.split("/")), "stage"
+            )
             found[owner] = found.get(owner, b"") + (staged.tree / file.path).read_bytes() + b"\n"
     return found
 

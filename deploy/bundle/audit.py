@@ -1,6 +1,6 @@
 """The plan once more, from nothing but the proofs that a bundle carries. Pure: no Stage, no sysroot, no board.
 
-Whoever gets a bundle can hold every decision in it against its own evidence; `bundle.verify` does.
+Whoever gets a bundle can check every decision in it against its own evidence; `bundle.verify` does.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ def contradictions(manifest: Manifest) -> list[str]:
     for entry, closure in manifest.providers.items():
         faults += [] if entry in paths else [f"{entry} is an entry, and is not there"]
         for name, provider in closure.items():
-            theirs = proofs[name].provider if name in proofs else provider
+            proved = proofs[name].provider if name in proofs else provider
             if provider.ours:
                 faults += [] if provider.path in paths else [f"{provider} is not in the bundle"]
-            elif not provider.startswith("/") or provider != theirs:
+            elif not provider.startswith("/") or provider != proved:
                 faults.append(f"{entry} would get {name} from {provider}, which is not what was proved")
     return faults
 
@@ -125,18 +125,20 @@ def unaccounted(manifest: Manifest, sbom: bytes) -> list[str]:
     """Return what a bill does not account for: files, recipes, and libraries that files need. Empty for a good one."""
     try:
         bill: dict[str, Any] = json.loads(sbom)
-        parts = {str(one["bom-ref"]): one for one in bill["components"]}
-        edges = {str(one["ref"]): set(one.get("dependsOn", ())) for one in bill["dependencies"]}
+        parts = {str(component["bom-ref"]): component for component in bill["components"]}
+        edges = {str(edge["ref"]): set(edge.get("dependsOn", ())) for edge in bill["dependencies"]}
         if len(parts) != len(bill["components"]):
             return ["two components have the same name"]
     except (ValueError, KeyError, TypeError) as error:
         return [f"this is no bill of materials: {type(error).__name__}"]
     digests = {file.path: file.sha256 for file in manifest.files} | manifest.licences
     wanted = {f"file:{path}": digest for path, digest in digests.items()}
-    there = {ref: _digest(one) for ref, one in parts.items() if one.get("type") == "file"}
+    there = {ref: _digest(component) for ref, component in parts.items() if component.get("type") == "file"}
     faults = [f"{ref}: no component of this content" for ref in wanted if there.get(ref) != wanted[ref]]
     faults += [f"{ref}: a component, and no file of the bundle" for ref in there.keys() - wanted.keys()]
-    faults += [f"recipe {one.name}: no component" for one in manifest.sources if f"recipe:{one.name}" not in parts]
+    faults += [
+        f"recipe {source.name}: no component" for source in manifest.sources if f"recipe:{source.name}" not in parts
+    ]
     faults += _unowned(manifest, parts)
     faults += [
         f"{name}, from the board: no component" for name in board_libraries(manifest) if f"board:{name}" not in parts
@@ -148,7 +150,7 @@ def unaccounted(manifest: Manifest, sbom: bytes) -> list[str]:
                 faults.append(f"{file.path} needs {name}: nobody is named who brings it")
             for ref in found - (edges.get(f"file:{file.path}", set()) & parts.keys()):
                 faults.append(f"{file.path} needs {name}: {ref} is not named as its provider")
-            for ref in (one for one in found & parts.keys() if one.startswith("board:")):
+            for ref in (ref for ref in found & parts.keys() if ref.startswith("board:")):
                 if not _digest(parts[ref]) and f"{PROPERTY_PREFIX}build-id" not in str(parts[ref].get("properties")):
                     faults.append(f"{file.path} needs {name}: neither build id nor hash of the board's is named")
     return sorted(faults)
@@ -157,18 +159,22 @@ def unaccounted(manifest: Manifest, sbom: bytes) -> list[str]:
 def _unowned(manifest: Manifest, parts: Mapping[str, Any]) -> list[str]:
     """Return what a bill does not say of the files that were copied from the sysroot."""
     copies = sorted(file.path for file in manifest.files if file.copied)
-    owned = sorted(path for one in manifest.packages for path in one.files)
+    owned = sorted(path for package in manifest.packages for path in package.files)
     faults = [f"{path}: nothing says what it came out of" for path in copies if path not in owned]
     faults += [f"{path}: came out of a package, and is no copy" for path in owned if path not in copies]
-    faults += [f"{path}: came out of two packages" for path in sorted({one for one in owned if owned.count(one) > 1})]
-    for one in manifest.packages:
-        said = parts.get(f"package:{one.name}", {})
-        if not said:
-            faults.append(f"package {one.name}: no component")
-        elif one.licence and said.get("licenses") != [{"expression": one.licence}]:
-            faults.append(f"package {one.name}: its licence is not there")
+    faults += [
+        f"{path}: came out of two packages" for path in sorted({path for path in owned if owned.count(path) > 1})
+    ]
+    for package in manifest.packages:
+        component = parts.get(f"package:{package.name}", {})
+        if not component:
+            faults.append(f"package {package.name}: no component")
+        elif package.licence and component.get("licenses") != [{"expression": package.licence}]:
+            faults.append(f"package {package.name}: its licence is not there")
     return faults
 
 
 def _digest(component: Mapping[str, Any]) -> str:
-    return next((str(one.get("content")) for one in component.get("hashes", ()) if one.get("alg") == "SHA-256"), "")
+    return next(
+        (str(digest.get("content")) for digest in component.get("hashes", ()) if digest.get("alg") == "SHA-256"), ""
+    )

@@ -44,12 +44,12 @@ def _loaded(entry: str, bundle: Mapping[str, ElfFile], board: Index, arch: Arch)
                 why=f"folders tried: {', '.join(step.tried)}",
                 next_step=cure,
             )
-        other = found.setdefault(step.name, step.got)
-        if other is not step.got:
+        first = found.setdefault(step.name, step.got)
+        if first is not step.got:
             raise ProofError(
                 f"two copies of {step.name} would meet in one process",
                 where=entry,
-                why=f"{other.place} for {other.by.place if other.by else entry}, {step.got.place} for {step.by.place}",
+                why=f"{first.place} for {first.by.place if first.by else entry}, {step.got.place} for {step.by.place}",
                 next_step=f"take {step.name} from the board, or build all that need it from source",
             )
     return found
@@ -74,7 +74,7 @@ def unresolved_symbols(
     missing = []
     for path, file in sorted(travelling.items()):
         for name, _, node, weak in references(file):
-            if not weak and not any(one.has(name, node, libc) for one in scope):
+            if not weak and not any(exports.has(name, node, libc) for exports in scope):
                 missing.append(f"{name}{'@' + node if node else ''}, needed by {path}")
     return missing
 
@@ -94,16 +94,16 @@ def close_loop(
         if file.soname and not entry.startswith("gstreamer-1.0/"):
             continue
         loaded = _loaded(entry, bundle, board, arch)
-        closed[entry] = {name: one.place for name, one in loaded.items()}
+        closed[entry] = {name: library.place for name, library in loaded.items()}
         missing = unresolved_symbols(entry, closed[entry], bundle, board)
         for name, place, copy in _others(loaded):
             missing += unresolved_symbols(entry, closed[entry] | {name: place}, bundle, board)
             missing += [f"{need}, needed by {place}" for need in copy.needed if need not in loaded]
         if board.libc is Libc.UCLIBC:
-            process = [file, *(one.elf for one in loaded.values())]
-            mute = [one.soname or entry for one in without_readable_symbols(process, process)]
-            missing += [f"every symbol of {name}, it has only GNU's table" for name in mute]
-        if missing := [one for one in missing if one.partition(", needed by ")[0] not in forgiven]:
+            process = [file, *(library.elf for library in loaded.values())]
+            unreadable = [library.soname or entry for library in without_readable_symbols(process, process)]
+            missing += [f"every symbol of {name}, it has only GNU's table" for name in unreadable]
+        if missing := [line for line in missing if line.partition(", needed by ")[0] not in forgiven]:
             raise ProofError(
                 f"{entry} would stop on the board: {missing[0]}",
                 why=f"{len(missing)} symbols that no library of the process would have" if len(missing) > 1 else "",
@@ -114,4 +114,9 @@ def close_loop(
 
 def _others(loaded: Mapping[str, LoadedFile]) -> list[tuple[str, Origin, ElfFile]]:
     """Return the copies that may be loaded instead, by some processors or by a loader built otherwise, and differ."""
-    return [(name, place, copy) for name, one in loaded.items() for place, copy in one.instead if differ(copy, one.elf)]
+    return [
+        (name, place, copy)
+        for name, library in loaded.items()
+        for place, copy in library.instead
+        if differ(copy, library.elf)
+    ]

@@ -65,9 +65,9 @@ class DedupePlan:
     @property
     def saved(self) -> int:
         kept = {Action.KEEP, Action.KEEP_PRIVATE}
-        return sum(one.size for one in self.decisions if one.action not in kept)
+        return sum(decision.size for decision in self.decisions if decision.action not in kept)
 
     @property
     def total(self) -> int:
-        programs = sum(one.elf.size for one in self.payload if one.path.startswith("bin/"))
-        return programs + sum(one.size for one in self.decisions)
+        programs = sum(file.elf.size for file in self.payload if file.path.startswith("bin/"))
+        return programs + sum(decision.size for decision in self.decisions)

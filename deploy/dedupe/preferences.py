@@ -17,7 +17,6 @@ _LIBC = re.compile(
 )
 _GSTREAMER = re.compile(r"lib(gst.*-1\.0|glib-2\.0|gobject-2\.0|gmodule-2\.0|gio-2\.0)\.so[.\d]*")
 
-
 CompareTypes = Callable[[str, Origin, str, tuple[str, ...]], tuple[str, bool]]
 """Takes a SONAME, our copy, the board's path and the names of the bound symbols; returns
 what is known of their types, and whether they differ."""
@@ -29,11 +28,11 @@ class Prefer(Enum):
     BOARD = "board"
     """The board's copy; an error where its proof fails."""
     BUNDLE = "bundle"
-    """Ours, though the board's would do."""
+    """Ours, though the board's is suitable."""
     PIN = "pin"
     """The board's copy of one build id; ours beside any other build."""
     NEVER = "never"
-    """Ours never travels; an error where the board's does not do."""
+    """Ours never travels; an error where the board's is unsuitable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +46,7 @@ class Preference:
 
     @property
     def of_board(self) -> bool:
-        """True where only the board's copy will do."""
+        """True where only the board's copy is wanted."""
         return self.prefer in (Prefer.BOARD, Prefer.NEVER)
 
 

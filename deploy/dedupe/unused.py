@@ -18,13 +18,14 @@ def unused_files(
     rows: list[Decision] = []
     groups: dict[str, tuple[int, int]] = {}
     for file in stage.manifest.files:
-        found = stage_files.get(file.path)
-        if file.path in taken or file.target or (found and found.soname in decided):
+        library = stage_files.get(file.path)
+        if file.path in taken or file.target or (library and library.soname in decided):
             continue
-        if found is not None and found.soname:
+        if library is not None and library.soname:
             because = "no file that travels needs it"
+            soname = library.soname
             rows.append(
-                Decision(library=found.soname, action=Action.UNREFERENCED, because=because, provider="", size=file.size)
+                Decision(library=soname, action=Action.UNREFERENCED, because=because, provider="", size=file.size)
             )
             continue
         group = _group(file.path)

@@ -1,4 +1,4 @@
-"""Verdicts: testinfra modules run against a board, and what they found, with evidence."""
+"""Testinfra modules run against a board, and read back as a verdict with evidence."""
 
 from __future__ import annotations
 
