@@ -75,7 +75,7 @@ def _tar(members: Mapping[str, tuple[bytes, int]]) -> bytes:
     head = (MANIFEST_NAME, SIGNATURE_NAME, SBOM_NAME)
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for name in sorted(members, key=lambda name: (head.index(name) if name in head else len(head), name)):
+        for name in sorted(members, key=lambda one: (head.index(one) if one in head else len(head), one)):
             content, mode = members[name]
             member = tarfile.TarInfo(name)
             member.size, member.mode = len(content), mode

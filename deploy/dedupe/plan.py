@@ -82,7 +82,7 @@ def plan_dedupe(
         The board cannot run it: its C library or GStreamer is too old, a library is not found anywhere, two recipes
         bring different ones of one name, or a rule of the board asks for a copy that is unsuitable.
     """
-    files = {path.lstrip("/"): found for path, found in stage_index.files.items()}
+    files = {path.lstrip("/"): library for path, library in stage_index.files.items()}
     by_soname, merged = one_per_soname(stage, files)
     work = _Work(
         arch=arch,
