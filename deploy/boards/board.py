@@ -1,4 +1,4 @@
-"""Board files and the inventory of hosts: strict models, every fault named at once."""
+"""Board files: strict models, every fault named at once. `[policy]` says what is built, `[dedupe]` what travels."""
 
 from __future__ import annotations
 
@@ -110,11 +110,11 @@ class Board(Strict):
             patches=file.patches,
         )
 
-    def policies(self, i_know: str = "") -> Preferences:
+    def preferences(self, i_know: str = "") -> Preferences:
         """Return this board's rules for the dedupe; `i_know` is a reason to take a copy whose proof fails."""
         rules = {
-            name: Preference(prefer=one.prefer, because=one.because, build_id=one.build_id)
-            for name, one in self.file.dedupe.items()
+            name: Preference(prefer=rule.prefer, because=rule.because, build_id=rule.build_id)
+            for name, rule in self.file.dedupe.items()
         }
         return Preferences(rules=rules, i_know=i_know)
 

@@ -17,7 +17,7 @@ from recipes.errors import ConfigError, PreflightError, unknown
 
 
 class Host(Strict):
-    """One reachable board. Keys and passwords are never here: `key` is a path."""
+    """One reachable board. Keys and passwords are never in it: `key` is a path."""
 
     board: str
     """A folder of `board-configs/`."""
@@ -89,7 +89,7 @@ def sim_folder(name: str) -> Path:
 
 
 def sim_state(name: str) -> SimState | None:
-    """Return what was recorded when a board was brought up; None for one that was not."""
+    """Return what was recorded when a board was brought up; None where nothing readable was."""
     try:
         return SimState(**json.loads((sim_folder(name) / "state.json").read_text()))
     except (OSError, ValueError, TypeError):
@@ -101,16 +101,18 @@ def host_target(host_name: str) -> Target:
 
     Raises
     ------
+    ConfigError
+        The inventory does not name it, or has faults.
     PreflightError
         It is simulated, and not up.
     """
     host = load_host(host_name)
     if host.simulated:
-        there = sim_state(host_name)
-        if there is None:
+        state = sim_state(host_name)
+        if state is None:
             raise PreflightError(f"{host_name} is not up", next_step=f"invoke sim up --host {host_name}")
         return Target(
-            name=host_name, address=there.address, port=22, user="root", key=Path(there.key), host_key=there.host_key
+            name=host_name, address=state.address, port=22, user="root", key=Path(state.key), host_key=state.host_key
         )
     key = Path(host.key).expanduser() if host.key else None
     return Target(name=host_name, address=host.address, port=host.port, user=host.user, key=key, host_key=host.host_key)

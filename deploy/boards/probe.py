@@ -15,17 +15,29 @@ class HostFacts:
     """What one probe of a board returned, in one round trip."""
 
     machine: str
+    """As `uname -m` says it."""
     uid: int
     clock: int
+    """Seconds since 1970, by the board's clock."""
     skew: int
+    """Seconds that it is ahead of this machine's."""
+
     free_kib: int
+    """On the file system of our folder."""
     writable: bool
     tools: frozenset[str]
+    """Those of the programs we can use that are there."""
+
     current: str
+    """Id of the release that runs; empty for none."""
     previous: str
     confirmed: frozenset[str]
+    """Ids of the releases whose checks were green."""
     blobs: frozenset[str]
+    """Names of the contents in its store."""
+
     files: Mapping[str, str]
+    """Path to sha256, or `absent`, of what was asked about."""
 
 
 def probe_host(session: BoardSession, root: str, watched: Iterable[str]) -> HostFacts:
@@ -45,7 +57,7 @@ def probe_host(session: BoardSession, root: str, watched: Iterable[str]) -> Host
 
 
 def parse_facts(text: str, *, now: float) -> HostFacts:
-    """Read the probe's `name=value` lines."""
+    """Read the probe's `name=value` lines; `now` is this machine's time, seconds since 1970."""
     single: dict[str, str] = {}
     many: dict[str, list[str]] = {}
     for line in text.splitlines():

@@ -69,7 +69,7 @@ class PulledRoot:
 
 
 def pull_root(session: SshSession, board: str, arch: Arch, target: Path | None = None) -> PulledRoot:
-    """Bring a board's libraries as `board-configs/<board>/root.tar`, and capture their index beside it.
+    """Bring a board's libraries as `board-configs/<board>/root.tar`, or as `target`; capture their index beside it.
 
     Raises
     ------
@@ -97,9 +97,9 @@ def pull_root(session: SshSession, board: str, arch: Arch, target: Path | None =
     _pack(tree, files, links, packed)
     index = scan_root(packed)
     write_capture(packed.parent, index, board)
-    told = [tree / path.lstrip("/") for path in files if path.endswith("/os-release")]
-    release = read_os_release(told[0].read_text("utf-8", "replace") if told else "")
-    made = plan_sysroot_file(release, (one.soname for one in index.files.values()), arch)
+    releases = [tree / path.lstrip("/") for path in files if path.endswith("/os-release")]
+    release = read_os_release(releases[0].read_text("utf-8", "replace") if releases else "")
+    made = plan_sysroot_file(release, (file.soname for file in index.files.values()), arch)
     size = packed.stat().st_size
     return PulledRoot(root=packed, files=len(files), links=len(links), bytes=size, fetched=fetched, headers=made)
 

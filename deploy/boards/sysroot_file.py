@@ -14,7 +14,7 @@ from recipes.arch import Arch
 
 _COMPILERS = {"bookworm": "12", "trixie": "14"}
 """Debian suite to the version of its C++ library; others have not been tried."""
-_OF = {
+_HEADERS = {
     "libz.so.1": "zlib1g-dev",
     "libcap.so.2": "libcap-dev",
     "libssl.so.3": "libssl-dev",
@@ -62,7 +62,7 @@ def read_os_release(text: str) -> dict[str, str]:
 def plan_sysroot_file(release: Mapping[str, str], sonames: Iterable[str], arch: Arch) -> SysrootFile:
     """Say what the sysroot of a board with these libraries is made of."""
     has = set(sonames)
-    wanted = {soname: package for soname, package in _OF.items() if soname in has}
+    wanted = {soname: package for soname, package in _HEADERS.items() if soname in has}
     suite = release.get("VERSION_CODENAME", "")
     system = release.get("PRETTY_NAME") or release.get("ID") or "unknown: it has no /etc/os-release"
     if release.get("ID") != "debian" or suite not in _COMPILERS:

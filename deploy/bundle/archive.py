@@ -1,4 +1,4 @@
-"""A bundle's archive: the manifest, and the one form in which the manifest and all that it names are packed.
+"""A bundle's archive: the one form in which the manifest and all that it names are packed.
 
 Bytes in, bytes out. The tar inside has exactly one form for a given content: what is read is packed again, and
 anything but the same bytes is refused. So a link, a time, another order or a byte after the end cannot get in.
@@ -51,7 +51,7 @@ def unpack_archive(data: bytes, suffix: Suffix, *, where: str) -> Members:
     Raises
     ------
     ConfigError
-        It is damaged, or is not exactly what `pack` makes of its members.
+        It is damaged, or is not exactly what `pack_archive` makes of its members.
     """
     length = len(_seal(b"", suffix))
     body = data[:-length]
@@ -90,7 +90,7 @@ def _members(tar: bytes, where: str) -> Members:
             if not member.isreg():
                 raise _refused(where, f"{member.name!r} is a link or no file at all")
             if not is_plain_name(member.name):
-                raise _refused(where, f"{member.name!r} would lie outside of the bundle")
+                raise _refused(where, f"{member.name!r} would be outside of the bundle")
             if member.name in found:
                 raise _refused(where, f"{member.name!r} is there twice")
             reader = archive.extractfile(member)

@@ -13,7 +13,16 @@ from deploy.bundle.audit import board_libraries, contradictions, decision_differ
 from deploy.bundle.dpkg import package_owners, unlicensed
 from deploy.bundle.keys import signing_key
 from deploy.bundle.load import Bundle, bundles_folder, needed_of
-from deploy.bundle.manifest import MANIFEST_NAME, SBOM_NAME, SIGNATURE_NAME, BundleFile, LoaderSearch, Manifest
+from deploy.bundle.manifest import (
+    MANIFEST_NAME,
+    SBOM_NAME,
+    SIGNATURE_NAME,
+    BundleFile,
+    DecisionRow,
+    LoaderSearch,
+    Manifest,
+    ProofRow,
+)
 from deploy.bundle.sbom import PACKAGES_FOLDER, licence_texts, make_sbom, source_recipes
 from deploy.bundle.sign import sign_manifest, unsigned_signature
 from deploy.dedupe.closure import close_loop
@@ -28,6 +37,7 @@ from recipes.files import write_whole
 from recipes.proof.consistency import cache_disagreements
 from recipes.rootfs.index import Index, scan_root
 from recipes.rootfs.loaderconf import LD_CACHE
+from recipes.rootfs.origin import Origin, OriginKind
 from recipes.sources.lock import load_lock
 from recipes.sources.recipe import load_catalogue
 from recipes.stage.manifest import STAGE_MANIFEST, Stage, load_stage, stage_folder
@@ -37,13 +47,13 @@ from recipes.toolchains.vendor import parse_arch
 
 def decide_for_board(
     board: Board, staged: Stage, sysroot: Index, board_index: Index, i_know: str = "", *, types: bool = False
-) -> tuple[DedupePlan, dict[str, dict[str, str]]]:
+) -> tuple[DedupePlan, dict[str, dict[str, Origin]]]:
     """Make every decision for a board and close the loop over what would be written."""
     arch = parse_arch(board.file.arch)
     compare = type_comparer(staged, sysroot, board_index) if types else None
-    policies = replace(board.policies(i_know), ranges=version_ranges(staged), types=compare)
-    decided = plan_dedupe(staged, scan_root(staged.tree), sysroot, board_index, arch, policies)
-    names = {one.library for one in decided.decisions}
+    preferences = replace(board.preferences(i_know), ranges=version_ranges(staged), types=compare)
+    decided = plan_dedupe(staged, scan_root(staged.tree), sysroot, board_index, arch, preferences)
+    names = {decision.library for decision in decided.decisions}
     stale = [line for line in cache_disagreements(board_index) if line.partition(":")[0] in names]
     decided = replace(decided, notes=(*decided.notes, *stale))
     files = {payload.path: payload.elf for payload in decided.payload}
@@ -91,7 +101,7 @@ def make_bundle(
 
 
 def _manifest(
-    board: Board, staged: Stage, decided: DedupePlan, providers: dict[str, dict[str, str]], board_index: Index
+    board: Board, staged: Stage, decided: DedupePlan, providers: dict[str, dict[str, Origin]], board_index: Index
 ) -> Manifest:
     arch = parse_arch(board.file.arch)
     manifest = Manifest(
@@ -101,26 +111,25 @@ def _manifest(
         machines=arch.machine,
         root=board.file.root,
         keep=board.file.keep,
-        stage_keys={one.name: one.key for one in staged.manifest.recipes},
+        stage_keys={recipe.name: recipe.key for recipe in staged.manifest.recipes},
         entries=tuple(sorted(providers)),
         files=(),
-        decisions=tuple(one.as_dict() for one in decided.decisions),
-        proofs=tuple(one.as_dict() for one in decided.proofs),
-        refused=tuple(one.as_dict() for one in decided.refused),
+        decisions=tuple(DecisionRow.of(decision) for decision in decided.decisions),
+        proofs=tuple(ProofRow.of(proof) for proof in decided.proofs),
+        refused=tuple(ProofRow.of(proof) for proof in decided.refused),
         providers=providers,
         notes=decided.notes,
-        loader=next((one.elf.interpreter for one in decided.payload if one.elf.interpreter), ""),
+        loader=next((file.elf.interpreter for file in decided.payload if file.elf.interpreter), ""),
         search=_search(board_index),
         sources=source_recipes(staged.manifest, load_lock()),
     )
-    theirs = {path: board_index.files[path].build_id for path in board_libraries(manifest).values()}
-    return manifest.model_copy(update={"build_ids": theirs})
+    build_ids = {path: board_index.files[path].build_id for path in board_libraries(manifest).values()}
+    return manifest.model_copy(update={"build_ids": build_ids})
 
 
 def _copies(decided: DedupePlan) -> dict[str, str]:
     """Return which files of a bundle are copies from the sysroot, and from where in it."""
-    parts = ((one.path, one.origin.partition(":")) for one in decided.payload)
-    return {path: place for path, (kind, _, place) in parts if kind == "sysroot"}
+    return {file.path: file.origin.path for file in decided.payload if file.origin.kind is OriginKind.SYSROOT}
 
 
 def version_ranges(staged: Stage) -> dict[str, str]:
@@ -155,9 +164,8 @@ def _sysroot(board: Board, staged: Stage, arch: Arch) -> Sysroot:
 def _contents(board: Board, staged: Stage, sysroot: Path, decided: DedupePlan) -> dict[str, tuple[bytes, int]]:
     found: dict[str, tuple[bytes, int]] = {}
     for payload in decided.payload:
-        kind, _, place = payload.origin.partition(":")
-        tree = staged.tree if kind == "stage" else sysroot
-        found[payload.path] = ((tree / place.lstrip("/")).read_bytes(), 0o755)
+        tree = staged.tree if payload.origin.kind is OriginKind.STAGE else sysroot
+        found[payload.path] = ((tree / payload.origin.path.lstrip("/")).read_bytes(), 0o755)
     for path in staged.manifest.data():
         found[path] = ((staged.tree / path).read_bytes(), 0o644)
     plugins = any(path.startswith("gstreamer-1.0/") for path in found)
@@ -177,9 +185,9 @@ def _contents(board: Board, staged: Stage, sysroot: Path, decided: DedupePlan) -
 def _origins(staged: Stage, decided: DedupePlan) -> Iterator[tuple[str, str]]:
     """Yield where each file of a bundle comes from; what Boardcast writes itself is not among them."""
     for payload in decided.payload:
-        kind, _, place = payload.origin.partition(":")
-        copied = f"sysroot:{staged.manifest.sysroot}:{place}"
-        yield payload.path, copied if kind == "sysroot" else _recipe_origin(staged, payload.path)
+        copied = Origin.sysroot(f"{staged.manifest.sysroot}:{payload.origin.path}")
+        from_sysroot = payload.origin.kind is OriginKind.SYSROOT
+        yield payload.path, copied if from_sysroot else _recipe_origin(staged, payload.path)
     for path in staged.manifest.data():
         yield path, _recipe_origin(staged, path)
 
@@ -195,7 +203,9 @@ def _notices(staged: Stage) -> dict[str, bytes]:
     for file in staged.manifest.files:
         folders, _, name = file.path.lower().rpartition("/")
         if not file.target and name.startswith(("license", "licence", "copying", "notice")):
-            owner = next((one.name for one in staged.manifest.recipes if one.name in folders.split("/")), "stage")
+            owner = next(
+                (recipe.name for recipe in staged.manifest.recipes if recipe.name in folders.split("/")), "stage"
+            )
             found[owner] = found.get(owner, b"") + (staged.tree / file.path).read_bytes() + b"\n"
     return found
 

@@ -34,15 +34,15 @@ def package_owners(sysroot: Sysroot, copies: Mapping[str, str]) -> tuple[tuple[P
         return (), {}
     listed = _listed(sysroot.tree, copies.values())
     facts = _status(sysroot.tree)
-    mine: dict[str, list[str]] = {}
+    by_package: dict[str, list[str]] = {}
     for path, place in sorted(copies.items()):
         name = listed.get(place, "")
-        mine.setdefault(name if name in facts else "", []).append(path)
+        by_package.setdefault(name if name in facts else "", []).append(path)
     found, texts = [], {}
-    for name, files in sorted(mine.items()):
+    for name, files in sorted(by_package.items()):
         text = _copyright(sysroot.tree, name) if name else b""
-        one = _deb(sysroot, facts[name], text) if name else _unowned(sysroot)
-        found.append(one.model_copy(update={"files": tuple(files)}))
+        package = _deb(sysroot, facts[name], text) if name else _unowned(sysroot)
+        found.append(package.model_copy(update={"files": tuple(files)}))
         if text:
             texts[name] = text
     return tuple(found), texts
@@ -51,9 +51,9 @@ def package_owners(sysroot: Sysroot, copies: Mapping[str, str]) -> tuple[tuple[P
 def unlicensed(owned: Iterable[PackagedFiles]) -> list[str]:
     """Return a line for each part of a bundle of whose licence nothing is known."""
     return [
-        f"{' '.join(one.files)}: out of the {one.kind} {one.name}, and nothing here says under which licence"
-        for one in owned
-        if not one.licence
+        f"{' '.join(part.files)}: out of the {part.kind} {part.name}, and nothing here says under which licence"
+        for part in owned
+        if not part.licence
     ]
 
 
@@ -89,7 +89,7 @@ def _status(tree: Path) -> dict[str, dict[str, str]]:
 
     status = tree / _DPKG / "status"
     found = debcon.get_paragraphs_data_from_file(str(status)) if status.is_file() else ()
-    return {one["package"]: one for one in found}
+    return {paragraph["package"]: paragraph for paragraph in found}
 
 
 def _deb(sysroot: Sysroot, facts: Mapping[str, str], text: bytes) -> PackagedFiles:
@@ -126,31 +126,33 @@ def declared_licence(text: bytes) -> str:
     from debian_inspector.copyright import CopyrightFilesParagraph, DebianCopyright
 
     paragraphs = [
-        one
-        for one in DebianCopyright.from_text(text.decode("utf-8", "replace")).paragraphs
-        if isinstance(one, CopyrightFilesParagraph) and one.license.name
+        paragraph
+        for paragraph in DebianCopyright.from_text(text.decode("utf-8", "replace")).paragraphs
+        if isinstance(paragraph, CopyrightFilesParagraph) and paragraph.license.name
     ]
-    whole = [one for one in paragraphs if "*" in one.files.values]
-    used = whole or [one for one in paragraphs if not all(path.startswith("debian/") for path in one.files.values)]
-    parts = list(dict.fromkeys(spdx_expression(one.license.name) for one in used))
+    whole = [paragraph for paragraph in paragraphs if "*" in paragraph.files.values]
+    used = whole or [
+        paragraph for paragraph in paragraphs if not all(path.startswith("debian/") for path in paragraph.files.values)
+    ]
+    parts = list(dict.fromkeys(spdx_expression(paragraph.license.name) for paragraph in used))
     return " AND ".join(f"({part})" if " OR " in part and len(parts) > 1 else part for part in parts)
 
 
 def spdx_expression(name: str) -> str:
     """Return in SPDX's words what a copyright file names: `GPL-2+ or Expat`, `GPL-1+ or Artistic, and ISC`.
 
-    `and` binds closer than `or` in both; a comma closes what stands before it.
+    `and` binds closer than `or` in both; a comma closes what comes before it.
     """
     groups = re.split(r"\s*,\s*(and|or)\s+", name.strip(), flags=re.IGNORECASE)
     if len(groups) > 1:
-        said = (_joined(one) for one in groups[::2])
-        return _alternating([f"({one})" if " " in one else one for one in said], groups[1::2])
+        expressions = (_joined(group) for group in groups[::2])
+        return _alternating([f"({part})" if " " in part else part for part in expressions], groups[1::2])
     return _joined(name)
 
 
 def _joined(name: str) -> str:
     parts = re.split(r"\s+(and|or)\s+", name.strip(), flags=re.IGNORECASE)
-    return _alternating([_licence(one) for one in parts[::2]], parts[1::2])
+    return _alternating([_licence(part) for part in parts[::2]], parts[1::2])
 
 
 def _alternating(names: list[str], words: list[str]) -> str:

@@ -28,7 +28,7 @@ def key_id(public: bytes) -> str:
 
 
 def key_path() -> Path:
-    """Return where the private key lies: BOARDCAST_SIGNING_KEY, or a file in the user's configuration folder."""
+    """Return where the private key is: BOARDCAST_SIGNING_KEY, or a file in the user's configuration folder."""
     if given := os.environ.get(KEY_VARIABLE):
         return Path(given)
     from platformdirs import user_config_path
@@ -42,7 +42,8 @@ def signing_key() -> Ed25519PrivateKey:
     Raises
     ------
     ConfigError
-        BOARDCAST_SIGNING_KEY names no file, others may read the key, or it is not an Ed25519 key.
+        BOARDCAST_SIGNING_KEY names no file, others may read the key, it is not an Ed25519 key, or the public key
+        beside it belongs to another one.
     """
     path = key_path()
     if not path.exists():
@@ -77,12 +78,12 @@ def public_pem(private: Ed25519PrivateKey) -> bytes:
 def trusted_keys() -> dict[str, bytes]:
     """Return key id to raw public key: the project's board-configs/trusted-keys/*.pub, and the user's own.
 
-    No private key is read where its public half lies beside it.
+    No private key is read where its public half is beside it.
 
     Raises
     ------
     ConfigError
-        One of the files is not an Ed25519 public key.
+        One of the files is not an Ed25519 public key, or the user's own key cannot be used.
     """
     found = [_public(path) for path in sorted((paths.BOARDS / "trusted-keys").glob("*.pub"))]
     own = key_path()
@@ -135,7 +136,7 @@ def _private(path: Path) -> Ed25519PrivateKey:
     try:
         private = load_pem_private_key(data, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        # The library's own words are left out: what a parser says of a secret does not belong into a log.
+        # The library's own words are left out: what a parser says of a secret does not belong in a log.
         why = "it has a passphrase" if isinstance(error, TypeError) else "it is not PEM, or is damaged"
         raise ConfigError("the signing key cannot be used", where=str(path), why=why, next_step=_ADVICE) from None
     if not isinstance(private, Ed25519PrivateKey):

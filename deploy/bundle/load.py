@@ -49,7 +49,7 @@ class VerifiedBundle:
 
     def as_dict(self) -> dict[str, str | int]:
         manifest = self.bundle.manifest
-        overrides = [f"{row['library']}: {row['overridden']}" for row in manifest.proofs if row["overridden"]]
+        overrides = [f"{proof.library}: {proof.overridden}" for proof in manifest.proofs if proof.overridden]
         counts = {"files": len(manifest.files), "proofs": len(manifest.proofs), "components": self.components}
         return {
             "id": self.bundle.id,
@@ -70,7 +70,7 @@ def bundles_folder(board: str) -> Path:
 
 
 def bundle_path(board: str, identity: str) -> Path:
-    """Return where the bundle of this id lies, or would lie."""
+    """Return where the bundle of this id is, or would be."""
     found = [bundles_folder(board) / f"{identity}{suffix}" for suffix in SUFFIXES]
     return next((path for path in found if path.is_file()), found[0])
 
@@ -87,7 +87,7 @@ def latest_bundle(board: str) -> Bundle:
 
 
 def load_bundle(path: Path) -> Bundle:
-    """Read a bundle back, checked as `verify` does: nothing of one that fails may reach a board."""
+    """Read a bundle back, checked as `verify_bundle` does: nothing of one that fails may reach a board."""
     return verify_bundle(path).bundle
 
 
@@ -131,7 +131,7 @@ def verify_bundle(path: Path, keys: Mapping[str, bytes] | None = None) -> Verifi
 
 def _opened(path: Path) -> tuple[Manifest, Members]:
     """Read an archive and its manifest, of which nothing is believed yet."""
-    suffix = next((one for one in SUFFIXES if path.name.endswith(one)), None)
+    suffix = next((ending for ending in SUFFIXES if path.name.endswith(ending)), None)
     if suffix is None:
         raise ConfigError("not a bundle", where=str(path), why=f"its name ends in none of {SUFFIXES}")
     try:
@@ -149,7 +149,7 @@ def _opened(path: Path) -> tuple[Manifest, Members]:
 
 
 def _complete(manifest: Manifest, members: Members, path: Path) -> None:
-    """Hold every member against the manifest: raises ConfigError for one too many, one too few, or other content."""
+    """Check every member against the manifest: raises ConfigError for one too many, one too few, or other content."""
     wanted = manifest.members()
     if odd := wanted.keys() ^ (members.keys() - {MANIFEST_NAME, SIGNATURE_NAME}):
         state = "missing from the bundle" if min(odd) in wanted else "in the bundle, and its manifest does not name it"

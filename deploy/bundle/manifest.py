@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Literal
+from typing import Literal, Self
 
 from pydantic import Field
 
+from deploy.dedupe.decision import Action, Decision
 from recipes.config import Strict
+from recipes.proof.result import Proof
+from recipes.rootfs.origin import Origin, OriginKind
 
-MANIFEST_NAME, SIGNATURE_NAME, SBOM_NAME, LICENCES_FOLDER = (
-    "manifest.json",
-    "signature.json",
-    "sbom.cdx.json",
-    "licences/",
-)
+MANIFEST_NAME = "manifest.json"
+SIGNATURE_NAME = "signature.json"
+SBOM_NAME = "sbom.cdx.json"
+LICENCES_FOLDER = "licences/"
 
 
 class BundleFile(Strict):
@@ -29,6 +30,11 @@ class BundleFile(Strict):
     """`recipe:NAME`, or `sysroot:NAME:PATH` for a copy from there; empty for what Boardcast itself wrote."""
     needed: tuple[str, ...] = ()
     """Its DT_NEEDED."""
+
+    @property
+    def copied(self) -> bool:
+        """True for a copy from the sysroot."""
+        return Origin(self.origin).kind is OriginKind.SYSROOT
 
     @property
     def blob(self) -> str:
@@ -86,6 +92,49 @@ class LoaderSearch(Strict):
     """sha256 of /etc/ld.so.cache; empty where the board has none."""
 
 
+class DecisionRow(Strict):
+    """One decision, as `Decision.as_dict` writes it."""
+
+    library: str
+    """A SONAME; for files that no board needs the name of their group."""
+    action: Action
+    because: str
+    provider: Origin
+    """Who brings it: the bundle or the board; of a merged copy the path of the one that travels, in the Stage; empty
+    for what no process gets."""
+    size: int
+    """Bytes of ours that it decides about."""
+
+    @classmethod
+    def of(cls, decision: Decision) -> Self:
+        return cls.model_validate(decision.as_dict())
+
+
+class ProofRow(Strict):
+    """One proof, as `Proof.as_dict` writes it; the fields mean what they mean there."""
+
+    library: str
+    provider: str
+    opened: str
+    earlier: tuple[str, ...]
+    build_id: str
+    sha256: str
+    symbols: tuple[str, ...]
+    nodes: tuple[str, ...]
+    objects: dict[str, tuple[str, str]]
+    missing: tuple[str, ...]
+    faults: tuple[str, ...]
+    range: str
+    types: str
+    overridden: str
+    kind: str
+    """What was compared, in words."""
+
+    @classmethod
+    def of(cls, proof: Proof) -> Self:
+        return cls.model_validate(proof.as_dict())
+
+
 class Manifest(Strict):
     """`manifest.json`: everything that decides what a board gets; its hash is the bundle's id."""
 
@@ -98,12 +147,12 @@ class Manifest(Strict):
     stage_keys: dict[str, str]
     entries: tuple[str, ...]
     files: tuple[BundleFile, ...]
-    decisions: tuple[dict[str, Any], ...]
-    proofs: tuple[dict[str, Any], ...]
+    decisions: tuple[DecisionRow, ...]
+    proofs: tuple[ProofRow, ...]
     """Of the libraries that are the board's."""
-    refused: tuple[dict[str, Any], ...] = ()
+    refused: tuple[ProofRow, ...] = ()
     """Of those that travel: what speaks against the board's copy."""
-    providers: dict[str, dict[str, str]]
+    providers: dict[str, dict[str, Origin]]
     notes: tuple[str, ...]
     loader: str = ""
     """The dynamic loader that the programs name; it also lists what a plugin would load."""

@@ -44,7 +44,7 @@ def source_recipes(staged: StageManifest, pins: Lock) -> tuple[SourceRecipe, ...
 def _pinned(recipe: StagedRecipe, pins: Lock) -> tuple[PinnedSource, ...]:
     known = {pin.name: pin for pin in pins.pins}
     found = []
-    for name in sorted(recipe.pins, key=lambda one: (one != recipe.source, one)):
+    for name in sorted(recipe.pins, key=lambda name: (name != recipe.source, name)):
         pin = known.get(name)
         version, url = (pin.version, pin.url) if pin else ("", "")
         found.append(PinnedSource(name=name, version=version, url=url, digest=recipe.pins[name]))
@@ -65,11 +65,13 @@ def licence_texts(manifest: Manifest, notices: Mapping[str, bytes]) -> dict[str,
         lines += [f"Source: {' '.join(filter(None, (pin.name, pin.digest, pin.url)))}" for pin in source.pins]
         lines += [f"Changed by: {name} {digest}" for name, digest in sorted(source.patches.items())]
         texts[source.name] = "\n".join([*lines, "", ""]).encode()
-    for one in manifest.packages:
-        lines = [f"{one.kind} {one.name} {one.version} {one.arch} {one.suite} {one.digest}"]
-        lines += [f"SPDX-License-Identifier: {one.licence}"] if one.licence else ["Its licence is not known here."]
-        lines += [f"Source: {one.source}"] if one.source else []
-        texts[f"{PACKAGES_FOLDER}{one.name}"] = "\n".join([*lines, "", ""]).encode()
+    for package in manifest.packages:
+        lines = [f"{package.kind} {package.name} {package.version} {package.arch} {package.suite} {package.digest}"]
+        lines += (
+            [f"SPDX-License-Identifier: {package.licence}"] if package.licence else ["Its licence is not known here."]
+        )
+        lines += [f"Source: {package.source}"] if package.source else []
+        texts[f"{PACKAGES_FOLDER}{package.name}"] = "\n".join([*lines, "", ""]).encode()
     names = sorted({*texts, *notices})
     return {f"{LICENCES_FOLDER}{name}.txt": texts.get(name, b"") + notices.get(name, b"") for name in names}
 
@@ -89,16 +91,16 @@ def make_sbom(manifest: Manifest) -> bytes:
     )
     bill = Bom(serial_number=uuid.uuid5(uuid.NAMESPACE_URL, f"boardcast:{seed}"))
     bill.metadata.component = root
-    owners = {path: one.name for one in manifest.packages for path in one.files}
+    owners = {path: package.name for package in manifest.packages for path in package.files}
     files = [_of_file(file.path, file.sha256, _facts(file, owners.get(file.path, ""))) for file in manifest.files]
     texts = [_of_file(name, digest, {}) for name, digest in sorted(manifest.licences.items())]
     recipes = [_of_recipe(source) for source in manifest.sources]
-    packages = [_of_package(one) for one in manifest.packages]
+    packages = [_of_package(package) for package in manifest.packages]
     board = [_of_board(name, path, manifest) for name, path in sorted(board_libraries(manifest).items())]
     for component in (*files, *texts, *recipes, *packages, *board):
         bill.components.add(component)
     bill.register_dependency(root, [*files, *texts, *recipes, *packages])
-    known = {str(one.bom_ref): one for one in (*files, *board)}
+    known = {str(component.bom_ref): component for component in (*files, *board)}
     for file, component in zip(manifest.files, files, strict=True):
         targets = {ref for name in file.needed for ref in needed_components(manifest, file.path, name)}
         bill.register_dependency(component, [known[ref] for ref in sorted(targets & known.keys())])
@@ -142,23 +144,23 @@ def _of_recipe(source: SourceRecipe) -> Component:
     )
 
 
-def _of_package(one: PackagedFiles) -> Component:
+def _of_package(package: PackagedFiles) -> Component:
     from cyclonedx.model import HashAlgorithm, HashType
     from cyclonedx.model.component import Component, ComponentType
     from cyclonedx.model.license import LicenseExpression
     from packageurl import PackageURL
 
-    qualifiers = {"arch": one.arch, "distro": one.suite}
-    purl = PackageURL(type="deb", namespace="debian", name=one.name, version=one.version, qualifiers=qualifiers)
+    qualifiers = {"arch": package.arch, "distro": package.suite}
+    purl = PackageURL(type="deb", namespace="debian", name=package.name, version=package.version, qualifiers=qualifiers)
     return Component(
-        name=one.name,
-        version=one.version,
+        name=package.name,
+        version=package.version,
         type=ComponentType.LIBRARY,
-        bom_ref=f"package:{one.name}",
-        licenses=[LicenseExpression(one.licence)] if one.licence else [],
-        purl=purl if one.kind == "deb" else None,
-        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=one.digest)] if one.digest else [],
-        properties=_properties({"kind": one.kind, "source": one.source, "files": " ".join(one.files)}),
+        bom_ref=f"package:{package.name}",
+        licenses=[LicenseExpression(package.licence)] if package.licence else [],
+        purl=purl if package.kind == "deb" else None,
+        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=package.digest)] if package.digest else [],
+        properties=_properties({"kind": package.kind, "source": package.source, "files": " ".join(package.files)}),
     )
 
 
@@ -197,9 +199,9 @@ def _of_board(name: str, path: str, manifest: Manifest) -> Component:
     from cyclonedx.model import HashAlgorithm, HashType
     from cyclonedx.model.component import Component, ComponentType
 
-    proof = next((one for one in manifest.proofs if one["library"] == name), {})
-    identity = manifest.build_ids.get(path) or str(proof.get("build_id", ""))
-    digest = str(proof.get("sha256", ""))
+    proof = next((proof for proof in manifest.proofs if proof.library == name), None)
+    identity = manifest.build_ids.get(path) or (proof.build_id if proof is not None else "")
+    digest = proof.sha256 if proof is not None else ""
     return Component(
         name=name,
         type=ComponentType.LIBRARY,

@@ -1,6 +1,6 @@
-"""Ed25519 signatures over a bundle's manifest, and whose are trusted here. A private key never leaves its file.
+"""Ed25519 signatures over a bundle's manifest: made, and checked against the keys that are trusted.
 
-The bytes that are signed are `manifest.json` as it lies in the archive, so anybody can check a bundle without us:
+The bytes that are signed are `manifest.json` as it is in the archive, so anybody can check a bundle without us:
 `openssl pkeyutl -verify -rawin -pubin -inkey KEY.pub -in manifest.json -sigfile SIGNATURE`.
 """
 
@@ -43,7 +43,7 @@ def check_signature(data: bytes, signature: bytes, keys: Mapping[str, bytes], *,
     PreflightError
         None of these keys signed it.
     ConfigError
-        `signature.json` is not one.
+        `signature.json` is no signature as Boardcast writes it.
     """
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from deploy.bundle.load import Bundle
 from deploy.dedupe.decision import DedupePlan
-from deploy.release.deployment import Outcome
+from deploy.release.deployment import DeployOutcome
 from deploy.release.plan import ReleasePlan
 from deploy.reports.explain import LibraryAnswer
 from deploy.reports.sizes import SizeReport
@@ -157,7 +157,7 @@ def print_release_plan(host: str, planned: ReleasePlan) -> None:
         print(f"{host}: {step.kind.value}: {step.detail}")
 
 
-def outcome_facts(done: Outcome) -> dict[str, object]:
+def outcome_facts(done: DeployOutcome) -> dict[str, object]:
     """Return what a deploy did, for `--json`."""
     return {
         "host": done.release.host,
@@ -169,7 +169,7 @@ def outcome_facts(done: Outcome) -> dict[str, object]:
     }
 
 
-def print_outcome(done: Outcome) -> None:
+def print_outcome(done: DeployOutcome) -> None:
     """Print what a deploy did, and the verdict of its checks."""
     release = done.release
     trips = f"{release.round_trips} round trip{'s' * (release.round_trips != 1)}"

@@ -124,10 +124,10 @@ def compare_types(
     return judge_report(library, done.code, done.text, done.stderr.decode("utf-8", "replace"), what)
 
 
-def judge_report(library: str, code: int, text: str, said: str, what: str = "") -> TypeComparison:
+def judge_report(library: str, code: int, text: str, errors: str, what: str = "") -> TypeComparison:
     """Read abidiff's exit code, which is a set of bits, and its report; `what` says what was compared."""
     if code < 0 or code & (_ERROR | _USAGE) or code & ~(_CHANGE | _INCOMPATIBLE):
-        why = " ".join((said or text).split())[:200]
+        why = " ".join((errors or text).split())[:200]
         return _unknown(library, f"{ABIDIFF} failed with exit code {code}: {why}")
     if code == 0:
         because = f"the debug information of both copies describes the same types {what}".rstrip()

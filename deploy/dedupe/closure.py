@@ -10,29 +10,30 @@ from recipes.errors import ProofError
 from recipes.proof.binding import differ, exports_of, references, without_readable_symbols
 from recipes.proof.search import LoadedFile, Loader, first_file
 from recipes.rootfs.index import Index
+from recipes.rootfs.origin import Origin
 
 
-def providers_of(entry: str, bundle: Mapping[str, ElfFile], board: Index, arch: Arch) -> dict[str, str]:
-    """Return SONAME to provider for the whole closure of one program.
+def providers_of(entry: str, bundle: Mapping[str, ElfFile], board: Index, arch: Arch) -> dict[str, Origin]:
+    """Return SONAME to provider for the whole closure of one program: a file of the bundle, or one of the board.
 
-    A provider is `bundle:PATH` or a path of the board, found by the rules of its loader (`recipes.proof.search`).
+    They are found by the rules of its loader (`recipes.proof.search`).
 
     Raises
     ------
     ProofError
         A library would not be found; names the file that needs it and the folders that were tried.
     """
-    return {name: one.place for name, one in _loaded(entry, bundle, board, arch).items()}
+    return {name: library.place for name, library in _loaded(entry, bundle, board, arch).items()}
 
 
 def board_loader(bundle: Mapping[str, ElfFile], board: Index, arch: Arch) -> Loader:
-    """Return the board's loader, as it is for files of a bundle; theirs have places that begin with `bundle:`."""
-    return Loader(board, arch.identity, more={f"bundle:{path}": file for path, file in bundle.items()})
+    """Return the board's loader, which finds the files of a bundle too."""
+    return Loader(board, arch.identity, more={Origin.bundle(path): file for path, file in bundle.items()})
 
 
 def _loaded(entry: str, bundle: Mapping[str, ElfFile], board: Index, arch: Arch) -> dict[str, LoadedFile]:
     found: dict[str, LoadedFile] = {}
-    for step in board_loader(bundle, board, arch).process([first_file(f"bundle:{entry}", bundle[entry])]):
+    for step in board_loader(bundle, board, arch).process([first_file(Origin.bundle(entry), bundle[entry])]):
         if step.got is None:
             cure = "build the library that needs it from source: then it knows where its neighbours are"
             if not board.expands:
@@ -43,18 +44,20 @@ def _loaded(entry: str, bundle: Mapping[str, ElfFile], board: Index, arch: Arch)
                 why=f"folders tried: {', '.join(step.tried)}",
                 next_step=cure,
             )
-        other = found.setdefault(step.name, step.got)
-        if other is not step.got:
+        first = found.setdefault(step.name, step.got)
+        if first is not step.got:
             raise ProofError(
                 f"two copies of {step.name} would meet in one process",
                 where=entry,
-                why=f"{other.place} for {other.by.place if other.by else entry}, {step.got.place} for {step.by.place}",
+                why=f"{first.place} for {first.by.place if first.by else entry}, {step.got.place} for {step.by.place}",
                 next_step=f"take {step.name} from the board, or build all that need it from source",
             )
     return found
 
 
-def unresolved_symbols(entry: str, found: Mapping[str, str], bundle: Mapping[str, ElfFile], board: Index) -> list[str]:
+def unresolved_symbols(
+    entry: str, found: Mapping[str, Origin], bundle: Mapping[str, ElfFile], board: Index
+) -> list[str]:
     """Return every strong reference of a travelling file that nothing in its process would satisfy.
 
     The whole process is searched, as `LD_BIND_NOW=1` would: a file may bind to a library that it does not name itself.
@@ -63,23 +66,22 @@ def unresolved_symbols(entry: str, found: Mapping[str, str], bundle: Mapping[str
     travelling = {entry: bundle[entry]}
     scope = [exports_of(bundle[entry])]
     for provider in found.values():
-        if provider.startswith("bundle:"):
-            path = provider.removeprefix("bundle:")
-            travelling[path] = bundle[path]
-            scope.append(exports_of(bundle[path]))
+        if provider.ours:
+            travelling[provider.path] = bundle[provider.path]
+            scope.append(exports_of(bundle[provider.path]))
         else:
             scope.append(exports_of(board.files[provider]))
     missing = []
     for path, file in sorted(travelling.items()):
         for name, _, node, weak in references(file):
-            if not weak and not any(one.has(name, node, libc) for one in scope):
+            if not weak and not any(exports.has(name, node, libc) for exports in scope):
                 missing.append(f"{name}{'@' + node if node else ''}, needed by {path}")
     return missing
 
 
 def close_loop(
     bundle: Mapping[str, ElfFile], board: Index, arch: Arch, forgiven: Collection[str] = ()
-) -> dict[str, dict[str, str]]:
+) -> dict[str, dict[str, Origin]]:
     """Close the loop over a bundle: return each program's providers; `forgiven` symbols may be missing.
 
     Raises
@@ -87,21 +89,21 @@ def close_loop(
     ProofError
         A library or a symbol would not be found on the board.
     """
-    closed: dict[str, dict[str, str]] = {}
+    closed: dict[str, dict[str, Origin]] = {}
     for entry, file in bundle.items():
         if file.soname and not entry.startswith("gstreamer-1.0/"):
             continue
         loaded = _loaded(entry, bundle, board, arch)
-        closed[entry] = {name: one.place for name, one in loaded.items()}
+        closed[entry] = {name: library.place for name, library in loaded.items()}
         missing = unresolved_symbols(entry, closed[entry], bundle, board)
         for name, place, copy in _others(loaded):
             missing += unresolved_symbols(entry, closed[entry] | {name: place}, bundle, board)
             missing += [f"{need}, needed by {place}" for need in copy.needed if need not in loaded]
         if board.libc is Libc.UCLIBC:
-            process = [file, *(one.elf for one in loaded.values())]
-            mute = [one.soname or entry for one in without_readable_symbols(process, process)]
-            missing += [f"every symbol of {name}, it has only GNU's table" for name in mute]
-        if missing := [one for one in missing if one.partition(", needed by ")[0] not in forgiven]:
+            process = [file, *(library.elf for library in loaded.values())]
+            unreadable = [library.soname or entry for library in without_readable_symbols(process, process)]
+            missing += [f"every symbol of {name}, it has only GNU's table" for name in unreadable]
+        if missing := [line for line in missing if line.partition(", needed by ")[0] not in forgiven]:
             raise ProofError(
                 f"{entry} would stop on the board: {missing[0]}",
                 why=f"{len(missing)} symbols that no library of the process would have" if len(missing) > 1 else "",
@@ -110,6 +112,11 @@ def close_loop(
     return closed
 
 
-def _others(loaded: Mapping[str, LoadedFile]) -> list[tuple[str, str, ElfFile]]:
+def _others(loaded: Mapping[str, LoadedFile]) -> list[tuple[str, Origin, ElfFile]]:
     """Return the copies that may be loaded instead, by some processors or by a loader built otherwise, and differ."""
-    return [(name, place, copy) for name, one in loaded.items() for place, copy in one.instead if differ(copy, one.elf)]
+    return [
+        (name, place, copy)
+        for name, library in loaded.items()
+        for place, copy in library.instead
+        if differ(copy, library.elf)
+    ]

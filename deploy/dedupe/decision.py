@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 from recipes.elf import ElfFile
 from recipes.proof.result import Proof
+from recipes.rootfs.origin import Origin
 
 
-class Action(Enum):
+class Action(StrEnum):
     """What happens to a library or a group of files; each is a rule with a test by its name."""
 
     USE_BOARD = "use-board"
@@ -42,11 +43,11 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payload:
-    """One file of the bundle: where it lies in it, and where it is taken from."""
+    """One file of the bundle: its path there, and where it is taken from."""
 
     path: str
-    origin: str
-    """`stage:PATH` or `sysroot:PATH`."""
+    origin: Origin
+    """A file of the Stage, or of the sysroot."""
     elf: ElfFile
 
 
@@ -64,9 +65,9 @@ class DedupePlan:
     @property
     def saved(self) -> int:
         kept = {Action.KEEP, Action.KEEP_PRIVATE}
-        return sum(one.size for one in self.decisions if one.action not in kept)
+        return sum(decision.size for decision in self.decisions if decision.action not in kept)
 
     @property
     def total(self) -> int:
-        programs = sum(one.elf.size for one in self.payload if one.path.startswith("bin/"))
-        return programs + sum(one.size for one in self.decisions)
+        programs = sum(file.elf.size for file in self.payload if file.path.startswith("bin/"))
+        return programs + sum(decision.size for decision in self.decisions)

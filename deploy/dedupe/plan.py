@@ -22,31 +22,32 @@ from recipes.proof.binding import Exports, exports_of
 from recipes.proof.prove import check_copy, demand_of, library_closure
 from recipes.proof.result import Proof
 from recipes.rootfs.index import Index
+from recipes.rootfs.origin import Origin
 from recipes.stage.manifest import Stage
 
 
 @dataclass(slots=True, kw_only=True)
 class _Work:
-    """The state of one planning run; nothing outside `plan` sees it."""
+    """The state of one planning run; nothing outside this module sees it."""
 
     arch: Arch
     stage_files: dict[str, ElfFile]
     by_soname: dict[str, tuple[str, ElfFile]]
     sysroot: Index
     board: Index
-    policies: Preferences
+    preferences: Preferences
     kept: dict[str, Payload] = field(default_factory=dict)
     exports: dict[str, Exports] = field(default_factory=dict)
     proofs: dict[tuple[str, frozenset[ElfFile]], Proof] = field(default_factory=dict)
     """What was worked out already: most libraries get no new users from one round to the next."""
 
-    def candidate(self, soname: str) -> tuple[str, ElfFile] | None:
+    def candidate(self, soname: str) -> tuple[Origin, ElfFile] | None:
         """Return the copy that our files were linked with: the Stage's, else the sysroot's."""
         if soname in self.by_soname:
             path, found = self.by_soname[soname]
-            return f"stage:{path}", found
+            return Origin.stage(path), found
         in_sysroot = self.sysroot.find(soname, self.arch.identity)
-        return (f"sysroot:{in_sysroot[0]}", in_sysroot[1]) if in_sysroot else None
+        return (Origin.sysroot(in_sysroot[0]), in_sysroot[1]) if in_sysroot else None
 
     def built_with(self, users: Sequence[ElfFile]) -> Mapping[str, Exports]:
         """Return the exports of every library that these files were linked with."""
@@ -71,17 +72,17 @@ def plan_dedupe(
     sysroot: Index,
     board: Index,
     arch: Arch,
-    policies: Preferences | None = None,
+    preferences: Preferences | None = None,
 ) -> DedupePlan:
     """Decide for every library and file of a Stage whether it travels to a board.
 
     Raises
     ------
     ProofError
-        The board cannot run it: its C library or GStreamer is too old, a library is to be had nowhere, two recipes
-        bring different ones of one name, or a rule of the board asks for a copy that does not do.
+        The board cannot run it: its C library or GStreamer is too old, a library is not found anywhere, two recipes
+        bring different ones of one name, or a rule of the board asks for a copy that is unsuitable.
     """
-    files = {path.lstrip("/"): found for path, found in stage_index.files.items()}
+    files = {path.lstrip("/"): library for path, library in stage_index.files.items()}
     by_soname, merged = one_per_soname(stage, files)
     work = _Work(
         arch=arch,
@@ -89,21 +90,23 @@ def plan_dedupe(
         by_soname=by_soname,
         sysroot=sysroot,
         board=board,
-        policies=policies or Preferences(),
+        preferences=preferences or Preferences(),
     )
     outputs = {path: kind for recipe in stage.manifest.recipes for path, kind in recipe.outputs.items()}
     for path in (path for path, kind in outputs.items() if kind in ("program", "plugin")):
-        work.kept[path] = Payload(path=path, origin=f"stage:{path}", elf=files[path])
+        work.kept[path] = Payload(path=path, origin=Origin.stage(path), elf=files[path])
     proofs, refused, decisions = _settle(work)
     decisions += merged
     by_name = [name for recipe in stage.manifest.recipes for name in recipe.dlopen]
-    check_shadowing({place: one.elf for place, one in work.kept.items()}, board, arch, by_name)
+    check_shadowing({place: file.elf for place, file in work.kept.items()}, board, arch, by_name)
     proofs = _hashed(proofs, board)
     notes, extra = _run_time(stage, work, proofs)
-    decisions += extra + unused_files(stage, work.stage_files, work.kept.values(), {one.library for one in decisions})
+    decisions += extra + unused_files(
+        stage, work.stage_files, work.kept.values(), {decision.library for decision in decisions}
+    )
     order = list(Action)
     return DedupePlan(
-        decisions=tuple(sorted(decisions, key=lambda one: (order.index(one.action), one.library))),
+        decisions=tuple(sorted(decisions, key=lambda decision: (order.index(decision.action), decision.library))),
         proofs=tuple(proofs[name] for name in sorted(proofs)),
         payload=tuple(work.kept[path] for path in sorted(work.kept)),
         notes=tuple(notes),
@@ -136,8 +139,8 @@ def _settle(work: _Work) -> tuple[dict[str, Proof], dict[str, Proof], list[Decis
 
 def _decide(work: _Work, soname: str, users: Sequence[ElfFile]) -> tuple[Decision, Proof, Payload | None]:
     candidate = work.candidate(soname)
-    rule = work.policies.of(soname)
-    fixed = work.policies.always(soname)
+    rule = work.preferences.of(soname)
+    fixed = work.preferences.always(soname)
     known = (soname, frozenset(users))
     proof = work.proofs.get(known) or _proof(work, soname, users)
     work.proofs[known] = proof
@@ -151,21 +154,21 @@ def _decide(work: _Work, soname: str, users: Sequence[ElfFile]) -> tuple[Decisio
     if rule is not None and rule.of_board:
         # Nobody's word makes a loader find what is not there, or start without a node of the C library.
         hopeless = not proof.opened or (fixed and proof.missing)
-        if hopeless or not work.policies.i_know:
+        if hopeless or not work.preferences.i_know:
             raise _stuck(soname, against, users, rule, fixed=fixed)
-        because = f"{against}; used all the same: {work.policies.i_know}"
-        all_the_same = replace(proof, overridden=work.policies.i_know)
+        because = f"{against}; used all the same: {work.preferences.i_know}"
+        all_the_same = replace(proof, overridden=work.preferences.i_know)
         return _decision(soname, Action.USE_BOARD, because, proof.provider, size), all_the_same, None
     if candidate is None:
         raise ProofError(
-            f"{soname} is to be had nowhere",
+            f"{soname} is not found anywhere",
             why=f"{against}; neither the Stage nor the sysroot has it; needed by {_needed_by(users)}",
             next_step="add a recipe for it, or put its package into the sysroot's file",
         )
     origin, library = candidate
     place = f"lib/{soname}"
     action = Action.KEEP_PRIVATE if proof.provider else Action.KEEP
-    decision = _decision(soname, action, against, f"bundle:{place}", size)
+    decision = _decision(soname, action, against, Origin.bundle(place), size)
     return decision, replace(proof, faults=proof.faults or (against,)), Payload(path=place, origin=origin, elf=library)
 
 
@@ -174,7 +177,7 @@ def _decision(soname: str, action: Action, because: str, provider: str, size: in
 
 
 def _proof(work: _Work, soname: str, users: Sequence[ElfFile]) -> Proof:
-    """Hold what our files ask of a library against the board's copy, or against what it has instead."""
+    """Check what our files ask of a library against the board's copy, or against what it has instead."""
     demand = demand_of(soname, users, work.built_with(users))
     found = work.board.find(soname, work.arch.identity)
     if found is not None:
@@ -183,22 +186,22 @@ def _proof(work: _Work, soname: str, users: Sequence[ElfFile]) -> Proof:
         proof = check_copy(demand, path, copy, companions.values(), users, lost, libc=work.board.libc or Libc.GLIBC)
         opened, earlier = loader_path(work.board, soname, work.arch.identity, path)
         return _typed(work, _in_range(work, replace(proof, opened=opened, earlier=earlier)))
-    others = work.board.family(soname, work.arch.identity)
-    if not others:
+    family = work.board.family(soname, work.arch.identity)
+    if not family:
         return absent_proof(demand)
-    other, path = others[0]
+    version, path = family[0]
     proof = check_copy(demand, path, work.board.files[path], libc=work.board.libc or Libc.GLIBC)
     lacking = [name for name in proof.missing if not name.startswith("node ")]
-    fault = f"board has {other}" + (f", without {first_few(lacking)}" if lacking else "")
+    fault = f"board has {version}" + (f", without {first_few(lacking)}" if lacking else "")
     return replace(proof, faults=(fault, *proof.faults))
 
 
 def _in_range(work: _Work, proof: Proof) -> Proof:
-    """Hold a library without version nodes against the versions that are asked for; names alone are not enough then."""
-    asked = work.policies.ranges.get(proof.library, "")
+    """Check a library without version nodes against the versions asked for; names alone are not enough then."""
+    asked = work.preferences.ranges.get(proof.library, "")
     if not (asked and proof.weaker):
         return proof
-    rule = work.policies.of(proof.library)
+    rule = work.preferences.of(proof.library)
     linked = work.sysroot.find(proof.library, work.arch.identity)
     if linked is not None and proof.build_id and linked[1].build_id == proof.build_id:
         return replace(proof, range=f"{asked}: the same build as the sysroot's")
@@ -209,14 +212,14 @@ def _in_range(work: _Work, proof: Proof) -> Proof:
 
 
 def _typed(work: _Work, proof: Proof) -> Proof:
-    """Hold a proof that holds against the types of both copies too, where that was asked for and can be told."""
+    """Compare the types of both copies too, where the proof holds so far, and that was asked for and can be told."""
     candidate = work.candidate(proof.library)
-    if work.policies.types is None or not proof.holds or candidate is None or work.policies.always(proof.library):
+    if work.preferences.types is None or not proof.holds or candidate is None or work.preferences.always(proof.library):
         return proof
     names = tuple(dict.fromkeys(symbol.partition("@")[0] for symbol in proof.symbols))
-    said, differ = work.policies.types(proof.library, candidate[0], proof.provider, names)
-    faults = (f"its types are not those of ours ({said})",) if differ else ()
-    return replace(proof, types=said, faults=faults)
+    verdict, differ = work.preferences.types(proof.library, candidate[0], proof.provider, names)
+    faults = (f"its types are not those of ours ({verdict})",) if differ else ()
+    return replace(proof, types=verdict, faults=faults)
 
 
 def _against(work: _Work, proof: Proof, rule: Preference | None) -> str:
@@ -241,10 +244,10 @@ def _needed_by(users: Sequence[ElfFile]) -> str:
 def _stuck(soname: str, because: str, users: Sequence[ElfFile], rule: Preference, *, fixed: bool) -> ProofError:
     if fixed:
         cure = "build against a sysroot no newer than the board: name its suite in board-configs/sysroots/"
-        what = f"the board's {soname} does not do, and it is never bundled"
+        what = f"the board's {soname} is unsuitable, and it is never bundled"
     else:
         cure = f"let it travel: take the rule for {soname} out of the board's file; or --i-know 'REASON'"
-        what = f"the board's {soname} does not do, and its file asks for no other ({rule.prefer.value})"
+        what = f"the board's {soname} is unsuitable, and its file asks for no other ({rule.prefer.value})"
     why = f"{because}; needed by {_needed_by(users)}; the rule: {rule.because}"
     return ProofError(what, why=why, next_step=cure)
 
@@ -252,9 +255,9 @@ def _stuck(soname: str, because: str, users: Sequence[ElfFile], rule: Preference
 def _run_time(stage: Stage, work: _Work, proofs: Mapping[str, Proof]) -> tuple[list[str], list[Decision]]:
     """Add what programs load by name at run time: it is used where the board has it, and never bundled."""
     notes = [
-        f"{one.library}: the board's copy is used though its proof fails ({main_fault(one)}): {one.overridden}"
-        for one in proofs.values()
-        if one.overridden
+        f"{proof.library}: the board's copy is used though its proof fails ({main_fault(proof)}): {proof.overridden}"
+        for proof in proofs.values()
+        if proof.overridden
     ]
     decisions = []
     for recipe in stage.manifest.recipes:

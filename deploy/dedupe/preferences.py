@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from recipes.rootfs.origin import Origin
+
 _STEM = re.compile(r"(-\d[\d.]*)?\.so(\.[\d.]+)?$")
 _LIBC = re.compile(
     r"(ld-linux.*|ld-musl.*|libc\.musl.*|ld(64)?-uClibc.*|libuClibc.*|libc|libm|libpthread|libdl|librt|libresolv"
@@ -15,9 +17,8 @@ _LIBC = re.compile(
 )
 _GSTREAMER = re.compile(r"lib(gst.*-1\.0|glib-2\.0|gobject-2\.0|gmodule-2\.0|gio-2\.0)\.so[.\d]*")
 
-
-CompareTypes = Callable[[str, str, str, tuple[str, ...]], tuple[str, bool]]
-"""Takes a SONAME, our copy (`stage:PATH`, `sysroot:PATH`), the board's path and the names of the bound symbols; returns
+CompareTypes = Callable[[str, Origin, str, tuple[str, ...]], tuple[str, bool]]
+"""Takes a SONAME, our copy, the board's path and the names of the bound symbols; returns
 what is known of their types, and whether they differ."""
 
 
@@ -27,11 +28,11 @@ class Prefer(Enum):
     BOARD = "board"
     """The board's copy; an error where its proof fails."""
     BUNDLE = "bundle"
-    """Ours, though the board's would do."""
+    """Ours, though the board's is suitable."""
     PIN = "pin"
     """The board's copy of one build id; ours beside any other build."""
     NEVER = "never"
-    """Ours never travels; an error where the board's does not do."""
+    """Ours never travels; an error where the board's is unsuitable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,7 @@ class Preference:
 
     @property
     def of_board(self) -> bool:
-        """True where only the board's copy will do."""
+        """True where only the board's copy is wanted."""
         return self.prefer in (Prefer.BOARD, Prefer.NEVER)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from deploy.dedupe.decision import Action, Decision, Payload
 from recipes.elf import ElfFile
+from recipes.rootfs.origin import OriginKind
 from recipes.stage.manifest import Stage
 
 
@@ -13,17 +14,18 @@ def unused_files(
     stage: Stage, stage_files: Mapping[str, ElfFile], payload: Iterable[Payload], decided: set[str]
 ) -> list[Decision]:
     """Account for every other file of the Stage: libraries that nothing needs, and what no board needs."""
-    taken = {one.origin.removeprefix("stage:") for one in payload} | set(stage.manifest.data())
+    taken = {file.origin.path for file in payload if file.origin.kind is OriginKind.STAGE} | set(stage.manifest.data())
     rows: list[Decision] = []
     groups: dict[str, tuple[int, int]] = {}
     for file in stage.manifest.files:
-        found = stage_files.get(file.path)
-        if file.path in taken or file.target or (found and found.soname in decided):
+        library = stage_files.get(file.path)
+        if file.path in taken or file.target or (library and library.soname in decided):
             continue
-        if found is not None and found.soname:
+        if library is not None and library.soname:
             because = "no file that travels needs it"
+            soname = library.soname
             rows.append(
-                Decision(library=found.soname, action=Action.UNREFERENCED, because=because, provider="", size=file.size)
+                Decision(library=soname, action=Action.UNREFERENCED, because=because, provider="", size=file.size)
             )
             continue
         group = _group(file.path)

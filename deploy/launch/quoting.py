@@ -9,7 +9,7 @@ from recipes.errors import ConfigError
 
 
 class RawText(str):
-    """Text that a filter made fit to stand unquoted."""
+    """Text that a filter made fit to go unquoted."""
 
     __slots__ = ()
 

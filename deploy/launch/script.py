@@ -1,6 +1,6 @@
 """Launch scripts from templates. Owner of jinja2: every value is quoted for the shell by the renderer.
 
-The quoting stands in the environment's `finalize`, so a template's author cannot forget it; what must not be quoted
+The quoting is in the environment's `finalize`, so a template's author cannot forget it; what must not be quoted
 goes through one of two filters that accept nothing else than what they are for.
 """
 
@@ -27,7 +27,7 @@ def launch_script(
     Raises
     ------
     ConfigError
-        A value has a line break or a NUL.
+        A value has a line break or a NUL, or the name of a variable is none.
     """
     import jinja2
 

@@ -1,8 +1,8 @@
-"""What the tasks do with a host: deploy, verify, roll back. Composes session, release and verify."""
+"""What the tasks do with a host: deploy, verify, roll back; here probe, proofs, plan, run and checks come together."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.boards.board import load_board
@@ -13,24 +13,31 @@ from deploy.boards.session import BoardSession, connect
 from deploy.bundle.assemble import make_bundle, stage_for
 from deploy.bundle.load import Bundle, bundle_path, bundles_folder, latest_bundle, load_bundle
 from deploy.release.plan import ReleasePlan, plan_release, refuse_unfit
-from deploy.release.recheck import cache_moved, changed_proofs, look_up_again, prove_again, watched_paths
-from deploy.release.run import Release, deploy_release, roll_back_release
+from deploy.release.recheck import still_proved, watched_paths
+from deploy.release.run import ReleaseResult, deploy_release, roll_back_release
 from deploy.verify.run import run_checks
 from deploy.verify.verdict import Verdict, require_green
-from recipes import elf
 from recipes.errors import ConfigError
-from recipes.rootfs.loaderconf import LD_CACHE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class DeployOutcome:
     """What became of a deploy."""
 
-    release: Release
+    release: ReleaseResult
     plan: ReleasePlan
     verdict: Verdict | None
     proved_again: tuple[str, ...] = ()
     """What changed on the board since the bundle was made, and was proved again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prepared:
+    """What is known of a host before anything is changed there."""
+
+    facts: HostFacts
+    plan: ReleasePlan
+    proved_again: tuple[str, ...]
 
 
 def bundle_for(host_name: str, given: str = "") -> Bundle:
@@ -56,43 +63,51 @@ def bundle_for(host_name: str, given: str = "") -> Bundle:
 def plan_deploy(host_name: str, bundle: Bundle) -> ReleasePlan:
     """Probe a host and return what a deploy would do; nothing is changed there."""
     with connect(host_target(host_name)) as session:
-        return _planned(session, bundle)[1]
+        return _prepare(session, bundle).plan
 
 
-def _planned(session: BoardSession, bundle: Bundle) -> tuple[HostFacts, ReleasePlan, tuple[str, ...]]:
-    """Probe a board and plan; what changed there since the proofs is proved again, or refused."""
+def _prepare(session: BoardSession, bundle: Bundle) -> _Prepared:
+    """Probe a board, check that the bundle is still proved there, and plan.
+
+    Raises
+    ------
+    PreflightError
+        The bundle is not for this board, or is not proved there any more.
+    """
     manifest = bundle.manifest
     facts = probe_host(session, manifest.root, watched_paths(manifest))
     refuse_unfit(manifest, facts)
-    said: dict[str, str] = {}
-    elsewhere = cache_moved(manifest, facts.files)
-    if found := look_up_again(session, manifest) if elsewhere else changed_proofs(manifest, facts.files):
-        blobs = bundle.blobs()
-        ours = {
-            file.path: elf.parse(data) for file in manifest.files if (data := blobs[file.blob]).startswith(elf.MAGIC)
-        }
-        said = prove_again(session, manifest, ours, found)
-    if elsewhere:
-        # Every path was asked for again, so what the old ones say does not count.
-        said[LD_CACHE] = f"{LD_CACHE} was changed; {len(manifest.proofs)} libraries were looked up again"
-        known = {path: row["sha256"] for row in manifest.proofs for path in [row["opened"]]}
-        facts = replace(facts, files={**known, LD_CACHE: facts.files[LD_CACHE]})
-    return facts, plan_release(bundle.id, manifest, facts, said.keys()), tuple(said.values())
+    proved = still_proved(session, bundle, facts)
+    plan = plan_release(bundle.id, manifest, proved.facts, proved.notes.keys())
+    return _Prepared(facts=facts, plan=plan, proved_again=tuple(proved.notes.values()))
 
 
-def deploy_to(host_name: str, bundle: Bundle) -> Outcome:
-    """Bring a bundle to a host, switch to it, check it, and go back where the checks are red."""
+def deploy_to(host_name: str, bundle: Bundle) -> DeployOutcome:
+    """Bring a bundle to a host, switch to it, check it, and go back where the checks are red.
+
+    Raises
+    ------
+    PreflightError
+        The host was not touched, or its old release runs on.
+    RolledBackError
+        The checks were red: the release from before runs again.
+    """
     target = host_target(host_name)
-    seen: list[Verdict] = []
+    verdicts: list[Verdict] = []
 
     def check() -> None:
-        seen.append(run_checks(target, bundle))
-        require_green(seen[-1])
+        verdicts.append(run_checks(target, bundle))
+        require_green(verdicts[-1])
 
     with connect(target) as session:
-        facts, planned, said = _planned(session, bundle)
-        done = deploy_release(session, host_name, bundle, check, planned=planned, tools=facts.tools)
-    return Outcome(release=done, plan=planned, verdict=seen[-1] if seen else None, proved_again=said)
+        prepared = _prepare(session, bundle)
+        result = deploy_release(session, host_name, bundle, check, planned=prepared.plan, tools=prepared.facts.tools)
+    return DeployOutcome(
+        release=result,
+        plan=prepared.plan,
+        verdict=verdicts[-1] if verdicts else None,
+        proved_again=prepared.proved_again,
+    )
 
 
 def _host_facts(host_name: str) -> tuple[str, HostFacts]:

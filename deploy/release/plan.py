@@ -66,8 +66,8 @@ def plan_release(
             f"{LD_CACHE} is another one; nothing was changed", next_step=f"invoke bundle --board {manifest.board}"
         )
     for proof, path in changed_proofs(manifest, facts.files):
-        if proof["library"] not in proved_again:
-            state = f"{path} is another one than was proved" if path else f"{proof['opened']} is gone"
+        if proof.library not in proved_again:
+            state = f"{path} is another one than was proved" if path else f"{proof.opened} is gone"
             raise PreflightError(f"{state}; nothing was changed", next_step=f"invoke bundle --board {manifest.board}")
     if facts.current == identity and identity in facts.confirmed:
         return ReleasePlan(steps=(), because=f"{identity[:12]} runs there already, and was verified")

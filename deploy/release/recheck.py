@@ -1,4 +1,4 @@
-"""The proofs held against the board as it is now: what changed since is fetched and proved again, before any switch.
+"""The proofs checked against the board as it is now: what changed is fetched and proved again, before any switch.
 
 An update of a board may replace a library, lead its link elsewhere, or put another copy where the loader looks first.
 The probe's one round trip tells; only what changed costs more.
@@ -7,11 +7,12 @@ The probe's one round trip tells; only what changed costs more.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
+from deploy.boards.probe import HostFacts
 from deploy.boards.session import BoardSession
-from deploy.bundle.manifest import Manifest
+from deploy.bundle.load import Bundle
+from deploy.bundle.manifest import Manifest, ProofRow
 from recipes import elf
 from recipes.arch import Libc
 from recipes.elf import ElfError, ElfFile
@@ -21,17 +22,59 @@ from recipes.proof.prove import check_copy
 from recipes.proof.result import Proof
 from recipes.rootfs.index import Index
 from recipes.rootfs.loaderconf import LD_CACHE, libc_of, read_cache
+from recipes.rootfs.origin import Origin
 from recipes.toolchains.vendor import parse_arch
 
 ABSENT = "absent"
 _CAT = 'exec cat "$1"'
 _HASH = 'while IFS= read -r path; do if [ -f "$path" ]; then set -- $(sha256sum "$path"); echo "$1 $path"; fi; done'
-Row = Mapping[str, Any]
 
 
 def watched_paths(manifest: Manifest) -> list[str]:
     """Return the board's paths that the proofs rest on: what the loader opens, where it looks before, and its cache."""
-    return sorted({LD_CACHE, *(path for row in manifest.proofs for path in (row["opened"], *row["earlier"]))})
+    return sorted({LD_CACHE, *(path for row in manifest.proofs for path in (row.opened, *row.earlier))})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StillProved:
+    """What a plan may rest on, after what changed on the board was proved again.
+
+    Parameters
+    ----------
+    facts:
+        The probe's, without the paths that no proof rests on any more.
+    notes:
+        Library, or the loader's cache, to what to say of its change; empty where nothing changed.
+    """
+
+    facts: HostFacts
+    notes: Mapping[str, str]
+
+
+def still_proved(session: BoardSession, bundle: Bundle, facts: HostFacts) -> StillProved:
+    """Check that the proofs of a bundle hold on a board as it is now; what changed there is fetched and proved again.
+
+    Raises
+    ------
+    PreflightError
+        A library is gone, or is unsuitable now; nothing was changed.
+    """
+    manifest = bundle.manifest
+    moved = cache_moved(manifest, facts.files)
+    changed = look_up_again(session, manifest) if moved else changed_proofs(manifest, facts.files)
+    notes = prove_again(session, manifest, _elf_files(bundle), changed) if changed else {}
+    if moved:
+        # Every path was asked for again, so what the old ones say does not count.
+        notes[LD_CACHE] = f"{LD_CACHE} was changed; {len(manifest.proofs)} libraries were looked up again"
+        proved = {proof.opened: proof.sha256 for proof in manifest.proofs}
+        facts = replace(facts, files={**proved, LD_CACHE: facts.files[LD_CACHE]})
+    return StillProved(facts=facts, notes=notes)
+
+
+def _elf_files(bundle: Bundle) -> dict[str, ElfFile]:
+    blobs = bundle.blobs()
+    contents = ((file.path, blobs[file.blob]) for file in bundle.manifest.files)
+    return {path: elf.parse(data) for path, data in contents if data.startswith(elf.MAGIC)}
 
 
 def cache_moved(manifest: Manifest, files: Mapping[str, str]) -> bool:
@@ -39,7 +82,7 @@ def cache_moved(manifest: Manifest, files: Mapping[str, str]) -> bool:
     return manifest.search.cache != files.get(LD_CACHE, ABSENT).replace(ABSENT, "")
 
 
-def changed_proofs(manifest: Manifest, files: Mapping[str, str]) -> list[tuple[Row, str]]:
+def changed_proofs(manifest: Manifest, files: Mapping[str, str]) -> list[tuple[ProofRow, str]]:
     """Return each proof whose library is another one now, and the path that the loader takes; empty: there is none.
 
     Parameters
@@ -47,16 +90,22 @@ def changed_proofs(manifest: Manifest, files: Mapping[str, str]) -> list[tuple[R
     files:
         Path to sha256, or `absent`, of all that is watched, as the board answers now.
     """
-    found: list[tuple[Row, str]] = []
+    found: list[tuple[ProofRow, str]] = []
     for row in manifest.proofs:
-        taken = next((path for path in (*row["earlier"], row["opened"]) if files.get(path, ABSENT) != ABSENT), "")
-        if taken != row["opened"] or files[taken] != row["sha256"]:
+        taken = next((path for path in (*row.earlier, row.opened) if files.get(path, ABSENT) != ABSENT), "")
+        if taken != row.opened or files[taken] != row.sha256:
             found.append((row, taken))
     return found
 
 
-def look_up_again(session: BoardSession, manifest: Manifest) -> list[tuple[Row, str]]:
-    """Return what `changed` does for a board whose loader has another cache: it is fetched, and asked for each name."""
+def look_up_again(session: BoardSession, manifest: Manifest) -> list[tuple[ProofRow, str]]:
+    """Return what `changed_proofs` does, for a board whose loader has another cache: it is fetched and asked again.
+
+    Raises
+    ------
+    PreflightError
+        The board could not hash its libraries.
+    """
     identity = parse_arch(manifest.arch).identity
     search = manifest.search
     loader = Index(
@@ -67,7 +116,7 @@ def look_up_again(session: BoardSession, manifest: Manifest) -> list[tuple[Row, 
         loader=search.loader,
         cache=read_cache(session.fetch(f"[ ! -f {LD_CACHE} ] || exec cat {LD_CACHE}")),
     )
-    ways = {str(row["library"]): loader.candidates(row["library"], identity) for row in manifest.proofs}
+    ways = {row.library: loader.candidates(row.library, identity) for row in manifest.proofs}
     asked = "".join(f"{path}\n" for path in sorted({path for paths in ways.values() for path in paths}))
     answer = session.run(_HASH, stdin=[asked.encode()])
     if answer.code != 0:
@@ -77,10 +126,10 @@ def look_up_again(session: BoardSession, manifest: Manifest) -> list[tuple[Row, 
             next_step="the same command again",
         )
     digests = {path: digest for digest, _, path in (line.partition(" ") for line in answer.out.splitlines())}
-    found: list[tuple[Row, str]] = []
+    found: list[tuple[ProofRow, str]] = []
     for row in manifest.proofs:
-        taken = next((path for path in ways[row["library"]] if path in digests), "")
-        if not taken or digests[taken] != row["sha256"]:
+        taken = next((path for path in ways[row.library] if path in digests), "")
+        if not taken or digests[taken] != row.sha256:
             found.append((row, taken))
     return found
 
@@ -95,20 +144,22 @@ class _Board:
     _read: dict[str, ElfFile] = field(default_factory=dict)
 
     def read(self, path: str) -> ElfFile:
-        if path.startswith("bundle:"):
-            return self.ours[path.removeprefix("bundle:")]
+        if (place := Origin(path)).ours:
+            return self.ours[place.path]
         if path not in self._read:
             try:
                 self._read[path] = elf.parse(self.session.fetch(_CAT, [path]))
             except ElfError as error:
                 raise PreflightError(
-                    f"{path} on the board is damaged; nothing was changed", why=str(error), next_step="mend the board"
+                    f"{path} on the board is damaged; nothing was changed", why=str(error), next_step="repair the board"
                 ) from error
         return self._read[path]
 
     def beside(self, copy: ElfFile, elsewhere: Mapping[str, str]) -> tuple[list[ElfFile], list[str]]:
         """Return what a library needs, all the way down, and the names that nothing was proved about."""
-        places = {name: path for closure in self.manifest.providers.values() for name, path in closure.items()}
+        places: dict[str, str] = {}
+        for closure in self.manifest.providers.values():
+            places |= closure
         places |= elsewhere
         found: dict[str, ElfFile] = {}
         lost: list[str] = []
@@ -126,7 +177,7 @@ class _Board:
 
 
 def prove_again(
-    session: BoardSession, manifest: Manifest, ours: Mapping[str, ElfFile], found: Sequence[tuple[Row, str]]
+    session: BoardSession, manifest: Manifest, ours: Mapping[str, ElfFile], changed: Sequence[tuple[ProofRow, str]]
 ) -> dict[str, str]:
     """Fetch what changed and prove it again; returns library to what to say of it.
 
@@ -138,31 +189,29 @@ def prove_again(
     Raises
     ------
     PreflightError
-        A library is gone, or does not serve any more: the symbol is named, and nothing was changed.
+        A library is gone or damaged, or is unsuitable now: the symbol is named, and nothing was changed.
     """
     board = _Board(session, manifest, ours)
-    elsewhere = {str(row["library"]): path for row, path in found if path}
-    said: dict[str, str] = {}
-    for row, path in found:
+    elsewhere = {row.library: path for row, path in changed if path}
+    notes: dict[str, str] = {}
+    for row, path in changed:
         if not path:
-            raise _refusal(
-                row, f"{row['opened']} is gone", _count_symbols(row["symbols"], "were proved on it"), manifest
-            )
+            raise _refusal(row, f"{row.opened} is gone", _count_symbols(row.symbols, "were proved on it"), manifest)
         copy = board.read(path)
         companions, lost = board.beside(copy, elsewhere)
         demand = Demand.recall(row, parse_arch(manifest.arch).identity)
         libc = libc_of(manifest.loader) or Libc.GLIBC
         proof = check_copy(demand, path, copy, companions, list(ours.values()), lost, libc=libc)
         if worse := _worse(proof, row):
-            raise _refusal(row, f"{path} was changed, and does not serve any more", "; ".join(worse[:3]), manifest)
-        build = f"build {row['build_id'][:12] or 'unknown'} → {copy.build_id[:12] or 'unknown'}"
-        said[str(row["library"])] = f"{path} was changed ({build}); proved again, {len(proof.symbols)} symbols"
-    return said
+            raise _refusal(row, f"{path} was changed, and is unsuitable now", "; ".join(worse[:3]), manifest)
+        build = f"build {row.build_id[:12] or 'unknown'} → {copy.build_id[:12] or 'unknown'}"
+        notes[row.library] = f"{path} was changed ({build}); proved again, {len(proof.symbols)} symbols"
+    return notes
 
 
-def _worse(proof: Proof, row: Row) -> list[str]:
+def _worse(proof: Proof, row: ProofRow) -> list[str]:
     """Say what speaks against a copy now; what was known, and overridden for a reason, is not said again."""
-    known = set(row["missing"]) | set(row["faults"]) if row["overridden"] else set()
+    known = set(row.missing) | set(row.faults) if row.overridden else set()
     return [f"it lacks {name}" for name in proof.missing if name not in known] + [
         fault for fault in proof.faults if fault not in known
     ]
@@ -172,10 +221,10 @@ def _count_symbols(symbols: Sequence[str], what: str) -> str:
     return f"{len(symbols)} symbols {what}, {', '.join(symbols[:2])} among them"
 
 
-def _refusal(row: Row, what: str, why: str, manifest: Manifest) -> PreflightError:
+def _refusal(row: ProofRow, what: str, why: str, manifest: Manifest) -> PreflightError:
     return PreflightError(
         f"{what}; nothing was changed",
-        where=str(row["library"]),
+        where=row.library,
         why=why,
         next_step=f"invoke sysroot.pull --host HOST, then invoke bundle --board {manifest.board}",
     )

@@ -1,4 +1,4 @@
-"""A bundle and a host become a release: one probe, a pure plan that can be printed, then a short run of it."""
+"""A plan carried out on a board: send, switch, check, then confirm or go back."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from deploy.boards.probe import HostFacts
 from deploy.boards.session import BoardSession, Reply
 from deploy.bundle.load import Bundle
-from deploy.bundle.manifest import Manifest
 from deploy.release.plan import ReleasePlan, StepKind
 from deploy.release.scripts import ACTIVATE, CONFIRM, RECEIVE, ROLL_BACK
-from recipes.errors import ConfigError, PreflightError, RolledBackError, UserError, VerifyError
+from recipes.errors import ConfigError, PreflightError, RolledBackError, UserError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Release:
-    """What a deploy did."""
+class ReleaseResult:
+    """What a deploy did to one host."""
 
     host: str
     id: str
@@ -30,27 +29,37 @@ class Release:
     """Bytes sent, contents and lists."""
 
 
-def carry_out(session: BoardSession, bundle: Bundle, planned: ReleasePlan, tools: frozenset[str]) -> None:
-    """Carry out a plan up to the switch.
+def install_release(session: BoardSession, bundle: Bundle, planned: ReleasePlan, tools: frozenset[str]) -> None:
+    """Send what a board lacks and switch to the release; the checks are still to come.
 
     Raises
     ------
     PreflightError
         Something arrived damaged, the disk filled up or the connection went; the old release runs on.
     """
-    manifest = bundle.manifest
-    blobs = bundle.blobs()
     for step in planned.steps:
         if step.kind is StepKind.SEND:
-            if "tar" in tools:
-                _check(session.run(RECEIVE, [manifest.root, "tar"], _tar_stream(blobs, step.blobs)), manifest)
-            else:
-                for blob in step.blobs:
-                    _check(session.run(RECEIVE, [manifest.root, blob], _chunks(blobs[blob])), manifest)
+            _send(session, bundle, step.blobs, tools)
         else:
-            listing = "".join(f"{file.blob} {file.path}\n" for file in manifest.files).encode()
-            digest = hashlib.sha256(listing).hexdigest()
-            _check(session.run(ACTIVATE, [manifest.root, bundle.id, digest], [listing]), manifest)
+            _activate(session, bundle)
+
+
+def _send(session: BoardSession, bundle: Bundle, names: Sequence[str], tools: frozenset[str]) -> None:
+    """Send blobs to the board's store: in one stream where it has tar, else each by itself."""
+    root, blobs = bundle.manifest.root, bundle.blobs()
+    if "tar" in tools:
+        _check(session.run(RECEIVE, [root, "tar"], _tar_stream(blobs, names)), root)
+        return
+    for name in names:
+        _check(session.run(RECEIVE, [root, name], _chunks(blobs[name])), root)
+
+
+def _activate(session: BoardSession, bundle: Bundle) -> None:
+    """Build the release from the board's store and switch to it."""
+    manifest = bundle.manifest
+    listing = "".join(f"{file.blob} {file.path}\n" for file in manifest.files).encode()
+    digest = hashlib.sha256(listing).hexdigest()
+    _check(session.run(ACTIVATE, [manifest.root, bundle.id, digest], [listing]), manifest.root)
 
 
 def _chunks(data: bytes) -> Iterator[bytes]:
@@ -81,16 +90,17 @@ _REASONS = {
 }
 
 
-def _check(reply: Reply, manifest: Manifest) -> None:
+def _check(reply: Reply, root: str) -> None:
+    """Raise PreflightError for a script that did not run to its end, with the reason behind its exit code."""
     if reply.code == 0:
         return
     detail = " ".join((reply.out.strip() + " " + reply.err.strip()).split())[-300:]
     full = "; no space left on the board" if "No space" in detail else ""
     raise PreflightError(
         f"the board stopped: {_REASONS.get(reply.code, f'exit code {reply.code}')}{full}",
-        where=manifest.root,
+        where=root,
         why=detail,
-        next_step="the release that ran there runs on; cure the cause and give the same command again",
+        next_step="the release that ran there runs on; fix the cause and give the same command again",
     )
 
 
@@ -102,28 +112,35 @@ def deploy_release(
     *,
     planned: ReleasePlan,
     tools: frozenset[str],
-) -> Release:
-    """Send, switch, verify; go back where the checks are red.
+) -> ReleaseResult:
+    """Install a release and check it: confirm it where the checks are green, else go back.
+
+    Parameters
+    ----------
+    check:
+        Raises a UserError where the release is not to stay.
 
     Raises
     ------
+    PreflightError
+        It could not be installed or confirmed.
     RolledBackError
         The checks were red: the release from before runs again, and the reason is given.
     """
     before = session.traffic.sent
     if planned.steps:
-        carry_out(session, bundle, planned, tools)
+        install_release(session, bundle, planned, tools)
         try:
             check()
         except UserError as error:
-            _back(session, bundle, host, error)
+            raise _rolled_back(host, _go_back(session, bundle), error) from error
         except KeyboardInterrupt:
             # Nobody will read the verdict: an unverified release must not stay on because a person went away.
-            _check(session.run(ROLL_BACK, [bundle.manifest.root, bundle.id, "drop"]), bundle.manifest)
+            _go_back(session, bundle)
             raise
-        keep = str(bundle.manifest.keep)
-        _check(session.run(CONFIRM, [bundle.manifest.root, bundle.id, keep]), bundle.manifest)
-    return Release(
+        root, keep = bundle.manifest.root, str(bundle.manifest.keep)
+        _check(session.run(CONFIRM, [root, bundle.id, keep]), root)
+    return ReleaseResult(
         host=host,
         id=bundle.id,
         changed=bool(planned.steps),
@@ -133,16 +150,25 @@ def deploy_release(
     )
 
 
-def _back(session: BoardSession, bundle: Bundle, host: str, error: UserError) -> None:
-    reply = session.run(ROLL_BACK, [bundle.manifest.root, bundle.id, "drop"])
-    _check(reply, bundle.manifest)
-    now = reply.out.strip().rpartition("current=")[2]
-    state = f"{now[:12]} runs there again" if now else "nothing runs there, as before"
-    raise RolledBackError(
+def _go_back(session: BoardSession, bundle: Bundle) -> str:
+    """Take back a release that was not confirmed; returns the id that runs now, empty for none."""
+    root = bundle.manifest.root
+    reply = session.run(ROLL_BACK, [root, bundle.id, "drop"])
+    _check(reply, root)
+    return _current(reply)
+
+
+def _current(reply: Reply) -> str:
+    return reply.out.strip().rpartition("current=")[2]
+
+
+def _rolled_back(host: str, current: str, error: UserError) -> RolledBackError:
+    state = f"{current[:12]} runs there again" if current else "nothing runs there, as before"
+    return RolledBackError(
         f"{host}: the new release did not hold; {state}",
         why=f"{error.what}: {error.why}" if error.why else error.what,
         next_step=error.next_step or f"invoke verify --host {host}",
-    ) from (error if isinstance(error, VerifyError) else None)
+    )
 
 
 def roll_back_release(session: BoardSession, root: str, facts: HostFacts) -> str:
@@ -152,6 +178,8 @@ def roll_back_release(session: BoardSession, root: str, facts: HostFacts) -> str
     ------
     ConfigError
         Nothing runs there, or nothing that was verified came before it.
+    PreflightError
+        The board stopped before the switch.
     """
     if not facts.current or not facts.previous or facts.previous not in facts.confirmed:
         have = f"{len(facts.confirmed)} verified releases" if facts.confirmed else "no verified release"
@@ -159,4 +187,4 @@ def roll_back_release(session: BoardSession, root: str, facts: HostFacts) -> str
     reply = session.run(ROLL_BACK, [root, facts.current, "keep"])
     if reply.code != 0:
         raise PreflightError("the roll-back stopped", why=_REASONS.get(reply.code, reply.err.strip()))
-    return reply.out.strip().rpartition("current=")[2]
+    return _current(reply)

@@ -37,7 +37,7 @@ def _files(old: Manifest, new: Manifest) -> Iterable[tuple[str, str, str]]:
 
 
 def _decisions(old: Manifest, new: Manifest) -> Iterable[tuple[str, str, str]]:
-    before, after = ({str(row["library"]): str(row["action"]) for row in one.decisions} for one in (old, new))
+    before, after = ({row.library: row.action for row in manifest.decisions} for manifest in (old, new))
     for name in sorted(before.keys() | after.keys()):
         first, second = before.get(name, "-"), after.get(name, "-")
         if first != second:
@@ -45,7 +45,7 @@ def _decisions(old: Manifest, new: Manifest) -> Iterable[tuple[str, str, str]]:
 
 
 def _symbols(old: Manifest, new: Manifest) -> Iterable[tuple[str, str, str]]:
-    before, after = ({str(row["library"]): set(row["symbols"]) for row in one.proofs} for one in (old, new))
+    before, after = ({row.library: set(row.symbols) for row in manifest.proofs} for manifest in (old, new))
     for name in sorted(before.keys() & after.keys()):
         more, less = sorted(after[name] - before[name]), sorted(before[name] - after[name])
         if more or less:

@@ -14,6 +14,7 @@ from recipes.elf import ElfFile
 from recipes.errors import unknown
 from recipes.proof.search import first_file
 from recipes.rootfs.index import Index
+from recipes.rootfs.origin import Origin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +97,7 @@ def _walk(
     entry: str, file: ElfFile, bundle: Mapping[str, ElfFile], board: Index, arch: Arch
 ) -> Iterator[tuple[ChainLink, ...]]:
     """Yield the shortest chain to every library of a process, breadth first as the loader goes."""
-    place = f"bundle:{entry}"
+    place = Origin.bundle(entry)
     chains: dict[str, tuple[ChainLink, ...]] = {place: ()}
     for step in board_loader(bundle, board, arch).process([first_file(place, file)]):
         provider = step.got.place if step.got else ""

@@ -52,10 +52,12 @@ def bring_up(host_name: str, engine: Engine) -> SimState:
     ------
     BuildError
         It did not answer in time; carries the last lines of its log.
+    ConfigError
+        It is a real board, or there is no such host.
     """
-    there = sim_state(host_name)
-    if there is not None and engine.running(there.container):
-        return there
+    state = sim_state(host_name)
+    if state is not None and engine.running(state.container):
+        return state
     host = load_host(host_name)
     board = load_board(host.board)
     root = prepare_board(board, engine)
@@ -123,9 +125,9 @@ def _wait(board: SimState, engine: Engine) -> None:
 
 def take_down(host_name: str, engine: Engine, *, keep_network: bool = False) -> bool:
     """Take a simulated board away with all that is on it; returns whether there was one."""
-    there = sim_state(host_name)
+    state = sim_state(host_name)
     engine.remove(_container(host_name))
     shutil.rmtree(sim_folder(host_name), ignore_errors=True)
     if not keep_network:
         engine.remove_network(NETWORK)
-    return there is not None
+    return state is not None

@@ -1,11 +1,10 @@
-"""Verdicts: testinfra modules run against a board, and what they found, with evidence."""
+"""Testinfra modules run against a board, and read back as a verdict with evidence."""
 
 from __future__ import annotations
 
 import json
 import sys
 import tempfile
-import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from deploy.boards.session import CONNECT_SECONDS, Target
@@ -51,11 +50,11 @@ def run_checks(target: Target, bundle: Bundle) -> Verdict:
             why=(done.stdout + done.stderr).decode("utf-8", "replace")[-800:],
         )
     notes = tuple(
-        f"{row['library']} is the board's though its proof fails: {row['overridden']}"
-        for row in bundle.manifest.proofs
-        if row["overridden"]
+        f"{proof.library} is the board's though its proof fails: {proof.overridden}"
+        for proof in bundle.manifest.proofs
+        if proof.overridden
     )
-    return Verdict(host=target.name, release=bundle.id, checks=tuple(_read(junit)), junit=junit, notes=notes)
+    return Verdict(host=target.name, release=bundle.id, checks=tuple(read_checks(junit)), junit=junit, notes=notes)
 
 
 def _command(target: Target, config: Path, junit: Path, folder: Path) -> list[str]:
@@ -107,19 +106,24 @@ def _ssh_config(target: Target, folder: Path) -> Path:
     return config
 
 
-def _read(junit: Path) -> list[Check]:
+def read_checks(junit: Path) -> list[Check]:
+    """Read what pytest wrote of each check: its state, and what it saw or why it failed or was skipped."""
+    from junitparser import Error, Failure, JUnitXml, Skipped
+    from junitparser.junitparser import Properties
+
     checks = []
-    for case in ET.parse(junit).getroot().iter("testcase"):  # noqa: S314 - written by our own pytest a moment ago
-        failed = case.find("failure") if case.find("failure") is not None else case.find("error")
-        skipped = case.find("skipped")
-        properties = {one.get("name"): one.get("value") or "" for one in case.iter("property")}
-        evidence = properties.get("evidence", "")
-        state = "passed"
-        if failed is not None:
+    for case in (case for suite in JUnitXml.fromfile(str(junit)) for case in suite):
+        messages = {type(result): result.message or "" for result in reversed(case.result)}
+        # Of this one method junitparser states no types.
+        recorded = case.iterchildren(Properties)  # type: ignore[no-untyped-call]
+        notes = {entry.name: entry.value or "" for properties in recorded for entry in properties}
+        state, evidence = "passed", notes.get("evidence", "")
+        if Failure in messages or Error in messages:
             state = "failed"
-            evidence = (failed.get("message") or "").splitlines()[0].removeprefix("AssertionError: ")
-        elif skipped is not None:
-            state, evidence = "skipped", skipped.get("message") or ""
-        name = (case.get("name") or "").partition("[")[0].removeprefix("test_").replace("_", " ")
-        checks.append(Check(name=name, state=state, evidence=evidence, seconds=float(case.get("time") or 0)))
+            lines = messages.get(Failure, messages.get(Error, "")).splitlines()
+            evidence = lines[0].removeprefix("AssertionError: ") if lines else ""
+        elif Skipped in messages:
+            state, evidence = "skipped", messages[Skipped]
+        name = (case.name or "").partition("[")[0].removeprefix("test_").replace("_", " ")
+        checks.append(Check(name=name, state=state, evidence=evidence, seconds=case.time or 0.0))
     return checks

@@ -34,10 +34,12 @@ class Verdict:
     @property
     def green(self) -> bool:
         """True only when something passed and nothing failed: no checks are no evidence."""
-        return any(one.state == "passed" for one in self.checks) and all(one.state != "failed" for one in self.checks)
+        return any(check.state == "passed" for check in self.checks) and all(
+            check.state != "failed" for check in self.checks
+        )
 
     def as_dict(self) -> dict[str, object]:
-        checks = [{"name": one.name, "state": one.state, "evidence": one.evidence} for one in self.checks]
+        checks = [{"name": check.name, "state": check.state, "evidence": check.evidence} for check in self.checks]
         return {
             "host": self.host,
             "release": self.release,
@@ -51,7 +53,7 @@ def require_green(verdict: Verdict) -> Verdict:
     """Return a green verdict; raises VerifyError for a red one, with the red checks."""
     if verdict.green:
         return verdict
-    red = [f"{one.name}: {one.evidence}" for one in verdict.checks if one.state == "failed"]
+    red = [f"{check.name}: {check.evidence}" for check in verdict.checks if check.state == "failed"]
     raise VerifyError(
         f"{verdict.host}: {len(red)} of {len(verdict.checks)} checks are red",
         where=str(verdict.junit),
@@ -62,4 +64,4 @@ def require_green(verdict: Verdict) -> Verdict:
 
 def verdict_rows(verdicts: Sequence[Verdict]) -> list[list[str]]:
     """Return the rows of the table that `invoke verify` prints."""
-    return [[verdict.host, one.name, one.state, one.evidence] for verdict in verdicts for one in verdict.checks]
+    return [[verdict.host, check.name, check.state, check.evidence] for verdict in verdicts for check in verdict.checks]

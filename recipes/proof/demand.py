@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from recipes.arch import Identity
 from recipes.proof.binding import Exports, kind_words
@@ -70,6 +71,22 @@ class Want:
 PLAIN = Want()
 
 
+class RecordedProof(Protocol):
+    """What a demand is recalled from: a `recipes.proof.result.Proof`, or one that was read from a manifest."""
+
+    @property
+    def library(self) -> str: ...
+
+    @property
+    def symbols(self) -> tuple[str, ...]: ...
+
+    @property
+    def nodes(self) -> tuple[str, ...]: ...
+
+    @property
+    def objects(self) -> Mapping[str, tuple[str, str]]: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
     """All that files of ours ask of one library.
@@ -90,19 +107,10 @@ class Demand:
     identities: tuple[Identity, ...]
 
     @classmethod
-    def recall(cls, proof: Mapping[str, object], identity: Identity) -> Demand:
-        """Return what a proof in a manifest was about; raises KeyError, TypeError or ValueError for any other."""
-        objects, symbols, nodes = proof["objects"], proof["symbols"], proof["nodes"]
-        if (
-            not isinstance(objects, Mapping)
-            or not isinstance(symbols, list | tuple)
-            or not isinstance(nodes, list | tuple)
-        ):
-            raise TypeError("not a proof")
+    def recall(cls, proof: RecordedProof, identity: Identity) -> Demand:
+        """Return what a proof was about; raises ValueError where what it wants of a symbol cannot be read."""
         wants = {}
-        for symbol in symbols:
-            name, _, node = str(symbol).partition("@")
-            wants[name, node] = Want.parse(objects[symbol][0]) if symbol in objects else PLAIN
-        return cls(
-            library=str(proof["library"]), wants=wants, nodes=tuple(str(node) for node in nodes), identities=(identity,)
-        )
+        for symbol in proof.symbols:
+            name, _, node = symbol.partition("@")
+            wants[name, node] = Want.parse(proof.objects[symbol][0]) if symbol in proof.objects else PLAIN
+        return cls(library=proof.library, wants=wants, nodes=proof.nodes, identities=(identity,))

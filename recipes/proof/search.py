@@ -19,9 +19,10 @@ from dataclasses import dataclass
 
 from recipes.arch import Identity, Libc, compatible
 from recipes.elf import ElfFile
-from recipes.proof.tokens import PathTokens, SearchFolder, as_unsure, tidied
+from recipes.proof.tokens import PathTokens, SearchFolder, as_unsure
 from recipes.rootfs.index import Index
 from recipes.rootfs.loaderconf import LD_CACHE, entry_fit
+from recipes.rootfs.origin import Origin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +32,7 @@ class LoadedFile:
     Parameters
     ----------
     place:
-        The file itself, all links followed; `bundle:PATH` for one of ours.
+        The file itself, all links followed: a path of the root, or a file of the bundle.
     found:
         The path it was opened by, links as they stand: its folder is the file's $ORIGIN. Of a program it is the file
         itself, since the kernel says where that is.
@@ -41,11 +42,11 @@ class LoadedFile:
         Copies that some processors get in its place.
     """
 
-    place: str
+    place: Origin
     found: str
     elf: ElfFile
     by: LoadedFile | None = None
-    instead: tuple[tuple[str, ElfFile], ...] = ()
+    instead: tuple[tuple[Origin, ElfFile], ...] = ()
 
     def chain(self) -> Iterator[LoadedFile]:
         one: LoadedFile | None = self
@@ -65,7 +66,7 @@ class Lookup:
 
 
 def first_file(place: str, file: ElfFile) -> LoadedFile:
-    return LoadedFile(place=place, found=place, elf=file)
+    return LoadedFile(place=Origin(place), found=place, elf=file)
 
 
 class Loader:
@@ -74,7 +75,7 @@ class Loader:
     Parameters
     ----------
     more:
-        Files beside the root's, by place (`bundle:lib/libz.so.1`).
+        Files beside the root's: those of a bundle.
     environment:
         The folders of LD_LIBRARY_PATH.
     platform:
@@ -87,11 +88,12 @@ class Loader:
         root: Index,
         identity: Identity,
         *,
-        more: Mapping[str, ElfFile] | None = None,
+        more: Mapping[Origin, ElfFile] | None = None,
         environment: Sequence[str] = (),
         platform: str = "",
     ) -> None:
-        self._root, self._identity, self._more = root, identity, more or {}
+        self._root, self._identity = root, identity
+        self._more: Mapping[Origin, ElfFile] = more or {}
         self._environment = environment
         self._libc = root.libc or Libc.GLIBC
         self._words = PathTokens(self._libc, identity, platform, _own_folder(root), expands=root.expands)
@@ -130,9 +132,9 @@ class Loader:
     def find(self, name: str, by: LoadedFile | None, tried: list[str] | None = None) -> LoadedFile | None:
         """Find one name for a file, or for nobody in particular; the folders that are looked into go to `tried`."""
         if self._root.is_loader(name):
-            own = self._root.resolve(self._root.loader)
+            own = Origin(self._root.resolve(self._root.loader))
             return LoadedFile(place=own, found=self._root.loader, elf=self._root.files[own], by=by)
-        instead: dict[str, ElfFile] = {}
+        instead: dict[Origin, ElfFile] = {}
         for path, sure in self._paths(name, by, [] if tried is None else tried):
             taken = self._take(path)
             if taken is None:
@@ -183,7 +185,7 @@ class Loader:
                 return
             name = posixpath.basename(name)
         for folder, sure in self.folders(by):
-            tried += [tidied(folder)] if sure else []
+            tried += [Origin(folder).tidied()] if sure else []
             yield from self._for_some(folder, name)
             yield posixpath.join(folder, name), sure
         if self._root.cache is not None and self._libc is not Libc.MUSL:
@@ -202,10 +204,11 @@ class Loader:
         for below in self._hwcaps.get(self._root.resolve(folder), ()):
             yield posixpath.join(below, name), False
 
-    def _take(self, path: str) -> tuple[str, ElfFile | None] | None:
+    def _take(self, path: str) -> tuple[Origin, ElfFile | None] | None:
         if path.startswith("/"):
-            return self._root.take(path, self._identity)
-        place = tidied(path)
+            taken = self._root.take(path, self._identity)
+            return (Origin(taken[0]), taken[1]) if taken is not None else None
+        place = Origin(path).tidied()
         found = self._more.get(place)
         if found is None:
             return None

@@ -5,13 +5,13 @@ ld.so(8) for glibc; musl's ldso/dynlink.c (fixup_rpath); uClibc's ldso/ldso/dl-e
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from recipes.arch import Identity, Libc
 from recipes.rootfs.loaderconf import ORIGIN
+from recipes.rootfs.origin import Origin
 
 SearchFolder = tuple[str, bool]
 """A folder, and whether it is sure to be looked into."""
@@ -77,13 +77,7 @@ def as_unsure(folders: Iterable[SearchFolder]) -> Iterator[SearchFolder]:
     return ((folder, False) for folder, _ in folders)
 
 
-def tidied(path: str) -> str:
-    """Return a path, or one of a bundle (`bundle:PATH`), without its detours."""
-    where, colon, rest = path.rpartition(":")
-    return where + colon + posixpath.normpath(rest)
-
-
 def _certain(folder: str, *, sure: bool = True) -> Iterator[SearchFolder]:
     """Yield a folder unless it depends on where the process was started, or holds a word that nobody replaces."""
-    if "$" not in folder and (folder.startswith("/") or ":" in folder):
+    if "$" not in folder and (folder.startswith("/") or Origin(folder).ours):
         yield folder, sure

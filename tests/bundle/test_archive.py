@@ -13,13 +13,15 @@ from typing import Any
 import pytest
 
 from deploy.bundle.archive import Members, Suffix, pack_archive
+from deploy.bundle.assemble import pack_bundle
 from deploy.bundle.keys import signing_key
 from deploy.bundle.load import bundles_folder, verify_bundle
 from deploy.bundle.manifest import Manifest
 from deploy.bundle.sign import sign_manifest
-from recipes.errors import ConfigError
-from tests.support.bundles import EACH_SUFFIX, LIBC, compress, make, members, refused
-from tests.support.facts import proof_row
+from deploy.dedupe.decision import Action
+from recipes.errors import ConfigError, ProofError
+from tests.support.bundles import EACH_SUFFIX, LIBC, compress, contents, make, manifest, members, refused
+from tests.support.facts import decision_row, proof_row
 
 pytestmark = pytest.mark.usefixtures("home")
 Change = Callable[[Members, Members], Members]
@@ -185,6 +187,46 @@ def signed(found: Members, **changes: Any) -> tuple[Path, bytes]:
     return bundles_folder("sim-tiny") / f"{changed.identity}.tar.zst", pack_archive(found, ".tar.zst")
 
 
+def damaged(text: bytes, old: bytes, new: bytes) -> bytes:
+    assert old in text
+    return text.replace(old, new, 1)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"library":"libc.so.6",', b""),
+        (b'"library":"libc.so.6"', b'"library":6'),
+        (b'"library":"libc.so.6"', b'"library":null'),
+        (b'"action":"use-board"', b'"action":"trust-me"'),
+        (b'"action":"use-board"', b'"action":"use-board","more":1'),
+        (b'"action":"use-board"', b'"action":["use-board"]'),
+        (b'"size":0', b'"size":"0"'),
+        (b'"size":0', b'"size":false'),
+        (b'"decisions":[{', b'"decisions":[[],{'),
+        (b'"decisions":[', b'"decisions":[7,'),
+        (b'"proofs":[{', b'"proofs":[null,{'),
+        (b'"objects":{}', b'"objects":{"puts":["o"]}'),
+        (b'"objects":{}', b'"objects":{"puts":"o:8"}'),
+        (b'"objects":{}', b'"objects":[]'),
+        (b'"missing":[]', b'"missing":""'),
+        (b'"missing":[]', b'"missing":[[]]'),
+        (b'"symbols":["puts@GLIBC_2.4"]', b'"symbols":{"puts@GLIBC_2.4":1}'),
+        (b'"kind":"names and version nodes",', b""),
+    ],
+)
+def test_a_damaged_row_is_refused_even_if_a_trusted_key_signed_it(old: bytes, new: bytes) -> None:
+    made = make()
+    found = members(made)
+    text = damaged(found["manifest.json"][0], old, new)
+    found["manifest.json"] = (text, 0o644)
+    found["signature.json"] = (sign_manifest(text, signing_key()), 0o644)
+    path = made.path.with_name(f"{hashlib.sha256(text).hexdigest()[:32]}.tar.zst")
+    error = refused(path, pack_archive(found, ".tar.zst"))
+    assert isinstance(error, ConfigError)
+    assert error.what == "not a bundle"
+
+
 def test_a_trusted_key_does_not_make_up_for_a_wrong_account() -> None:
     made = make()
     found, first = members(made), made.manifest
@@ -193,17 +235,17 @@ def test_a_trusted_key_does_not_make_up_for_a_wrong_account() -> None:
     no_needs = tuple(file.model_copy(update={"needed": ()}) for file in first.files)
     cases: dict[str, dict[str, Any]] = {
         "without a proof": {"proofs": ()},
-        "its proof does not hold": {"proofs": ({**proof, "missing": ["puts"]},)},
-        "proof does not hold": {"proofs": ({**proof, "sha256": ""},)},
-        "and its proof": {"proofs": ({**proof, "provider": "/usr/lib/libc.so.6"},)},
+        "its proof does not hold": {"proofs": (proof.model_copy(update={"missing": ("puts",)}),)},
+        "proof does not hold": {"proofs": (proof.model_copy(update={"sha256": ""}),)},
+        "and its proof": {"proofs": (proof.model_copy(update={"provider": "/usr/lib/libc.so.6"}),)},
         "nothing was decided": {"decisions": (row,)},
         "was decided without any proof": {"refused": ()},
         "libx.so.1 is keep; by its proof it is use-board": {"refused": (proof_row("libx.so.1", "/lib/libx.so.1"),)},
         "libc.so.6 is use-board; by its proof it is keep-private": {
-            "proofs": ({**proof, "objects": {"puts@GLIBC_2.4": ["o:16", "o:8"]}},)
+            "proofs": (proof.model_copy(update={"objects": {"puts@GLIBC_2.4": ("o:16", "o:8")}}),)
         },
-        "its proofs cannot be read": {"proofs": ({**proof, "objects": {"puts": ["o"]}},)},
-        "is kept, and is not there": {"decisions": (row, {**kept, "provider": "bundle:lib/liby.so"})},
+        "its proofs cannot be read": {"proofs": (proof.model_copy(update={"objects": {"puts": ("o", "o")}}),)},
+        "is kept, and is not there": {"decisions": (row, kept.model_copy(update={"provider": "bundle:lib/liby.so"}))},
         "the entries are not those": {"entries": ()},
         "nobody is named who brings it": {"providers": {"bin/app": {"libc.so.6": LIBC}}},
         "which is not what was proved": {
@@ -223,3 +265,13 @@ def test_a_trusted_key_does_not_make_up_for_a_wrong_account() -> None:
         error = refused(*signed(found, **changes))
         assert error is not None, words
         assert words in error.why
+
+
+def test_a_second_copy_that_was_merged_is_no_second_decision() -> None:
+    merged = decision_row("libx.so.1", Action.MERGE, "lib/private/libx.so.1")
+    both = manifest(decisions=(*manifest().decisions, merged))
+    made = pack_bundle(both, contents())
+    assert verify_bundle(made.path).bundle == made
+    with pytest.raises(ProofError, match="could not account") as caught:
+        pack_bundle(manifest(decisions=(both.decisions[0], merged)), contents())
+    assert "libx.so.1 is needed, and nothing was decided about it" in caught.value.why

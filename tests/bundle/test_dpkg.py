@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 from license_expression import get_spdx_licensing
 
-from deploy.bundle import dpkg
 from deploy.bundle.dpkg import declared_licence, package_owners, spdx_expression, unlicensed
 from deploy.bundle.manifest import PackagedFiles
 from recipes import paths
 from recipes.arch import ARCHES
-from recipes.toolchains.sysroots import Sysroot, SysrootSpec
+from recipes.toolchains.sysroots import Sysroot
 
 PLACE = "/usr/lib/arm-linux-gnueabihf"
 MACHINE = """Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
@@ -175,18 +174,25 @@ def test_a_vendors_library_is_its_toolchains(tmp_path: Path, monkeypatch: pytest
     digest = "d" * 64
     listed = (f"{digest}  toolchain own",)
     made = Sysroot(name="toolchain-own", arch=ARCHES["armv7"], tree=tmp_path, packages=listed, fingerprint="e")
-    read = SysrootSpec.model_validate({"schema": 1, "arch": "armv7", "from": "toolchain"})
-    monkeypatch.setattr(dpkg, "sysroot_spec", lambda _name: read)
+    described = tmp_path / "boards" / "sysroots" / "toolchain-own.toml"
+    described.parent.mkdir(parents=True)
+    described.write_text('schema = 1\narch = "armv7"\nfrom = "toolchain"\n')
+    monkeypatch.setattr(paths, "BOARDS", tmp_path / "boards")
     found, texts = package_owners(made, {"lib/libstdc++.so.6": "/lib/libstdc++.so.6"})
     assert texts == {}
     assert (found[0].kind, found[0].digest, found[0].files) == ("toolchain", digest, ("lib/libstdc++.so.6",))
 
 
-def test_nothing_copied_asks_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(dpkg, "_status")
+def test_nothing_copied_asks_for_nothing(tmp_path: Path) -> None:
+    """A database that cannot be read is not looked at."""
+    listing = tmp_path / "var/lib/dpkg/info/broken.list"
+    listing.parent.mkdir(parents=True)
+    listing.write_bytes(b"\xff")
     name = min(path.stem for path in (paths.BOARDS / "sysroots").glob("*.toml"))
-    made = Sysroot(name=name, arch=ARCHES["armv7"], tree=tmp_path / "none", packages=(), fingerprint="")
+    made = Sysroot(name=name, arch=ARCHES["armv7"], tree=tmp_path, packages=(), fingerprint="")
     assert package_owners(made, {}) == ((), {})
+    with pytest.raises(UnicodeDecodeError):
+        package_owners(made, {"lib/libz.so.1": "/usr/lib/libz.so.1"})
 
 
 @pytest.mark.engine

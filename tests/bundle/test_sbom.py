@@ -12,9 +12,11 @@ from cyclonedx.spdx import is_expression
 from deploy.bundle.audit import unaccounted
 from deploy.bundle.manifest import BundleFile, Manifest, PackagedFiles
 from deploy.bundle.sbom import licence_texts, make_sbom, source_recipes
+from deploy.dedupe.decision import Action
 from recipes.sources.lock import Lock, load_lock
 from recipes.sources.recipe import load_catalogue
 from recipes.stage.manifest import StageManifest
+from tests.support.facts import decision_row, proof_row
 
 CURL = "pkg:github/curl/curl@" + "c" * 40
 LOCK = Lock.model_validate(
@@ -101,19 +103,11 @@ def manifest(**changes: Any) -> Manifest:
             for number, one in enumerate(files)
         ],
         "decisions": [
-            {"library": "libc.so.6", "action": "use-board", "provider": "/lib/libc.so.6"},
-            {"library": "libdl.so.2", "action": "use-board", "provider": "/lib/libdl.so.2"},
-            {"library": "libx.so.1", "action": "keep", "provider": "bundle:lib/libx.so.1"},
+            decision_row("libc.so.6", Action.USE_BOARD, "/lib/libc.so.6"),
+            decision_row("libdl.so.2", Action.USE_BOARD, "/lib/libdl.so.2"),
+            decision_row("libx.so.1", Action.KEEP, "bundle:lib/libx.so.1"),
         ],
-        "proofs": [
-            {
-                "library": "libc.so.6",
-                "provider": "/lib/libc.so.6",
-                "sha256": "c" * 64,
-                "build_id": "ab12",
-                "missing": [],
-            }
-        ],
+        "proofs": [proof_row("libc.so.6", "/lib/libc.so.6", build_id="ab12")],
         "providers": {
             "bin/app": {
                 "libx.so.1": "bundle:lib/libx.so.1",

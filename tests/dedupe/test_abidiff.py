@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from deploy.dedupe import abidiff
 from deploy.dedupe.abidiff import ABIDIFF, REPORT_LINES, TypeComparison, TypeVerdict, compare_types, judge_report
 from recipes import elf
 from tests.support.compiler import compiled
@@ -117,8 +116,9 @@ def test_split_debug_files_do(made: Path) -> None:
 
 
 def test_without_the_program_nothing_is_said(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(abidiff, "ABIDIFF", "no-abidiff")
-    assert "no-abidiff is not installed" in compare(made, "same.so", "same.so").because
+    monkeypatch.setenv("PATH", str(made / "empty"))
+    found = compare(made, "same.so", "same.so")
+    assert (found.verdict, found.because) == (TypeVerdict.UNKNOWN, "abidiff is not installed (Debian: abigail-tools)")
 
 
 @pytest.mark.parametrize(

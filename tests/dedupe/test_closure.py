@@ -9,12 +9,13 @@ from recipes.arch import ARCHES
 from recipes.elf import ElfFile
 from recipes.errors import ProofError
 from recipes.rootfs.index import Index
+from recipes.rootfs.origin import Origin
 from tests.support.facts import SOFT, elf, index
 
 ARM = ARCHES["armv7"]
 
 
-def find(bundle: dict[str, ElfFile], board: Index) -> dict[str, str]:
+def find(bundle: dict[str, ElfFile], board: Index) -> dict[str, Origin]:
     return providers_of("bin/app", bundle, board, ARM)
 
 

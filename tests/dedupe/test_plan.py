@@ -165,7 +165,7 @@ def test_the_libc_family_is_never_bundled() -> None:
 
 
 def test_a_library_that_nobody_has_is_named() -> None:
-    with pytest.raises(ProofError, match=r"libnowhere\.so\.1 is to be had nowhere"):
+    with pytest.raises(ProofError, match=r"libnowhere\.so\.1 is not found anywhere"):
         decide({"bin/app": app("libnowhere.so.1")}, index(LIBC))
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from deploy.boards.board import BoardFile
 from deploy.bundle.audit import derive_actions
+from deploy.bundle.manifest import ProofRow
 from deploy.dedupe.decision import Action, DedupePlan
 from deploy.dedupe.plan import plan_dedupe
 from deploy.dedupe.preferences import Prefer, Preference, Preferences
@@ -31,8 +32,8 @@ def decide(
     sysroot: Index | None = None,
 ) -> DedupePlan:
     staged, facts = stage({"bin/app": APP, "lib/libz.so.1": OURS})
-    policies = Preferences(rules={name: rule} if rule else {}, i_know=i_know, ranges=ranges or {})
-    return plan_dedupe(staged, facts, sysroot or index(LIBC), board, ARCHES["armv7"], policies)
+    preferences = Preferences(rules={name: rule} if rule else {}, i_know=i_know, ranges=ranges or {})
+    return plan_dedupe(staged, facts, sysroot or index(LIBC), board, ARCHES["armv7"], preferences)
 
 
 def row(plan: DedupePlan) -> tuple[Action, str]:
@@ -55,7 +56,7 @@ def test_prefer_board_shows_its_reason_where_the_proof_holds() -> None:
 
 @pytest.mark.parametrize("prefer", [Prefer.BOARD, Prefer.NEVER])
 def test_prefer_board_and_never_stop_where_the_proof_fails(prefer: Prefer) -> None:
-    with pytest.raises(ProofError, match=r"libz\.so\.1 does not do") as caught:
+    with pytest.raises(ProofError, match=r"libz\.so\.1 is unsuitable") as caught:
         decide(index(LIBC, POOR), Preference(prefer=prefer, because="flash is short"))
     assert "deflate" in caught.value.why
     assert "flash is short" in caught.value.why
@@ -72,7 +73,7 @@ def test_i_know_overrides_a_failed_proof_and_is_written_down() -> None:
     assert proof.missing == ("deflate",)
     assert proof.overridden == "deflate is never called here"
     assert any("deflate is never called here" in note for note in plan.notes)
-    again = derive_actions([one.as_dict() for one in plan.proofs], [one.as_dict() for one in plan.refused])
+    again = derive_actions(map(ProofRow.of, plan.proofs), map(ProofRow.of, plan.refused))
     assert again["libz.so.1"] is Action.USE_BOARD
 
 
@@ -87,7 +88,7 @@ def test_i_know_does_not_replace_the_c_library_or_another_soname() -> None:
     with pytest.raises(ProofError, match="never bundled"):
         plan_dedupe(staged, facts, index(LIBC), index(LIBC), ARCHES["armv7"], Preferences(i_know="it starts here"))
     other = elf("libz.so.2", exports="inflate deflate")
-    with pytest.raises(ProofError, match="does not do"):
+    with pytest.raises(ProofError, match="is unsuitable"):
         decide(index(LIBC, other), Preference(prefer=Prefer.BOARD, because="flash is short"), i_know="it is the same")
 
 
@@ -117,7 +118,7 @@ def test_the_plan_is_the_same_from_the_proofs_alone() -> None:
     )
     staged, facts = stage({"bin/app": app, "lib/libz.so.1": OURS, "lib/libextra.so.1": extra})
     plan = plan_dedupe(staged, facts, index(LIBC), index(LIBC, POOR), ARCHES["armv7"])
-    again = derive_actions([one.as_dict() for one in plan.proofs], [one.as_dict() for one in plan.refused])
+    again = derive_actions(map(ProofRow.of, plan.proofs), map(ProofRow.of, plan.refused))
     written = {one.library: one.action for one in plan.decisions if one.library in again}
     assert again == written
     assert set(again.values()) == {Action.USE_BOARD, Action.KEEP_PRIVATE, Action.KEEP}

@@ -88,4 +88,8 @@ def test_a_library_that_serves_the_boards_plugin_too_may_travel() -> None:
     ours = elf("libz.so.1", exports="inflate deflate fresh")
     plugin = elf("libgstzip.so", needed=("libz.so.1",), imports="deflate")
     board = with_plugin(index(GST, elf("libz.so.1", exports="inflate deflate")), "libgstzip.so", plugin)
-    check_shadowing({"bin/app": elf(needed=("libgstreamer-1.0.so.0", "libz.so.1")), "lib/libz.so.1": ours}, board, ARM)
+    bundle = {"bin/app": elf(needed=("libgstreamer-1.0.so.0", "libz.so.1")), "lib/libz.so.1": ours}
+    check_shadowing(bundle, board, ARM)
+    poorer = bundle | {"lib/libz.so.1": replace(ours, exports="inflate fresh")}
+    with pytest.raises(ProofError, match=r"would hide the board's from libgstzip\.so"):
+        check_shadowing(poorer, board, ARM)

@@ -15,7 +15,7 @@ from deploy.bundle.assemble import pack_bundle
 from deploy.bundle.load import Bundle
 from deploy.release.plan import plan_release
 from deploy.release.recheck import watched_paths
-from deploy.release.run import Release, carry_out, deploy_release
+from deploy.release.run import ReleaseResult, deploy_release, install_release
 from deploy.release.scripts import ACTIVATE, CONFIRM, RECEIVE
 from recipes.errors import PreflightError
 
@@ -111,7 +111,7 @@ def whole(session: BoardSession, *known: Bundle) -> str:
     return identity
 
 
-def deploy(session: BoardSession, bundle: Bundle) -> Release:
+def deploy(session: BoardSession, bundle: Bundle) -> ReleaseResult:
     facts = probe_host(session, ROOT, watched_paths(bundle.manifest))
     planned = plan_release(bundle.id, bundle.manifest, facts)
     return deploy_release(session, "tiny", bundle, lambda: None, planned=planned, tools=facts.tools)
@@ -198,7 +198,7 @@ def test_a_release_that_does_not_run_is_not_confirmed(board: BoardSession, tiny_
     first, second = variant(tiny_bundle, "first"), variant(tiny_bundle, "second")
     deploy(board, first)
     facts = probe_host(board, ROOT, watched_paths(second.manifest))
-    carry_out(board, second, plan_release(second.id, second.manifest, facts), facts.tools)
+    install_release(board, second, plan_release(second.id, second.manifest, facts), facts.tools)
     assert board.run(CONFIRM, [ROOT, first.id, "3"]).code == 78
     assert whole(board, first, second) == second.id
 

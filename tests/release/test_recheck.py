@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -13,6 +12,7 @@ from deploy.boards.inventory import SimState, host_target
 from deploy.boards.session import SshSession, connect
 from deploy.bundle.assemble import pack_bundle
 from deploy.bundle.load import Bundle, verify_bundle
+from deploy.bundle.manifest import ProofRow
 from deploy.release.deployment import deploy_to, plan_deploy, verify_host
 from recipes import elf
 from recipes.errors import PreflightError
@@ -35,7 +35,7 @@ def session(arm: SimState) -> Iterator[SshSession]:
 def changed(session: SshSession, arm_bundle: Bundle) -> Iterator[Callable[[bytes, bytes], str]]:
     """Return a function that replaces bytes in the board's own library, which is put back afterwards."""
     row = proof(arm_bundle)
-    path, good = row["provider"], session.fetch('exec cat "$1"', [row["provider"]])
+    path, good = row.provider, session.fetch('exec cat "$1"', [row.provider])
 
     def change(old: bytes, new: bytes) -> str:
         assert old in good
@@ -43,7 +43,7 @@ def changed(session: SshSession, arm_bundle: Bundle) -> Iterator[Callable[[bytes
         # As an update does: another file takes the name; who has the old one open keeps it.
         reply = session.run('cat >"$1.new" && mv "$1.new" "$1"', [path], [good.replace(old, new)])
         assert reply.code == 0, reply.err
-        return str(row["opened"])
+        return row.opened
 
     yield change
     session.run('cat >"$1.new" && chmod 644 "$1.new" && mv "$1.new" "$1"', [path], [good])
@@ -51,8 +51,8 @@ def changed(session: SshSession, arm_bundle: Bundle) -> Iterator[Callable[[bytes
     assert digest == hashlib.sha256(good).hexdigest()
 
 
-def proof(bundle: Bundle) -> dict[str, Any]:
-    return next(row for row in bundle.manifest.proofs if row["library"] == LIBRARY)
+def proof(bundle: Bundle) -> ProofRow:
+    return next(row for row in bundle.manifest.proofs if row.library == LIBRARY)
 
 
 def refused(host: str, bundle: Bundle, session: SshSession) -> PreflightError:
@@ -66,7 +66,7 @@ def refused(host: str, bundle: Bundle, session: SshSession) -> PreflightError:
 def test_a_symbol_that_an_update_removed_is_named(
     arm: SimState, arm_bundle: Bundle, session: SshSession, changed: Callable[[bytes, bytes], str]
 ) -> None:
-    name = next(str(symbol).partition("@")[0] for symbol in proof(arm_bundle)["symbols"])
+    name = next(symbol.partition("@")[0] for symbol in proof(arm_bundle).symbols)
     path = changed(b"\0" + name.encode() + b"\0", b"\0" + name[:-1].encode() + b"?\0")
     error = refused(arm.name, arm_bundle, session)
     assert path in error.what
@@ -84,7 +84,7 @@ def test_a_version_node_that_an_update_removed_is_named(
 def test_another_build_that_serves_is_proved_again_and_told(
     arm: SimState, arm_bundle: Bundle, session: SshSession, changed: Callable[[bytes, bytes], str]
 ) -> None:
-    build = bytes.fromhex(str(proof(arm_bundle)["build_id"]))
+    build = bytes.fromhex(proof(arm_bundle).build_id)
     changed(build, bytes(reversed(build)))
     done = deploy_to(arm.name, arm_bundle)
     assert done.release.changed
@@ -108,8 +108,8 @@ def test_a_copy_that_the_loader_takes_since_an_update_is_seen(
 ) -> None:
     """The library that was proved is still there, unchanged; the cache leads to another one."""
     row = proof(arm_bundle)
-    name = str(row["symbols"][0]).partition("@")[0]
-    poor = session.fetch('exec cat "$1"', [row["provider"]]).replace(
+    name = row.symbols[0].partition("@")[0]
+    poor = session.fetch('exec cat "$1"', [row.provider]).replace(
         b"\0" + name.encode() + b"\0", b"\0" + name[:-1].encode() + b"?\0"
     )
     there = f"/usr/local/lib/arm-linux-gnueabihf/{LIBRARY}"
@@ -133,7 +133,7 @@ def test_a_cache_that_leads_to_the_same_libraries_is_looked_through_and_told(
 def test_a_library_that_went_is_told_with_what_was_proved_on_it(
     arm: SimState, arm_bundle: Bundle, session: SshSession
 ) -> None:
-    opened = str(proof(arm_bundle)["opened"])
+    opened = proof(arm_bundle).opened
     session.run('mv "$1" "$1.away"', [opened])
     try:
         error = refused(arm.name, arm_bundle, session)
@@ -145,7 +145,7 @@ def test_a_library_that_went_is_told_with_what_was_proved_on_it(
 
 def test_a_dry_run_proves_too(arm: SimState, arm_bundle: Bundle, changed: Callable[[bytes, bytes], str]) -> None:
     changed(b"\0OPENSSL_3.0.0\0", b"\0OPENSSL_3.0.9\0")
-    with pytest.raises(PreflightError, match="does not serve any more"):
+    with pytest.raises(PreflightError, match="is unsuitable now"):
         plan_deploy(arm.name, arm_bundle)
 
 
@@ -159,8 +159,14 @@ def test_an_override_is_repeated_by_every_verify(arm: SimState, arm_bundle: Bund
     """The proof of one library fails in one symbol, and somebody said why that does not matter."""
     why = "curl_easy_gone is called in the factory only"
     rows = [
-        dict(row, symbols=[*row["symbols"], "curl_easy_gone"], missing=["curl_easy_gone"], overridden=why)
-        if row["library"] == "libcurl.so.4"
+        row.model_copy(
+            update={
+                "symbols": (*row.symbols, "curl_easy_gone"),
+                "missing": ("curl_easy_gone",),
+                "overridden": why,
+            }
+        )
+        if row.library == "libcurl.so.4"
         else row
         for row in arm_bundle.manifest.proofs
     ]

@@ -20,7 +20,7 @@ from deploy.bundle.manifest import BundleFile
 from deploy.release.deployment import deploy_to, roll_back_host, verify_host
 from deploy.release.plan import plan_release
 from deploy.release.recheck import watched_paths
-from deploy.release.run import carry_out
+from deploy.release.run import install_release
 from deploy.sim.boards import bring_up, take_down
 from deploy.sim.keys import ed25519_pair
 from deploy.verify.run import run_checks
@@ -69,7 +69,7 @@ def test_the_whole_way_on_an_emulated_armv7_board(arm: SimState, arm_bundle: Bun
     assert re.search(r"armv7l, glibc 2\.36, curl 7\.88", evidence["boardprobe answers without an error"])
     assert "7 of 8 elements load" in evidence["boardprobe answers without an error"]
     assert done.verdict.junit.is_file()
-    actions = {one["library"]: one["action"] for one in arm_bundle.manifest.decisions}
+    actions = {row.library: row.action for row in arm_bundle.manifest.decisions}
     assert actions["libwebsockets.so.19"] == "keep-private"
     assert actions["libcrypto.so.3"] == actions["libcurl.so.4"] == "use-board"
 
@@ -155,7 +155,7 @@ def test_a_board_of_busybox_and_dropbear_takes_a_release(clean_tiny: str, tiny_b
     done = deploy_to(clean_tiny, tiny_bundle)
     assert done.verdict is not None
     assert done.verdict.green
-    assert {one["action"] for one in tiny_bundle.manifest.decisions if one["library"] == "libcurl.so.4"} == {"keep"}
+    assert {row.action for row in tiny_bundle.manifest.decisions if row.library == "libcurl.so.4"} == {"keep"}
     assert "goes without" in tiny_bundle.manifest.notes[0]
 
 
@@ -283,7 +283,7 @@ def test_no_room_is_told_and_the_old_release_runs_on(clean_tiny: str, tiny_bundl
             planned = plan_release(big.id, big.manifest, replace(facts, free_kib=10**6))
             shell(clean_tiny, "dd if=/dev/zero of=/flash/fill2 bs=1k count=1900 2>/dev/null; true")
             with pytest.raises(PreflightError):
-                carry_out(session, big, planned, facts.tools)
+                install_release(session, big, planned, facts.tools)
         shell(clean_tiny, "rm -f /flash/fill /flash/fill2")
         assert verify_host(clean_tiny).green
         assert deploy_to(clean_tiny, big).release.changed

@@ -16,7 +16,8 @@ from deploy.reports.svg import draw_sizes
 from recipes.arch import ARCHES
 from recipes.elf.sections import section_sizes
 from recipes.errors import ConfigError, ProofError
-from tests.support.facts import elf, index
+from recipes.rootfs.origin import Origin
+from tests.support.facts import decision_row, elf, index, proof_row
 
 ARM = ARCHES["armv7"]
 CURL = elf("libcurl.so.4", needed=("libcrypto.so.3",))
@@ -31,8 +32,10 @@ PLAN = DedupePlan(
     ),
     proofs=(),
     payload=(
-        Payload(path="bin/app", origin="stage:bin/app", elf=elf(needed=("libwebsockets.so.19", "libcurl.so.4"))),
-        Payload(path="lib/libwebsockets.so.19", origin="stage:lib/x", elf=OURS),
+        Payload(
+            path="bin/app", origin=Origin.stage("bin/app"), elf=elf(needed=("libwebsockets.so.19", "libcurl.so.4"))
+        ),
+        Payload(path="lib/libwebsockets.so.19", origin=Origin.stage("lib/x"), elf=OURS),
     ),
 )
 
@@ -113,8 +116,8 @@ def manifest(**changes: object) -> Manifest:
         "stage_keys": {"curl": "1"},
         "entries": (),
         "files": (BundleFile(path="bin/app", sha256="0" * 64, size=10, mode=0o755),),
-        "decisions": ({"library": "libz.so.1", "action": "keep"},),
-        "proofs": ({"library": "libc.so.6", "symbols": ["open@GLIBC_2.4"]},),
+        "decisions": (decision_row("libz.so.1", Action.KEEP, "bundle:lib/libz.so.1"),),
+        "proofs": (proof_row("libc.so.6", "/lib/libc.so.6", symbols=["open@GLIBC_2.4"]),),
         "providers": {},
         "notes": (),
     }
@@ -132,8 +135,8 @@ def test_files_decisions_symbols_and_recipes_that_changed_are_told() -> None:
             BundleFile(path="bin/app", sha256="1" * 64, size=25, mode=0o755),
             BundleFile(path="bin/new", sha256="2" * 64, size=5, mode=0o755),
         ),
-        decisions=({"library": "libz.so.1", "action": "use-board"},),
-        proofs=({"library": "libc.so.6", "symbols": ["open@GLIBC_2.4", "stat@GLIBC_2.33"]},),
+        decisions=(decision_row("libz.so.1", Action.USE_BOARD, "/lib/libz.so.1"),),
+        proofs=(proof_row("libc.so.6", "/lib/libc.so.6", symbols=["open@GLIBC_2.4", "stat@GLIBC_2.33"]),),
     )
     assert bundle_differences(manifest(), new) == [
         ("file", "bin/app", "other content, +15 bytes"),

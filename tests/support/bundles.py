@@ -15,8 +15,9 @@ from deploy.bundle.archive import SUFFIXES, Members, Suffix, _seal, unpack_archi
 from deploy.bundle.assemble import pack_bundle
 from deploy.bundle.load import Bundle, verify_bundle
 from deploy.bundle.manifest import Manifest, SourceRecipe
+from deploy.dedupe.decision import Action
 from recipes.errors import UserError
-from tests.support.facts import proof_row
+from tests.support.facts import decision_row, proof_row
 
 ROOT = Path(__file__).parent.parent.parent
 EACH_SUFFIX = pytest.mark.parametrize("suffix", SUFFIXES)
@@ -41,7 +42,6 @@ def elf(*needed: str) -> bytes:
 
 
 def manifest(**changes: Any) -> Manifest:
-    row = {"because": "", "size": 0}
     values: dict[str, Any] = {
         "schema_": 1,
         "board": "sim-tiny",
@@ -53,8 +53,8 @@ def manifest(**changes: Any) -> Manifest:
         "entries": ("bin/app",),
         "files": (),
         "decisions": (
-            {"library": "libc.so.6", "action": "use-board", "provider": LIBC, **row},
-            {"library": "libx.so.1", "action": "keep", "provider": "bundle:lib/libx.so.1", **row},
+            decision_row("libc.so.6", Action.USE_BOARD, LIBC),
+            decision_row("libx.so.1", Action.KEEP, "bundle:lib/libx.so.1"),
         ),
         "proofs": (proof_row("libc.so.6", LIBC, symbols=["puts@GLIBC_2.4"]),),
         "refused": (proof_row("libx.so.1", "", faults=["board has none"]),),

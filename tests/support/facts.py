@@ -6,6 +6,8 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+from deploy.bundle.manifest import DecisionRow, ProofRow
+from deploy.dedupe.decision import Action
 from recipes.arch import ARCHES, FloatAbi, Identity
 from recipes.elf import ElfFile
 from recipes.proof.result import Proof
@@ -99,7 +101,7 @@ def stage(
 SOFT = Identity(bits=32, little=True, machine=40, float_abi=FloatAbi.SOFT)
 
 
-def proof_row(library: str, provider: str, **changes: Any) -> dict[str, Any]:
+def proof_row(library: str, provider: str, **changes: Any) -> ProofRow:
     """Make a proof as it stands in a manifest."""
     values = Proof(
         library=library,
@@ -111,4 +113,9 @@ def proof_row(library: str, provider: str, **changes: Any) -> dict[str, Any]:
         weaker=False,
         opened=provider,
     )
-    return values.as_dict() | changes
+    return ProofRow.model_validate(values.as_dict() | changes)
+
+
+def decision_row(library: str, action: Action, provider: str) -> DecisionRow:
+    """Make a decision as it stands in a manifest."""
+    return DecisionRow(library=library, action=action, because="", provider=provider, size=0)

@@ -17,7 +17,9 @@ def test_boardprobe_answers_without_an_error(
     answer = host.run("%s", f"{release['root']}/current/run/boardprobe")
     assert answer.exit_status in (0, 1, 2), f"exit {answer.exit_status}: {answer.stderr.strip()[-300:]}"
     report = json.loads(answer.stdout)
-    errors = [f"{one['check']}: {one['detail']}" for one in report["findings"] if one["level"] == "error"]
+    errors = [
+        f"{finding['check']}: {finding['detail']}" for finding in report["findings"] if finding["level"] == "error"
+    ]
     libraries = (
         f"curl {report['curl']}, {report['openssl'].partition(' (')[0]}, libwebsockets {report['libwebsockets']}"
     )

@@ -6,6 +6,8 @@ import posixpath
 from collections.abc import Callable
 from typing import Any
 
+from recipes.rootfs.origin import Origin
+
 _PLUGINS = "gstreamer-1.0/"
 
 
@@ -30,7 +32,7 @@ def _listed(host: Any, release: dict[str, Any], folder: str, entry: str) -> dict
         return _loaded(host.run("LD_TRACE_LOADED_OBJECTS=1 %s", place).stdout)
     if "uClibc" not in release["loader"]:
         return _loaded(host.run("%s --list %s", release["loader"], place).stdout)
-    programs = [f"{folder}/{one}" for one in release["providers"] if not one.startswith(_PLUGINS)]
+    programs = [f"{folder}/{program}" for program in release["providers"] if not program.startswith(_PLUGINS)]
     program = programs[0] if programs else host.find_command("gst-launch-1.0")
     return _loaded(host.run("LD_TRACE_LOADED_OBJECTS=1 LD_PRELOAD=%s %s", place, program).stdout)
 
@@ -52,7 +54,7 @@ def test_every_library_comes_from_its_named_provider(
             if name not in loaded:
                 continue  # the loader itself has no arrow
             count += 1
-            ours = provider.startswith("bundle:")
+            ours = Origin(provider).ours
             inside = posixpath.normpath(loaded[name]).startswith(f"{folder}/")
             if ours != inside:
                 wrong.append(f"{entry}: {name} comes from {loaded[name]}, planned was {provider}")

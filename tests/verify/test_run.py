@@ -1,0 +1,91 @@
+"""What pytest writes of checks is read back as a verdict, by a real run of pytest."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.verify.run import read_checks
+from deploy.verify.verdict import Check, Verdict, require_green
+from recipes.errors import VerifyError
+
+CHECKS = """
+import pytest
+
+def test_it_answers(record_property):
+    record_property("other", "1")
+    record_property("evidence", "armv7l, glibc 2.36 & more")
+
+def test_nothing_is_said():
+    pass
+
+def test_it_fails(record_property):
+    record_property("evidence", "seen before it failed")
+    assert not ["x"], "libx.so.1 not found; liby.so.1 not found"
+
+def test_it_raises():
+    raise OSError("the board went away\\nsecond line")
+
+def test_without_a_message():
+    raise AssertionError
+
+@pytest.fixture
+def broken():
+    raise RuntimeError("no such host")
+
+def test_of_a_broken_fixture(broken):
+    pass
+
+@pytest.mark.parametrize("level", ["a_b"])
+def test_many_of(level):
+    pytest.skip("no camera here")
+"""
+
+
+@pytest.fixture(scope="module")
+def checks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Check]:
+    folder = tmp_path_factory.mktemp("checks")
+    (folder / "test_checks.py").write_text(CHECKS)
+    own = ["--rootdir", str(folder), "-p", "no:cacheprovider", "-c", "/dev/null", "-o", "junit_family=xunit1"]
+    argv = [sys.executable, "-m", "pytest", "-q", *own, "--junitxml=checks.xml", "test_checks.py"]
+    done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+    read = read_checks(folder / "checks.xml")
+    names = {check.name: check for check in read}
+    assert len(names) == len(read)
+    return names
+
+
+pytestmark = pytest.mark.process
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "evidence"),
+    [
+        ("it answers", "passed", "armv7l, glibc 2.36 & more"),
+        ("nothing is said", "passed", ""),
+        ("it fails", "failed", "libx.so.1 not found; liby.so.1 not found"),
+        ("it raises", "failed", "OSError: the board went away"),
+        ("without a message", "failed", "AssertionError"),
+        ("of a broken fixture", "failed", 'failed on setup with "RuntimeError: no such host"'),
+        ("many of", "skipped", "no camera here"),
+    ],
+)
+def test_each_state_with_its_evidence(checks: dict[str, Check], name: str, state: str, evidence: str) -> None:
+    assert (checks[name].state, checks[name].evidence) == (state, evidence)
+    assert 0 <= checks[name].seconds < 60
+
+
+def test_red_checks_are_named_with_what_they_saw(checks: dict[str, Check], tmp_path: Path) -> None:
+    verdict = Verdict(host="cam", release="id", checks=tuple(checks.values()), junit=tmp_path / "checks.xml")
+    assert not verdict.green
+    with pytest.raises(VerifyError, match="4 of 7 checks are red") as caught:
+        require_green(verdict)
+    assert "it fails: libx.so.1 not found" in caught.value.why
+
+
+def test_no_check_is_no_evidence(tmp_path: Path) -> None:
+    assert not Verdict(host="cam", release="id", checks=(), junit=tmp_path).green
