@@ -12,7 +12,7 @@ from recipes.errors import ConfigError
 
 if TYPE_CHECKING:
     from deploy.boards.board import Board
-    from deploy.release.deployment import Outcome
+    from deploy.release.deployment import DeployOutcome
     from recipes.engine.docker import Engine
 
 
@@ -118,7 +118,7 @@ def _build_beside_the_root(board: Board, engine: Engine, *, quiet: bool) -> None
         print_stage(staged)
 
 
-def _deploy_twice(host: str, board: Board, *, quiet: bool) -> list[Outcome]:
+def _deploy_twice(host: str, board: Board, *, quiet: bool) -> list[DeployOutcome]:
     """Deploy a new bundle, and the same again: the second time nothing is left to do."""
     from deploy.boards.index import board_index
     from deploy.bundle.assemble import make_bundle, stage_for
