@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 import tarfile
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -113,14 +112,17 @@ def move_pin(name: str, changes: Mapping[str, str], mirror: Sequence[Path] = (),
 
 
 def _edited(text: str, name: str, changes: Mapping[str, str]) -> str:
-    """Replace values in one table of the lock; a repository's `refs` is a list of one."""
-    start = text.index(f'name = "{name}"\n')
-    end = text.find("\n[[", start)
-    block = text[start : end if end >= 0 else len(text)]
+    """Return the lock's text with other values in one table; comments and layout stay. `refs` is a list of one."""
+    import tomlkit
+
+    document = tomlkit.parse(text)
+    tables = [table for kind in ("archive", "repository") for table in document.get(kind, ())]
+    table = next(table for table in tables if table["name"] == name)
     for key, value in changes.items():
-        quoted = '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-        line = f"{key} = [{quoted}]" if key == "refs" else f"{key} = {quoted}"
-        block, times = re.subn(rf"^{key} = .*$", lambda _, line=line: line, block, count=1, flags=re.MULTILINE)  # type: ignore[misc]
-        if not times:
-            block = f"{block.rstrip()}\n{line}\n"
-    return text[:start] + block + (text[end:] if end >= 0 else "")
+        item = tomlkit.item([value] if key == "refs" else value)
+        if key in table:
+            table[key] = item
+        else:
+            # At the end of a table it would come after the comment above the next one.
+            table.value._insert_after([*table][-1], key, item)  # noqa: SLF001 - tomlkit has no public way to do it
+    return tomlkit.dumps(document)

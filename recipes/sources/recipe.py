@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import graphlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -204,21 +205,24 @@ def in_order(recipes: dict[str, Recipe], names: Iterable[str]) -> list[Recipe]:
         A name is unknown, or recipes depend on each other in a circle (the circle is printed).
     """
     ordered: list[Recipe] = []
-    chain: list[str] = []
+    needs: dict[str, list[str]] = {}
 
     def visit(name: str) -> None:
+        if name in needs:
+            return
         if name not in recipes:
             raise unknown("recipe", name, recipes, next_step="invoke build --arch armv7 --recipe boardprobe")
-        if name in chain:
-            raise ConfigError("recipes depend on each other", why=" → ".join([*chain, name]))
-        if recipes[name] in ordered:
-            return
-        chain.append(name)
-        for need in recipes[name].depends:
-            visit(need.name)
-        chain.pop()
+        needs[name] = [need.name for need in recipes[name].depends]
+        for need in needs[name]:
+            visit(need)
         ordered.append(recipes[name])
 
     for name in names:
         visit(name)
+    # Not its static_order: that goes by layers, and the order here is the one that Stages and bundles are written in.
+    try:
+        graphlib.TopologicalSorter(needs).prepare()
+    except graphlib.CycleError as error:
+        circle = " → ".join(reversed(error.args[1]))
+        raise ConfigError("recipes depend on each other", why=circle) from error
     return ordered
