@@ -44,7 +44,7 @@ def sim(_: Context, action: str, host: str = "", json: bool = False, dry_run: bo
         elif engine is not None and action == "down":
             take_down(name, engine)
         there = sim_state(name)
-        running = there is not None and engine is not None and engine.running(there.container)
+        running = there is not None and engine is not None and engine.services.running(there.container)
         rows.append([name, "up" if running else "recorded" if there else "down", there.address if there else "-"])
     if json:
         console.emit([dict(zip(("host", "state", "address"), row, strict=True)) for row in rows])

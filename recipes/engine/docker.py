@@ -19,11 +19,12 @@ OWNER_LABEL = f"{LABEL}.owner"
 RUN_LABEL = f"{LABEL}.run"
 
 
-class Engine(Services):
-    """A connected engine."""
+class Engine:
+    """A connected engine; `services` are its containers with a life of their own."""
 
     def __init__(self, client: Any, *, remote: bool = False) -> None:
-        super().__init__(client)
+        self._client = client
+        self.services = Services(client)
         self._run = uuid.uuid4().hex[:12]
         self._aborted = False
         self.remote = remote
@@ -48,7 +49,7 @@ class Engine(Services):
                 "no container engine answers",
                 where=host,
                 why=innermost_reason(error),
-                next_step="as root: ./bootstrap demo installs and starts one; or set DOCKER_HOST to yours",
+                next_step="as root: ./bootstrap install brings and starts one; or set DOCKER_HOST to yours",
             ) from error
         engine = Engine(client, remote=not host.startswith(("unix://", "npipe://")))
         engine.sweep()
@@ -157,7 +158,7 @@ class Engine(Services):
             yield ContainerSession(container, copied)
         finally:
             with uninterrupted():
-                self.remove(name)
+                self.services.remove(name)
 
     def _copy_in(self, container: Any, mount: Mount, user: str) -> None:
         with pack_folder(mount.source, mount.target, user) as archive:

@@ -92,7 +92,7 @@ def bootstrap_root(suite: str, into: Path) -> None:
     """
     if shutil.which("mmdebstrap") is None:
         raise BuildError(
-            "mmdebstrap is not on this machine", next_step="apt-get install mmdebstrap, or ./bootstrap demo as root"
+            "mmdebstrap is not on this machine", next_step="apt-get install mmdebstrap, or ./bootstrap install as root"
         )
     process.run(
         ["mmdebstrap", "--quiet", "--variant=minbase", "--include=ca-certificates", suite, str(into)], timeout=1800

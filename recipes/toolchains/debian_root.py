@@ -41,12 +41,6 @@ def make_root(session: ContainerSession, words: list[str], *, scripts: tuple[str
             raise BuildError(f"{argv[0]} failed", where=" ".join(words[:3]), why="\n       ".join(tail))
 
 
-def read_file(session: ContainerSession, path: str) -> bytes:
-    with tarfile.open(fileobj=io.BytesIO(b"".join(session.get(path)))) as archive:
-        reader = archive.extractfile(PurePosixPath(path).name)
-        return reader.read() if reader else b""
-
-
 class _Stream(io.RawIOBase):
     """The engine's chunks as a file that tarfile can read."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import tarfile
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -223,7 +222,7 @@ def _smoke(arch: Arch, image: ToolchainImage, engine: Engine, *, run: bool) -> d
             code, said = ask([f"{arch.triple}-{compiler}", *flags, "-O2", "-o", compiler, source, "-lm"])
             if code != 0:
                 raise BuildError(f"{arch.name}: {compiler} cannot compile", where=image.tag, why=said)
-            found = elf.parse(_fetched(session, compiler))
+            found = elf.parse(session.read(_CHECKS / compiler))
             if not arch.matches(found.identity):
                 raise BuildError(
                     f"{arch.name}: {compiler} makes {found.identity.describe()}",
@@ -244,17 +243,11 @@ def _smoke(arch: Arch, image: ToolchainImage, engine: Engine, *, run: bool) -> d
     return result
 
 
-def _fetched(session: ContainerSession, name: str) -> bytes:
-    with tarfile.open(fileobj=io.BytesIO(b"".join(session.get(f"{_CHECKS}/{name}")))) as archive:
-        member = archive.extractfile(name)
-        return member.read() if member else b""
-
-
 def _run(arch: Arch, argv: Sequence[str], expected: str, ask: RunInImage) -> None:
     code, said = ask(argv)
     if code != 0 or expected not in said:
         raise BuildError(
             f"{arch.name}: what {argv[-1].removeprefix('./')} makes does not run here",
             why=said,
-            next_step=f"register qemu-{arch.emulator} with binfmt_misc; ./bootstrap demo does it as root",
+            next_step=f"register qemu-{arch.emulator} with binfmt_misc; ./bootstrap install does it as root",
         )

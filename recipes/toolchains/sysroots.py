@@ -19,7 +19,7 @@ from recipes.errors import BuildError, ConfigError, unknown
 from recipes.files import whole_folder
 from recipes.rootfs.cache import load_index
 from recipes.rootfs.index import Index
-from recipes.toolchains.debian_root import make_root, read_file, root_key, unpack_root
+from recipes.toolchains.debian_root import make_root, root_key, unpack_root
 from recipes.toolchains.images import asker_in, compiler_job, ensure_base_image, ensure_image
 from recipes.toolchains.vendor import parse_arch, toolchain_of, toolchain_sysroot, vendor_names
 
@@ -147,7 +147,7 @@ def ensure_sysroot(name: str, engine: Engine) -> Sysroot:
             with engine.session(job) as session:
                 make_root(session, [arch.debian, read.suite, "extract", *read.packages], scripts=(_OWNERS,))
                 unpack_root(session, part / "tree")
-                listed = read_file(session, "/packages.txt")
+                listed = session.read(PurePosixPath("/packages.txt"))
         (part / "packages.txt").write_bytes(listed)
     made = known_sysroot(name)
     if made is None:
