@@ -39,22 +39,29 @@ class CauseRule(Strict):
     """One known failure. Named groups of a pattern may be used as `{group}` in `because` and `cure`."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")]
+    """By which tests and reports call it."""
     patterns: Annotated[tuple[re.Pattern[str], ...], Field(min_length=1)]
     """Any of them, on one line, every quote written as `'`."""
     also: re.Pattern[str] | None = None
-    """Must stand in the log as well: what the patterns find alone may be harmless."""
+    """Must be in the log as well: what the patterns find alone may be harmless."""
     within: Annotated[int, Field(ge=0)] = 0
-    """How many lines away `also` may stand; anywhere for 0."""
+    """How many lines away `also` may be; anywhere for 0."""
     because: str
+    """What went wrong, in words."""
     cure: str
+    """What to do."""
     source: Annotated[str, StringConstraints(pattern=r"^https://\S+$")]
+    """Where this is written down."""
 
 
 class CauseTable(Strict):
+    """`catalog/causes.toml`."""
+
     schema_: Literal[1] = Field(alias="schema")
     harmless: tuple[re.Pattern[str], ...] = ()
     """Lines that no rule gets to see."""
     rule: tuple[CauseRule, ...]
+    """The known failures; the first that fits decides."""
 
 
 @functools.cache

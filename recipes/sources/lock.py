@@ -23,16 +23,20 @@ class SourcePackage(Strict):
     """A Debian source package whose `.orig` archive is the same file."""
 
     package: str
+    """Debian's name of the source package."""
     suite: str
+    """The release of Debian that carries this version, by its code name."""
 
 
 class Pin(Strict):
     """What archives and repositories have in common."""
 
     name: str
+    """By which recipes and commands call it."""
     version: str
+    """Upstream's."""
     eol: dt.date | None = None
-    """The day on which upstream stops to mend this line."""
+    """End of life: the day from which upstream fixes nothing in this line of releases."""
     on_request: str = Field(default="", alias="on-request")
     """Why `invoke fetch` leaves it out unless it is named: no recipe builds from it."""
 
@@ -43,9 +47,13 @@ class Archive(Pin):
     file: str
     """The name it has in a mirror's `archives/` folder and in the cache."""
     sha256: Sha256
+    """Of the file; nothing else is ever used."""
     url: str
+    """Where upstream keeps it."""
     distribution: SourcePackage | None = None
+    """Where the distribution has the same file, for when upstream does not answer."""
     unit: str = ""
+    """The SDK release that it belongs to, if any."""
 
     @property
     def pinned(self) -> str:
@@ -56,7 +64,9 @@ class Submodule(Strict):
     """A nested repository. Its commit is the one that the parent's own tree names, so the parent's id pins it."""
 
     path: str
+    """In the parent's tree."""
     url: GitUrl
+    """As the parent's build asks for it, `.git` included."""
 
 
 class Repository(Pin):
@@ -65,11 +75,13 @@ class Repository(Pin):
     url: GitUrl
     """As upstream's build asks for it, `.git` included."""
     commit: Commit
+    """All 40 digits: a name may move."""
     refs: tuple[str, ...] = ()
     """Tags by which a build may ask for the commit."""
     unit: str
     """The SDK release that it belongs to: what one release nests is locked, and moves, together."""
     submodules: tuple[Submodule, ...] = ()
+    """All that its commit nests."""
 
     @property
     def pinned(self) -> str:
@@ -90,14 +102,16 @@ class Lock(Strict):
 
     schema_: Literal[1] = Field(alias="schema")
     archive: tuple[Archive, ...] = ()
+    """The source archives."""
     repository: tuple[Repository, ...] = ()
+    """The git repositories."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Lock:
         names = [pin.name for pin in self.pins]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"these names stand twice: {', '.join(twice)}")
+            raise ValueError(f"these names are there twice: {', '.join(twice)}")
         asked = [(one.unit, one.url) for one in self.repository if not one.on_request]
         if len(set(asked)) != len(asked):
             raise ValueError("one unit holds the same repository twice: a build could not tell which commit is meant")

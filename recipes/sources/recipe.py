@@ -16,29 +16,32 @@ from recipes.errors import ConfigError, unknown
 
 
 class Dependency(Strict):
-    """One library that a recipe links against.
-
-    `range` is a version range as `packaging` reads it; `symbols` are those the recipe's own sources need beyond what
-    every version of the range exports: SONAMEs are no guide to them.
-    """
+    """One library that a recipe links against."""
 
     name: str
+    """Its recipe."""
     range: str = ""
+    """A version range as `packaging` reads it; any version without one."""
     symbols: tuple[str, ...] = ()
+    """Those that the recipe's own sources need beyond what every version of the range exports: SONAMEs are no guide."""
 
 
 class Library(Strict):
-    """One shared library that a recipe brings: the linker's name for it and the SONAME it must come out with."""
+    """One shared library that a recipe brings."""
 
     link: str
+    """The linker's name for it, without `lib` and `.so`."""
     soname: str
+    """The SONAME that it must come out with."""
 
 
 class Output(Strict):
     """One file that the recipe must have installed."""
 
     path: str
+    """Below the prefix."""
     kind: Literal["program", "plugin", "library", "data"]
+    """What the gate checks it for; `data` may be a folder."""
 
 
 Pattern = Annotated[str, StringConstraints(pattern=r"^(src|build|files)/[A-Za-z0-9._*/+-]+$")]
@@ -48,6 +51,7 @@ class Collect(Strict):
     """Files that upstream builds and does not install: a pattern below the build's `src/`, `build/` or `files/`."""
 
     from_: Pattern = Field(alias="from")
+    """The pattern; `*` stands for any part of a name."""
     to: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._/+-]+$")]
     """A folder of the installed tree."""
     optional: bool = False
@@ -58,16 +62,22 @@ class Edit(Strict):
     """One text of one source file, replaced exactly as often as stated; anything else stops the build."""
 
     file: str
+    """Below the sources."""
     find: str
+    """The text to replace."""
     put: str
+    """The text in its place."""
     times: int = 1
+    """How often it must be there."""
 
 
 class Patch(Strict):
     """A named change of upstream's sources, applied on request and recorded in the Stage."""
 
     summary: str
+    """What it changes, for a person."""
     edits: tuple[Edit, ...]
+    """The texts that it replaces."""
     keep: bool = False
     """Keep the sources, as built, for a person to look at."""
 
@@ -76,19 +86,29 @@ class Variant(Strict):
     """A named way to build a recipe, added to its defaults."""
 
     summary: str
+    """What it is, for a person."""
     refused: str = ""
     """Why it cannot be; asking for it is an error with this reason."""
     instead: str = ""
+    """The command to offer where it is refused; ARCH stands for the architecture."""
     arches: tuple[str, ...] = ()
+    """The only architectures that it is for; all without one."""
     options: dict[str, str] = Field(default_factory=dict)
+    """Options added to the recipe's, or in their place."""
     arguments: tuple[str, ...] = ()
+    """Words added to the recipe's."""
     flags: tuple[str, ...] = ()
+    """Compiler flags added to the recipe's."""
     targets: tuple[str, ...] = ()
+    """Make targets in place of the recipe's."""
     drop: tuple[str, ...] = ()
     """Patterns of outputs and of what is collected that this variant does not have."""
     outputs: tuple[Output, ...] = ()
+    """Outputs that only this variant has."""
     collect: tuple[Collect, ...] = ()
+    """Files to collect that only this variant has."""
     depends: tuple[Dependency, ...] = ()
+    """Dependencies that only this variant has."""
     forget: tuple[str, ...] = ()
     """Dependencies that it does without."""
 
@@ -97,39 +117,57 @@ class Version(Strict):
     """Another version of a library, built when a policy names it."""
 
     source: str
+    """A name of the lock."""
     libraries: tuple[Library, ...]
+    """In place of the recipe's."""
     outputs: tuple[Output, ...]
+    """In place of the recipe's."""
     arguments: tuple[str, ...] = ()
+    """In place of the recipe's, where there are any."""
     targets: tuple[str, ...] = ()
+    """In place of the recipe's, where there are any."""
     edits: tuple[Edit, ...] = ()
+    """In place of the recipe's, where there are any."""
 
 
-class Recipe(Strict):
+class RecipeFile(Strict):
     """One catalogue entry, `recipes/catalog/<name>/recipe.toml`."""
 
     schema_: Literal[1] = Field(alias="schema")
     name: str
+    """The name of its folder too."""
     version: str
+    """Upstream's, as in the lock."""
     licence: str
+    """An expression of SPDX."""
     summary: str
+    """What it is, for a person."""
     source: str
-    """A name of the lock, or `path:FOLDER` for sources that stand beside the recipe."""
+    """A name of the lock, or `path:FOLDER` for sources that are beside the recipe."""
     build: Literal["cmake", "autotools", "openssl", "meson", "make"]
+    """How upstream builds it."""
     generator: Literal["Ninja", "Unix Makefiles"] = "Ninja"
+    """Of CMake."""
     pkgconfig: str = ""
     """The `.pc` name that tells the version of a copy in a sysroot."""
     depends: tuple[Dependency, ...] = ()
+    """The libraries that it links against."""
     sysroot: tuple[str, ...] = ()
-    """`.pc` names that must stand in the sysroot because nothing of ours builds them (GStreamer)."""
+    """`.pc` names that must be in the sysroot because nothing of ours builds them (GStreamer)."""
     libraries: tuple[Library, ...] = ()
+    """The shared libraries that it brings."""
     outputs: tuple[Output, ...]
+    """The files that it must have installed."""
     options: dict[str, str] = Field(default_factory=dict)
+    """Options of CMake and Meson, or variables of a hand-written Makefile."""
     arch_options: dict[str, dict[str, str]] = Field(default_factory=dict, alias="arch-options")
+    """Architecture to options that come on top, or in place of those above."""
     arguments: tuple[str, ...] = ()
     """Words for an autotools or OpenSSL configure line."""
     targets: tuple[str, ...] = ()
     """Make targets instead of the default one."""
     install: tuple[str, ...] = ("install",)
+    """Make targets that install; empty where `collect` alone does."""
     prune: tuple[str, ...] = ()
     """Installed files that neither a board nor a later build needs, as glob patterns."""
     dlopen: tuple[str, ...] = ()
@@ -137,21 +175,30 @@ class Recipe(Strict):
     flags: tuple[str, ...] = ()
     """More words for CFLAGS and CXXFLAGS."""
     collect: tuple[Collect, ...] = ()
+    """Files that upstream builds and does not install."""
     edits: tuple[Edit, ...] = ()
-    """Changes that every build needs, recorded in the Stage: no path of ours may stand in what goes to a board."""
+    """Changes that every build needs, recorded in the Stage: no path of ours may be in what goes to a board."""
     hidden: tuple[str, ...] = ()
     """`.pc` names that the build must not find in a sysroot: it nests its own release of them."""
     patches: dict[str, Patch] = Field(default_factory=dict)
+    """Name to a change that is made when it is asked for."""
     variants: dict[str, Variant] = Field(default_factory=dict)
+    """Name to another way to build it."""
     versions: dict[str, Version] = Field(default_factory=dict)
+    """Version to what is other about it."""
     default: bool = False
-    applied: tuple[str, ...] = ()
-    """Patches that were asked for; never in a file."""
-    varied: tuple[str, ...] = ()
-    """Variants that were asked for; never in a file."""
+    """Built where no recipe is named."""
 
+
+class Recipe(RecipeFile):
+    """A recipe of the catalogue as it is asked for: what its file says, where that is, and what was asked of it."""
+
+    applied: tuple[str, ...] = ()
+    """Patches that were asked for."""
+    varied: tuple[str, ...] = ()
+    """Variants that were asked for."""
     home: str = ""
-    """The folder that it was read from; never in a file."""
+    """The folder that it was read from; the catalogue's own without one."""
 
     def folder(self) -> Path:
         return Path(self.home) if self.home else paths.CATALOG / self.name
@@ -169,22 +216,18 @@ def load_catalogue(folder: Path | None = None) -> dict[str, Recipe]:
     faults: list[str] = []
     more = [Path(part) for part in os.environ.get("BOARDCAST_RECIPES", "").split(os.pathsep) if part]
     folders = [folder] if folder else [paths.CATALOG, *more]
-    for path in (path for one in folders for path in sorted(one.glob("*/recipe.toml"))):
+    for path in (path for place in folders for path in sorted(place.glob("*/recipe.toml"))):
         try:
-            recipe = read_toml(path, Recipe)
+            file = read_toml(path, RecipeFile)
         except ConfigError as error:
             faults.append(f"{error.where}: {error.why or error.what}")
             continue
-        faults += [
-            f"{path}: {key} is ours to set, not a recipe's"
-            for key in ("applied", "varied", "home")
-            if getattr(recipe, key)
-        ]
+        recipe = Recipe.model_validate(dict(file) | {"home": str(path.parent.resolve())})
         if recipe.name != path.parent.name:
             faults.append(f"{path}: name is {recipe.name!r}, its folder {path.parent.name!r}")
         if recipe.name in found:
             faults.append(f"{path}: another recipe has this name: {found[recipe.name].folder()}")
-        found[recipe.name] = recipe.model_copy(update={"home": str(path.parent.resolve())})
+        found[recipe.name] = recipe
     for recipe in found.values():
         faults += [
             f"{recipe.name}: depends on {need.name!r}, which has no recipe"

@@ -43,8 +43,11 @@ class BaseImage(Strict):
     """The image that everything else starts from."""
 
     suite: str
+    """The release of Debian that it is, by its code name."""
     image: str
+    """Its name at a registry."""
     digest: str
+    """`sha256:…` of its manifest."""
 
 
 class ImagesFile(Strict):
@@ -52,6 +55,7 @@ class ImagesFile(Strict):
 
     schema_: Literal[1] = Field(alias="schema")
     base: BaseImage
+    """The one image that all toolchain images start from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,14 +69,23 @@ class Toolchain(Strict):
 
     schema_: Literal[1] = Field(alias="schema")
     arch: Annotated[str, AfterValidator(_of_the_table)]
+    """The machine that it compiles for: one of the table."""
     triple: Triple
+    """What comes before `-gcc` in its bin/."""
     libc: Libc
+    """The C library of its sysroot."""
     archive: Annotated[str, StringConstraints(min_length=1)]
+    """The tarball: a path, from this file's folder on, or a name of the lock."""
     sha256: Sha256
+    """Of the tarball."""
     strip: int = Field(default=1, ge=0, le=8)
+    """Leading folders of the tarball above bin/."""
     cflags: tuple[Flag, ...] = ()
+    """Compiler flags of every build."""
     sysroot: Annotated[str, AfterValidator(_inside)] = ""
+    """A folder of the toolchain; what the compiler itself says without it."""
     gcc_ceiling: int | None = Field(default=None, alias="gcc-ceiling", ge=4)
+    """The newest GCC major that is let through; the architecture's own without it."""
 
     def content(self) -> str:
         """Return all that decides what comes out, as text: where the tarball lies does not."""

@@ -18,7 +18,7 @@ CONTENT = bytes(range(256)) * 5000  # more than one chunk of the engine's
 
 def test_what_is_put_is_read_and_only_a_regular_file_is(engine: Engine) -> None:
     with engine.session(Job(image=ensure_base_image(engine), cwd=PurePosixPath("/"))) as session:
-        session.put(PurePosixPath("/tmp"), {"data": (CONTENT, 0o644), "empty": (b"", 0o644)})  # noqa: S108 - its own
+        session.put(PurePosixPath("/tmp"), {"data": (CONTENT, 0o644), "empty": (b"", 0o644)})
         assert session.read(PurePosixPath("/tmp/data")) == CONTENT
         assert session.read(PurePosixPath("/tmp/empty")) == b""
         assert session.run(["ln", "-s", "data", "/tmp/link"], log=io.BytesIO()) == 0
