@@ -129,12 +129,12 @@ class Engine:
         name = f"{LABEL}-{self._run}-{uuid.uuid4().hex[:6]}"
         mounted = [mount for mount in job.mounts if not (self.remote and mount.optional)]
         bound, copied = (
-            (self._volumes(mounted, job), [one for one in mounted if not one.key])
+            (self._volumes(mounted, job), [mount for mount in mounted if not mount.key])
             if self.remote
             else (
                 {
-                    str(one.source): {"bind": str(one.target), "mode": "ro" if one.read_only else "rw"}
-                    for one in mounted
+                    str(mount.source): {"bind": str(mount.target), "mode": "ro" if mount.read_only else "rw"}
+                    for mount in mounted
                 },
                 [],
             )
@@ -230,13 +230,14 @@ class Engine:
 
     def sessions(self) -> list[str]:
         """Return the names of the containers of this connection's own sessions that still exist."""
-        return [
-            one.name for one in self._client.containers.list(all=True, filters={"label": f"{RUN_LABEL}={self._run}"})
-        ]
+        return self._names(f"{RUN_LABEL}={self._run}")
 
     def sessions_of_anyone(self) -> list[str]:
         """Return the names of all session containers with our label, of this run or another."""
-        return [one.name for one in self._client.containers.list(all=True, filters={"label": f"{LABEL}=session"})]
+        return self._names(f"{LABEL}=session")
+
+    def _names(self, label: str) -> list[str]:
+        return [container.name for container in self._client.containers.list(all=True, filters={"label": label})]
 
     def abort(self) -> None:
         """Remove the containers of this connection's own sessions: commands that run in them in other threads end."""

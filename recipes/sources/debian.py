@@ -1,6 +1,6 @@
 """The distribution's own tools on this machine: where its mirror is, its source packages, a bootstrapped root.
 
-Host names never stand in our files: apt is asked which mirror this machine was set up with.
+No file of ours names a host: apt is asked which mirror this machine was set up with.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ _CONNECT, _READ = 10, 60  # seconds; a black hole must not hold a build for requ
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchedArchive:
-    """One source that stands in the cache, and the rung of the ladder that brought it."""
+    """One source that is in the cache, and the rung of the ladder that brought it."""
 
     archive: Archive
     path: Path
@@ -57,7 +57,7 @@ def mirror_folders(given: Sequence[str] = ()) -> tuple[Path, ...]:
 def fetch_pins(
     pins: Sequence[Archive | Repository], mirror: Sequence[Path] = (), *, offline: bool = False
 ) -> list[FetchedArchive | FetchedRepository]:
-    """Bring archives and repositories into the cache, checked; raises BuildError at the first that cannot be had."""
+    """Bring archives and repositories into the cache, checked; raises BuildError at the first that is unavailable."""
     found: list[FetchedArchive | FetchedRepository] = []
     for pin in pins:
         if isinstance(pin, Archive):
@@ -137,7 +137,7 @@ def fetch_archive(archive: Archive, mirror: Sequence[Path] = (), *, offline: boo
             return FetchedArchive(archive=archive, path=target, rung=rung)
         answers.append(f"{rung}: {answer}")
     raise BuildError(
-        f"source {archive.name} {archive.version} cannot be had",
+        f"source {archive.name} {archive.version} is unavailable",
         where=archive.file,
         why="\n       ".join(answers) or "no mirror was given and the network is not to be used",
         next_step=f"put {archive.file} (sha256 {archive.sha256[:16]}…) into DIR/archives/ and pass --mirror DIR",

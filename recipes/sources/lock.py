@@ -112,7 +112,7 @@ class Lock(Strict):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"these names are there twice: {', '.join(twice)}")
-        asked = [(one.unit, one.url) for one in self.repository if not one.on_request]
+        asked = [(pin.unit, pin.url) for pin in self.repository if not pin.on_request]
         if len(set(asked)) != len(asked):
             raise ValueError("one unit holds the same repository twice: a build could not tell which commit is meant")
         return self
@@ -130,11 +130,11 @@ class Lock(Strict):
 
     def needed(self, name: str) -> tuple[Archive | Repository, ...]:
         """Return a pin and, for a repository, all of its unit that a build of it may clone; the pin comes first."""
-        pin = self.get(name)
-        if isinstance(pin, Archive):
-            return (pin,)
-        nested = [one for one in self.repository if one.unit == pin.unit and not one.on_request and one is not pin]
-        return (pin, *nested)
+        first = self.get(name)
+        if isinstance(first, Archive):
+            return (first,)
+        nested = [pin for pin in self.repository if pin.unit == first.unit and not pin.on_request and pin is not first]
+        return (first, *nested)
 
     def chosen(self, names: Sequence[str]) -> tuple[Archive | Repository, ...]:
         """Return the named pins, or all that recipes build from where no name is given."""

@@ -1,4 +1,4 @@
-"""What the lock pins: how old each pin is, whether upstream still mends it, and how one is moved on purpose."""
+"""What the lock pins: how old each pin is, whether upstream still fixes it, and how one is moved on purpose."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def pin_rows(pins: Lock, today: dt.date) -> list[PinRow]:
 def _flag(pin: Archive | Repository, today: dt.date) -> str:
     flags = []
     if pin.eol is not None:
-        word = "EOL upstream since" if pin.eol <= today else "upstream mends it until"
+        word = "EOL upstream since" if pin.eol <= today else "EOL upstream on"
         flags.append(f"{word} {pin.eol}")
     if pin.on_request:
         flags.append("on request")
@@ -91,7 +91,7 @@ def move_pin(name: str, changes: Mapping[str, str], mirror: Sequence[Path] = (),
     ConfigError
         The pin has no such key, or the lock would not be one any more.
     BuildError
-        The new source cannot be had with that commit or hash; the lock is as before.
+        The new source is unavailable with that commit or hash; the lock is as before.
     """
     where = lock_path()
     pin = load_lock().get(name)

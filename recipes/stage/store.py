@@ -1,6 +1,6 @@
 """Built trees shared between machines: a directory, an HTTP server or an S3 bucket. Read-only unless told otherwise.
 
-An entry is one file named by its key. What comes out is checked like what lies in the cache: each file against the
+An entry is one file named by its key. What comes out is checked like what is in the cache: each file against the
 manifest inside, the manifest against the key; anything else is built here as if the store had nothing.
 """
 
@@ -64,7 +64,7 @@ class Store:
 
 
 def _is(kept: Stage, name: str) -> bool:
-    return any(f"{one.name}-{one.key[:24]}" == name for one in kept.manifest.recipes)
+    return any(f"{recipe.name}-{recipe.key[:24]}" == name for recipe in kept.manifest.recipes)
 
 
 def open_store() -> Store | None:

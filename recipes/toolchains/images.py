@@ -181,9 +181,9 @@ def ensure_base_image(engine: Engine) -> str:
 
 
 def check_image(arch: Arch, engine: Engine) -> dict[str, str]:
-    """Compile a C and a C++ program, hold their ELF identity against the table, and run them.
+    """Compile a C and a C++ program, check their ELF identity against the table, and run them.
 
-    Foreign ones run under user emulation. A vendor's toolchain is first held against its own file.
+    Foreign ones run under user emulation. A vendor's toolchain is first checked against its own file.
 
     Raises
     ------
@@ -223,9 +223,9 @@ def _smoke(arch: Arch, image: ToolchainImage, engine: Engine, *, run: bool) -> d
             # The standard is named for the C++ compilers of old SDKs, whose default is that of 1998.
             flags = [*arch.cflags, *(["-std=c++11"] if compiler == "g++" else [])]
             flags += [f"--sysroot={root}"] if root else []
-            code, said = ask([f"{arch.triple}-{compiler}", *flags, "-O2", "-o", compiler, source, "-lm"])
+            code, printed = ask([f"{arch.triple}-{compiler}", *flags, "-O2", "-o", compiler, source, "-lm"])
             if code != 0:
-                raise BuildError(f"{arch.name}: {compiler} cannot compile", where=image.tag, why=said)
+                raise BuildError(f"{arch.name}: {compiler} cannot compile", where=image.tag, why=printed)
             found = elf.parse(session.read(_CHECKS / compiler))
             if not arch.matches(found.identity):
                 raise BuildError(
@@ -248,10 +248,10 @@ def _smoke(arch: Arch, image: ToolchainImage, engine: Engine, *, run: bool) -> d
 
 
 def _run(arch: Arch, argv: Sequence[str], expected: str, ask: RunInImage) -> None:
-    code, said = ask(argv)
-    if code != 0 or expected not in said:
+    code, printed = ask(argv)
+    if code != 0 or expected not in printed:
         raise BuildError(
             f"{arch.name}: what {argv[-1].removeprefix('./')} makes does not run here",
-            why=said,
+            why=printed,
             next_step=f"register qemu-{arch.emulator} with binfmt_misc; ./bootstrap install does it as root",
         )

@@ -1,4 +1,4 @@
-"""Roots made of distribution packages: sysroots to compile against, and the file systems of simulated boards."""
+"""Sysroots: what is compiled against, made of distribution packages or taken out of a vendor's toolchain."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def ensure_sysroot(name: str, engine: Engine) -> Sysroot:
     read = sysroot_spec(name)
     arch = parse_arch(read.arch)
     folder = _sysroot_folder(name, read)
-    # Before the folder is made: an image that cannot be had leaves no trace here.
+    # Before the folder is made: an image that is unavailable leaves no trace here.
     image = ensure_image(arch, engine) if read.from_ == "toolchain" else None
     with console.timed(f"sysroot {name}"), whole_folder(folder) as part:
         (part / "tree").mkdir()

@@ -1,4 +1,4 @@
-"""Every known build failure is recognised, in noise; what stands in good builds is not taken for one."""
+"""Every known build failure is recognised, in noise; what is in good builds is not taken for one."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_good_log_is_no_failure() -> None:
 
 @pytest.mark.parametrize("rule", cause_table().rule, ids=lambda rule: rule.name)
 def test_advice_is_about_what_exists(rule: CauseRule) -> None:
-    """Hold the commands, recipes and groups that the advice names against those that there are."""
+    """Check the commands, recipes and groups that the advice names against those that there are."""
     import tasks
 
     words = f"{rule.because} {rule.cure}"

@@ -75,14 +75,14 @@ def test_both_sdks_come_out_as_the_notes_list_them(sdk: Callable[..., Stage], ar
 
 def test_the_stage_names_every_commit_and_every_reason(sdk: Callable[..., Stage], standin: Standin) -> None:
     manifest = sdk("armv7").manifest
-    by_name = {one.name: one for one in manifest.recipes}
+    by_name = {recipe.name: recipe for recipe in manifest.recipes}
     assert by_name["producer"].pins == {
         "kvs-producer-cpp": standin.commits["producer-cpp"],
         "kvs-producer-c-1.5.1": standin.commits["producer-c-1.5.1"],
         "kvs-pic-1.0.1": standin.commits["pic-1.0.1"],
     }
     assert set(by_name["webrtc"].pins) == {"kvs-webrtc-c", "kvs-producer-c-1.5.2", "kvs-pic-1.1.0"}
-    reasons = {one["name"]: one for one in manifest.resolution}
+    reasons = {row["name"]: row for row in manifest.resolution}
     assert reasons["openssl"]["origin"] == reasons["curl"]["origin"] == "board"
     assert reasons["libwebsockets"]["origin"] == "source"
     assert "lws_http_date_parse_unix, which webrtc needs" in reasons["libwebsockets"]["because"]
@@ -170,7 +170,7 @@ def test_the_uploaders_edit_changes_one_line_and_is_recorded(
 def test_kept_dependencies_are_the_locked_sources(sdk: Callable[..., Stage], standin: Standin) -> None:
     ask = BuildRequest(names=("webrtc",), patches=("keep-dependencies",))
     staged = sdk("armv7", ask)
-    assert "keep-dependencies" in {one.name: one for one in staged.manifest.recipes}["webrtc"].patches
+    assert "keep-dependencies" in {recipe.name: recipe for recipe in staged.manifest.recipes}["webrtc"].patches
     kept = paths.work() / "sources" / "armv7"
     assert git(kept / "kvs-webrtc-c", "rev-parse", "HEAD") == standin.commits["webrtc-c"]
     assert (kept / "kvs-pic-1.1.0" / "CMakeLists.txt").is_file()
@@ -182,7 +182,7 @@ def test_small_has_no_samples_and_no_data_channel(sdk: Callable[..., Stage]) -> 
     assert not (staged.tree / "bin").exists()
     assert "usrsctp_init" not in elf.read(staged.tree / "lib/libkvsWebrtcClient.so").imports.split()
     assert (staged.tree / "gstreamer-1.0/libgstkvssink.so").is_file()
-    assert {one.name: one.variants for one in staged.manifest.recipes}["webrtc"] == ("small",)
+    assert {recipe.name: recipe.variants for recipe in staged.manifest.recipes}["webrtc"] == ("small",)
 
 
 def test_frames_are_a_component_of_their_own(sdk: Callable[..., Stage]) -> None:

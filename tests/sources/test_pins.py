@@ -121,8 +121,8 @@ def test_a_repository_is_moved_with_its_tag(mirror: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("name", "changes", "kind", "says"),
     [
-        ("tls", {"sha256": "0" * 64}, BuildError, "cannot be had"),
-        ("demo", {"commit": "0" * 40}, BuildError, "cannot be had"),
+        ("tls", {"sha256": "0" * 64}, BuildError, "is unavailable"),
+        ("demo", {"commit": "0" * 40}, BuildError, "is unavailable"),
         ("demo", {"commit": "main"}, ConfigError, "cannot be pinned so"),
         ("demo", {"sha256": "0" * 64}, ConfigError, "has no sha256"),
         ("tls", {}, ConfigError, "nothing to change"),
