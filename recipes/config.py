@@ -12,11 +12,9 @@ from recipes.errors import ConfigError
 
 
 class Strict(BaseModel):
-    """Base of every file model: unknown keys are errors, values are frozen."""
+    """Base of every file model: unknown keys are errors, values are frozen; the text below a field describes it."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, populate_by_name=True, alias_generator=None, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, use_attribute_docstrings=True)
 
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -11,7 +11,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """Stable exit codes; the table stands in the README."""
+    """Stable exit codes; the README has the table."""
 
     OK = 0
     USAGE = 1

@@ -1,4 +1,4 @@
-"""Where things lie on the workstation: the checkout, its work folder, and the cache that checkouts share."""
+"""Where things are on the workstation: the checkout, its work folder, and the cache that checkouts share."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def run(
         )
     except FileNotFoundError as error:
         raise BuildError(
-            f"{argv[0]} is not on this machine", why=str(error), next_step="./bootstrap demo brings what is missing"
+            f"{argv[0]} is not on this machine", why=str(error), next_step="./bootstrap install brings what is missing"
         ) from error
     except subprocess.TimeoutExpired as error:
         raise BuildError(f"{argv[0]} did not end within {timeout:g} s", where=" ".join(argv)) from error

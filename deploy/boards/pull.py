@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import re
 import tarfile
 from collections.abc import Mapping
@@ -20,9 +19,10 @@ from deploy.boards.sysroot_file import SysrootFile, plan_sysroot_file, read_os_r
 from recipes import paths
 from recipes.arch import Arch
 from recipes.errors import PreflightError
-from recipes.files import disk_error, write_whole
+from recipes.files import whole_file, write_whole
 from recipes.rootfs.capture import INDEX_NAME, write_capture
 from recipes.rootfs.index import scan_root
+from recipes.tarfiles import TarEntry, write_tar
 
 _BATCH = 64
 """Files of one request: what a lost connection costs."""
@@ -143,21 +143,11 @@ def _unpack(data: bytes, tree: Path) -> int:
 
 def _pack(tree: Path, files: Mapping[str, str], links: Mapping[str, str], target: Path) -> None:
     """Pack what was pulled: sorted, without times or owners, so that the same board gives the same file."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.part-{os.getpid()}")
-    try:
-        with tarfile.open(part, "w") as archive:
-            for path in sorted({*files, *links}):
-                member = tarfile.TarInfo(path.lstrip("/"))
-                if path in links:
-                    member.type, member.linkname = tarfile.SYMTYPE, links[path]
-                    archive.addfile(member)
-                    continue
-                data = (tree / path.lstrip("/")).read_bytes()
-                member.size, member.mode = len(data), 0o755
-                archive.addfile(member, io.BytesIO(data))
-        part.replace(target)
-    except OSError as error:
-        raise disk_error(error, target) from error
-    finally:
-        part.unlink(missing_ok=True)
+    entries = (
+        TarEntry(name=path.lstrip("/"), link=links[path])
+        if path in links
+        else TarEntry(name=path.lstrip("/"), content=tree / path.lstrip("/"), mode=0o755)
+        for path in sorted({*files, *links})
+    )
+    with whole_file(target) as file:
+        write_tar(file, entries)

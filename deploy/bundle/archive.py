@@ -17,6 +17,7 @@ from typing import Literal, get_args
 
 from deploy.bundle.manifest import MANIFEST_NAME, SBOM_NAME, SIGNATURE_NAME
 from recipes.errors import ConfigError
+from recipes.tarfiles import USTAR, TarEntry, tar_bytes
 
 # A board never gets the archive, deploy sends it the contents one by one: what it can unpack does not matter here.
 # .tar.gz is for people who unpack a bundle by hand where there is no zstd.
@@ -73,14 +74,9 @@ def _refused(where: str, why: str) -> ConfigError:
 
 def _tar(members: Mapping[str, tuple[bytes, int]]) -> bytes:
     head = (MANIFEST_NAME, SIGNATURE_NAME, SBOM_NAME)
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for name in sorted(members, key=lambda one: (head.index(one) if one in head else len(head), one)):
-            content, mode = members[name]
-            member = tarfile.TarInfo(name)
-            member.size, member.mode = len(content), mode
-            archive.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()
+    names = sorted(members, key=lambda name: (head.index(name) if name in head else len(head), name))
+    entries = (TarEntry(name=name, content=members[name][0], mode=members[name][1]) for name in names)
+    return tar_bytes(entries, form=USTAR)
 
 
 def _members(tar: bytes, where: str) -> Members:

@@ -5,16 +5,14 @@ A private key never leaves its file.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recipes import console, paths
 from recipes.errors import ConfigError
-from recipes.files import disk_error, write_whole
+from recipes.files import disk_error, whole_file, write_whole
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -103,17 +101,13 @@ def _create(path: Path) -> None:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.parent.chmod(0o700)
-        descriptor, name = tempfile.mkstemp(prefix=".signing-key.", dir=path.parent)  # 0600 from its first moment on
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-            with contextlib.suppress(FileExistsError):
-                os.link(name, path)
-                console.say(f"made a key to sign bundles with: {path}; machines that deploy need its .pub")
-        finally:
-            Path(name).unlink(missing_ok=True)
     except OSError as error:
         raise disk_error(error, path) from error
+    made = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    with whole_file(path, mode=0o600, replace=False) as file:
+        file.write(made)
+    if path.read_bytes() == made:
+        console.say(f"made a key to sign bundles with: {path}; machines that deploy need its .pub")
 
 
 def _private(path: Path) -> Ed25519PrivateKey:

@@ -43,7 +43,7 @@ def sim(_: Context, action: str, host: str = "", json: bool = False, dry_run: bo
         elif engine is not None and action == "down":
             take_down(name, engine)
         there = sim_state(name)
-        running = there is not None and engine is not None and engine.running(there.container)
+        running = there is not None and engine is not None and engine.services.running(there.container)
         state = "up" if running else "recorded" if there else "down"
         if dry_run and action != "status":
             state = f"{state}; to be {'brought up' if action == 'up' else 'taken down'}"

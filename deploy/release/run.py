@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +12,7 @@ from deploy.bundle.load import Bundle
 from deploy.release.plan import ReleasePlan, StepKind
 from deploy.release.scripts import ACTIVATE, CONFIRM, RECEIVE, ROLL_BACK
 from recipes.errors import ConfigError, PreflightError, RolledBackError, UserError
+from recipes.tarfiles import USTAR, TarEntry, tar_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,13 +67,7 @@ def _chunks(data: bytes) -> Iterator[bytes]:
 
 
 def _tar_stream(blobs: Mapping[str, bytes], names: Sequence[str]) -> Iterator[bytes]:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for name in names:
-            member = tarfile.TarInfo(name)
-            member.size, member.mode = len(blobs[name]), 0o644
-            archive.addfile(member, io.BytesIO(blobs[name]))
-    return _chunks(buffer.getvalue())
+    return _chunks(tar_bytes((TarEntry(name=name, content=blobs[name]) for name in names), form=USTAR))
 
 
 _REASONS = {

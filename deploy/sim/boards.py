@@ -56,7 +56,7 @@ def bring_up(host_name: str, engine: Engine) -> SimState:
         It is a real board, or there is no such host.
     """
     state = sim_state(host_name)
-    if state is not None and engine.running(state.container):
+    if state is not None and engine.services.running(state.container):
         return state
     host = load_host(host_name)
     board = load_board(host.board)
@@ -70,7 +70,7 @@ def bring_up(host_name: str, engine: Engine) -> SimState:
         try:
             _wait(made, engine)
         except BaseException:
-            engine.remove(made.container)
+            engine.services.remove(made.container)
             raise
     write_whole(sim_folder(host_name) / "state.json", json.dumps(asdict(made), indent=1).encode())
     return made
@@ -83,8 +83,8 @@ def _start(host_name: str, image: str, sim: SimSettings, engine: Engine) -> SimS
     private, public = ed25519_pair()
     host_private, host_public = ed25519_pair()
     write_whole(folder / "id_ed25519", private, mode=0o600)
-    gateway = engine.ensure_network(NETWORK)
-    address = engine.start(
+    gateway = engine.services.ensure_network(NETWORK)
+    address = engine.services.start(
         _container(host_name),
         image,
         ["/bin/sh", "-c", _SERVERS[sim.server]],
@@ -112,22 +112,22 @@ def _wait(board: SimState, engine: Engine) -> None:
             link.settimeout(5)
             if link.recv(4) == b"SSH-":
                 return
-        if not engine.running(board.container):
+        if not engine.services.running(board.container):
             break
         time.sleep(0.1)
     raise BuildError(
         f"{board.name} did not come up",
         where=board.container,
-        why=engine.log_tail(board.container).strip()[-600:],
-        next_step="is user emulation registered? ./bootstrap demo does it as root",
+        why=engine.services.log_tail(board.container).strip()[-600:],
+        next_step="is user emulation registered? ./bootstrap install does it as root",
     )
 
 
 def take_down(host_name: str, engine: Engine, *, keep_network: bool = False) -> bool:
     """Take a simulated board away with all that is on it; returns whether there was one."""
     state = sim_state(host_name)
-    engine.remove(_container(host_name))
+    engine.services.remove(_container(host_name))
     shutil.rmtree(sim_folder(host_name), ignore_errors=True)
     if not keep_network:
-        engine.remove_network(NETWORK)
+        engine.services.remove_network(NETWORK)
     return state is not None

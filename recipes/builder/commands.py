@@ -1,4 +1,7 @@
-"""The commands of a build, as values: what runs in the container, in which folder, with which environment. Pure."""
+"""The commands of a build, as values: what runs in the container, in which folder, with which environment.
+
+Made of a recipe and an arch alone; nothing is run here.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +25,11 @@ _CONFIGURE_WITH = {"cmake": _NO_CCACHE, "meson": _NO_CCACHE, "autotools": (f"CON
 # $1 is a pattern of a recipe, which its model keeps free of anything that a shell would act on but `*`.
 _COLLECT = """set -eu
 found=no
-for one in $1; do
-    [ -e "$one" ] || [ -L "$one" ] || continue
+for path in $1; do
+    [ -e "$path" ] || [ -L "$path" ] || continue
     found=yes
     mkdir -p "$2"
-    cp -RPp "$one" "$2"
+    cp -RPp "$path" "$2"
 done
 [ $found = yes ] || [ "$3" = optional ] || { echo "collect: nothing is at $1" >&2; exit 1; }
 """
@@ -65,11 +68,11 @@ def recipe_commands(
             Command(
                 name="collect",
                 argv=(
-                    *("sh", "-c", _COLLECT, "collect", str(WORK / one.from_), f"{OUT}{PREFIX}/{one.to}"),
-                    "optional" if one.optional else "needed",
+                    *("sh", "-c", _COLLECT, "collect", str(WORK / files.from_), f"{OUT}{PREFIX}/{files.to}"),
+                    "optional" if files.optional else "needed",
                 ),
             )
-            for one in recipe.collect
+            for files in recipe.collect
         ),
         Command(name="split", argv=("python3", "/bc/split.py", str(OUT), str(DEBUG), arch.triple)),
     )
@@ -106,7 +109,7 @@ def _configured(recipe: Recipe, making: tuple[Command, ...]) -> tuple[Command, .
 
 
 def recipe_options(recipe: Recipe, arch: Arch) -> dict[str, str]:
-    """Return the options of a recipe on an architecture; a vendor's toolchain has those of the one it stands for."""
+    """Return the options of a recipe on an architecture; a vendor's arch has those of the one it is based on."""
     own = recipe.arch_options.get(arch.name) or recipe.arch_options.get(arch.base, {})
     return {**recipe.options, **own}
 
@@ -134,7 +137,7 @@ def _meson(recipe: Recipe, arch: Arch, jobs: int, verbose: bool) -> tuple[Comman
     # Meson takes the cross compiler's flags from the cross file or the options, not from the environment.
     flags = build_environment(arch, recipe)
     given = tuple(
-        f"-D{name}={value.split()!r}"  # Meson reads a list as Python writes one; commas stand in the flags
+        f"-D{name}={value.split()!r}"  # Meson reads a list as Python writes one; there are commas in the flags
         for name, value in (
             ("c_args", flags["CFLAGS"]),
             ("cpp_args", flags["CXXFLAGS"]),

@@ -1,4 +1,4 @@
-"""Known build failures, recognised in a log and answered with cause and cure. Pure: lines in, one answer out.
+"""Known build failures, recognised in a log and answered with cause and cure: lines in, one answer out.
 
 The table is `catalog/causes.toml`: it grows with every failure that was understood, and needs no code for it.
 """
@@ -18,7 +18,7 @@ from recipes import paths
 from recipes.config import Strict, read_toml
 
 LONGEST_LINE = 2_000
-"""Characters of a line that are read: what a tool says stands at its start, and no pattern's time can grow further."""
+"""Characters of a line that are read: what a tool says is at its start, and no pattern's time can grow further."""
 # A log is shown on a terminal: colours of the build's tools, and anything else that would move the cursor, go.
 _NOT_TEXT = re.compile(r"\x1b\[[0-9;?]{0,32}[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "`": "'"})
@@ -39,7 +39,7 @@ class CauseRule(Strict):
     """One known failure. Named groups of a pattern may be used as `{group}` in `because` and `cure`."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")]
-    """Its name in reports and tests."""
+    """By which tests and reports call it."""
     patterns: Annotated[tuple[re.Pattern[str], ...], Field(min_length=1)]
     """Any of them, on one line, every quote written as `'`."""
     also: re.Pattern[str] | None = None
@@ -47,11 +47,11 @@ class CauseRule(Strict):
     within: Annotated[int, Field(ge=0)] = 0
     """How many lines away `also` may be; anywhere for 0."""
     because: str
-    """What went wrong, for a person."""
+    """What went wrong, in words."""
     cure: str
-    """What to do: a command or an edit."""
+    """What to do."""
     source: Annotated[str, StringConstraints(pattern=r"^https://\S+$")]
-    """Where this is known from."""
+    """Where this is written down."""
 
 
 class CauseTable(Strict):
@@ -62,7 +62,7 @@ class CauseTable(Strict):
     harmless: tuple[re.Pattern[str], ...] = ()
     """Lines that no rule gets to see."""
     rule: tuple[CauseRule, ...]
-    """Known failures; the first one that fits decides."""
+    """The known failures; the first that fits decides."""
 
 
 @functools.cache
@@ -80,7 +80,7 @@ def diagnose(lines: Sequence[str]) -> Cause | None:
     texts = [_seen(line) for line in shown]
     for rule in cause_table().rule:
         for at, match in _matches(rule, texts):
-            if rule.also is None or _stands(rule.also, texts, at, rule.within):
+            if rule.also is None or _is_near(rule.also, texts, at, rule.within):
                 facts = {name: value or "?" for name, value in match.groupdict().items()}
                 return Cause(
                     name=rule.name,
@@ -90,14 +90,14 @@ def diagnose(lines: Sequence[str]) -> Cause | None:
                     line=shown[at].strip(),
                 )
             if not rule.within:
-                break  # what stands nowhere in the log does not stand there for the next match either
+                break  # what is nowhere in the log is not there for the next match either
     return None
 
 
 def _seen(line: str) -> str:
     """Return a line as patterns see it: quotes in one spelling, and nothing of a harmless line."""
     text = line.translate(_QUOTES)
-    return "" if any(one.search(text) for one in cause_table().harmless) else text
+    return "" if any(pattern.search(text) for pattern in cause_table().harmless) else text
 
 
 def _matches(rule: CauseRule, texts: Sequence[str]) -> Iterator[tuple[int, re.Match[str]]]:
@@ -108,6 +108,6 @@ def _matches(rule: CauseRule, texts: Sequence[str]) -> Iterator[tuple[int, re.Ma
                 break
 
 
-def _stands(also: re.Pattern[str], texts: Sequence[str], at: int, within: int) -> bool:
+def _is_near(also: re.Pattern[str], texts: Sequence[str], at: int, within: int) -> bool:
     near = texts[max(0, at - within) : at + within + 1] if within else texts
     return any(also.search(text) for text in near)

@@ -1,4 +1,7 @@
-"""The plan of a build: which recipes, from what, under which keys, with which commands. Pure, so it can be printed."""
+"""The plan of a build: which recipes, from what, under which keys, with which commands.
+
+It is made of files that are read and digests of them; no engine is asked, so a plan can be printed at any time.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +62,7 @@ class BuildPlan:
             "arch": self.arch.name,
             "image": self.image.tag,
             "sysroot": self.sysroot.name,
-            "resolution": [one.as_dict() for one in self.resolution.values()],
+            "resolution": [decision.as_dict() for decision in self.resolution.values()],
             "steps": [
                 {
                     "recipe": step.recipe.name,
@@ -127,7 +130,7 @@ def _key_parts(recipe: Recipe, pins: Lock, arch: Arch, image: ToolchainImage, sy
 
 
 def _dated(resolution: Resolution, pin: Archive | Repository) -> Resolution:
-    """Say when upstream stops to mend a version; the date alone, so that a plan is the same on every day."""
+    """Say when a version reaches its end of life; the date alone, so that a plan is the same on every day."""
     because = f"{resolution.because}; its line ends upstream on {pin.eol}"
     return replace(resolution, because=because)
 
@@ -138,7 +141,7 @@ def _source_digest(recipe: Recipe, pins: Lock) -> str:
     first, *nested = pins.needed(recipe.source)
     if isinstance(first, Archive):
         return first.sha256
-    return json_digest([first.commit, sorted((one.name, one.pinned) for one in nested)])
+    return json_digest([first.commit, sorted((pin.name, pin.pinned) for pin in nested)])
 
 
 def last_outputs(arch: Arch, sysroot: Sysroot) -> dict[str, list[ElfFile]]:
@@ -156,7 +159,7 @@ def last_outputs(arch: Arch, sysroot: Sysroot) -> dict[str, list[ElfFile]]:
 
 
 def own_sources(recipe: Recipe) -> Path:
-    """Return the folder of a recipe whose sources stand on this machine; raises ConfigError where there is none."""
+    """Return the folder of a recipe whose sources are on this machine; raises ConfigError where there is none."""
     folder = (recipe.folder() / recipe.source.removeprefix("path:")).resolve()
     if not folder.is_dir():
         raise ConfigError(

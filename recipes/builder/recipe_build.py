@@ -37,9 +37,9 @@ from recipes.toolchains.environment import build_environment, build_files
 
 Sources = Sequence[FetchedArchive | FetchedRepository]
 # Prints the commit of each checkout below the sources, nested ones too.
-_HEADS = """find "$1" -name .git -prune | sort | while read -r one; do
-    printf '%s ' "${one%/.git}"
-    git -C "${one%/.git}" rev-parse HEAD
+_HEADS = """find "$1" -name .git -prune | sort | while read -r path; do
+    printf '%s ' "${path%/.git}"
+    git -C "${path%/.git}" rev-parse HEAD
 done"""
 
 
@@ -89,8 +89,9 @@ def _job(prepared: BuildPlan, step: RecipeBuild, scratch: Path, sources: Sources
     place_answers(recipe, step.parts, scratch / "work")
     if (recipe.folder() / "files").is_dir():
         shutil.copytree(recipe.folder() / "files", scratch / "work" / "files")
-    built = {other.recipe.name: other for other in prepared.steps}
-    for need in in_order({name: one.recipe for name, one in built.items()} | _stubs(prepared, built), [recipe.name]):
+    built = {made.recipe.name: made for made in prepared.steps}
+    known = {name: made.recipe for name, made in built.items()} | _stubs(prepared, built)
+    for need in in_order(known, [recipe.name]):
         if need.name != recipe.name and need.name in built:
             graft_tree(built[need.name].built / "tree", scratch / "prefix")
     mounts = [
@@ -183,7 +184,7 @@ def _keep(prepared: BuildPlan, step: RecipeBuild, work: Path) -> None:
     for pattern in ("lib/*.la", *recipe.prune):
         for path in out.glob(pattern):
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-    brought = {library.soname for other in prepared.steps for library in other.recipe.libraries}
+    brought = {library.soname for made in prepared.steps for library in made.recipe.libraries}
     wrong = gate_faults(recipe, prepared.arch, out, prepared.sysroot.index(), brought)
     if wrong:
         raise BuildError(
@@ -219,7 +220,7 @@ def stage_manifest(prepared: BuildPlan, done: Sequence[RecipeBuild], tree: Path)
         sysroot=prepared.sysroot.name,
         sysroot_fingerprint=prepared.sysroot.fingerprint,
         image=prepared.image.id,
-        resolution=tuple(one.as_dict() for one in prepared.resolution.values()),
+        resolution=tuple(decision.as_dict() for decision in prepared.resolution.values()),
         recipes=tuple(_staged(step, pins) for step in done),
         files=tuple(walk_tree(tree)),
     )

@@ -1,6 +1,6 @@
 """Which dependency comes from where, decided before anything is linked: SONAMEs differ, so later is too late.
 
-Pure: recipes, a sysroot's index and the versions in its `.pc` files go in, decisions with their reasons come out.
+Recipes, a sysroot's index and the versions in its `.pc` files go in, decisions with their reasons come out.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def resolve_dependencies(
     Raises
     ------
     ConfigError
-        The policy says `board` and the sysroot's copy does not do; or a range is not one.
+        The policy says `board` and the sysroot's copy is unsuitable; or a range is not one.
     """
     policies = policies or {}
     decided: dict[str, Resolution] = {}
@@ -152,7 +152,7 @@ def _decide(
         return DependencyOrigin.BOARD, version, f"the sysroot has {version}, in range and with every symbol needed"
     if policy is SourcePolicy.BOARD:
         raise ConfigError(
-            f"{recipe.name}: the policy says board, and the board's copy does not do",
+            f"{recipe.name}: the policy says board, and the board's copy is unsuitable",
             why=fault,
             next_step=f"set the policy of {recipe.name} to auto or source",
         )
@@ -171,7 +171,7 @@ def _fits(recipe: Recipe, needs: Sequence[tuple[str, Dependency]]) -> None:
 
 
 def _fault(recipe: Recipe, needs: Sequence[tuple[str, Dependency]], sysroot: _Sysroot, version: str) -> str | None:
-    """Say why the sysroot's copy does not do; None when it does."""
+    """Say why the sysroot's copy is unsuitable; None when it serves."""
     if not version:
         return "the sysroot has none"
     faults = [

@@ -31,7 +31,7 @@ _STEP_MEMORY = 1_500_000_000
 
 
 def build_stage(prepared: BuildPlan, *, mirror: Sequence[Path] = (), force: bool = False) -> Stage:
-    """Build what is missing for one architecture and put the Stage together; see `run_all`."""
+    """Build what is missing for one architecture and put the Stage together; see `build_stages`."""
     return build_stages([prepared], mirror=mirror, force=force)[0]
 
 
@@ -41,7 +41,7 @@ def build_stages(plans: Sequence[BuildPlan], *, mirror: Sequence[Path] = (), for
     Raises
     ------
     BuildError
-        A source cannot be had, a command failed, or an output did not pass the gate. What was built before stays.
+        A source is unavailable, a command failed, or an output did not pass the gate. What was built before stays.
     """
     todo = {
         _id(prepared, step): (prepared, step)
@@ -114,7 +114,7 @@ def _run(todo: dict[str, tuple[BuildPlan, RecipeBuild]], sources: Mapping[str, S
             engine.abort()
 
     waits = {
-        name: {other for need in step.recipe.depends if (other := f"{prepared.arch.name}:{need.name}") in todo}
+        name: {library for need in step.recipe.depends if (library := f"{prepared.arch.name}:{need.name}") in todo}
         for name, (prepared, step) in todo.items()
     }
     run_in_order(waits, work, workers=_workers(), stop=stop)
@@ -136,7 +136,7 @@ def _assemble(prepared: BuildPlan) -> Stage:
             there = None
         if (
             there
-            and [one.key for one in there.manifest.recipes] == keys
+            and [recipe.key for recipe in there.manifest.recipes] == keys
             and is_intact(there.tree, there.manifest.files)
         ):
             return there
@@ -153,7 +153,7 @@ def _assemble(prepared: BuildPlan) -> Stage:
 def explain_rebuilds(prepared: BuildPlan) -> list[dict[str, str]]:
     """Say for each recipe of a plan what would be rebuilt, and which part of its key changed since the last Stage."""
     try:
-        last = {one.name: one for one in load_stage(prepared.folder).manifest.recipes}
+        last = {recipe.name: recipe for recipe in load_stage(prepared.folder).manifest.recipes}
     except ConfigError:  # no readable Stage: everything is new
         last = {}
     rows = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from graphlib import TopologicalSorter
 
 
 def _heights(waits: Mapping[str, AbstractSet[str]]) -> dict[str, int]:
@@ -13,10 +14,9 @@ def _heights(waits: Mapping[str, AbstractSet[str]]) -> dict[str, int]:
     Else it would begin last where much can run beside it, and end alone, on one processor.
     """
     heights = dict.fromkeys(waits, 1)
-    for _ in waits:
-        for name, needs in waits.items():
-            for need in needs & heights.keys():
-                heights[need] = max(heights[need], heights[name] + 1)
+    for name in reversed([*TopologicalSorter(waits).static_order()]):
+        for need in waits[name]:
+            heights[need] = max(heights[need], heights[name] + 1)
     return heights
 
 
@@ -28,7 +28,7 @@ def run_in_order(
     Parameters
     ----------
     waits:
-        Name to the names that must be done before it; a circle among them is the caller's mistake.
+        Name to the names that must be done before it, each of them a key too.
     workers:
         Pieces that may run at the same time.
     stop:
@@ -36,26 +36,31 @@ def run_in_order(
 
     Raises
     ------
+    graphlib.CycleError
+        Pieces wait for each other: the caller's mistake. Nothing was started.
     Exception
         What the first piece that failed raised; the others have ended by then.
     """
     heights = _heights(waits)
-    left = {name: set(waits[name]) for name in sorted(waits, key=lambda name: -heights[name])}
+    # Longest chain first; pieces of equal height start in the order in which they were given.
+    turn = {name: at for at, name in enumerate(sorted(waits, key=lambda name: -heights[name]))}
+    order = TopologicalSorter(waits)
+    order.prepare()
+    ready: list[str] = []
     running: dict[Future[None], str] = {}
     with ThreadPoolExecutor(max_workers=workers) as pool:
         try:
-            while left or running:
+            while order.is_active():
+                ready = sorted([*ready, *order.get_ready()], key=turn.__getitem__)
                 # No more is handed over than can start: what waits in the pool's queue could not be taken back.
-                ready = [name for name, needs in left.items() if not needs][: workers - len(running)]
-                for name in ready:
-                    del left[name]
+                while ready and len(running) < workers:
+                    name = ready.pop(0)
                     running[pool.submit(work, name)] = name
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     name = running.pop(future)
                     future.result()
-                    for needs in left.values():
-                        needs.discard(name)
+                    order.done(name)
         except BaseException:
             stop()
             raise

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
+import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from recipes.engine.tarstream import files_tar, unpack_stream
+from recipes.errors import BuildError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,3 +95,18 @@ class ContainerSession:
         """Stream a path of the container as a tar archive; with a trailing `/.`, what the folder holds."""
         chunks, _ = self._container.get_archive(path, chunk_size=1 << 20)
         yield from chunks
+
+    def read(self, path: PurePosixPath) -> bytes:
+        """Return one regular file of the container.
+
+        Raises
+        ------
+        BuildError
+            There is something else of this name: a folder, a link.
+        """
+        with tarfile.open(fileobj=io.BytesIO(b"".join(self.get(str(path))))) as archive:
+            member = next(iter(archive))
+            file = archive.extractfile(member) if member.isreg() else None
+            if file is None:
+                raise BuildError(f"{path} of the container is no regular file")
+            return file.read()

@@ -19,11 +19,12 @@ OWNER_LABEL = f"{LABEL}.owner"
 RUN_LABEL = f"{LABEL}.run"
 
 
-class Engine(Services):
-    """A connected engine."""
+class Engine:
+    """A connected engine; `services` are its containers with a life of their own."""
 
     def __init__(self, client: Any, *, remote: bool = False) -> None:
-        super().__init__(client)
+        self._client = client
+        self.services = Services(client)
         self._run = uuid.uuid4().hex[:12]
         self._aborted = False
         self.remote = remote
@@ -48,7 +49,7 @@ class Engine(Services):
                 "no container engine answers",
                 where=host,
                 why=innermost_reason(error),
-                next_step="as root: ./bootstrap demo installs and starts one; or set DOCKER_HOST to yours",
+                next_step="as root: ./bootstrap install brings and starts one; or set DOCKER_HOST to yours",
             ) from error
         engine = Engine(client, remote=not host.startswith(("unix://", "npipe://")))
         engine.sweep()
@@ -128,12 +129,12 @@ class Engine(Services):
         name = f"{LABEL}-{self._run}-{uuid.uuid4().hex[:6]}"
         mounted = [mount for mount in job.mounts if not (self.remote and mount.optional)]
         bound, copied = (
-            (self._volumes(mounted, job), [one for one in mounted if not one.key])
+            (self._volumes(mounted, job), [mount for mount in mounted if not mount.key])
             if self.remote
             else (
                 {
-                    str(one.source): {"bind": str(one.target), "mode": "ro" if one.read_only else "rw"}
-                    for one in mounted
+                    str(mount.source): {"bind": str(mount.target), "mode": "ro" if mount.read_only else "rw"}
+                    for mount in mounted
                 },
                 [],
             )
@@ -157,7 +158,7 @@ class Engine(Services):
             yield ContainerSession(container, copied)
         finally:
             with uninterrupted():
-                self.remove(name)
+                self.services.remove(name)
 
     def _copy_in(self, container: Any, mount: Mount, user: str) -> None:
         with pack_folder(mount.source, mount.target, user) as archive:
@@ -229,13 +230,14 @@ class Engine(Services):
 
     def sessions(self) -> list[str]:
         """Return the names of the containers of this connection's own sessions that still exist."""
-        return [
-            one.name for one in self._client.containers.list(all=True, filters={"label": f"{RUN_LABEL}={self._run}"})
-        ]
+        return self._names(f"{RUN_LABEL}={self._run}")
 
     def sessions_of_anyone(self) -> list[str]:
         """Return the names of all session containers with our label, of this run or another."""
-        return [one.name for one in self._client.containers.list(all=True, filters={"label": f"{LABEL}=session"})]
+        return self._names(f"{LABEL}=session")
+
+    def _names(self, label: str) -> list[str]:
+        return [container.name for container in self._client.containers.list(all=True, filters={"label": label})]
 
     def abort(self) -> None:
         """Remove the containers of this connection's own sessions: commands that run in them in other threads end."""

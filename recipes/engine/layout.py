@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-# One fixed set of paths in every container: debug information, caches and logs never depend on the workstation.
 WORK = PurePosixPath("/bc/work")
 SOURCE = WORK / "src"
 BUILD = WORK / "build"

@@ -13,7 +13,7 @@ LABEL = "boardcast"
 
 
 class Services:
-    """The part of an engine that is about containers with a life of their own."""
+    """Containers of an engine that outlive the command that started them, and the networks that they are on."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -37,6 +37,7 @@ class Services:
         return str(network.attrs["IPAM"]["Config"][0]["Gateway"])
 
     def remove_network(self, name: str) -> None:
+        """Remove a network of this name; it stays where there is none, or a container is still on it."""
         import docker
 
         with contextlib.suppress(docker.errors.NotFound, docker.errors.APIError):
@@ -73,6 +74,7 @@ class Services:
             raise
 
     def running(self, name: str) -> bool:
+        """Tell whether a container of this name runs."""
         import docker
 
         try:
@@ -81,6 +83,7 @@ class Services:
             return False
 
     def log_tail(self, name: str, lines: int = 10) -> str:
+        """Return the last lines of a container's log; empty where there is no such container."""
         import docker
 
         try:

@@ -1,6 +1,6 @@
 """The distribution's own tools on this machine: where its mirror is, its source packages, a bootstrapped root.
 
-Host names never stand in our files: apt is asked which mirror this machine was set up with.
+No file of ours names a host: apt is asked which mirror this machine was set up with.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def bootstrap_root(suite: str, into: Path) -> None:
     """
     if shutil.which("mmdebstrap") is None:
         raise BuildError(
-            "mmdebstrap is not on this machine", next_step="apt-get install mmdebstrap, or ./bootstrap demo as root"
+            "mmdebstrap is not on this machine", next_step="apt-get install mmdebstrap, or ./bootstrap install as root"
         )
     process.run(
         ["mmdebstrap", "--quiet", "--variant=minbase", "--include=ca-certificates", suite, str(into)], timeout=1800

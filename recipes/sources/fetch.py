@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from recipes import paths
-from recipes.errors import BuildError, ConfigError, UserError
-from recipes.files import disk_error, file_sha256, write_whole
+from recipes.errors import BuildError, ConfigError
+from recipes.files import file_sha256, whole_file, write_whole
 from recipes.sources.debian import download_source
 from recipes.sources.git import (
     FetchedRepository,
@@ -31,7 +30,7 @@ _CONNECT, _READ = 10, 60  # seconds; a black hole must not hold a build for requ
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchedArchive:
-    """One source that stands in the cache, and the rung of the ladder that brought it."""
+    """One source that is in the cache, and the rung of the ladder that brought it."""
 
     archive: Archive
     path: Path
@@ -58,7 +57,7 @@ def mirror_folders(given: Sequence[str] = ()) -> tuple[Path, ...]:
 def fetch_pins(
     pins: Sequence[Archive | Repository], mirror: Sequence[Path] = (), *, offline: bool = False
 ) -> list[FetchedArchive | FetchedRepository]:
-    """Bring archives and repositories into the cache, checked; raises BuildError at the first that cannot be had."""
+    """Bring archives and repositories into the cache, checked; raises BuildError at the first that is unavailable."""
     found: list[FetchedArchive | FetchedRepository] = []
     for pin in pins:
         if isinstance(pin, Archive):
@@ -138,7 +137,7 @@ def fetch_archive(archive: Archive, mirror: Sequence[Path] = (), *, offline: boo
             return FetchedArchive(archive=archive, path=target, rung=rung)
         answers.append(f"{rung}: {answer}")
     raise BuildError(
-        f"source {archive.name} {archive.version} cannot be had",
+        f"source {archive.name} {archive.version} is unavailable",
         where=archive.file,
         why="\n       ".join(answers) or "no mirror was given and the network is not to be used",
         next_step=f"put {archive.file} (sha256 {archive.sha256[:16]}…) into DIR/archives/ and pass --mirror DIR",
@@ -147,35 +146,27 @@ def fetch_archive(archive: Archive, mirror: Sequence[Path] = (), *, offline: boo
 
 def _try(archive: Archive, target: Path, bring: Callable[[Path], None]) -> str | None:
     """Run one rung into a `.part`, check it, promote it; return the reason where it did not work."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.part-", dir=target.parent)
-    os.close(descriptor)
-    part = Path(name)
     try:
-        bring(part)
-        if (fault := _fault(part, archive.sha256)) is not None:
-            return fault
-        part.chmod(0o644)
-        part.replace(target)
-    except UserError as error:
+        with whole_file(target) as file:
+            part = Path(file.name)
+            bring(part)
+            _check(part, archive.sha256)
+    except BuildError as error:
         return "; ".join(filter(None, (error.what, error.why.replace("\n", " "))))
-    except OSError as error:
-        raise disk_error(error, target) from error
-    finally:
-        part.unlink(missing_ok=True)
     return None
 
 
-def _fault(part: Path, wanted: str) -> str | None:
-    """Say what is wrong with a downloaded file; None when its hash is the lock's."""
+def _check(part: Path, wanted: str) -> None:
+    """Raise with what is wrong with a downloaded file, unless its hash is the lock's."""
     found = file_sha256(part)
     if found == wanted:
-        return None
+        return
+    size = part.stat().st_size
     with part.open("rb") as file:
         head = file.read(256).lstrip().lower()
     if head.startswith((b"<!doctype", b"<html", b"<?xml")):
-        return f"answered with a web page of {part.stat().st_size} bytes, not with the file; refused"
-    return f"sha256 is {found}, the lock says {wanted} ({part.stat().st_size} bytes); refused"
+        raise BuildError(f"answered with a web page of {size} bytes, not with the file; refused")
+    raise BuildError(f"sha256 is {found}, the lock says {wanted} ({size} bytes); refused")
 
 
 def _from_mirror(archive: Archive, folder: Path, part: Path) -> None:

@@ -120,7 +120,7 @@ def _bring(
             reason = (error.why or error.what).strip().splitlines()
             answers.append(f"{rung}: {reason[-1].strip() if reason else error.what}")
     raise BuildError(
-        f"source {name} at {commit[:12]} cannot be had",
+        f"source {name} at {commit[:12]} is unavailable",
         where=url,
         why="\n       ".join(answers) or "no mirror was given and the network is not to be used",
         next_step=f"put a bare clone into DIR/git/{mirror_place(url)} and pass --mirror DIR",

@@ -23,20 +23,20 @@ class SourcePackage(Strict):
     """A Debian source package whose `.orig` archive is the same file."""
 
     package: str
-    """Name of the source package."""
+    """Debian's name of the source package."""
     suite: str
-    """Debian suite that has it."""
+    """The release of Debian that carries this version, by its code name."""
 
 
 class Pin(Strict):
     """What archives and repositories have in common."""
 
     name: str
-    """What recipes and `fetch --source` call it."""
+    """By which recipes and commands call it."""
     version: str
-    """Upstream's name of the release."""
+    """Upstream's."""
     eol: dt.date | None = None
-    """The day of this line's end of life upstream."""
+    """End of life: the day from which upstream fixes nothing in this line of releases."""
     on_request: str = Field(default="", alias="on-request")
     """Why `invoke fetch` leaves it out unless it is named: no recipe builds from it."""
 
@@ -47,13 +47,13 @@ class Archive(Pin):
     file: str
     """The name it has in a mirror's `archives/` folder and in the cache."""
     sha256: Sha256
-    """Hash of the file."""
+    """Of the file; nothing else is ever used."""
     url: str
-    """Upstream's address."""
+    """Where upstream keeps it."""
     distribution: SourcePackage | None = None
-    """Where a distribution has the same file: the last place that is asked."""
+    """Where the distribution has the same file, for when upstream does not answer."""
     unit: str = ""
-    """The SDK release that it belongs to, where there is one."""
+    """The SDK release that it belongs to, if any."""
 
     @property
     def pinned(self) -> str:
@@ -64,9 +64,9 @@ class Submodule(Strict):
     """A nested repository. Its commit is the one that the parent's own tree names, so the parent's id pins it."""
 
     path: str
-    """Where the parent has it."""
+    """In the parent's tree."""
     url: GitUrl
-    """As the parent's `.gitmodules` names it."""
+    """As the parent's build asks for it, `.git` included."""
 
 
 class Repository(Pin):
@@ -75,13 +75,13 @@ class Repository(Pin):
     url: GitUrl
     """As upstream's build asks for it, `.git` included."""
     commit: Commit
-    """40 hexadecimal digits; nothing else of the repository is used."""
+    """All 40 digits: a name may move."""
     refs: tuple[str, ...] = ()
     """Tags by which a build may ask for the commit."""
     unit: str
     """The SDK release that it belongs to: what one release nests is locked, and moves, together."""
     submodules: tuple[Submodule, ...] = ()
-    """Repositories that it nests as git submodules."""
+    """All that its commit nests."""
 
     @property
     def pinned(self) -> str:
@@ -103,17 +103,17 @@ class Lock(Strict):
     schema_: Literal[1] = Field(alias="schema")
     """The form of this file."""
     archive: tuple[Archive, ...] = ()
-    """Source archives."""
+    """The source archives."""
     repository: tuple[Repository, ...] = ()
-    """Git repositories."""
+    """The git repositories."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Lock:
         names = [pin.name for pin in self.pins]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"these names stand twice: {', '.join(twice)}")
-        asked = [(one.unit, one.url) for one in self.repository if not one.on_request]
+            raise ValueError(f"these names are there twice: {', '.join(twice)}")
+        asked = [(pin.unit, pin.url) for pin in self.repository if not pin.on_request]
         if len(set(asked)) != len(asked):
             raise ValueError("one unit holds the same repository twice: a build could not tell which commit is meant")
         return self
@@ -131,11 +131,11 @@ class Lock(Strict):
 
     def needed(self, name: str) -> tuple[Archive | Repository, ...]:
         """Return a pin and, for a repository, all of its unit that a build of it may clone; the pin comes first."""
-        pin = self.get(name)
-        if isinstance(pin, Archive):
-            return (pin,)
-        nested = [one for one in self.repository if one.unit == pin.unit and not one.on_request and one is not pin]
-        return (pin, *nested)
+        first = self.get(name)
+        if isinstance(first, Archive):
+            return (first,)
+        nested = [pin for pin in self.repository if pin.unit == first.unit and not pin.on_request and pin is not first]
+        return (first, *nested)
 
     def chosen(self, names: Sequence[str]) -> tuple[Archive | Repository, ...]:
         """Return the named pins, or all that recipes build from where no name is given."""

@@ -1,9 +1,8 @@
-"""What the lock pins: how old each pin is, whether upstream still mends it, and how one is moved on purpose."""
+"""What the lock pins: how old each pin is, whether upstream still fixes it, and how one is moved on purpose."""
 
 from __future__ import annotations
 
 import datetime as dt
-import re
 import tarfile
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -53,7 +52,7 @@ def pin_rows(pins: Lock, today: dt.date) -> list[PinRow]:
 def _flag(pin: Archive | Repository, today: dt.date) -> str:
     flags = []
     if pin.eol is not None:
-        word = "EOL upstream since" if pin.eol <= today else "upstream mends it until"
+        word = "EOL upstream since" if pin.eol <= today else "EOL upstream on"
         flags.append(f"{word} {pin.eol}")
     if pin.on_request:
         flags.append("on request")
@@ -92,7 +91,7 @@ def move_pin(name: str, changes: Mapping[str, str], mirror: Sequence[Path] = (),
     ConfigError
         The pin has no such key, or the lock would not be one any more.
     BuildError
-        The new source cannot be had with that commit or hash; the lock is as before.
+        The new source is unavailable with that commit or hash; the lock is as before.
     """
     where = lock_path()
     pin = load_lock().get(name)
@@ -113,14 +112,17 @@ def move_pin(name: str, changes: Mapping[str, str], mirror: Sequence[Path] = (),
 
 
 def _edited(text: str, name: str, changes: Mapping[str, str]) -> str:
-    """Replace values in one table of the lock; a repository's `refs` is a list of one."""
-    start = text.index(f'name = "{name}"\n')
-    end = text.find("\n[[", start)
-    block = text[start : end if end >= 0 else len(text)]
+    """Return the lock's text with other values in one table; comments and layout stay. `refs` is a list of one."""
+    import tomlkit
+
+    document = tomlkit.parse(text)
+    tables = [table for kind in ("archive", "repository") for table in document.get(kind, ())]
+    table = next(table for table in tables if table["name"] == name)
     for key, value in changes.items():
-        quoted = '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-        line = f"{key} = [{quoted}]" if key == "refs" else f"{key} = {quoted}"
-        block, times = re.subn(rf"^{key} = .*$", lambda _, line=line: line, block, count=1, flags=re.MULTILINE)  # type: ignore[misc]
-        if not times:
-            block = f"{block.rstrip()}\n{line}\n"
-    return text[:start] + block + (text[end:] if end >= 0 else "")
+        item = tomlkit.item([value] if key == "refs" else value)
+        if key in table:
+            table[key] = item
+        else:
+            # At the end of a table it would come after the comment above the next one.
+            table.value._insert_after([*table][-1], key, item)  # noqa: SLF001 - tomlkit has no public way to do it
+    return tomlkit.dumps(document)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import graphlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,25 +16,21 @@ from recipes.errors import ConfigError, unknown
 
 
 class Dependency(Strict):
-    """One library that a recipe links against.
-
-    `range` is a version range as `packaging` reads it; `symbols` are those the recipe's own sources need beyond what
-    every version of the range exports: SONAMEs are no guide to them.
-    """
+    """One library that a recipe links against."""
 
     name: str
-    """Another recipe."""
+    """Its recipe."""
     range: str = ""
-    """Versions that fit, as `packaging` reads them: `>=4.2,<5`; any where it is empty."""
+    """A version range as `packaging` reads it; any version without one."""
     symbols: tuple[str, ...] = ()
-    """Functions that the recipe's own sources need; a copy without one of them is not taken."""
+    """Those that the recipe's own sources need beyond what every version of the range exports: SONAMEs are no guide."""
 
 
 class Library(Strict):
-    """One shared library that a recipe brings: the linker's name for it and the SONAME it must come out with."""
+    """One shared library that a recipe brings."""
 
     link: str
-    """The linker's name: `ssl` for `-lssl`."""
+    """The linker's name for it, without `lib` and `.so`."""
     soname: str
     """The SONAME that it must come out with."""
 
@@ -42,9 +39,9 @@ class Output(Strict):
     """One file that the recipe must have installed."""
 
     path: str
-    """Where it is in the installed tree."""
+    """Below the prefix."""
     kind: Literal["program", "plugin", "library", "data"]
-    """Programs and plugins are what a bundle starts from; data travels as it is."""
+    """What the gate checks it for; `data` may be a folder."""
 
 
 Pattern = Annotated[str, StringConstraints(pattern=r"^(src|build|files)/[A-Za-z0-9._*/+-]+$")]
@@ -54,7 +51,7 @@ class Collect(Strict):
     """Files that upstream builds and does not install: a pattern below the build's `src/`, `build/` or `files/`."""
 
     from_: Pattern = Field(alias="from")
-    """A pattern below `src/`, `build/` or `files/`."""
+    """The pattern; `*` stands for any part of a name."""
     to: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._/+-]+$")]
     """A folder of the installed tree."""
     optional: bool = False
@@ -65,22 +62,22 @@ class Edit(Strict):
     """One text of one source file, replaced exactly as often as stated; anything else stops the build."""
 
     file: str
-    """A path in the sources."""
+    """Below the sources."""
     find: str
-    """The text that is there."""
+    """The text to replace."""
     put: str
-    """The text that takes its place."""
+    """The text in its place."""
     times: int = 1
-    """How often `find` must be there."""
+    """How often it must be there."""
 
 
 class Patch(Strict):
     """A named change of upstream's sources, applied on request and recorded in the Stage."""
 
     summary: str
-    """What it changes, in one line."""
+    """What it changes, for a person."""
     edits: tuple[Edit, ...]
-    """The changes."""
+    """The texts that it replaces."""
     keep: bool = False
     """Keep the sources, as built, for a person to look at."""
 
@@ -89,29 +86,29 @@ class Variant(Strict):
     """A named way to build a recipe, added to its defaults."""
 
     summary: str
-    """What it makes, in one line."""
+    """What it is, for a person."""
     refused: str = ""
     """Why it cannot be; asking for it is an error with this reason."""
     instead: str = ""
-    """The command to type instead of a refused one."""
+    """The command to offer where it is refused; ARCH stands for the architecture."""
     arches: tuple[str, ...] = ()
-    """The only architectures that it is for; all where it is empty."""
+    """The only architectures that it is for; all without one."""
     options: dict[str, str] = Field(default_factory=dict)
-    """Added to the recipe's options; the same name replaces."""
+    """Options added to the recipe's, or in their place."""
     arguments: tuple[str, ...] = ()
-    """Added to the recipe's arguments."""
+    """Words added to the recipe's."""
     flags: tuple[str, ...] = ()
-    """Added to the recipe's flags."""
+    """Compiler flags added to the recipe's."""
     targets: tuple[str, ...] = ()
-    """In place of the recipe's targets."""
+    """Make targets in place of the recipe's."""
     drop: tuple[str, ...] = ()
     """Patterns of outputs and of what is collected that this variant does not have."""
     outputs: tuple[Output, ...] = ()
-    """Outputs besides the recipe's."""
+    """Outputs that only this variant has."""
     collect: tuple[Collect, ...] = ()
-    """What is collected besides."""
+    """Files to collect that only this variant has."""
     depends: tuple[Dependency, ...] = ()
-    """Dependencies besides the recipe's."""
+    """Dependencies that only this variant has."""
     forget: tuple[str, ...] = ()
     """Dependencies that it does without."""
 
@@ -122,56 +119,56 @@ class Version(Strict):
     source: str
     """A name of the lock."""
     libraries: tuple[Library, ...]
-    """In place of the recipe's libraries."""
+    """In place of the recipe's."""
     outputs: tuple[Output, ...]
-    """In place of the recipe's outputs."""
+    """In place of the recipe's."""
     arguments: tuple[str, ...] = ()
-    """In place of the recipe's arguments, where there are any."""
+    """In place of the recipe's, where there are any."""
     targets: tuple[str, ...] = ()
-    """In place of the recipe's targets, where there are any."""
+    """In place of the recipe's, where there are any."""
     edits: tuple[Edit, ...] = ()
-    """In place of the recipe's edits, where there are any."""
+    """In place of the recipe's, where there are any."""
 
 
-class Recipe(Strict):
+class RecipeFile(Strict):
     """One catalogue entry, `recipes/catalog/<name>/recipe.toml`."""
 
     schema_: Literal[1] = Field(alias="schema")
     """The form of this file."""
     name: str
-    """The name of the folder."""
+    """The name of its folder too."""
     version: str
-    """The release that `source` is."""
+    """Upstream's, as in the lock."""
     licence: str
-    """An SPDX expression; it goes into the bill of materials."""
+    """An expression of SPDX."""
     summary: str
-    """What it is, in one line."""
+    """What it is, for a person."""
     source: str
-    """A name of the lock, or `path:FOLDER` for sources beside the recipe."""
+    """A name of the lock, or `path:FOLDER` for sources that are beside the recipe."""
     build: Literal["cmake", "autotools", "openssl", "meson", "make"]
-    """How upstream builds."""
+    """How upstream builds it."""
     generator: Literal["Ninja", "Unix Makefiles"] = "Ninja"
-    """What CMake writes."""
+    """Of CMake."""
     pkgconfig: str = ""
     """The `.pc` name that tells the version of a copy in a sysroot."""
     depends: tuple[Dependency, ...] = ()
-    """What it links against."""
+    """The libraries that it links against."""
     sysroot: tuple[str, ...] = ()
-    """`.pc` names that the sysroot must have because nothing of ours builds them (GStreamer)."""
+    """`.pc` names that must be in the sysroot because nothing of ours builds them (GStreamer)."""
     libraries: tuple[Library, ...] = ()
-    """Shared libraries that it brings."""
+    """The shared libraries that it brings."""
     outputs: tuple[Output, ...]
-    """Files that must be there after the build."""
+    """The files that it must have installed."""
     options: dict[str, str] = Field(default_factory=dict)
-    """Options of CMake or Meson, or variables of a Makefile."""
+    """Options of CMake and Meson, or variables of a hand-written Makefile."""
     arch_options: dict[str, dict[str, str]] = Field(default_factory=dict, alias="arch-options")
-    """Options of single architectures, by the architecture's name."""
+    """Architecture to options that come on top, or in place of those above."""
     arguments: tuple[str, ...] = ()
     """Words for an autotools or OpenSSL configure line."""
     targets: tuple[str, ...] = ()
     """Make targets instead of the default one."""
     install: tuple[str, ...] = ("install",)
-    """Make targets that install; none where `collect` takes everything."""
+    """Make targets that install; empty where `collect` alone does."""
     prune: tuple[str, ...] = ()
     """Installed files that neither a board nor a later build needs, as glob patterns."""
     dlopen: tuple[str, ...] = ()
@@ -179,26 +176,30 @@ class Recipe(Strict):
     flags: tuple[str, ...] = ()
     """More words for CFLAGS and CXXFLAGS."""
     collect: tuple[Collect, ...] = ()
-    """What the build makes and does not install."""
+    """Files that upstream builds and does not install."""
     edits: tuple[Edit, ...] = ()
     """Changes that every build needs, recorded in the Stage: no path of ours may be in what goes to a board."""
     hidden: tuple[str, ...] = ()
     """`.pc` names that the build must not find in a sysroot: it nests its own release of them."""
     patches: dict[str, Patch] = Field(default_factory=dict)
-    """Changes on request, for `build --patch`."""
+    """Name to a change that is made when it is asked for."""
     variants: dict[str, Variant] = Field(default_factory=dict)
-    """Other ways to build it, for `build --variant`."""
+    """Name to another way to build it."""
     versions: dict[str, Version] = Field(default_factory=dict)
-    """Other releases, for `build --policy NAME=VERSION`."""
+    """Version to what is other about it."""
     default: bool = False
-    """Built where `build` names no recipe."""
-    applied: tuple[str, ...] = ()
-    """Patches that were asked for; never in a file."""
-    varied: tuple[str, ...] = ()
-    """Variants that were asked for; never in a file."""
+    """Built where no recipe is named."""
 
+
+class Recipe(RecipeFile):
+    """A recipe of the catalogue as it is asked for: what its file says, where that is, and what was asked of it."""
+
+    applied: tuple[str, ...] = ()
+    """Patches that were asked for."""
+    varied: tuple[str, ...] = ()
+    """Variants that were asked for."""
     home: str = ""
-    """The folder that it was read from; never in a file."""
+    """The folder that it was read from; the catalogue's own without one."""
 
     def folder(self) -> Path:
         return Path(self.home) if self.home else paths.CATALOG / self.name
@@ -216,22 +217,18 @@ def load_catalogue(folder: Path | None = None) -> dict[str, Recipe]:
     faults: list[str] = []
     more = [Path(part) for part in os.environ.get("BOARDCAST_RECIPES", "").split(os.pathsep) if part]
     folders = [folder] if folder else [paths.CATALOG, *more]
-    for path in (path for one in folders for path in sorted(one.glob("*/recipe.toml"))):
+    for path in (path for place in folders for path in sorted(place.glob("*/recipe.toml"))):
         try:
-            recipe = read_toml(path, Recipe)
+            file = read_toml(path, RecipeFile)
         except ConfigError as error:
             faults.append(f"{error.where}: {error.why or error.what}")
             continue
-        faults += [
-            f"{path}: {key} is ours to set, not a recipe's"
-            for key in ("applied", "varied", "home")
-            if getattr(recipe, key)
-        ]
+        recipe = Recipe.model_validate(dict(file) | {"home": str(path.parent.resolve())})
         if recipe.name != path.parent.name:
             faults.append(f"{path}: name is {recipe.name!r}, its folder {path.parent.name!r}")
         if recipe.name in found:
             faults.append(f"{path}: another recipe has this name: {found[recipe.name].folder()}")
-        found[recipe.name] = recipe.model_copy(update={"home": str(path.parent.resolve())})
+        found[recipe.name] = recipe
     for recipe in found.values():
         faults += [
             f"{recipe.name}: depends on {need.name!r}, which has no recipe"
@@ -252,21 +249,24 @@ def in_order(recipes: dict[str, Recipe], names: Iterable[str]) -> list[Recipe]:
         A name is unknown, or recipes depend on each other in a circle (the circle is printed).
     """
     ordered: list[Recipe] = []
-    chain: list[str] = []
+    needs: dict[str, list[str]] = {}
 
     def visit(name: str) -> None:
+        if name in needs:
+            return
         if name not in recipes:
             raise unknown("recipe", name, recipes, next_step="invoke build --arch armv7 --recipe boardprobe")
-        if name in chain:
-            raise ConfigError("recipes depend on each other", why=" → ".join([*chain, name]))
-        if recipes[name] in ordered:
-            return
-        chain.append(name)
-        for need in recipes[name].depends:
-            visit(need.name)
-        chain.pop()
+        needs[name] = [need.name for need in recipes[name].depends]
+        for need in needs[name]:
+            visit(need)
         ordered.append(recipes[name])
 
     for name in names:
         visit(name)
+    # Not its static_order: that goes by layers, and the order here is the one that Stages and bundles are written in.
+    try:
+        graphlib.TopologicalSorter(needs).prepare()
+    except graphlib.CycleError as error:
+        circle = " → ".join(reversed(error.args[1]))
+        raise ConfigError("recipes depend on each other", why=circle) from error
     return ordered

@@ -1,4 +1,7 @@
-"""Variants, named patches and pinned versions: what a user may ask of a recipe beyond its defaults. Pure."""
+"""Variants, named patches and pinned versions: what a user may ask of a recipe beyond its defaults.
+
+Recipes go in, changed recipes come out; nothing is read or run.
+"""
 
 from __future__ import annotations
 
@@ -59,15 +62,15 @@ def _pinned(recipe: Recipe, version: str) -> Recipe:
         return recipe
     if version not in recipe.versions:
         raise unknown(f"version of {recipe.name}", version, [recipe.version, *recipe.versions])
-    other = recipe.versions[version]
-    changes: dict[str, object] = {"version": version, "source": other.source}
-    changes |= {"libraries": other.libraries, "outputs": other.outputs}
-    if other.arguments:
-        changes["arguments"] = other.arguments
-    if other.targets:
-        changes["targets"] = other.targets
-    if other.edits:
-        changes["edits"] = other.edits
+    pinned = recipe.versions[version]
+    changes: dict[str, object] = {"version": version, "source": pinned.source}
+    changes |= {"libraries": pinned.libraries, "outputs": pinned.outputs}
+    if pinned.arguments:
+        changes["arguments"] = pinned.arguments
+    if pinned.targets:
+        changes["targets"] = pinned.targets
+    if pinned.edits:
+        changes["edits"] = pinned.edits
     return recipe.model_copy(update=changes)
 
 
@@ -99,9 +102,9 @@ def _varied(recipe: Recipe, name: str) -> Recipe:
             "arguments": (*recipe.arguments, *variant.arguments),
             "flags": (*recipe.flags, *variant.flags),
             "targets": variant.targets or recipe.targets,
-            "outputs": (*(one for one in recipe.outputs if kept(one.path)), *variant.outputs),
-            "libraries": tuple(one for one in recipe.libraries if kept(f"lib/{one.soname}")),
-            "collect": (*(one for one in recipe.collect if kept(one.from_)), *variant.collect),
+            "outputs": (*(output for output in recipe.outputs if kept(output.path)), *variant.outputs),
+            "libraries": tuple(library for library in recipe.libraries if kept(f"lib/{library.soname}")),
+            "collect": (*(files for files in recipe.collect if kept(files.from_)), *variant.collect),
             "depends": (
                 *(need for need in recipe.depends if need.name not in variant.forget),
                 *variant.depends,

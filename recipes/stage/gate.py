@@ -56,7 +56,7 @@ def gate_faults(
 ) -> list[str]:
     """Return all that is wrong with an installed tree; an empty list lets it pass.
 
-    PT_LOAD must be aligned to a power of two that is at least 4096, the smallest page of any board, and lie at the same
+    PT_LOAD must be aligned to a power of two that is at least 4096, the smallest page of any board, and be at the same
     place of a page in the file and in memory. (Debian's linker aligns AArch64 to 65536, the largest page there; a
     vendor's may not, and its boards then have smaller pages.)
 
@@ -76,18 +76,18 @@ def gate_faults(
         elif path.is_file():
             _read(seen, name, path.read_bytes(), arch, shipped=name in shipped)
     if floor is not None and floor.libc is Libc.UCLIBC:
-        for name, one in seen.linked.items():
-            seen.faults += _uclibc_faults(name, one.facts)
+        for name, file in seen.linked.items():
+            seen.faults += _uclibc_faults(name, file.facts)
     if floor is not None:
-        ours = {*brought, *(one.facts.soname for one in seen.linked.values())}
+        ours = {*brought, *(file.facts.soname for file in seen.linked.values())}
         ours |= {path.name for path in (seen.root / "lib").glob("*")}
-        for name, one in seen.linked.items():
-            seen.faults += _floor_faults(name, one.facts, floor, ours)
+        for name, file in seen.linked.items():
+            seen.faults += _floor_faults(name, file.facts, floor, ours)
     return seen.faults + list(_recipe_faults(recipe, seen))
 
 
 def _read(seen: _Tree, name: str, data: bytes, arch: Arch, *, shipped: bool) -> None:
-    """Hold one file against all that can be said of it alone."""
+    """Check one file for all that can be said of it alone."""
     if data.startswith(elf.MAGIC):
         try:
             facts, layout = elf.parse(data), read_layout(data)
@@ -120,7 +120,7 @@ def _identity_faults(name: str, facts: ElfFile, arch: Arch) -> list[str]:
 
 
 def _uclibc_faults(name: str, facts: ElfFile) -> list[str]:
-    """Hold a file against what uClibc's loader does not know, and what our own flags for it see to."""
+    """Check a file for what uClibc's loader does not know, and what our own flags for it see to."""
     found: list[str] = []
     if any("$ORIGIN" in part for part in facts.runpath):
         found.append(f"{name}: its search path is a RUNPATH, uClibc's loader knows $ORIGIN in an RPATH only")
@@ -149,7 +149,7 @@ def _path_faults(name: str, data: bytes) -> list[str]:
 
 
 def _archive_faults(name: str, data: bytes, arch: Arch) -> list[str]:
-    """Hold each member of a static archive against what would go into every program linked with it."""
+    """Check each member of a static archive: it would go into every program linked with it."""
     found: list[str] = []
     try:
         for member, content in ar_members(data):
@@ -169,7 +169,7 @@ def _layout_faults(name: str, layout: Layout, machine: int) -> Iterator[str]:
             yield f"{where} is aligned to {align}, which is no size of a page: it cannot be mapped"
             break
         if (offset - vaddr) % align:
-            yield f"{where} lies at {offset:#x} of the file, elsewhere in a page of {align}: it cannot be mapped"
+            yield f"{where} is at {offset:#x} of the file, elsewhere in a page of {align}: it cannot be mapped"
             break
     # https://refspecs.linuxfoundation.org/elf/gabi4+/ch5.dynamic.html (DT_TEXTREL, DF_TEXTREL)
     if layout.textrel:
@@ -192,9 +192,9 @@ def _floor_faults(name: str, facts: ElfFile, floor: Index, ours: Collection[str]
         if found is None or node in found[1].version_defs:
             continue
         family, _ = _version(node)
-        same = sorted((one for one in found[1].version_defs if _version(one)[0] == family), key=_version)
+        same = sorted((known for known in found[1].version_defs if _version(known)[0] == family), key=_version)
         has = f"goes up to {same[-1]}" if same else f"has no {family} at all"
-        symbol = next((one for one in facts.imports.split() if one.endswith(f"@{need}")), "")
+        symbol = next((bound for bound in facts.imports.split() if bound.endswith(f"@{need}")), "")
         because = f" for {symbol.lstrip('?').partition('@')[0]}" if symbol else ""
         yield f"{name}: needs {node} of {library}{because}, the sysroot's {has}: boards could not load it"
 
@@ -206,16 +206,16 @@ def _version(node: str) -> tuple[str, tuple[int, ...]]:
 
 
 def _recipe_faults(recipe: Recipe, seen: _Tree) -> Iterator[str]:
-    """Hold the tree against what the recipe says: outputs and their kinds, SONAMEs, and nothing besides."""
+    """Check the tree against what the recipe says: outputs and their kinds, SONAMEs, and nothing besides."""
     sonames = {library.soname for library in recipe.libraries}
     names = sonames | {PurePosixPath(output.path).name for output in recipe.outputs}
     misnamed: set[str | None] = set()
     for library in recipe.libraries:
         file = seen.resolve(f"lib/lib{library.link}.so")
-        one = seen.linked.get(file or "")
-        if one is not None and one.facts.soname and one.facts.soname != library.soname:
+        built = seen.linked.get(file or "")
+        if built is not None and built.facts.soname and built.facts.soname != library.soname:
             misnamed.add(file)
-            yield f"lib/lib{library.link}.so: SONAME is {one.facts.soname!r}, boards have {library.soname!r}"
+            yield f"lib/lib{library.link}.so: SONAME is {built.facts.soname!r}, boards have {library.soname!r}"
     declared = {seen.resolve(output.path): output for output in recipe.outputs}
     for output in recipe.outputs:
         file = seen.resolve(output.path)
@@ -229,26 +229,26 @@ def _recipe_faults(recipe: Recipe, seen: _Tree) -> Iterator[str]:
             yield f"{output.path}: {wrong}"
         elif output.kind == "library" and file not in misnamed and seen.linked[file].facts.soname not in names:
             yield f"{output.path}: SONAME is {seen.linked[file].facts.soname!r}, the recipe names no such library"
-    for name, one in seen.linked.items():
-        library_like = one.layout.type == ET_DYN and not one.layout.pie
-        if name not in declared and name not in misnamed and not (library_like and one.facts.soname in names):
+    for name, built in seen.linked.items():
+        library_like = built.layout.type == ET_DYN and not built.layout.pie
+        if name not in declared and name not in misnamed and not (library_like and built.facts.soname in names):
             yield f"{name}: the build made it, the recipe does not name it: it is an output, or to be pruned"
 
 
-def _kind_fault(output: Output, path: Path, one: _Linked | None) -> str:
+def _kind_fault(output: Output, path: Path, built: _Linked | None) -> str:
     """Return why a file cannot be what the recipe calls it, or nothing."""
     if output.kind == "data":
         return ""
     if output.kind == "program":
         if not path.stat().st_mode & 0o100:
             return "the recipe calls it a program, its mode does not let it run"
-        if one is None:
+        if built is None:
             script = path.is_file() and path.read_bytes().startswith(b"#!")
             return "" if script else "the recipe calls it a program, it is neither ELF nor a script"
-        static = not one.facts.needed and (one.layout.type == ET_EXEC or one.layout.pie)
-        return "" if one.facts.interpreter or static else "the recipe calls it a program, it names no loader"
-    if one is None or one.layout.type != ET_DYN or one.layout.pie:
+        static = not built.facts.needed and (built.layout.type == ET_EXEC or built.layout.pie)
+        return "" if built.facts.interpreter or static else "the recipe calls it a program, it names no loader"
+    if built is None or built.layout.type != ET_DYN or built.layout.pie:
         return f"the recipe calls it a {output.kind}, it is no shared object"
-    if output.kind == "library" and not one.facts.soname:
+    if output.kind == "library" and not built.facts.soname:
         return "the recipe calls it a library, it has no SONAME to be found by"
     return ""

@@ -64,7 +64,7 @@ class StageManifest(Strict):
 
     def data(self) -> list[str]:
         """Return the files that programs read at run time: outputs of kind `data` outside of lib/, folders opened."""
-        wanted = [path for one in self.recipes for path, kind in one.outputs.items() if kind == "data"]
+        wanted = [path for recipe in self.recipes for path, kind in recipe.outputs.items() if kind == "data"]
         inside = tuple(f"{path}/" for path in wanted)
         return [
             file.path

@@ -1,6 +1,6 @@
 """Built trees shared between machines: a directory, an HTTP server or an S3 bucket. Read-only unless told otherwise.
 
-An entry is one file named by its key. What comes out is checked like what lies in the cache: each file against the
+An entry is one file named by its key. What comes out is checked like what is in the cache: each file against the
 manifest inside, the manifest against the key; anything else is built here as if the store had nothing.
 """
 
@@ -10,6 +10,7 @@ import io
 import json
 import os
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from recipes.errors import ConfigError, UserError
 from recipes.files import whole_folder
 from recipes.stage.manifest import STAGE_MANIFEST, Stage, is_intact, load_stage
 from recipes.stage.places import FolderPlace, HttpPlace, S3Place
+from recipes.tarfiles import TarEntry, disk_entry, tar_bytes
 
 
 class Place(Protocol):
@@ -62,7 +64,7 @@ class Store:
 
 
 def _is(kept: Stage, name: str) -> bool:
-    return any(f"{one.name}-{one.key[:24]}" == name for one in kept.manifest.recipes)
+    return any(f"{recipe.name}-{recipe.key[:24]}" == name for recipe in kept.manifest.recipes)
 
 
 def open_store() -> Store | None:
@@ -90,22 +92,13 @@ def _pack(built: Path) -> bytes:
     """Return an entry as an archive that is the same bytes wherever it is made."""
     import gzip
 
-    raw = io.BytesIO()
-    with tarfile.open(fileobj=raw, mode="w") as archive:
-        for path in sorted(built.rglob("*")):
-            member = archive.gettarinfo(path, path.relative_to(built).as_posix())
-            member.uid = member.gid = member.mtime = 0
-            member.uname = member.gname = ""
-            member.mode = 0o755 if member.mode & 0o100 else 0o644
-            # Hard links between equal files are a matter of this disk.
-            member.type = tarfile.REGTYPE if path.is_file() and not path.is_symlink() else member.type
-            if member.isreg():
-                member.size, member.linkname = path.stat().st_size, ""
-                with path.open("rb") as file:
-                    archive.addfile(member, file)
-            else:
-                archive.addfile(member)
-    return gzip.compress(raw.getvalue(), compresslevel=6, mtime=0)
+    return gzip.compress(tar_bytes(_entries(built)), compresslevel=6, mtime=0)
+
+
+def _entries(built: Path) -> Iterator[TarEntry]:
+    for path in sorted(built.rglob("*")):
+        mode = 0o755 if path.lstat().st_mode & 0o100 else 0o644
+        yield disk_entry(path, path.relative_to(built).as_posix(), mode=mode)
 
 
 def _unpack(data: bytes, into: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import shutil
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -16,7 +15,7 @@ from recipes.arch import Arch
 from recipes.engine.container import ContainerSession, Job
 from recipes.engine.docker import Engine
 from recipes.errors import BuildError
-from recipes.files import disk_error
+from recipes.files import whole_file
 from recipes.rootfs.cache import load_index
 from recipes.rootfs.index import Index
 from recipes.toolchains.images import ensure_base_image
@@ -40,12 +39,6 @@ def make_root(session: ContainerSession, words: list[str], *, scripts: tuple[str
         if session.run(argv, log=log) != 0:
             tail = log.getvalue().decode("utf-8", "replace").strip().splitlines()[-12:]
             raise BuildError(f"{argv[0]} failed", where=" ".join(words[:3]), why="\n       ".join(tail))
-
-
-def read_file(session: ContainerSession, path: str) -> bytes:
-    with tarfile.open(fileobj=io.BytesIO(b"".join(session.get(path)))) as archive:
-        reader = archive.extractfile(PurePosixPath(path).name)
-        return reader.read() if reader else b""
 
 
 class _Stream(io.RawIOBase):
@@ -115,21 +108,9 @@ def ensure_board_root(
             job = Job(image=ensure_base_image(engine), network="bridge", user="0:0", cwd=PurePosixPath("/"))
             with engine.session(job) as session:
                 make_root(session, [arch.debian, suite, mode, *packages], scripts=scripts)
-                _keep_tar(session, tar)
+                with whole_file(tar) as file:
+                    file.writelines(session.get(ROOT_TREE))
     if not engine.image_id(image):
         with console.timed(f"image of {board}"), tar.open("rb") as stream:
             engine.import_tar(stream, image)
     return BoardRoot(tar=tar, image=image)
-
-
-def _keep_tar(session: ContainerSession, tar: Path) -> None:
-    tar.parent.mkdir(parents=True, exist_ok=True)
-    part = tar.with_name(f".{tar.name}.part-{os.getpid()}")
-    try:
-        with part.open("wb") as file:
-            shutil.copyfileobj(io.BufferedReader(_Stream(session.get(ROOT_TREE)), 1 << 20), file, 1 << 20)
-        part.replace(tar)
-    except OSError as error:
-        raise disk_error(error, tar) from error
-    finally:
-        part.unlink(missing_ok=True)

@@ -12,10 +12,10 @@ def build_environment(arch: Arch, recipe: Recipe | None = None) -> dict[str, str
     """Return the environment of a build.
 
     Nested builds of the SDKs get no toolchain file and no compiler flags from their parent, only the environment;
-    so everything that matters stands in it.
+    so everything that matters is in it.
     """
     root = f"--sysroot={SYSROOT}"
-    # Later maps win; what stands in the sysroot reads as it will on a board.
+    # Later maps win; what is in the sysroot reads as it will on a board.
     maps = f"-ffile-prefix-map={SYSROOT}= -ffile-prefix-map={WORK}=. -ffile-prefix-map={PREFIX}=."
     common = " ".join([root, "-O2", "-fPIC", maps, *arch.cflags, *(recipe.flags if recipe else ())])
     return {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import tarfile
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,11 +43,11 @@ class BaseImage(Strict):
     """The image that everything else starts from."""
 
     suite: str
-    """Debian suite."""
+    """The release of Debian that it is, by its code name."""
     image: str
-    """Name in a registry; the tag is for people."""
+    """Its name at a registry."""
     digest: str
-    """Content of the image; what is pulled."""
+    """`sha256:…` of its manifest."""
 
 
 class ImagesFile(Strict):
@@ -57,7 +56,7 @@ class ImagesFile(Strict):
     schema_: Literal[1] = Field(alias="schema")
     """The form of this file."""
     base: BaseImage
-    """Where every toolchain image starts from."""
+    """The one image that all toolchain images start from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,9 +182,9 @@ def ensure_base_image(engine: Engine) -> str:
 
 
 def check_image(arch: Arch, engine: Engine) -> dict[str, str]:
-    """Compile a C and a C++ program, hold their ELF identity against the table, and run them.
+    """Compile a C and a C++ program, check their ELF identity against the table, and run them.
 
-    Foreign ones run under user emulation. A vendor's toolchain is first held against its own file.
+    Foreign ones run under user emulation. A vendor's toolchain is first checked against its own file.
 
     Raises
     ------
@@ -225,10 +224,10 @@ def _smoke(arch: Arch, image: ToolchainImage, engine: Engine, *, run: bool) -> d
             # The standard is named for the C++ compilers of old SDKs, whose default is that of 1998.
             flags = [*arch.cflags, *(["-std=c++11"] if compiler == "g++" else [])]
             flags += [f"--sysroot={root}"] if root else []
-            code, said = ask([f"{arch.triple}-{compiler}", *flags, "-O2", "-o", compiler, source, "-lm"])
+            code, printed = ask([f"{arch.triple}-{compiler}", *flags, "-O2", "-o", compiler, source, "-lm"])
             if code != 0:
-                raise BuildError(f"{arch.name}: {compiler} cannot compile", where=image.tag, why=said)
-            found = elf.parse(_fetched(session, compiler))
+                raise BuildError(f"{arch.name}: {compiler} cannot compile", where=image.tag, why=printed)
+            found = elf.parse(session.read(_CHECKS / compiler))
             if not arch.matches(found.identity):
                 raise BuildError(
                     f"{arch.name}: {compiler} makes {found.identity.describe()}",
@@ -249,17 +248,11 @@ def _smoke(arch: Arch, image: ToolchainImage, engine: Engine, *, run: bool) -> d
     return result
 
 
-def _fetched(session: ContainerSession, name: str) -> bytes:
-    with tarfile.open(fileobj=io.BytesIO(b"".join(session.get(f"{_CHECKS}/{name}")))) as archive:
-        member = archive.extractfile(name)
-        return member.read() if member else b""
-
-
 def _run(arch: Arch, argv: Sequence[str], expected: str, ask: RunInImage) -> None:
-    code, said = ask(argv)
-    if code != 0 or expected not in said:
+    code, printed = ask(argv)
+    if code != 0 or expected not in printed:
         raise BuildError(
             f"{arch.name}: what {argv[-1].removeprefix('./')} makes does not run here",
-            why=said,
-            next_step=f"register qemu-{arch.emulator} with binfmt_misc; ./bootstrap demo does it as root",
+            why=printed,
+            next_step=f"register qemu-{arch.emulator} with binfmt_misc; ./bootstrap install does it as root",
         )

@@ -1,4 +1,4 @@
-"""Roots made of distribution packages: sysroots to compile against, and the file systems of simulated boards."""
+"""Sysroots: what is compiled against, made of distribution packages or taken out of a vendor's toolchain."""
 
 from __future__ import annotations
 
@@ -19,12 +19,22 @@ from recipes.errors import BuildError, ConfigError, unknown
 from recipes.files import whole_folder
 from recipes.rootfs.cache import load_index
 from recipes.rootfs.index import Index
-from recipes.toolchains.debian_root import make_root, read_file, root_key, unpack_root
+from recipes.toolchains.debian_root import make_root, root_key, unpack_root
 from recipes.toolchains.images import asker_in, compiler_job, ensure_base_image, ensure_image
 from recipes.toolchains.vendor import parse_arch, toolchain_of, toolchain_sysroot, vendor_names
 
 _TOOLCHAIN = "toolchain-"
 _OWNERS = "debian-owners.sh"
+
+
+class PackageList(Strict):
+    """`board-configs/sysroots/lists/<name>.toml`: the packages that several sysroots have in common."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    suite: str
+    """The release of Debian, by its code name."""
+    packages: tuple[str, ...] = Field(min_length=1)
+    """Debian's names of `-dev` packages; what they depend on comes with them."""
 
 
 class SysrootSpec(Strict):
@@ -36,22 +46,26 @@ class SysrootSpec(Strict):
     schema_: Literal[1] = Field(alias="schema")
     """The form of this file."""
     arch: str
-    """An architecture, or the name of a vendor's toolchain."""
+    """The architecture that it is for."""
     from_: Literal["packages", "toolchain"] = Field(default="packages", alias="from")
-    """What it is made of."""
+    """`packages` of a suite, or the `toolchain` itself."""
+    extends: str = ""
+    """A list of `sysroots/lists`, which names the suite and the first packages."""
     suite: str = Field(default="", validate_default=True)
-    """Debian suite; needed for `packages`."""
+    """The release of Debian, by its code name."""
     packages: tuple[str, ...] = Field(default=(), validate_default=True)
-    """Debian packages that are unpacked; needed for `packages`."""
+    """Debian's names of `-dev` packages, beside those of the list; what they depend on comes with them."""
 
-    @field_validator("suite", "packages")
+    @field_validator("extends", "suite", "packages")
     @classmethod
     def _of_its_form(cls, value: str | tuple[str, ...], info: ValidationInfo) -> str | tuple[str, ...]:
-        form = info.data.get("from_")
-        if form == "packages" and not value:
-            raise ValueError('Field required, but for from = "toolchain"')
+        form, listed = info.data.get("from_"), info.data.get("extends")
         if form == "toolchain" and value:
             raise ValueError('has no place beside from = "toolchain"')
+        if form == "packages" and not (value or listed):
+            raise ValueError('Field required, but for extends, and for from = "toolchain"')
+        if listed and value and info.field_name == "suite":
+            raise ValueError(f"has no place beside extends: it is the one of {listed!r}")
         return value
 
 
@@ -78,20 +92,31 @@ def sysroot_names() -> list[str]:
 
 
 def sysroot_spec(name: str) -> SysrootSpec:
-    """Read a sysroot's file; `toolchain-<arch>` of a vendor's toolchain needs none.
+    """Read a sysroot's file, with the list that it extends; `toolchain-<arch>` of a vendor's toolchain needs none.
 
     Raises
     ------
     ConfigError
-        Nobody knows the name, or its file has faults.
+        Nobody knows the name or its list, or a file has faults.
     """
     path = paths.BOARDS / "sysroots" / f"{name}.toml"
     if path.is_file():
-        return read_toml(path, SysrootSpec)
+        return _extended(read_toml(path, SysrootSpec), path)
     arch = name.removeprefix(_TOOLCHAIN)
     if arch == name or arch not in vendor_names():
         raise unknown("sysroot", name, sysroot_names(), where=str(path.parent))
     return SysrootSpec.model_validate({"schema": 1, "arch": arch, "from": "toolchain"})
+
+
+def _extended(read: SysrootSpec, path: Path) -> SysrootSpec:
+    """Return a sysroot as if its file had all in it: the key of a cached one does not tell lists from plain files."""
+    if not read.extends:
+        return read
+    known = {shared.stem: shared for shared in (path.parent / "lists").glob("*.toml")}
+    if read.extends not in known:
+        raise unknown("list of packages", read.extends, known, where=str(path))
+    shared = read_toml(known[read.extends], PackageList)
+    return read.model_copy(update={"suite": shared.suite, "packages": (*shared.packages, *read.packages)})
 
 
 def default_sysroot(arch: Arch) -> str:
@@ -139,7 +164,7 @@ def ensure_sysroot(name: str, engine: Engine) -> Sysroot:
     read = sysroot_spec(name)
     arch = parse_arch(read.arch)
     folder = _sysroot_folder(name, read)
-    # Before the folder is made: an image that cannot be had leaves no trace here.
+    # Before the folder is made: an image that is unavailable leaves no trace here.
     image = ensure_image(arch, engine) if read.from_ == "toolchain" else None
     with console.timed(f"sysroot {name}"), whole_folder(folder) as part:
         (part / "tree").mkdir()
@@ -152,7 +177,7 @@ def ensure_sysroot(name: str, engine: Engine) -> Sysroot:
             with engine.session(job) as session:
                 make_root(session, [arch.debian, read.suite, "extract", *read.packages], scripts=(_OWNERS,))
                 unpack_root(session, part / "tree")
-                listed = read_file(session, "/packages.txt")
+                listed = session.read(PurePosixPath("/packages.txt"))
         (part / "packages.txt").write_bytes(listed)
     made = known_sysroot(name)
     if made is None:

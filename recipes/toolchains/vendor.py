@@ -5,7 +5,7 @@ like PATH). Its name is the name of the arch, for `invoke images --arch NAME --c
 
     schema = 1
     arch = "armv7"                        # the machine: one of the table
-    triple = "arm-vendor-linux-gnueabihf" # what stands before -gcc in the toolchain's bin/
+    triple = "arm-vendor-linux-gnueabihf" # what comes before -gcc in the toolchain's bin/
     libc = "glibc"                        # or musl, uclibc
     archive = "sdk-2.1.tar.xz"            # a path, from this file's folder on; or a name of the lock
     sha256 = "…"
@@ -70,26 +70,26 @@ class Toolchain(Strict):
     schema_: Literal[1] = Field(alias="schema")
     """The form of this file."""
     arch: Annotated[str, AfterValidator(_of_the_table)]
-    """The machine that it compiles for: armv7, aarch64, x86_64, armv5 or mipsel."""
+    """The machine that it compiles for: one of the table."""
     triple: Triple
-    """What is before `-gcc` in the toolchain's `bin/`."""
+    """What comes before `-gcc` in its bin/."""
     libc: Libc
-    """The C library that its programs use."""
+    """The C library of its sysroot."""
     archive: Annotated[str, StringConstraints(min_length=1)]
     """The tarball: a path, from this file's folder on, or a name of the lock."""
     sha256: Sha256
-    """Hash of the tarball."""
+    """Of the tarball."""
     strip: int = Field(default=1, ge=0, le=8)
-    """Leading folders of the tarball above `bin/`."""
+    """Leading folders of the tarball above bin/."""
     cflags: tuple[Flag, ...] = ()
-    """Compiler flags of the machine, such as `-mcpu=cortex-a7`."""
+    """Compiler flags of every build."""
     sysroot: Annotated[str, AfterValidator(_inside)] = ""
-    """Folder in the toolchain that has `lib` and `usr/include`; where it is empty, the compiler is asked."""
+    """A folder of the toolchain; what the compiler itself says without it."""
     gcc_ceiling: int | None = Field(default=None, alias="gcc-ceiling", ge=4)
     """The newest GCC major that is let through; the architecture's own without it."""
 
     def content(self) -> str:
-        """Return all that decides what comes out, as text: where the tarball lies does not."""
+        """Return all that decides what comes out, as text: where the tarball is does not."""
         return self.model_dump_json(exclude={"archive"})
 
 
@@ -99,15 +99,15 @@ def toolchain_files() -> dict[str, Path]:
     Raises
     ------
     ConfigError
-        A name stands twice, is one of the table, or cannot be the name of an image.
+        A name is there twice, is one of the table, or cannot be the name of an image.
     """
     more = [Path(part) for part in os.environ.get("BOARDCAST_TOOLCHAINS", "").split(os.pathsep) if part]
     found: dict[str, Path] = {}
-    for path in (path for one in (paths.BOARDS / "toolchains", *more) for path in sorted(one.glob("*.toml"))):
+    for path in (path for folder in (paths.BOARDS / "toolchains", *more) for path in sorted(folder.glob("*.toml"))):
         name = path.stem
         if name in found or name in ARCHES:
-            other = found.get(name, "the table in recipes/arch.py")
-            raise ConfigError(f"two arches are called {name!r}", where=str(path), why=f"the other one: {other}")
+            first = found.get(name, "the table in recipes/arch.py")
+            raise ConfigError(f"two arches are called {name!r}", where=str(path), why=f"the other one: {first}")
         if not re.fullmatch(r"[a-z0-9]+([._-][a-z0-9]+)*", name):
             why = "it names an image too: small letters and digits, with one of . _ - between them"
             raise ConfigError(f"{name!r} cannot be the name of an arch", where=str(path), why=why)
@@ -150,7 +150,7 @@ def toolchain_of(arch: Arch) -> Toolchain:
 
 
 def tarball_source(arch: Arch) -> Path | Archive:
-    """Return where the tarball lies, or its pin where `archive` is a name of the lock.
+    """Return where the tarball is, or its pin where `archive` is a name of the lock.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def tarball_source(arch: Arch) -> Path | Archive:
         There is no such file, or the lock has another hash.
     """
     read = toolchain_of(arch)
-    pin = next((one for one in load_lock().archive if one.name == read.archive), None)
+    pin = next((pinned for pinned in load_lock().archive if pinned.name == read.archive), None)
     if pin:
         _same(arch, read.sha256, pin.sha256, str(lock_path()))
         return pin
@@ -192,7 +192,7 @@ def _same(arch: Arch, wanted: str, found: str, where: str) -> None:
 
 
 def probe_toolchain(arch: Arch, ask: RunInImage) -> PurePosixPath:
-    """Hold an unpacked toolchain against its file, before anything is compiled; return its sysroot.
+    """Check an unpacked toolchain against its file, before anything is compiled; return its sysroot.
 
     Raises
     ------
@@ -220,12 +220,12 @@ def probe_toolchain(arch: Arch, ask: RunInImage) -> PurePosixPath:
     for part in ("cc1", "ld"):
         _, path = ask([gcc, f"-print-prog-name={part}"])
         # libtool calls the linker by this path itself: one that needs gcc's environment would mislead it in silence.
-        code, said = ask([path, "--version"] if part == "ld" else ["test", "-x", path])
+        code, answer = ask([path, "--version"] if part == "ld" else ["test", "-x", path])
         if code or not path.startswith("/"):
             raise BuildError(
                 f"{arch.name}: {gcc} has no {part} that works below {TOOLCHAIN_HOME}",
                 where=arch.toolchain,
-                why=f"{path!r} it is: {said or 'not there'}; not relocatable, or parts were left out of the tarball",
+                why=f"{path!r} it is: {answer or 'not there'}; not relocatable, or parts were left out of the tarball",
                 next_step="the vendor's relocatable release, or its script for moving it, run before it is packed",
             )
     return toolchain_sysroot(arch, ask)
@@ -234,18 +234,18 @@ def probe_toolchain(arch: Arch, ask: RunInImage) -> PurePosixPath:
 def toolchain_sysroot(arch: Arch, ask: RunInImage) -> PurePosixPath:
     """Return the toolchain's sysroot in its image; raises BuildError where it has none, or one outside of itself."""
     read = toolchain_of(arch)
-    said = (
+    named = (
         f"{TOOLCHAIN_HOME}/{read.sysroot}"
         if read.sysroot
         else ask([f"{arch.triple}-gcc", *arch.cflags, "-print-sysroot"])[1]
     )
-    code, real = ask(["realpath", "-e", said]) if said else (1, "")
+    code, real = ask(["realpath", "-e", named]) if named else (1, "")
     if code or not PurePosixPath(real).is_relative_to(TOOLCHAIN_HOME):
         who = "the file" if read.sysroot else "the compiler"
         raise BuildError(
             f"{arch.name}: the toolchain has no sysroot of its own",
             where=arch.toolchain,
-            why=f"{who} says {said!r}, which is no folder below {TOOLCHAIN_HOME}",
+            why=f"{who} says {named!r}, which is no folder below {TOOLCHAIN_HOME}",
             next_step='sysroot = "FOLDER": the one that has lib and usr/include; without one it is not relocatable',
         )
     return PurePosixPath(real)
@@ -268,8 +268,9 @@ def program_runner(arch: Arch, root: PurePosixPath, interpreter: str, ask: RunIn
     """
     gcc = [f"{arch.triple}-g++", *arch.cflags, f"--sysroot={root}"]
     asked = ("libc.so.6", "libm.so.6", "libstdc++.so.6", "libgcc_s.so.1")
-    said = [PurePosixPath(ask([*gcc, f"-print-file-name={name}"])[1]) for name in asked]
-    folders = ":".join(dict.fromkeys([f"{root}/lib", *(str(one.parent) for one in said if one.is_absolute())]))
+    libraries = [PurePosixPath(ask([*gcc, f"-print-file-name={name}"])[1]) for name in asked]
+    beside = [str(library.parent) for library in libraries if library.is_absolute()]
+    folders = ":".join(dict.fromkeys([f"{root}/lib", *beside]))
     if toolchain_of(arch).libc is Libc.UCLIBC:
         return ["env", f"QEMU_LD_PREFIX={root}", f"QEMU_SET_ENV=LD_LIBRARY_PATH={folders}"]
     # musl's loader is a link to /lib/libc.so, which here would lead out of the toolchain.

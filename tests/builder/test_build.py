@@ -53,8 +53,8 @@ def test_boardprobe_and_libwebsockets_are_built(built: Callable[..., Stage], nam
         facts = elf.read(staged.tree / path)
         assert ARCHES[name].matches(facts.identity)
         assert facts.runpath == ("$ORIGIN/../lib",)
-    assert {one.name for one in staged.manifest.recipes} == {"libwebsockets", "boardprobe"}
-    reasons = {one["name"]: one for one in staged.manifest.resolution}
+    assert {recipe.name for recipe in staged.manifest.recipes} == {"libwebsockets", "boardprobe"}
+    reasons = {row["name"]: row for row in staged.manifest.resolution}
     assert reasons["openssl"]["origin"] == "board"
     assert "lws_http_date_parse_unix" in reasons["libwebsockets"]["because"]
 
@@ -83,7 +83,7 @@ def test_nothing_changed_starts_no_container(built: Callable[..., Stage], monkey
 def test_a_changed_cache_entry_is_found_and_built_again(built: Callable[..., Stage], engine: Engine) -> None:
     built("armv7")
     prepared = prepare_build(ARCHES["armv7"], PROBE)
-    step = next(one for one in prepared.steps if one.recipe.name == "boardprobe")
+    step = next(step for step in prepared.steps if step.recipe.name == "boardprobe")
     victim = step.built / "tree" / "bin" / "boardprobe"
     good = victim.read_bytes()
     victim.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Callable
-from dataclasses import replace
+import re
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -12,17 +17,25 @@ import pytest
 from recipes import paths
 from recipes.arch import ARCHES
 from recipes.builder import recipe_build
+from recipes.builder.plan import BuildPlan
 from recipes.builder.recipe_build import build_container
 from recipes.builder.request import BuildRequest
 from recipes.builder.run import build_stage, prepare_build
-from recipes.engine.container import Job, caller_ids
+from recipes.engine.container import ContainerSession, Job, caller_ids
 from recipes.engine.docker import Engine
+from recipes.engine.layout import WORK
 from recipes.stage.manifest import STAGE_MANIFEST, Stage
 from tests.support.standin import Standin
 
 pytestmark = pytest.mark.engine
 SDKS = BuildRequest(names=("producer", "webrtc"))
 LATER = "+400d"
+ELSEWHERE = ("Pacific/Kiritimati", "another")
+"""Zone and host name."""
+SURROUNDINGS = """
+echo "uid=$(id -u)"; echo "gid=$(id -g)"; echo "now=$(date +%s)"
+echo "zone=$TZ"; echo "host=$HOSTNAME"; echo "language=$LC_ALL"
+"""
 
 
 @pytest.fixture(scope="session")
@@ -54,15 +67,16 @@ def test_both_sdks_are_the_same_bytes_made_otherwise(
             (tmp_path / "cache" / name).symlink_to(cached / name)
     monkeypatch.setenv("BOARDCAST_WORK", str(elsewhere))
     monkeypatch.setenv("BOARDCAST_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("TZ", "Pacific/Kiritimati")
+    monkeypatch.setenv("TZ", ELSEWHERE[0])
     monkeypatch.setenv("LANG", "tr_TR.UTF-8")
     _another_user(tmp_path, monkeypatch)
-    _another_day(monkeypatch, faked)
+    seen = _another_day(monkeypatch, faked)
     old = os.umask(0o077)
     try:
         second = build_stage(prepared, mirror=[standin.mirror])
     finally:
         os.umask(old)
+    _was_otherwise(seen, prepared, elsewhere)
     assert second.folder != first.folder
     differ = sorted({file.path for file in first.manifest.files} ^ {file.path for file in second.manifest.files})
     assert not differ
@@ -90,22 +104,57 @@ def _another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recipe_build, "build_container", opened)
 
 
-def _another_day(monkeypatch: pytest.MonkeyPatch, image: str) -> None:
-    """Let the containers live 400 days later, under another name, in another place of the world."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What one build was made in."""
+
+    work: Path
+    """Of this machine, mounted as the folder to work in."""
+    mode: int
+    """Of that folder."""
+    told: dict[str, str]
+    """What the container itself says."""
+
+
+def _was_otherwise(seen: list[Surroundings], prepared: BuildPlan, elsewhere: Path) -> None:
+    """Check that the changes reached every build; without them the same bytes would prove nothing."""
+    assert len(seen) == len(prepared.steps) > 2
+    later = int(LATER.strip("+d")) * 86400
+    for build in seen:
+        assert elsewhere in build.work.parents
+        assert build.mode == 0o700, "the umask of the caller"
+        assert (build.told["uid"], build.told["gid"]) == ("4711", "4711")
+        assert float(build.told["now"]) > time.time() + later - 3600
+        assert (build.told["zone"], build.told["host"], build.told["language"]) == (*ELSEWHERE, "C")
+    lines = [" ".join(command.argv) for step in prepared.steps for command in step.commands]
+    assert {jobs for line in lines for jobs in re.findall(r" (?:-j|--parallel )(\d+)", line)} == {"1"}
+
+
+def _another_day(monkeypatch: pytest.MonkeyPatch, image: str) -> list[Surroundings]:
+    """Let the containers live 400 days later, under another name, in another place of the world; note what they saw."""
     real = Engine.session
+    seen: list[Surroundings] = []
     when = {
         "LD_PRELOAD": "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
         "FAKETIME": LATER,
         "FAKETIME_DONT_RESET": "1",
-        "TZ": "Pacific/Kiritimati",
+        "TZ": ELSEWHERE[0],
         "LC_ALL": "C",
-        "HOSTNAME": "another",
+        "HOSTNAME": ELSEWHERE[1],
     }
 
-    def session(self: Engine, job: Job) -> object:
-        return real(self, replace(job, image=image, environment={**job.environment, **when}))
+    @contextmanager
+    def session(self: Engine, job: Job) -> Iterator[ContainerSession]:
+        with real(self, replace(job, image=image, environment={**job.environment, **when})) as opened:
+            work = next(mount.source for mount in job.mounts if mount.target == WORK)
+            answer = io.BytesIO()
+            assert opened.run(["sh", "-c", SURROUNDINGS], log=answer) == 0
+            told = dict(line.split("=", 1) for line in answer.getvalue().decode().splitlines())
+            seen.append(Surroundings(work=work, mode=stat.S_IMODE(work.stat().st_mode), told=told))
+            yield opened
 
     monkeypatch.setattr(Engine, "session", session)
+    return seen
 
 
 def test_the_caller_is_the_person_at_the_keyboard() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import graphlib
 import threading
 import time
 
@@ -56,3 +57,11 @@ def test_the_longest_chain_starts_first() -> None:
     waits = {"alone": set[str](), "end": {"middle"}, "middle": {"begin"}, "begin": set[str](), "last": set[str]()}
     run_in_order(waits, order.append, workers=1, stop=lambda: None)
     assert order == ["begin", "middle", "alone", "end", "last"]
+
+
+def test_pieces_that_wait_for_each_other_are_a_mistake_and_nothing_starts() -> None:
+    started: list[str] = []
+    waits = {"free": set[str](), "hen": {"egg"}, "egg": {"hen"}}
+    with pytest.raises(graphlib.CycleError):
+        run_in_order(waits, started.append, workers=2, stop=lambda: None)
+    assert started == []

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +17,11 @@ import pytest
 from recipes import elf, paths
 from recipes.arch import ARCHES
 from recipes.builder import run
-from recipes.builder.plan import BuildPlan, plan_build
-from recipes.builder.recipe_build import build_recipe
+from recipes.builder.plan import BuildPlan, RecipeBuild, plan_build
+from recipes.builder.recipe_build import Sources, build_recipe
 from recipes.builder.request import BuildRequest, SourcePolicy
 from recipes.builder.run import build_stage, prepare_build
+from recipes.engine.container import ContainerSession, Job
 from recipes.engine.docker import Engine
 from recipes.engine.layout import SOURCE
 from recipes.errors import BuildError, ConfigError
@@ -71,14 +75,14 @@ def test_both_sdks_come_out_as_the_notes_list_them(sdk: Callable[..., Stage], ar
 
 def test_the_stage_names_every_commit_and_every_reason(sdk: Callable[..., Stage], standin: Standin) -> None:
     manifest = sdk("armv7").manifest
-    by_name = {one.name: one for one in manifest.recipes}
+    by_name = {recipe.name: recipe for recipe in manifest.recipes}
     assert by_name["producer"].pins == {
         "kvs-producer-cpp": standin.commits["producer-cpp"],
         "kvs-producer-c-1.5.1": standin.commits["producer-c-1.5.1"],
         "kvs-pic-1.0.1": standin.commits["pic-1.0.1"],
     }
     assert set(by_name["webrtc"].pins) == {"kvs-webrtc-c", "kvs-producer-c-1.5.2", "kvs-pic-1.1.0"}
-    reasons = {one["name"]: one for one in manifest.resolution}
+    reasons = {row["name"]: row for row in manifest.resolution}
     assert reasons["openssl"]["origin"] == reasons["curl"]["origin"] == "board"
     assert reasons["libwebsockets"]["origin"] == "source"
     assert "lws_http_date_parse_unix, which webrtc needs" in reasons["libwebsockets"]["because"]
@@ -166,7 +170,7 @@ def test_the_uploaders_edit_changes_one_line_and_is_recorded(
 def test_kept_dependencies_are_the_locked_sources(sdk: Callable[..., Stage], standin: Standin) -> None:
     ask = BuildRequest(names=("webrtc",), patches=("keep-dependencies",))
     staged = sdk("armv7", ask)
-    assert "keep-dependencies" in {one.name: one for one in staged.manifest.recipes}["webrtc"].patches
+    assert "keep-dependencies" in {recipe.name: recipe for recipe in staged.manifest.recipes}["webrtc"].patches
     kept = paths.work() / "sources" / "armv7"
     assert git(kept / "kvs-webrtc-c", "rev-parse", "HEAD") == standin.commits["webrtc-c"]
     assert (kept / "kvs-pic-1.1.0" / "CMakeLists.txt").is_file()
@@ -178,7 +182,7 @@ def test_small_has_no_samples_and_no_data_channel(sdk: Callable[..., Stage]) -> 
     assert not (staged.tree / "bin").exists()
     assert "usrsctp_init" not in elf.read(staged.tree / "lib/libkvsWebrtcClient.so").imports.split()
     assert (staged.tree / "gstreamer-1.0/libgstkvssink.so").is_file()
-    assert {one.name: one.variants for one in staged.manifest.recipes}["webrtc"] == ("small",)
+    assert {recipe.name: recipe.variants for recipe in staged.manifest.recipes}["webrtc"] == ("small",)
 
 
 def test_frames_are_a_component_of_their_own(sdk: Callable[..., Stage]) -> None:
@@ -239,22 +243,33 @@ def test_one_openssl_for_both_when_it_is_built_from_source(sdk: Callable[..., St
     assert "ends upstream on 2023-09-11" in pinned.resolution["openssl"].because
 
 
-def test_independent_recipes_build_side_by_side(
-    sdk: Callable[..., Stage], engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_independent_recipes_build_side_by_side(sdk: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two recipes wait for each other with their containers open: one after another, neither would ever go on."""
     sdk("armv7")
-    running: list[int] = []
-    real = build_recipe
+    meet, turn, here = threading.Barrier(2), itertools.count(), threading.local()
+    met: list[str] = []
+    real_build, real_session = build_recipe, Engine.session
 
-    def watch(*words: object) -> None:
-        running.append(len(engine.sessions_of_anyone()))
-        real(*words)  # type: ignore[arg-type]
-        running.append(len(engine.sessions_of_anyone()))
+    def build(prepared: BuildPlan, step: RecipeBuild, engine: Engine, sources: Sources) -> None:
+        here.recipe = step.recipe.name
+        try:
+            real_build(prepared, step, engine, sources)
+        finally:
+            del here.recipe
 
-    monkeypatch.setattr(run, "build_recipe", watch)
+    @contextmanager
+    def session(self: Engine, job: Job) -> Iterator[ContainerSession]:
+        with real_session(self, job) as opened:
+            if hasattr(here, "recipe") and next(turn) < 2:
+                meet.wait(timeout=120)
+                met.append(here.recipe)
+            yield opened
+
+    monkeypatch.setattr(run, "build_recipe", build)
+    monkeypatch.setattr(Engine, "session", session)
     monkeypatch.setattr(run, "_workers", lambda: 2)
     sdk("armv7", force=True)
-    assert max(running) >= 1
+    assert len(set(met)) == 2
 
 
 def test_both_sdks_again_touch_nothing(sdk: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from deploy.bundle.manifest import PackagedFiles
 from recipes import paths
 from recipes.arch import ARCHES
 from recipes.toolchains.sysroots import Sysroot
+from recipes.toolchains.vendor import parse_arch
 
 PLACE = "/usr/lib/arm-linux-gnueabihf"
 MACHINE = """Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
@@ -170,17 +171,23 @@ def test_prose_is_referred_to_and_what_nobody_knows_is_said(sysroot: Sysroot) ->
     ]
 
 
-def test_a_vendors_library_is_its_toolchains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["toolchain-own", "cam"])
+def test_a_vendors_library_is_its_toolchains(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a sysroot that needs no file, and by one whose file names the toolchain."""
     digest = "d" * 64
+    (tmp_path / "sysroots").mkdir()
+    (tmp_path / "sysroots" / "cam.toml").write_text('schema = 1\narch = "own"\nfrom = "toolchain"\n')
+    (tmp_path / "toolchains").mkdir()
+    (tmp_path / "toolchains" / "own.toml").write_text(
+        'schema = 1\narch = "armv7"\ntriple = "arm-own-linux-gnueabihf"\nlibc = "glibc"\n'
+        f'archive = "own.tar.xz"\nsha256 = "{digest}"\n'
+    )
+    monkeypatch.setattr(paths, "BOARDS", tmp_path)
     listed = (f"{digest}  toolchain own",)
-    made = Sysroot(name="toolchain-own", arch=ARCHES["armv7"], tree=tmp_path, packages=listed, fingerprint="e")
-    described = tmp_path / "boards" / "sysroots" / "toolchain-own.toml"
-    described.parent.mkdir(parents=True)
-    described.write_text('schema = 1\narch = "armv7"\nfrom = "toolchain"\n')
-    monkeypatch.setattr(paths, "BOARDS", tmp_path / "boards")
+    made = Sysroot(name=name, arch=parse_arch("own"), tree=tmp_path / "tree", packages=listed, fingerprint="e")
     found, texts = package_owners(made, {"lib/libstdc++.so.6": "/lib/libstdc++.so.6"})
     assert texts == {}
-    assert (found[0].kind, found[0].digest, found[0].files) == ("toolchain", digest, ("lib/libstdc++.so.6",))
+    assert [(one.kind, one.digest, one.files) for one in found] == [("toolchain", digest, ("lib/libstdc++.so.6",))]
 
 
 def test_nothing_copied_asks_for_nothing(tmp_path: Path) -> None:

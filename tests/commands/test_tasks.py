@@ -106,7 +106,7 @@ def test_no_engine_says_which_socket_and_how_to_get_one(tmp_path: Path) -> None:
     done = invoke("images", "--arch", "armv7", env={"DOCKER_HOST": socket})
     assert done.returncode == 3
     assert socket in done.stderr
-    assert "./bootstrap demo" in done.stderr
+    assert "./bootstrap install" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from deploy.boards.board import BoardFile, board_names, load_board
 from deploy.boards.inventory import HostsFile, load_host, load_hosts
 from recipes import paths
 from recipes.arch import ARCHES, FloatAbi, Identity
+from recipes.builder.diagnosis import CauseTable
 from recipes.config import read_toml
 from recipes.errors import ConfigError, UserError
 from recipes.sources.lock import Lock, load_lock
-from recipes.sources.recipe import Recipe, in_order, load_catalogue
-from recipes.toolchains.images import image_pins
-from recipes.toolchains.sysroots import SysrootSpec, default_sysroot, sysroot_spec
-from recipes.toolchains.vendor import parse_arch
+from recipes.sources.recipe import Recipe, RecipeFile, in_order, load_catalogue
+from recipes.toolchains.images import ImagesFile, image_pins
+from recipes.toolchains.sysroots import PackageList, SysrootSpec, default_sysroot, sysroot_spec
+from recipes.toolchains.vendor import Toolchain, parse_arch
 
 FILES: list[tuple[Path, type[Any]]] = [
-    *((path, Recipe) for path in sorted(paths.CATALOG.glob("*/recipe.toml"))),
+    *((path, RecipeFile) for path in sorted(paths.CATALOG.glob("*/recipe.toml"))),
     *((path, BoardFile) for path in sorted(paths.BOARDS.glob("*/board.toml"))),
     *((path, SysrootSpec) for path in sorted((paths.BOARDS / "sysroots").glob("*.toml"))),
+    *((path, PackageList) for path in sorted((paths.BOARDS / "sysroots" / "lists").glob("*.toml"))),
     (paths.BOARDS / "hosts.toml", HostsFile),
     (paths.CATALOG / "lock.toml", Lock),
 ]
@@ -60,6 +63,39 @@ def test_an_unknown_key_is_named_with_line_and_suggestion(tmp_path: Path) -> Non
     assert "line 3: sysrot: unknown key (did you mean 'sysroot'?)" in caught.value.why
     assert "line 6: keep" in caught.value.why
     assert caught.value.what.startswith("2 faults")
+
+
+@pytest.mark.parametrize("key", ["applied", "varied", "home"])
+def test_what_is_asked_of_a_recipe_is_no_key_of_its_file(tmp_path: Path, key: str) -> None:
+    text = (paths.CATALOG / "curl" / "recipe.toml").read_text()
+    (tmp_path / "curl").mkdir()
+    (tmp_path / "curl" / "recipe.toml").write_text(text.replace("schema = 1\n", f'schema = 1\n{key} = "x"\n'))
+    with pytest.raises(ConfigError, match="the catalogue has faults") as caught:
+        load_catalogue(tmp_path)
+    assert f"line 2: {key}: unknown key" in caught.value.why
+
+
+def models(model: type[BaseModel]) -> set[type[BaseModel]]:
+    """Return a model and all that are nested in its fields."""
+    found = {model}
+    todo: list[Any] = [field.annotation for field in model.model_fields.values()]
+    while todo:
+        part = todo.pop()
+        if isinstance(part, type) and issubclass(part, BaseModel) and not get_args(part):
+            found |= models(part)
+        todo += get_args(part)
+    return found
+
+
+TOLD: set[type[BaseModel]] = {RecipeFile, Lock, SysrootSpec, PackageList, Toolchain, ImagesFile, CauseTable}
+
+
+@pytest.mark.parametrize("model", sorted({part for top in TOLD for part in models(top)}, key=str))
+def test_every_key_is_described_where_it_is_declared(model: type[BaseModel]) -> None:
+    """A reference is made of these texts."""
+    assert model.__doc__
+    plain = {"schema_", "name", "version"}
+    assert not {name for name, field in model.model_fields.items() if not field.description} - plain
 
 
 @pytest.mark.parametrize("name", sorted(ARCHES))

@@ -12,7 +12,7 @@ import pytest
 
 from recipes import paths
 from recipes.errors import ConfigError
-from recipes.files import exclusive, whole_folder, write_whole
+from recipes.files import exclusive, whole_file, whole_folder, write_whole
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -33,6 +33,48 @@ def test_a_failed_remake_leaves_the_old_one(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no"), whole_folder(target):
         raise ValueError("no")
     assert [path.name for path in target.iterdir()] == ["old"]
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "not" / "yet" / "file"
+    with pytest.raises(KeyboardInterrupt), whole_file(target) as file:
+        file.write(b"half")
+        raise KeyboardInterrupt
+    assert list(target.parent.iterdir()) == []
+    with whole_file(target, mode=0o640) as file:
+        file.write(b"whole")
+        assert not target.exists()
+        assert Path(file.name).stat().st_mode & 0o777 == 0o600, "somebody could read a secret before it is whole"
+    assert (target.read_bytes(), target.stat().st_mode & 0o777) == (b"whole", 0o640)
+    assert [path.name for path in target.parent.iterdir()] == ["file"]
+
+
+def test_a_program_may_put_its_own_file_in_the_place_of_the_part(tmp_path: Path) -> None:
+    """As downloaders do: they write elsewhere and rename."""
+    with whole_file(tmp_path / "file") as file:
+        (tmp_path / "download").write_bytes(b"whole")
+        (tmp_path / "download").rename(file.name)
+    assert (tmp_path / "file").read_bytes() == b"whole"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_file_that_must_not_be_replaced_stays_and_no_part_is_left(tmp_path: Path) -> None:
+    target = tmp_path / "key"
+    with whole_file(target, mode=0o600, replace=False) as file:
+        file.write(b"first")
+    with whole_file(target, replace=False) as file:
+        file.write(b"second")
+    assert (target.read_bytes(), target.stat().st_mode & 0o777) == (b"first", 0o600)
+    assert [path.name for path in tmp_path.iterdir()] == ["key"]
+
+
+def test_a_place_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for target in (tmp_path / "file" / "below", tmp_path / "file" / "deep" / "below"):
+        with pytest.raises(ConfigError, match="cannot write"):
+            write_whole(target, b"x")
+        with pytest.raises(ConfigError, match="cannot write"), whole_folder(target):
+            pass
 
 
 def test_a_full_disk_names_the_bytes_and_the_cure(tmp_path: Path) -> None:

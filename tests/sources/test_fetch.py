@@ -51,7 +51,7 @@ def test_a_mirror_fills_the_cache_and_the_cache_answers_next(cache: Path, tmp_pa
     ],
 )
 def test_a_wrong_file_is_refused_named_and_not_kept(cache: Path, tmp_path: Path, data: bytes, says: str) -> None:
-    with pytest.raises(BuildError, match="cannot be had") as caught:
+    with pytest.raises(BuildError, match="is unavailable") as caught:
         fetch_archive(archive(), [mirror(tmp_path, data)], offline=True)
     assert says in caught.value.why
     assert left(cache) == []

@@ -37,7 +37,7 @@ def test_one_commit_is_taken_out_of_a_long_history(places: tuple[Path, Path]) ->
     commit = upstream(work, mirror, URL, {"a.txt": "wanted"})
     upstream(work, mirror, URL, {"a.txt": "newer", "b.txt": "x" * 100_000})
     found = fetch_repository(repository(commit, refs=("v1",)), [mirror], offline=True)
-    assert [one.rung for one in found] == [f"mirror {mirror}"]
+    assert [repository.rung for repository in found] == [f"mirror {mirror}"]
     listed = git(found[0].path, "rev-list", "--all", "--objects").splitlines()
     assert len(listed) == 3, "a commit, its tree and its file; nothing before or after"
     assert git(found[0].path, "for-each-ref", "--format=%(refname)").splitlines() == [
@@ -70,7 +70,7 @@ def test_a_mirror_without_the_commit_is_told_and_the_next_one_asked(places: tupl
     good = tmp_path / "good"
     commit = upstream(tmp_path / "second", good, URL, {"a.txt": "wanted"})
     pin = repository(commit)
-    with pytest.raises(BuildError, match="cannot be had") as caught:
+    with pytest.raises(BuildError, match="is unavailable") as caught:
         fetch_repository(pin, [mirror, tmp_path / "empty"], offline=True)
     assert "not our ref" in caught.value.why
     assert "has no git/git.example.com/group/demo.git" in caught.value.why
@@ -90,7 +90,7 @@ def test_a_damaged_mirror_is_refused_and_nothing_of_it_stays(places: tuple[Path,
     work, mirror = places
     pin = repository(upstream(work, mirror, URL, {"a.txt": "wanted " * 1000}))
     damage(mirror / "git" / "git.example.com" / "group" / "demo.git")
-    with pytest.raises(BuildError, match="cannot be had"):
+    with pytest.raises(BuildError, match="is unavailable"):
         fetch_repository(pin, [mirror], offline=True)
     assert not list((cache / "git").iterdir())
 
@@ -121,7 +121,7 @@ def test_submodules_are_pinned_by_the_parents_tree(places: tuple[Path, Path]) ->
     outer = upstream(work, mirror, URL, {"a.txt": "1"}, nested={"third/inner": inner})
     known = (Submodule(path="third/inner", url=INNER),)
     found = fetch_repository(repository(outer, submodules=known), [mirror], offline=True)
-    assert [one.url for one in found] == [URL, INNER]
+    assert [repository.url for repository in found] == [URL, INNER]
     assert holds_commit(found[1].path, inner)
 
 
@@ -146,7 +146,7 @@ def test_an_exported_mirror_is_enough_for_an_empty_cache(
     export_mirror(pins, tmp_path / "exported", [mirror])
     monkeypatch.setenv("BOARDCAST_CACHE", str(tmp_path / "another"))
     for pin in pins:
-        assert {one.rung for one in fetch_repository(pin, [tmp_path / "exported"], offline=True)} == {
+        assert {fetched.rung for fetched in fetch_repository(pin, [tmp_path / "exported"], offline=True)} == {
             f"mirror {tmp_path / 'exported'}"
         }
     plain = tmp_path / "plain"

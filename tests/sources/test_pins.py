@@ -12,7 +12,7 @@ import pytest
 
 from recipes.errors import BuildError, ConfigError
 from recipes.sources.fetch import fetch_pins
-from recipes.sources.lock import Repository, load_lock
+from recipes.sources.lock import Archive, Repository, load_lock
 from recipes.sources.pins import move_pin, pin_age, pin_rows
 from tests.support.repos import upstream
 
@@ -46,7 +46,7 @@ def mirror(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 # A comment that stays.
 [[archive]]
 name = "tls"
-version = "1"
+version = "1"  # before the break of its interface
 file = "tls-1.tar.gz"
 sha256 = "{digest}"
 url = "https://example.com/tls-1.tar.gz"
@@ -77,14 +77,37 @@ def test_rows_tell_age_from_the_sources_and_the_end_of_life(mirror: Path) -> Non
 
 
 def test_a_pin_is_moved_with_its_comments_left_alone(mirror: Path, tmp_path: Path) -> None:
+    before, first = (tmp_path / "lock.toml").read_text(), load_lock().get("tls").pinned
     digest = hashlib.sha256((mirror / "archives" / "tls-2.tar.gz").read_bytes()).hexdigest()
     move_pin("tls", {"version": "2", "file": "tls-2.tar.gz", "sha256": digest}, [mirror], offline=True)
-    text = (tmp_path / "lock.toml").read_text()
-    assert "# A comment that stays." in text
-    assert "# and this one" in text
+    changes = {
+        'version = "1"': 'version = "2"',
+        'file = "tls-1.tar.gz"': 'file = "tls-2.tar.gz"',
+        f'sha256 = "{first}"': f'sha256 = "{digest}"',
+    }
+    for old, new in changes.items():
+        before = before.replace(old, new, 1)
+    assert (tmp_path / "lock.toml").read_text() == before
     moved = load_lock().get("tls")
     assert (moved.version, moved.pinned) == ("2", digest)
     assert load_lock().get("demo").version == "1"
+
+
+def test_a_key_that_was_not_there_is_added_to_its_own_table(mirror: Path, tmp_path: Path) -> None:
+    lock = tmp_path / "lock.toml"
+    last = f'\n# The last one.\n[[repository]]\nname = "last"\nversion = "1"\nunit = "last-1"\nurl = "{URL}"\n'
+    lock.write_text(lock.read_text().replace('refs = ["v1"]\n', "") + last + f'commit = "{"0" * 40}"\n')
+    before = lock.read_text()
+    move_pin("demo", {"refs": "v1"}, [mirror], offline=True)
+    assert lock.read_text() == before.replace(last, 'refs = ["v1"]\n' + last)
+
+
+def test_a_quote_in_a_value_stays_in_its_value(mirror: Path, tmp_path: Path) -> None:
+    strange = 'https://example.com/a"b\\c.tar.gz'
+    move_pin("tls", {"url": strange}, [mirror], offline=True)
+    pin = load_lock().get("tls")
+    assert isinstance(pin, Archive)
+    assert pin.url == strange
 
 
 def test_a_repository_is_moved_with_its_tag(mirror: Path, tmp_path: Path) -> None:
@@ -98,8 +121,8 @@ def test_a_repository_is_moved_with_its_tag(mirror: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("name", "changes", "kind", "says"),
     [
-        ("tls", {"sha256": "0" * 64}, BuildError, "cannot be had"),
-        ("demo", {"commit": "0" * 40}, BuildError, "cannot be had"),
+        ("tls", {"sha256": "0" * 64}, BuildError, "is unavailable"),
+        ("demo", {"commit": "0" * 40}, BuildError, "is unavailable"),
         ("demo", {"commit": "main"}, ConfigError, "cannot be pinned so"),
         ("demo", {"sha256": "0" * 64}, ConfigError, "has no sha256"),
         ("tls", {}, ConfigError, "nothing to change"),

@@ -25,9 +25,9 @@ def test_static_kvssink_is_refused_with_the_reason() -> None:
 def test_small_leaves_out_samples_and_data_channel() -> None:
     found = apply_requests(RECIPES, BOTH, "armv7", variants=["small"])
     assert found["webrtc"].options["ENABLE_DATA_CHANNEL"] == "OFF"
-    assert {one.kind for one in found["webrtc"].outputs} == {"library"}
-    assert not [one.from_ for one in found["webrtc"].collect if "samples" in one.from_]
-    assert not [one.path for one in found["producer"].outputs if one.kind == "program"]
+    assert {output.kind for output in found["webrtc"].outputs} == {"library"}
+    assert not [files.from_ for files in found["webrtc"].collect if "samples" in files.from_]
+    assert not [output.path for output in found["producer"].outputs if output.kind == "program"]
     assert found["kvscommonlws"].options["CONSTRAINED_DEVICE"] == "ON"
     assert "CONSTRAINED_DEVICE" not in found["producer"].options, "the nested release does not know it"
     assert found["openssl"] == RECIPES["openssl"].model_copy(), "a recipe without the variant is as before"

@@ -1,4 +1,4 @@
-"""The tree that the gate is held against, made once for all its tests."""
+"""The tree that the gate checks, made once for all its tests."""
 
 from __future__ import annotations
 

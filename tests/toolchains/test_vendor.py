@@ -101,9 +101,9 @@ def test_a_name_that_is_taken_or_cannot_name_an_image_is_refused(folder: Path, n
 
 
 def test_one_name_in_two_folders_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for one in ("one", "two"):
-        (tmp_path / one).mkdir()
-        write(tmp_path / one)
+    for place in ("one", "two"):
+        (tmp_path / place).mkdir()
+        write(tmp_path / place)
     monkeypatch.setenv("BOARDCAST_TOOLCHAINS", f"{tmp_path / 'one'}:{tmp_path / 'two'}")
     with pytest.raises(ConfigError) as caught:
         parse_arch("acme")
@@ -224,7 +224,7 @@ def test_what_is_wrong_with_a_toolchain_is_said(
 def test_the_loader_tells_the_c_library(folder: Path, libc: str, good: list[str], bad: str) -> None:
     write(folder, libc=f'"{libc}"')
     arch = parse_arch("acme")
-    assert [loader_fault(arch, one) for one in good] == [""] * len(good)
+    assert [loader_fault(arch, loader) for loader in good] == [""] * len(good)
     assert libc in loader_fault(arch, bad)
 
 

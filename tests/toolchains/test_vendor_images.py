@@ -113,7 +113,7 @@ def test_a_recipe_is_built_with_it_and_passes_the_gate(vendor: Callable[..., Arc
     assert "libvendorprobe.so.1" in facts.needed
     assert (staged.manifest.arch, staged.manifest.sysroot) == ("test-vendor", "toolchain-test-vendor")
 
-    # What it was compiled against, and held against, is the toolchain's own; nothing in it leads out of it.
+    # What it was compiled against, and checked against, is the toolchain's own; nothing in it leads out of it.
     root = prepared.sysroot
     assert root.packages == (f"{file_sha256(Path(arch.toolchain).parent / toolchain.TARBALL)}  toolchain test-vendor",)
     found = root.index().find("libc.so.6", arch.identity)
