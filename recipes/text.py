@@ -1,8 +1,8 @@
 r"""Text from elsewhere (a board, a compiler, an archive) made fit to be shown: nothing of it moves a cursor or hides.
 
-A line that a board sent may clear the screen, forge a line of ours, or turn what follows around; the same text later
-stands in a report that a browser shows. So control characters, the C1 set, bidirectional marks, separators of lines and
-invisible characters become what a person can read: `\\x1b`, `\\u202e`.
+A line that a board sent may clear the screen, forge a line of ours, or turn what follows around; the same text is
+later part of a report that a browser shows. So control characters, the C1 set, bidirectional marks, separators of lines
+and invisible characters become what a person can read: `\x1b`, `\u202e`.
 """
 
 from __future__ import annotations

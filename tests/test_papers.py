@@ -13,6 +13,7 @@ from invoke import Collection
 import tasks
 from deploy.boards.board import BoardFile
 from deploy.boards.inventory import HostsFile
+from deploy.reports.rooms import draw
 from recipes.config import Strict
 from recipes.toolchains.vendor import Toolchain
 
@@ -139,6 +140,7 @@ def test_the_picture_is_what_the_linter_checks() -> None:
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     layers = next(contract["layers"] for contract in contracts if contract["id"] == "layers")
     assert drawn_layers() == [set(re.split(r"\s*[|:]\s*", layer)) for layer in layers]
+    assert (ROOT / "docs" / "rooms.svg").read_text() == draw(), "python -m deploy.reports.rooms > docs/rooms.svg"
     assert "](rooms.svg)" in (ROOT / "docs" / "design.md").read_text()
 
 

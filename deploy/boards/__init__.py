@@ -1,0 +1,1 @@
+"""Board files, hosts, SSH session, pull."""

@@ -1,0 +1,1 @@
+"""Archive, manifest, bill of materials, signature."""

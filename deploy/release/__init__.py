@@ -1,0 +1,1 @@
+"""Plan, send, switch, go back."""

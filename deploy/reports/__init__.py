@@ -1,0 +1,1 @@
+"""Sizes, chains, differences, reference."""

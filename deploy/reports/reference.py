@@ -22,25 +22,23 @@ from deploy.boards.board import BoardFile
 from deploy.boards.inventory import HostsFile
 from recipes.builder.diagnosis import CauseTable
 from recipes.sources.lock import Lock
-from recipes.sources.recipe import Recipe
+from recipes.sources.recipe import RecipeFile
 from recipes.toolchains.images import ImagesFile
-from recipes.toolchains.sysroots import SysrootSpec
+from recipes.toolchains.sysroots import PackageList, SysrootSpec
 from recipes.toolchains.vendor import Toolchain
 
 FILES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("board-configs/<board>/board.toml", BoardFile),
     ("board-configs/hosts.toml", HostsFile),
     ("board-configs/sysroots/<name>.toml", SysrootSpec),
+    ("board-configs/sysroots/lists/<name>.toml", PackageList),
     ("board-configs/toolchains/<name>.toml", Toolchain),
-    ("recipes/catalog/<name>/recipe.toml", Recipe),
+    ("recipes/catalog/<name>/recipe.toml", RecipeFile),
     ("recipes/catalog/lock.toml", Lock),
     ("recipes/catalog/causes.toml", CauseTable),
     ("docker/images.toml", ImagesFile),
 )
 """Each file that a person writes, and the model that reads it."""
-
-NEVER_IN_A_FILE: dict[type[BaseModel], frozenset[str]] = {Recipe: frozenset({"applied", "varied", "home"})}
-"""Fields that Boardcast sets itself; a file that has one is refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,8 +133,7 @@ def render_reference() -> str:
 def model_fields(model: type[BaseModel]) -> Iterator[tuple[str, str, FieldInfo]]:
     """Yield each key that a file may have for a model: as the file spells it, the attribute's name, and the field."""
     for name, field in model.model_fields.items():
-        if name not in NEVER_IN_A_FILE.get(model, ()):
-            yield field.alias or name, name, field
+        yield field.alias or name, name, field
 
 
 def nested_models(model: type[BaseModel]) -> dict[type[BaseModel], list[str]]:

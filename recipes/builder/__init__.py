@@ -1,0 +1,1 @@
+"""Resolve, plan, run, diagnose."""

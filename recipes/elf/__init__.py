@@ -1,4 +1,7 @@
-"""What an ELF file says, as a loader reads it; `parse` and `read` are the way in."""
+"""What an ELF file says.
+
+`parse` and `read` are the way in; they read what a loader reads.
+"""
 
 from recipes.elf.image import MAGIC, ElfError
 from recipes.elf.reader import ElfFile, parse, read

@@ -1,0 +1,1 @@
+"""What a loader would do, and what follows."""

@@ -1,0 +1,1 @@
+"""A root's files, index and loader configuration."""

@@ -31,6 +31,7 @@ class PackageList(Strict):
     """`board-configs/sysroots/lists/<name>.toml`: the packages that several sysroots have in common."""
 
     schema_: Literal[1] = Field(alias="schema")
+    """The form of this file."""
     suite: str
     """The release of Debian, by its code name."""
     packages: tuple[str, ...] = Field(min_length=1)
