@@ -1,6 +1,6 @@
 """What an ELF file says, as a loader reads it; `parse` and `read` are the way in."""
 
-from recipes.elf.image import MAGIC, ElfError
+from recipes.elf.header import MAGIC, ElfError
 from recipes.elf.reader import ElfFile, parse, read
 
 __all__ = ["MAGIC", "ElfError", "ElfFile", "parse", "read"]

@@ -6,7 +6,8 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from recipes.elf.image import DT_HASH, EM_MIPS, TABLE_LIMIT, ElfError, ElfImage
+from recipes.elf.header import SHT_DYNSYM, ElfError
+from recipes.elf.image import DT_HASH, EM_MIPS, TABLE_LIMIT, ElfImage
 
 _DT_SYMTAB, _DT_GNU_HASH, _DT_VERSYM = 6, 0x6FFFFEF5, 0x6FFFFFF0
 _DT_RELA, _DT_REL = (7, 8, 0x6FFFFFF9), (17, 18, 0x6FFFFFFA)  # where, how long, how many relative ones
@@ -39,7 +40,7 @@ def read_symbols(image: ElfImage, needs: dict[int, str], defs: dict[int, str]) -
     fixed: list[str] = []
     strings, program = image.strings.decode("latin-1"), image.program
     find, long = strings.find, 0
-    info_at, other_at, section_at, value_at, size_at = (1, 2, 3, 4, 5) if image.wide else (3, 4, 5, 1, 2)
+    info_at, other_at, section_at, value_at, size_at = image.header.symbol_places
     for symbol, version, named in _table(image, image.offset(address)):
         info, section = symbol[info_at], symbol[section_at]
         if info < 16 or not symbol[0]:  # local, or nameless
@@ -130,16 +131,15 @@ def _table(image: ElfImage, start: int) -> Iterator[tuple[tuple[int, ...], int, 
     count = _symbol_count(image, start)
     if count > TABLE_LIMIT:
         raise ElfError(f"{count} symbols")
-    unit = 24 if image.wide else 16
-    table = image.data[start : start + count * unit]
-    if len(table) != count * unit:
+    row = image.header.symbol_row
+    table = image.data[start : start + count * row.size]
+    if len(table) != count * row.size:
         raise ElfError("the symbol table ends after the file does")
-    layout = image.order + ("IBBHQQ" if image.wide else "IIIBBH")
     marks = bytearray(count)
     for index in _named(image):
         if index < count:
             marks[index] = 1
-    return zip(struct.iter_unpack(layout, table), _symbol_versions(image, count), marks, strict=True)
+    return zip(row.iter_unpack(table), _symbol_versions(image, count), marks, strict=True)
 
 
 def _symbol_versions(image: ElfImage, count: int) -> tuple[int, ...]:
@@ -153,13 +153,10 @@ def _symbol_count(image: ElfImage, start: int) -> int:
     if (address := image.first(DT_HASH)) is not None:
         words = "QQ" if image.wide and image.machine in _WIDE_HASHES else "II"
         return int(struct.unpack_from(image.order + words, image.data, image.offset(address))[1])
-    shoff, shentsize, shnum = image.sections
-    if shoff and shoff + shentsize * shnum <= len(image.data):
-        layout = image.order + ("IIQQQQIIQQ" if image.wide else "IIIIIIIIII")
-        for number in range(shnum):
-            section = struct.unpack_from(layout, image.data, shoff + number * shentsize)
-            if section[1] == 11 and section[4] == start:  # SHT_DYNSYM
-                return int(section[5]) // (24 if image.wide else 16)
+    header = image.header
+    for _, kind, _, _, offset, size, _, _, _, _ in header.sections(image.data):
+        if kind == SHT_DYNSYM and offset == start:
+            return size // header.symbol_row.size
     return _gnu_hash_count(image)
 
 

@@ -15,7 +15,8 @@ from typing import Final
 
 from recipes.arch import FloatAbi, Identity
 from recipes.elf.dynsym import read_symbols
-from recipes.elf.image import DT_HASH, DT_SONAME, PT_INTERP, ElfError, ElfImage
+from recipes.elf.header import ElfError
+from recipes.elf.image import DT_HASH, DT_SONAME, PT_INTERP, ElfImage
 
 _EM_ARM: Final = 40
 _DT_NEEDED, _DT_RPATH, _DT_RUNPATH = 1, 15, 29
