@@ -138,11 +138,6 @@ def read_cache(data: bytes, which: Libc | None = Libc.GLIBC) -> dict[str, tuple[
     return None if found is None else {name: rows for name, rows in taken.items() if rows}
 
 
-def restored_cache(rows: dict[str, list[list[Any]]] | None) -> dict[str, tuple[CacheEntry, ...]] | None:
-    """Return a cache that was kept as JSON."""
-    return None if rows is None else {name: tuple(CacheEntry(*one) for one in kept) for name, kept in rows.items()}
-
-
 def _entries(data: bytes, *, old: bool = False) -> dict[str, tuple[CacheEntry, ...]] | None:
     start, order = -1 if old else data.find(_NEW), "<"
     if start >= 0:
