@@ -1,6 +1,7 @@
 """What an ELF file says, as a loader reads it; `parse` and `read` are the way in."""
 
+from recipes.elf.dynsym import SymbolKind
 from recipes.elf.header import MAGIC, ElfError
 from recipes.elf.reader import ElfFile, parse, read
 
-__all__ = ["MAGIC", "ElfError", "ElfFile", "parse", "read"]
+__all__ = ["MAGIC", "ElfError", "ElfFile", "SymbolKind", "parse", "read"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
+from enum import StrEnum
 from typing import Final, NamedTuple
 
 from recipes.elf.header import SHT_DYNSYM, ElfError
@@ -15,9 +16,38 @@ _DT_MIPS_SYMTABNO, _DT_MIPS_GOTSYM, _STO_MIPS_PLT = 0x70000011, 0x70000013, 8
 _WIDE_HASHES: Final = (22, 0x9026)  # S/390 and Alpha
 _OBJECT, _FUNC, _TLS, _IFUNC, _SHN_ABS = 1, 2, 6, 10, 0xFFF1
 _UNIQUE: Final = 10  # STB_GNU_UNIQUE
-_KINDS: Final = {0: "n", 1: "o", 2: "f", 5: "o", 6: "t", 10: "i"}  # of STT_*; a loader passes over all others
 _LONG: Final = 256
 _LONG_IN_ALL: Final = 1 << 26  # bytes of long names: all symbols could share the end of one very long string
+
+
+class SymbolKind(StrEnum):
+    """What an exported symbol is to a loader; the letter is the one of `ElfFile.objects`."""
+
+    FUNCTION = "f"
+    """One that is only called."""
+    ADDRESS = "a"
+    """A function whose address the file gets from the loader."""
+    INDIRECT = "i"
+    """A function that another one chooses when it is loaded (STT_GNU_IFUNC)."""
+    OBJECT = "o"
+    OWN_OBJECT = "l"
+    """An object that no relocation of the file names: its own code reaches it without the loader, or not at all."""
+    UNIQUE = "u"
+    """An object that is to be the only one of its name in a process (STB_GNU_UNIQUE)."""
+    THREAD_LOCAL = "t"
+    UNTYPED = "n"
+    """Of no type, and not code."""
+
+
+# By STT_*; a loader passes over all others.
+_KINDS: Final = {
+    0: SymbolKind.UNTYPED,
+    1: SymbolKind.OBJECT,
+    2: SymbolKind.FUNCTION,
+    5: SymbolKind.OBJECT,
+    6: SymbolKind.THREAD_LOCAL,
+    10: SymbolKind.INDIRECT,
+}
 
 
 class DynamicSymbols(NamedTuple):
@@ -53,7 +83,7 @@ def read_symbols(image: ElfImage, needs: dict[int, str], defs: dict[int, str]) -
             text = f"{name}@{node}" if node else name
             imports.append("?" + text if info >> 4 == 2 else text)
             if program and symbol[value_at] and _has_address(image, symbol[info_at], symbol[other_at]):
-                fixed.append(f"{text}:f")
+                fixed.append(f"{text}:{SymbolKind.FUNCTION}")
         elif symbol[other_at] & 3 in (0, 3):  # default or protected visibility
             node = defs.get(version & 0x7FFF)
             if node is not None:
@@ -64,17 +94,18 @@ def read_symbols(image: ElfImage, needs: dict[int, str], defs: dict[int, str]) -
                 text = name
             if info & 15 != _FUNC or named or not symbol[value_at]:
                 kind = _kind(image, info & 15, section, symbol[value_at], named=named)
-                if not kind:
+                if kind is None:
                     continue
-                if kind != "f":
-                    shown = "u" if kind == "o" and info >> 4 == _UNIQUE else kind
+                plain_object = kind is SymbolKind.OBJECT
+                if kind is not SymbolKind.FUNCTION:
+                    shown = SymbolKind.UNIQUE if plain_object and info >> 4 == _UNIQUE else kind
                     objects.append(f"{text}:{symbol[size_at]}:{shown}")
-                if program and kind == "o" and named:
+                if program and plain_object and named:
                     # Nothing can come before a program's own definition, so only R_*_COPY names one.
                     node = needs.get(version & 0x7FFF)
                     fixed.append(f"{name}@{node}:{symbol[size_at]}" if node else f"{name}:{symbol[size_at]}")
             exports.append(text)
-    return DynamicSymbols(*(_joined(one) for one in (exports, imports, objects, fixed)))
+    return DynamicSymbols(*(_joined(symbols) for symbols in (exports, imports, objects, fixed)))
 
 
 def _joined(symbols: Sequence[str]) -> str:
@@ -84,18 +115,18 @@ def _joined(symbols: Sequence[str]) -> str:
     return joined
 
 
-def _kind(image: ElfImage, bits: int, section: int, value: int, *, named: int) -> str:
-    """Return the letter of an exported symbol, `f` for a plain function; empty where the loader passes over it."""
+def _kind(image: ElfImage, bits: int, section: int, value: int, *, named: int) -> SymbolKind | None:
+    """Return the kind of an exported symbol; None where the loader passes over it."""
     if value == 0 and section != _SHN_ABS and bits != _TLS:  # glibc's elf/dl-lookup.c, check_match
-        return ""
+        return None
     if bits == _OBJECT:
-        return "o" if named else "l"
-    kind = _KINDS.get(bits, "")
-    if kind == "o" and not named:
-        return "l"
-    if kind == "n" and any(start <= value < end for start, end, _ in image.code):
-        kind = "f"
-    return "a" if kind == "f" and named else kind
+        return SymbolKind.OBJECT if named else SymbolKind.OWN_OBJECT
+    kind = _KINDS.get(bits)
+    if kind is SymbolKind.OBJECT and not named:
+        return SymbolKind.OWN_OBJECT
+    if kind is SymbolKind.UNTYPED and any(start <= value < end for start, end, _ in image.code):
+        kind = SymbolKind.FUNCTION
+    return SymbolKind.ADDRESS if kind is SymbolKind.FUNCTION and named else kind
 
 
 def _has_address(image: ElfImage, info: int, other: int) -> bool:
@@ -105,7 +136,7 @@ def _has_address(image: ElfImage, info: int, other: int) -> bool:
 
 def _named(image: ElfImage) -> set[int]:
     """Return the positions of the symbols that the file's relocations name, those for calls left out."""
-    found: set[int] = set()
+    positions: set[int] = set()
     shift = 32 if image.wide else 8
     for place, length, relative, words in ((*_DT_RELA, 3), (*_DT_REL, 2)):
         address, size = image.first(place), image.first(length)
@@ -119,11 +150,11 @@ def _named(image: ElfImage) -> set[int]:
         layout = image.order + (f"8xQ{unit - 16}x" if image.wide else f"4xI{unit - 8}x")
         low = image.wide and image.machine == EM_MIPS and image.order == "<"  # its words are stored the other way
         for (info,) in set(struct.iter_unpack(layout, table)):
-            found.add(info & 0xFFFFFFFF if low else info >> shift)
+            positions.add(info & 0xFFFFFFFF if low else info >> shift)
     if image.machine == EM_MIPS and not image.program and (first := image.first(_DT_MIPS_GOTSYM)) is not None:
         # Its global offset table has no relocations: all symbols from this one on are in it.
-        found |= set(range(first, min(image.first(_DT_MIPS_SYMTABNO) or 0, TABLE_LIMIT)))
-    return found
+        positions |= set(range(first, min(image.first(_DT_MIPS_SYMTABNO) or 0, TABLE_LIMIT)))
+    return positions
 
 
 def _table(image: ElfImage, start: int) -> Iterator[tuple[tuple[int, ...], int, int]]:

@@ -4,9 +4,22 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
+from typing import Final
 
 from recipes.arch import Libc
-from recipes.elf import ElfFile
+from recipes.elf import ElfFile, SymbolKind
+
+_CALLED: Final = (SymbolKind.FUNCTION, "0")
+_UNSEEN: Final = (SymbolKind.INDIRECT, SymbolKind.UNIQUE)
+"""uClibc's loader passes over indirect functions, and finds nothing unique."""
+_BY_LETTER: Final = {kind.value: kind for kind in SymbolKind}
+_WORDS: Final = {
+    SymbolKind.OBJECT: "data",
+    SymbolKind.OWN_OBJECT: "data",
+    SymbolKind.UNIQUE: "data",
+    SymbolKind.THREAD_LOCAL: "thread-local",
+    SymbolKind.UNTYPED: "of no type",
+}
 
 
 def differ(one: ElfFile, other: ElfFile) -> bool:
@@ -74,18 +87,18 @@ class Exports:
         if libc is Libc.MUSL:
             # It takes the default whatever the node, and that of another node is by its maker's word another function.
             same = self.defaults.get(name) in ("", node) if node else name in self.defaults
-            return same and self.kind(name, "")[0] != "i"
+            return same and self.kind(name, "")[0] is not SymbolKind.INDIRECT
         # Of two versions a reference without one gets that of the first node, if there is one, before the default.
         return self.has(name, node) and (bool(node) or f"{name}@{self.first}" not in self.superseded)
 
-    def kind(self, name: str, node: str) -> tuple[str, str]:
-        """Return the kind of what a reference binds to, as in `ElfFile.objects` or `f`, and its bytes."""
+    def kind(self, name: str, node: str) -> tuple[SymbolKind, str]:
+        """Return the kind of what a reference binds to, and its bytes as they are written."""
         exact = f"{name}@{node}"
-        return self._kinds.get(exact if exact in self.versioned else name, ("f", "0"))
+        return self._kinds.get(exact if exact in self.versioned else name, _CALLED)
 
     def _seen(self, name: str, node: str) -> bool:
-        """Tell whether uClibc's loader sees a symbol: it passes over indirect functions, and finds nothing unique."""
-        return self.kind(name, node)[0] not in ("i", "u")
+        """Tell whether uClibc's loader sees a symbol."""
+        return self.kind(name, node)[0] not in _UNSEEN
 
     @functools.cached_property
     def _nodes(self) -> dict[str, list[str]]:
@@ -96,15 +109,16 @@ class Exports:
         return found
 
     @functools.cached_property
-    def _kinds(self) -> dict[str, tuple[str, str]]:
-        found: dict[str, tuple[str, str]] = {}
+    def _kinds(self) -> dict[str, tuple[SymbolKind, str]]:
+        kinds: dict[str, tuple[SymbolKind, str]] = {}
         for text in self._objects.split():
-            symbol, size, kind = text.rsplit(":", 2)
+            symbol, size, letter = text.rsplit(":", 2)
             name, _, node = symbol.partition("@")
-            found[name + node if node[:1] == "@" else symbol] = (kind, size)
+            kind = (_BY_LETTER[letter], size)
+            kinds[name + node if node[:1] == "@" else symbol] = kind
             if node[:1] in ("", "@"):
-                found[name] = (kind, size)
-        return found
+                kinds[name] = kind
+        return kinds
 
 
 @functools.lru_cache(maxsize=256)
@@ -151,6 +165,6 @@ def spelled(name: str, node: str) -> str:
     return f"{name}@{node}" if node else name
 
 
-def kind_words(kind: str) -> str:
-    """Return what a kind of `ElfFile.objects` is to whoever uses it."""
-    return {"o": "data", "l": "data", "u": "data", "t": "thread-local", "n": "of no type"}.get(kind, "a function")
+def kind_words(kind: SymbolKind) -> str:
+    """Return what a kind of symbol is to whoever uses it."""
+    return _WORDS.get(kind, "a function")
