@@ -39,6 +39,9 @@ class SymbolKind(StrEnum):
     """Of no type, and not code."""
 
 
+# Looking up a member in its enum costs more than all else that is done for a symbol, and so does formatting one.
+_FUNCTION_KIND, _OBJECT_KIND, _OWN_OBJECT_KIND = SymbolKind.FUNCTION, SymbolKind.OBJECT, SymbolKind.OWN_OBJECT
+_UNTYPED_KIND, _ADDRESS_KIND = SymbolKind.UNTYPED, SymbolKind.ADDRESS
 # By STT_*; a loader passes over all others.
 _KINDS: Final = {
     0: SymbolKind.UNTYPED,
@@ -72,10 +75,10 @@ def read_symbols(image: ElfImage, needs: dict[int, str], defs: dict[int, str]) -
     find, long = strings.find, 0
     info_at, other_at, section_at, value_at, size_at = image.header.symbol_places
     for symbol, version, named in _table(image, image.offset(address)):
-        info, section = symbol[info_at], symbol[section_at]
-        if info < 16 or not symbol[0]:  # local, or nameless
+        at, info, section = symbol[0], symbol[info_at], symbol[section_at]
+        if info < 16 or not at:  # local, or nameless
             continue
-        name = strings[symbol[0] : find("\0", symbol[0])]
+        name = strings[at : find("\0", at)]
         if len(name) > _LONG and (long := long + len(name)) > _LONG_IN_ALL:
             raise ElfError("symbol names without an end")
         if section == 0:
@@ -83,7 +86,7 @@ def read_symbols(image: ElfImage, needs: dict[int, str], defs: dict[int, str]) -
             text = f"{name}@{node}" if node else name
             imports.append("?" + text if info >> 4 == 2 else text)
             if program and symbol[value_at] and _has_address(image, symbol[info_at], symbol[other_at]):
-                fixed.append(f"{text}:{SymbolKind.FUNCTION}")
+                fixed.append(f"{text}:" + _FUNCTION_KIND)
         elif symbol[other_at] & 3 in (0, 3):  # default or protected visibility
             node = defs.get(version & 0x7FFF)
             if node is not None:
@@ -96,10 +99,10 @@ def read_symbols(image: ElfImage, needs: dict[int, str], defs: dict[int, str]) -
                 kind = _kind(image, info & 15, section, symbol[value_at], named=named)
                 if kind is None:
                     continue
-                plain_object = kind is SymbolKind.OBJECT
-                if kind is not SymbolKind.FUNCTION:
+                plain_object = kind is _OBJECT_KIND
+                if kind is not _FUNCTION_KIND:
                     shown = SymbolKind.UNIQUE if plain_object and info >> 4 == _UNIQUE else kind
-                    objects.append(f"{text}:{symbol[size_at]}:{shown}")
+                    objects.append(f"{text}:{symbol[size_at]}:" + shown)
                 if program and plain_object and named:
                     # Nothing can come before a program's own definition, so only R_*_COPY names one.
                     node = needs.get(version & 0x7FFF)
@@ -120,13 +123,13 @@ def _kind(image: ElfImage, bits: int, section: int, value: int, *, named: int) -
     if value == 0 and section != _SHN_ABS and bits != _TLS:  # glibc's elf/dl-lookup.c, check_match
         return None
     if bits == _OBJECT:
-        return SymbolKind.OBJECT if named else SymbolKind.OWN_OBJECT
+        return _OBJECT_KIND if named else _OWN_OBJECT_KIND
     kind = _KINDS.get(bits)
-    if kind is SymbolKind.OBJECT and not named:
-        return SymbolKind.OWN_OBJECT
-    if kind is SymbolKind.UNTYPED and any(start <= value < end for start, end, _ in image.code):
-        kind = SymbolKind.FUNCTION
-    return SymbolKind.ADDRESS if kind is SymbolKind.FUNCTION and named else kind
+    if kind is _OBJECT_KIND and not named:
+        return _OWN_OBJECT_KIND
+    if kind is _UNTYPED_KIND and any(start <= value < end for start, end, _ in image.code):
+        kind = _FUNCTION_KIND
+    return _ADDRESS_KIND if kind is _FUNCTION_KIND and named else kind
 
 
 def _has_address(image: ElfImage, info: int, other: int) -> bool:

@@ -9,8 +9,10 @@ from typing import Final
 from recipes.arch import Libc
 from recipes.elf import ElfFile, SymbolKind
 
+# Looking up a member in its enum costs as much as the rest of a question, and these are asked for every symbol.
+_MUSL, _UCLIBC, _INDIRECT = Libc.MUSL, Libc.UCLIBC, SymbolKind.INDIRECT
 _CALLED: Final = (SymbolKind.FUNCTION, "0")
-_UNSEEN: Final = (SymbolKind.INDIRECT, SymbolKind.UNIQUE)
+_UNSEEN: Final = (_INDIRECT, SymbolKind.UNIQUE)
 """uClibc's loader passes over indirect functions, and finds nothing unique."""
 _BY_LETTER: Final = {kind.value: kind for kind in SymbolKind}
 _WORDS: Final = {
@@ -70,24 +72,24 @@ class Exports:
 
     def has(self, name: str, node: str, libc: Libc = Libc.GLIBC) -> bool:
         """Tell whether a reference to this name at this node (or at none) binds here."""
-        if libc is Libc.UCLIBC:
+        if libc is _UCLIBC:
             return name in self._nodes and all(self._seen(name, one) for one in self._nodes[name])
-        if not node or libc is Libc.MUSL:
+        if not node or libc is _MUSL:
             return name in self.defaults
         # A symbol without a node satisfies any, in a library that has nodes for others as well.
         return f"{name}@{node}" in self.versioned or self.defaults.get(name) == ""
 
     def serves(self, name: str, node: str, libc: Libc = Libc.GLIBC) -> bool:
         """Tell whether a reference binds here, and to what was meant when it was linked."""
-        if libc is Libc.UCLIBC:
+        if libc is _UCLIBC:
             # It reads no versions, and of several takes the one that the table of symbols happens to have first.
             has = self._nodes.get(name, [])
             meant = name in self.defaults if not node else has[:1] in ([""], [node])
             return len(has) == 1 and meant and self._seen(name, has[0])
-        if libc is Libc.MUSL:
+        if libc is _MUSL:
             # It takes the default whatever the node, and that of another node is by its maker's word another function.
             same = self.defaults.get(name) in ("", node) if node else name in self.defaults
-            return same and self.kind(name, "")[0] is not SymbolKind.INDIRECT
+            return same and self.kind(name, "")[0] is not _INDIRECT
         # Of two versions a reference without one gets that of the first node, if there is one, before the default.
         return self.has(name, node) and (bool(node) or f"{name}@{self.first}" not in self.superseded)
 

@@ -12,7 +12,9 @@ from recipes.proof.binding import Exports, kind_words
 
 ADDRESS_FIXED: Final = "f"
 """How `ElfFile.fixed`, and a manifest after it, marks a function whose address a program fixed as one of its own."""
-_SIZED: Final = (SymbolKind.OBJECT, SymbolKind.OWN_OBJECT, SymbolKind.UNIQUE, SymbolKind.THREAD_LOCAL)
+# Looking up a member in its enum costs as much as the rest of a question, and these are asked for every symbol.
+_FUNCTION, _ADDRESS, _OWN_OBJECT = SymbolKind.FUNCTION, SymbolKind.ADDRESS, SymbolKind.OWN_OBJECT
+_SIZED: Final = (SymbolKind.OBJECT, _OWN_OBJECT, SymbolKind.UNIQUE, SymbolKind.THREAD_LOCAL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +31,7 @@ class Want:
         True where a program gave the function an address of its own.
     """
 
-    kind: SymbolKind = SymbolKind.FUNCTION
+    kind: SymbolKind = _FUNCTION
     size: str = "0"
     copied: tuple[str, ...] = ()
     address: bool = False
@@ -38,7 +40,7 @@ class Want:
     def of(cls, name: str, node: str, ours: Exports | None, uses: set[str]) -> Want:
         """Return what is wanted of a symbol by how files of ours use it, and by what they were linked with."""
         copied, address = tuple(sorted(uses - {"", ADDRESS_FIXED})), ADDRESS_FIXED in uses
-        kind, size = SymbolKind.ADDRESS if address else SymbolKind.FUNCTION, "0"
+        kind, size = _ADDRESS if address else _FUNCTION, "0"
         if copied:
             kind, size = SymbolKind.OBJECT, copied[0]
         if ours is not None and ours.has(name, node):
@@ -66,9 +68,9 @@ class Want:
             return [f"{symbol} is {kind_words(kind)}, ours is {kind_words(self.kind)}"]
         if kind in _SIZED and {self.size, *self.copied} != {size}:
             return [f"{symbol} has {size} bytes, ours has {self.size}"]
-        if self.copied and kind is SymbolKind.OWN_OBJECT and self.kind is not SymbolKind.OWN_OBJECT:
+        if self.copied and kind is _OWN_OBJECT and self.kind is not _OWN_OBJECT:
             return [f"{symbol} would be one object in the program and another in the library"]
-        if self.address and kind is not SymbolKind.ADDRESS and self.kind is SymbolKind.ADDRESS:
+        if self.address and kind is not _ADDRESS and self.kind is _ADDRESS:
             return [f"{symbol} would have one address in the program and another in the library"]
         return []
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from recipes.arch import Identity, Libc, compatible
-from recipes.elf import ElfFile, SymbolKind
+from recipes.elf import ElfFile
 from recipes.proof.binding import (
     Exports,
     differ,
@@ -158,7 +158,7 @@ def _symbols(
             missing.append(text)
             continue
         has = found.kind(name, node)
-        if want != PLAIN or has[0] is not SymbolKind.FUNCTION:
+        if want != PLAIN or has[0] is not PLAIN.kind:
             objects[text] = (want.text(), ":".join(has))
         differences += want.differences(text, *has)
     return missing, objects, differences
