@@ -8,6 +8,7 @@ from typing import Final
 
 from recipes.arch import Libc
 from recipes.elf import ElfFile, SymbolKind
+from recipes.rootfs.loaderconf import LIBC_NAMES
 
 # Looking up a member in its enum costs as much as the rest of a question, and these are asked for every symbol.
 _MUSL, _UCLIBC, _INDIRECT = Libc.MUSL, Libc.UCLIBC, SymbolKind.INDIRECT
@@ -41,9 +42,10 @@ def without_readable_symbols(files: Iterable[ElfFile], process: Iterable[ElfFile
     It reads that if it was built so (LDSO_GNU_HASH_SUPPORT, which is off unless somebody asks for it). It was where the
     C library, or itself, has no other table.
     """
-    if any(one.soname.startswith(("libc.so.", "ld-uClibc", "ld64-uClibc")) and not one.sysv for one in process):
+    itself = ("libc.so.", *LIBC_NAMES[_UCLIBC].loaders)
+    if any(file.soname.startswith(itself) and not file.sysv for file in process):
         return []
-    return [one for one in files if not one.sysv and one.exports]
+    return [file for file in files if not file.sysv and file.exports]
 
 
 class Exports:

@@ -28,7 +28,7 @@ from recipes.proof.demand import PLAIN, Demand, Want
 from recipes.proof.result import Proof
 from recipes.proof.search import Loader, first_file
 from recipes.rootfs.index import Index
-from recipes.rootfs.loaderconf import MUSL_NAMES
+from recipes.rootfs.loaderconf import LIBC_NAMES
 
 _Pair = tuple[str, str]
 
@@ -176,7 +176,7 @@ def _unlike(demand: Demand, copy: ElfFile, *, libc: Libc) -> list[str]:
         faults.append("its segments do not begin at pages: it cannot be mapped")
     soname, nodes = demand.library, {node for _, node in demand.wants}
     by_node = bool(nodes) and "" not in nodes and bool(copy.version_defs)
-    if copy.soname not in ("", soname) and not by_node and not (libc is Libc.MUSL and soname.startswith(MUSL_NAMES)):
+    if copy.soname not in ("", soname) and not by_node and not soname.startswith(LIBC_NAMES[libc].answers):
         # Another name is another interface, but for old names that a library with version nodes goes on to serve.
         faults.append(f"it calls itself {copy.soname}")
     if libc is Libc.GLIBC and not (copy.version_defs or copy.version_needs) and nodes - {""}:

@@ -22,7 +22,7 @@ from recipes.errors import ConfigError
 from recipes.rootfs.files import absolute_path, root_members
 from recipes.rootfs.loaderconf import (
     LD_CACHE,
-    MUSL_NAMES,
+    LIBC_NAMES,
     ORIGIN,
     CacheEntry,
     built_in_folders,
@@ -112,9 +112,9 @@ class Index:
         return ""
 
     def is_loader(self, name: str) -> bool:
-        """Tell whether a name is the loader's own: it is in every process, wherever it lies."""
-        musl = self.libc is Libc.MUSL and name.startswith(MUSL_NAMES)
-        return (musl or name == posixpath.basename(self.loader)) and self.resolve(self.loader) in self.files
+        """Tell whether a name is the loader's own: it is in every process, wherever its file is."""
+        itself = self.libc is not None and name.startswith(LIBC_NAMES[self.libc].answers)
+        return (itself or name == posixpath.basename(self.loader)) and self.resolve(self.loader) in self.files
 
     def candidates(self, name: str, identity: Identity) -> list[str]:
         """Return the paths that the root's loader tries for a name, when no file and no variable says where to look."""

@@ -17,19 +17,62 @@ from recipes.arch import FloatAbi, Identity, Libc
 
 LD_CACHE: Final = "/etc/ld.so.cache"
 ORIGIN: Final = "$ORIGIN"
-MUSL_NAMES: Final = ("libc.", "libpthread.", "librt.", "libm.", "libdl.", "libutil.", "libxnet.")
-"""musl's loader is the C library: it answers to these names itself, whatever a file of that name says it is."""
-_NAMES: Final = (
-    (Libc.MUSL, re.compile(r"ld-musl-[\w-]+\.so\.1")),
-    (Libc.UCLIBC, re.compile(r"ld(64)?-uClibc[\w.-]*\.so[.\d]*")),
-    (Libc.GLIBC, re.compile(r"ld-linux[\w-]*\.so\.\d+|ld(64)?\.so\.[12]|ld-2\.\d+(\.\d+)?\.so")),
-)
 _DEFAULTS: Final = {Libc.MUSL: ("/lib", "/usr/local/lib", "/usr/lib"), Libc.UCLIBC: ("/lib", "/usr/lib")}
 _LISTED: Final = re.compile(rb"\0((?:/[\w.+/-]+:)+/[\w.+/-]+)(?=\0)")
 _BUILT_IN: Final = re.compile(rb"(?:/[\w.+/-]*lib[\w.+/-]*/\0)+")
 _OLD, _NEW = b"ld.so-1.7.0", b"glibc-ld.so.cache1.1"
 _ENTRIES: Final = 1 << 16
 _UCLIBCS: Final = (1, 2, 4)  # LIB_ELF, LIB_ELF_LIBC5, LIB_ELF_LIBC0
+
+
+class LibcNames(NamedTuple):
+    """What the files of a C library are called.
+
+    Parameters
+    ----------
+    loaders:
+        What the name of its loader begins with.
+    loader_file:
+        The whole name of its loader.
+    libraries:
+        SONAMEs of its libraries, without their versions; and what other names of them begin with, up to a `-`.
+    answers:
+        What the names begin with to which its loader answers itself, whatever a file of that name says it is.
+    """
+
+    loaders: tuple[str, ...]
+    loader_file: re.Pattern[str]
+    libraries: tuple[str, ...]
+    answers: tuple[str, ...] = ()
+
+
+_POSIX: Final = ("libc", "libm", "libpthread", "libdl", "librt", "libresolv", "libutil")
+LIBC_NAMES: Final = {
+    Libc.GLIBC: LibcNames(
+        ("ld-linux", "ld.so.", "ld64.so."),
+        re.compile(r"ld-linux[\w-]*\.so\.\d+|ld(64)?\.so\.[12]|ld-2\.\d+(\.\d+)?\.so"),
+        _POSIX,
+    ),
+    Libc.MUSL: LibcNames(  # its loader is the C library
+        ("ld-musl-",),
+        re.compile(r"ld-musl-[\w-]+\.so\.1"),
+        ("libc", "libc.musl-"),
+        ("libc.", "libpthread.", "librt.", "libm.", "libdl.", "libutil.", "libxnet."),
+    ),
+    Libc.UCLIBC: LibcNames(
+        ("ld-uClibc", "ld64-uClibc"),
+        re.compile(r"ld(64)?-uClibc[\w.-]*\.so[.\d]*"),
+        (*_POSIX, "libuClibc-"),
+    ),
+}
+"""The one table of names by which a C library is known."""
+_BEGINNINGS: Final = tuple(
+    name
+    for names in LIBC_NAMES.values()
+    for name in (*names.loaders, *(library for library in names.libraries if library.endswith("-")))
+)
+_STEMS: Final = {library for names in LIBC_NAMES.values() for library in names.libraries}
+_VERSION: Final = re.compile(r"\.so[.\d]*$")
 
 
 class CacheEntry(NamedTuple):
@@ -48,7 +91,12 @@ def is_loader_conf(path: str) -> bool:
 def libc_of(loader: str) -> Libc | None:
     """Return whose loader a path names; None where it is none."""
     name = posixpath.basename(loader)
-    return next((which for which, pattern in _NAMES if pattern.fullmatch(name)), None)
+    return next((which for which, names in LIBC_NAMES.items() if names.loader_file.fullmatch(name)), None)
+
+
+def is_of_libc(soname: str) -> bool:
+    """Tell whether a library is the C library's own, its loader included: a process has it once, and the board's."""
+    return soname.startswith(_BEGINNINGS) or _VERSION.sub("", soname) in _STEMS
 
 
 def loader_of_root(interpreters: Iterable[str], paths: Iterable[str]) -> str:
