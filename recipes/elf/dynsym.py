@@ -132,9 +132,9 @@ def _kind(image: ElfImage, bits: int, section: int, value: int, *, named: int) -
     return _ADDRESS_KIND if kind is _FUNCTION_KIND and named else kind
 
 
-def _has_address(image: ElfImage, info: int, other: int) -> bool:
+def _has_address(image: ElfImage, info: int, visibility: int) -> bool:
     """Tell whether the value of an undefined symbol is its address: a function's is, except for MIPS's lazy stubs."""
-    return info & 15 in (_FUNC, _IFUNC) and (image.machine != EM_MIPS or bool(other & _STO_MIPS_PLT))
+    return info & 15 in (_FUNC, _IFUNC) and (image.machine != EM_MIPS or bool(visibility & _STO_MIPS_PLT))
 
 
 def _named(image: ElfImage) -> set[int]:

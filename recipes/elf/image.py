@@ -59,9 +59,9 @@ class ElfImage:
                 raise ElfError("two dynamic sections")
 
     def _dynamic(self) -> dict[int, list[int]]:
-        found: dict[int, list[int]] = {}
+        tags: dict[int, list[int]] = {}
         if _PT_DYNAMIC not in self.parts or not self._for_a_loader():
-            return found
+            return tags
         self._check_segments()
         offset, size = self.parts[_PT_DYNAMIC]
         unit = 16 if self.wide else 8
@@ -71,8 +71,8 @@ class ElfImage:
         for tag, value in struct.iter_unpack(self.order + ("QQ" if self.wide else "II"), table):
             if tag == 0:
                 break
-            found.setdefault(tag, []).append(value)
-        return found
+            tags.setdefault(tag, []).append(value)
+        return tags
 
     def _check_segments(self) -> None:
         """Refuse what would be mapped otherwise than its headers say, or not at all."""

@@ -84,9 +84,9 @@ def _layout(data: bytes) -> Layout:
 
 
 def _tags(table: bytes, unit: str) -> dict[int, int]:
-    found: dict[int, int] = {}
+    tags: dict[int, int] = {}
     for tag, value in struct.iter_unpack(unit, table[: len(table) - len(table) % struct.calcsize(unit)]):
         if tag == 0:
             break
-        found.setdefault(tag, value)
-    return found
+        tags.setdefault(tag, value)
+    return tags

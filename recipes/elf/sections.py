@@ -60,16 +60,16 @@ def section_sizes(data: bytes) -> list[tuple[str, int, bool]]:
     return [(section.name, section.size, section.loaded) for section in section_table(data)]
 
 
-def file_symbols(data: bytes, found: list[Section]) -> Iterator[FileSymbol]:
+def file_symbols(data: bytes, sections: list[Section]) -> Iterator[FileSymbol]:
     """Yield the functions and objects with a size of every symbol table of a file: what is exported, what is local."""
-    if not found:
+    if not sections:
         return
     header = read_header(data)
     row, (info_at, _, section_at, _, size_at) = header.symbol_row, header.symbol_places
-    for section in found:
-        if section.kind not in (_SYMTAB, SHT_DYNSYM) or section.link >= len(found):
+    for section in sections:
+        if section.kind not in (_SYMTAB, SHT_DYNSYM) or section.link >= len(sections):
             continue
-        names = found[section.link]
+        names = sections[section.link]
         texts = data[names.offset : names.offset + names.size]
         raw = data[section.offset : section.offset + section.size]
         for symbol in row.iter_unpack(raw[: len(raw) // row.size * row.size]):

@@ -1,4 +1,7 @@
-"""Where a root's loader may give something else than its folders say: copies for some processors, old caches. Pure."""
+"""What a symbol of one file binds to in another: names, versions and kinds, by the rules of each loader.
+
+glibc's elf/dl-lookup.c (check_match); musl's ldso/dynlink.c (find_sym); uClibc's ldso/ldso/dl-hash.c.
+"""
 
 from __future__ import annotations
 
@@ -25,15 +28,20 @@ _WORDS: Final = {
 }
 
 
-def differ(one: ElfFile, other: ElfFile) -> bool:
+def differ(left: ElfFile, right: ElfFile) -> bool:
     """Tell whether two copies of a library differ in anything that a proof looks at, code apart."""
-    return _compared_facts(one) != _compared_facts(other)
+    return _compared_facts(left) != _compared_facts(right)
 
 
 def _compared_facts(file: ElfFile) -> tuple[object, ...]:
     symbols = (file.exports, file.objects, file.imports)
     lists = (file.needed, file.version_defs, file.version_needs)
-    return (file.soname, file.mappable, *(sorted(one.split()) for one in symbols), *(sorted(one) for one in lists))
+    return (
+        file.soname,
+        file.mappable,
+        *(sorted(text.split()) for text in symbols),
+        *(sorted(names) for names in lists),
+    )
 
 
 def without_readable_symbols(files: Iterable[ElfFile], process: Iterable[ElfFile]) -> list[ElfFile]:
@@ -51,17 +59,17 @@ def without_readable_symbols(files: Iterable[ElfFile], process: Iterable[ElfFile
 class Exports:
     """The exported symbols of one library, ready to be asked."""
 
-    def __init__(self, found: ElfFile) -> None:
+    def __init__(self, library: ElfFile) -> None:
         self.defaults: dict[str, str] = {}
         """Name to the node that a reference without one gets; empty for a symbol without a node."""
         self.versioned: set[str] = set()
         self.superseded: set[str] = set()
-        self.nodes = set(found.version_defs)
-        self.first = found.version_defs[0] if found.version_defs else ""
-        self.marked = bool(found.version_defs or found.version_needs)
+        self.nodes = set(library.version_defs)
+        self.first = library.version_defs[0] if library.version_defs else ""
+        self.marked = bool(library.version_defs or library.version_needs)
         """True with a table of versions (DT_VERSYM): a linker writes it for either."""
-        self._objects = found.objects
-        for symbol in found.exports.split():
+        self._objects = library.objects
+        for symbol in library.exports.split():
             name, _, node = symbol.partition("@")
             if not node:
                 self.defaults[name] = ""
@@ -75,7 +83,7 @@ class Exports:
     def has(self, name: str, node: str, libc: Libc = Libc.GLIBC) -> bool:
         """Tell whether a reference to this name at this node (or at none) binds here."""
         if libc is _UCLIBC:
-            return name in self._nodes and all(self._seen(name, one) for one in self._nodes[name])
+            return name in self._nodes and all(self._seen(name, defined) for defined in self._nodes[name])
         if not node or libc is _MUSL:
             return name in self.defaults
         # A symbol without a node satisfies any, in a library that has nodes for others as well.
@@ -106,11 +114,11 @@ class Exports:
 
     @functools.cached_property
     def _nodes(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {name: [node] for name, node in self.defaults.items()}
+        nodes: dict[str, list[str]] = {name: [node] for name, node in self.defaults.items()}
         for symbol in sorted(self.superseded):
             name, _, node = symbol.partition("@")
-            found.setdefault(name, []).append(node)
-        return found
+            nodes.setdefault(name, []).append(node)
+        return nodes
 
     @functools.cached_property
     def _kinds(self) -> dict[str, tuple[SymbolKind, str]]:
@@ -126,9 +134,9 @@ class Exports:
 
 
 @functools.lru_cache(maxsize=256)
-def exports_of(found: ElfFile) -> Exports:
+def exports_of(library: ElfFile) -> Exports:
     """Return the exports of a library; a board's C library is asked for every proof."""
-    return Exports(found)
+    return Exports(library)
 
 
 @functools.lru_cache(maxsize=512)
@@ -140,11 +148,11 @@ def references(file: ElfFile) -> tuple[tuple[str, str, str, bool], ...]:
 @functools.lru_cache(maxsize=512)
 def strong_by_library(file: ElfFile) -> dict[str, list[tuple[str, str]]]:
     """Return (name, node) of each symbol that a file cannot be loaded without, by the library it was linked with."""
-    found: dict[str, list[tuple[str, str]]] = {}
+    strong: dict[str, list[tuple[str, str]]] = {}
     for name, library, node, weak in references(file):
         if not weak:
-            found.setdefault(library, []).append((name, node))
-    return found
+            strong.setdefault(library, []).append((name, node))
+    return strong
 
 
 @functools.lru_cache(maxsize=4096)

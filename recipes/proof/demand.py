@@ -1,4 +1,4 @@
-"""What our files ask of a library, and what was found: data that goes with a bundle, for other copies too."""
+"""What our files ask of a library, and what was found: data that goes with a bundle, to check other copies by."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Want:
         return cls(kind=kind, size=size, copied=copied, address=address)
 
     def text(self) -> str:
-        """Return it as it stands in a manifest: `o:16:16`, the last numbers those of the copies; `f:0:f`."""
+        """Return it as a manifest has it: `o:16:16`, the last numbers those of the copies; `f:0:f`."""
         return ":".join([self.kind, self.size, *self.copied, *([ADDRESS_FIXED] if self.address else [])])
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Indices kept in the cache: what a root's files said last time, and how to tell that it still holds.
+"""Indices kept in the cache: what a root's files contained last time, and how to tell that this still holds.
 
 Listing a root is cheap, asking the kernel for the state of each of its files is not; so the state is asked of the
 files that matter to a loader only: those that were ELF, and whatever is named like a library.

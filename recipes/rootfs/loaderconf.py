@@ -1,7 +1,8 @@
 """What a root says about its own loader: which libc's it is, its built-in folders, its cache and its configuration.
 
-Pure: bytes and texts go in, facts come out. Formats: glibc's sysdeps/generic/dl-cache.h (both layouts of the cache),
-ldconfig(8) for ld.so.conf; uClibc's ldconfig writes the older layout; musl's ldso/dynlink.c for its .path file.
+Nothing here opens a file: bytes and texts go in, facts come out. Formats: glibc's sysdeps/generic/dl-cache.h (both
+layouts of the cache), ldconfig(8) for ld.so.conf; uClibc's ldconfig writes the older layout; musl's ldso/dynlink.c for
+its .path file.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ def is_of_libc(soname: str) -> bool:
 
 def loader_of_root(interpreters: Iterable[str], paths: Iterable[str]) -> str:
     """Return the loader of a root: the one that most of its programs ask for, else the first that is there."""
-    asked = [one for one in interpreters if libc_of(one)]
+    asked = [loader for loader in interpreters if libc_of(loader)]
     if asked:
         return max(sorted(set(asked)), key=asked.count)
     there = {path for path in paths if libc_of(path)}
@@ -113,12 +114,12 @@ def built_in_folders(data: Any, which: Libc = Libc.GLIBC) -> tuple[str, ...]:
     """Return the default folders that are compiled into a loader: Debian's, Yocto's and a vendor's differ.
 
     uClibc's has a list with colons, maybe one of folders with slashes behind them, which comes before the loader's own
-    folder; before them stand CACHE if it was built to read that, and ORIGIN if it knows the word.
+    folder; before them come LD_CACHE if it was built to read that, and ORIGIN if it knows the word.
     """
     if which is Libc.UCLIBC:
         lists = [match[1].decode("ascii").split(":") for match in _LISTED.finditer(data)]
         knows = [word for word in (LD_CACHE, ORIGIN) if b"\0" + word.encode() + b"\0" in bytes(data)]
-        return (*knows, *(folder for one in lists for folder in one))
+        return (*knows, *(folder for folders in lists for folder in folders))
     runs = [match[0] for match in _BUILT_IN.finditer(data)]
     best = max(runs, key=len, default=b"").decode("ascii", "replace")
     return tuple(posixpath.normpath(folder) for folder in best.split("\0") if folder)
@@ -137,9 +138,11 @@ def search_folders(path: str, built: Iterable[str], confs: Mapping[str, str], *,
     if which is Libc.UCLIBC:
         known = [folder for folder in built if folder not in (LD_CACHE, ORIGIN)] or _DEFAULTS[Libc.UCLIBC]
         first = [posixpath.normpath(folder) for folder in known if folder.endswith("/")]
-        return tuple(dict.fromkeys([*first, posixpath.dirname(path), *(one for one in known if not one.endswith("/"))]))
-    if which is Libc.GLIBC and (found := tuple(built)):
-        return found
+        return tuple(
+            dict.fromkeys([*first, posixpath.dirname(path), *(folder for folder in known if not folder.endswith("/"))])
+        )
+    if which is Libc.GLIBC and (own := tuple(built)):
+        return own
     triples = sorted({line.rsplit("/", 1)[-1] for line in listed if "-linux-" in line})
     usual = [f"{base}/{triple}" for triple in triples for base in ("/lib", "/usr/lib")]
     usual += ["/lib64", "/usr/lib64"] if wide else []
@@ -164,9 +167,9 @@ def _lines(path: str, confs: Mapping[str, str], above: tuple[str, ...]) -> Itera
             for pattern in words[1:]:
                 whole = posixpath.normpath(posixpath.join(posixpath.dirname(path), pattern))
                 level = whole.count("/")
-                for other in sorted(confs):
-                    if other.count("/") == level and fnmatch.fnmatchcase(other, whole):
-                        yield from _lines(other, confs, (*above, path))
+                for name in sorted(confs):
+                    if name.count("/") == level and fnmatch.fnmatchcase(name, whole):
+                        yield from _lines(name, confs, (*above, path))
         elif text.startswith("/"):
             yield posixpath.normpath(re.split(r"[\s:,=]", text, maxsplit=1)[0])
 
@@ -179,11 +182,13 @@ def read_cache(data: bytes, which: Libc | None = Libc.GLIBC) -> dict[str, tuple[
     try:
         if which is not Libc.UCLIBC:
             return _entries(data)
-        found = _entries(data, old=True) if data.endswith(b"\0") else None
+        entries = _entries(data, old=True) if data.endswith(b"\0") else None
     except (struct.error, ValueError, IndexError):
         return None
-    taken = {name: tuple(one for one in rows if one.flags in _UCLIBCS) for name, rows in (found or {}).items()}
-    return None if found is None else {name: rows for name, rows in taken.items() if rows}
+    if entries is None:
+        return None
+    taken = {name: tuple(row for row in rows if row.flags in _UCLIBCS) for name, rows in entries.items()}
+    return {name: rows for name, rows in taken.items() if rows}
 
 
 def _entries(data: bytes, *, old: bool = False) -> dict[str, tuple[CacheEntry, ...]] | None:
@@ -199,13 +204,13 @@ def _entries(data: bytes, *, old: bool = False) -> dict[str, tuple[CacheEntry, .
         return None
     if count > _ENTRIES:
         return None
-    found: dict[str, tuple[CacheEntry, ...]] = {}
+    entries: dict[str, tuple[CacheEntry, ...]] = {}
     for at in range(first, first + count * size, size):
         flags, name, path = struct.unpack_from(order + "iII", data, at)
         hwcap = struct.unpack_from(order + "Q", data, at + 16)[0] if size > 16 else 0
         key = _text(data, base + name)
-        found[key] = (*found.get(key, ()), CacheEntry(_text(data, base + path), flags, hwcap))
-    return found
+        entries[key] = (*entries.get(key, ()), CacheEntry(_text(data, base + path), flags, hwcap))
+    return entries
 
 
 def _text(data: bytes, at: int) -> str:
@@ -236,8 +241,8 @@ def entry_fit(entry: CacheEntry, identity: Identity) -> int:
 
 def chosen_entry(entries: Iterable[CacheEntry], identity: Identity) -> CacheEntry | None:
     """Return the one entry that glibc takes of a name: it asks once, and does not try the next one."""
-    fitting = [one for one in entries if not one.hwcap and entry_fit(one, identity)]
-    return max(fitting, key=lambda one: entry_fit(one, identity), default=None)
+    fitting = [entry for entry in entries if not entry.hwcap and entry_fit(entry, identity)]
+    return max(fitting, key=lambda entry: entry_fit(entry, identity), default=None)
 
 
 _HWCAPS: Final = re.compile(
@@ -249,8 +254,8 @@ _HWCAPS: Final = re.compile(
 
 def processor_folders(paths: Iterable[str]) -> dict[str, list[str]]:
     """Return the folders that hold copies for some processors, by the folder they stand for."""
-    found: dict[str, list[str]] = {}
+    below: dict[str, list[str]] = {}
     for folder in sorted({posixpath.dirname(path) for path in paths}):
         if match := _HWCAPS.fullmatch(folder):
-            found.setdefault(match[1], []).append(folder)
-    return found
+            below.setdefault(match[1], []).append(folder)
+    return below

@@ -33,7 +33,7 @@ class Target:
     arch:
         Whose toolchain image it runs in, or starts from.
     packages:
-        What is installed into an image of its own, where the toolchain's does not do.
+        What is installed into an image of its own, where the toolchain's is unsuitable.
     foreign:
         An architecture of Debian's that those packages are for.
     uclibc:

@@ -52,7 +52,7 @@ def count(what: str, found: Sequence[Outcome]) -> str:
 
 
 def hold(found: Sequence[Outcome]) -> None:
-    """Hold the outcomes against the promise: sound first, complete second."""
+    """Check the outcomes against the promise: sound first, complete second."""
     wrong = [f"{one.target}, {one.pair}: {one.why}" for one in found if one.wrong]
     assert not wrong, "\n".join(wrong)
     possible = [one for one in found if one.possible and one.works]

@@ -1,4 +1,4 @@
-"""The loader's rules held against the real loaders: all three natively, glibc's and uClibc's emulated for two more."""
+"""The loader's rules checked against the real loaders: three natively, glibc's and uClibc's emulated for two more."""
 
 from __future__ import annotations
 

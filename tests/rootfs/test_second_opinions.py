@@ -116,7 +116,7 @@ def test_elfdeps_reads_the_same_needs_and_provides(tree: Path, index: Index) -> 
             theirs = frozenset(f"{one.soname}({one.version})" for one in said)
             if mine != theirs:
                 one = Words(file=file, info=info, what=what, ours=mine - theirs, theirs=theirs - mine)
-                # The hash table stands beside any other difference.
+                # The hash table is beside any other difference.
                 if one.ours and "rtld(GNU_HASH)" in one.theirs:
                     one = Words(file=file, info=info, what=what, ours=one.ours, theirs=one.theirs - {"rtld(GNU_HASH)"})
                 reason = next((text for text, rule in WORDS.items() if rule(one)), "")
