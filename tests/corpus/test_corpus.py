@@ -14,7 +14,8 @@ from tests.support.corpus import Pair
 pytestmark = pytest.mark.engine
 Say = Callable[[str], None]
 Batches = Callable[[Target], tuple[list[Pair], Batch]]
-PAIRS = 400
+PAIRS = 370
+"""Of each target; those that can do less have a few less than 382."""
 FOUND = 0.97
 ALL = (*targets.USUAL, *targets.UCLIBC)
 
@@ -36,6 +37,7 @@ def outcomes(batch: Batches) -> Callable[[Target], list[Outcome]]:
 
     def get(target: Target) -> list[Outcome]:
         pairs, made = batch(target)
+        assert len(pairs) >= PAIRS, f"{target.name}: only {len(pairs)} pairs"
         assert not made.failed, f"{target.name} does not compile: {next(iter(made.failed.values()))}"
         return [judge(target, pair, made) for pair in pairs]
 
@@ -80,7 +82,7 @@ def test_no_drop_is_wrong_on_a_rarer_machine(
 def test_the_corpus_is_large_and_its_drops_are_found(outcomes: Callable[[Target], list[Outcome]], say: Say) -> None:
     found = [one for target in ALL for one in outcomes(target)]
     say(count("corpus", found))
-    assert len(found) >= PAIRS
+    assert len(found) >= PAIRS * len(ALL)
     hold(found)
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from deploy.dedupe.closure import providers_of
-from recipes import elf as reader
 from recipes.arch import ARCHES, Libc
 from recipes.proof.consistency import cache_disagreements
 from recipes.proof.search import Loader, first_file
@@ -117,14 +116,11 @@ def test_uclibc_reads_the_older_cache_only_and_its_own_entries() -> None:
 
 
 @pytest.mark.parametrize("beside", [True, False])
-def test_a_uclibc_that_was_built_not_to_looks_not_beside_itself(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, beside: bool
-) -> None:
+def test_a_uclibc_that_was_built_not_to_looks_not_beside_itself(tmp_path: Path, *, beside: bool) -> None:
     (tmp_path / "own").mkdir()
-    (tmp_path / "own/ld-uClibc.so.1").write_bytes(small_elf() + b"\0$ORIGIN\0/lib:/usr/lib\0")
-    read = reader.parse
-    names = "_dl_pagesize _dl_ldsopath" if beside else "_dl_pagesize"
-    monkeypatch.setattr(reader, "parse", lambda data: replace(read(data), exports=names))
+    exports = ("_dl_pagesize", "_dl_ldsopath") if beside else ("_dl_pagesize",)
+    loader = small_elf(soname="ld-uClibc.so.1", exports=exports)
+    (tmp_path / "own/ld-uClibc.so.1").write_bytes(loader + b"\0$ORIGIN\0/lib:/usr/lib\0")
     assert scan_root(tmp_path).directories == (("/own",) if beside else ()) + ("/lib", "/usr/lib")
 
 
