@@ -113,7 +113,7 @@ def test_a_name_that_is_loaded_is_searched_again_by_uclibc_only(libc: str, place
     found = [step.got.place for step in steps if step.got is not None and step.name == "liba.so.1"]
     assert found == [f"{place}/liba.so.1" for place in places]
     copy = root.files["/a/libm1.so"]
-    assert not any("one copy" in one for one in library_closure(root, "/a/libm1.so", copy, ARM)[1])
+    assert not any("one copy" in lack for lack in library_closure(root, "/a/libm1.so", copy, ARM)[1])
 
 
 def test_a_loader_without_origin_is_told_by_its_cure() -> None:
