@@ -11,6 +11,7 @@ from typing import Any
 
 from deploy.bundle.manifest import DecisionRow, Manifest, ProofRow
 from deploy.dedupe.decision import Action
+from recipes.elf import SymbolKind
 from recipes.proof.demand import Want
 from recipes.rootfs.origin import Origin
 
@@ -54,7 +55,7 @@ def counterevidence(proof: ProofRow) -> list[str]:
     listed = set(proof.symbols)
     for symbol, (wanted, has) in proof.objects.items():
         kind, _, size = has.partition(":")
-        found += Want.parse(wanted).differences(symbol, kind, size)
+        found += Want.parse(wanted).differences(symbol, SymbolKind(kind), size)
         found += [] if symbol in listed else [f"{symbol} is described, and is not among its symbols"]
     return found
 

@@ -8,13 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from recipes.rootfs.loaderconf import is_of_libc
 from recipes.rootfs.origin import Origin
 
 _STEM = re.compile(r"(-\d[\d.]*)?\.so(\.[\d.]+)?$")
-_LIBC = re.compile(
-    r"(ld-linux.*|ld-musl.*|libc\.musl.*|ld(64)?-uClibc.*|libuClibc.*|libc|libm|libpthread|libdl|librt|libresolv"
-    r"|libutil)\.so[.\d]*"
-)
 _GSTREAMER = re.compile(r"lib(gst.*-1\.0|glib-2\.0|gobject-2\.0|gmodule-2\.0|gio-2\.0)\.so[.\d]*")
 
 CompareTypes = Callable[[str, Origin, str, tuple[str, ...]], tuple[str, bool]]
@@ -73,7 +70,7 @@ class Preferences:
 
     def of(self, soname: str) -> Preference | None:
         """Return the rule for a library: what holds for every board comes first."""
-        if _LIBC.fullmatch(soname):
+        if is_of_libc(soname):
             return Preference(prefer=Prefer.NEVER, because="a process has one C library")
         if _GSTREAMER.fullmatch(soname):
             return Preference(prefer=Prefer.NEVER, because="GStreamer's types are registered once in a process")
@@ -81,7 +78,7 @@ class Preferences:
 
     def always(self, soname: str) -> bool:
         """Tell whether a library travels to no board at all."""
-        return bool(_LIBC.fullmatch(soname) or _GSTREAMER.fullmatch(soname))
+        return is_of_libc(soname) or bool(_GSTREAMER.fullmatch(soname))
 
 
 @functools.lru_cache(maxsize=8192)

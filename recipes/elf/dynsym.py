@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
+from enum import StrEnum
 from typing import Final, NamedTuple
 
-from recipes.elf.image import DT_HASH, EM_MIPS, TABLE_LIMIT, ElfError, ElfImage
+from recipes.elf.header import SHT_DYNSYM, ElfError
+from recipes.elf.image import DT_HASH, EM_MIPS, TABLE_LIMIT, ElfImage
 
 _DT_SYMTAB, _DT_GNU_HASH, _DT_VERSYM = 6, 0x6FFFFEF5, 0x6FFFFFF0
 _DT_RELA, _DT_REL = (7, 8, 0x6FFFFFF9), (17, 18, 0x6FFFFFFA)  # where, how long, how many relative ones
@@ -14,9 +16,41 @@ _DT_MIPS_SYMTABNO, _DT_MIPS_GOTSYM, _STO_MIPS_PLT = 0x70000011, 0x70000013, 8
 _WIDE_HASHES: Final = (22, 0x9026)  # S/390 and Alpha
 _OBJECT, _FUNC, _TLS, _IFUNC, _SHN_ABS = 1, 2, 6, 10, 0xFFF1
 _UNIQUE: Final = 10  # STB_GNU_UNIQUE
-_KINDS: Final = {0: "n", 1: "o", 2: "f", 5: "o", 6: "t", 10: "i"}  # of STT_*; a loader passes over all others
 _LONG: Final = 256
 _LONG_IN_ALL: Final = 1 << 26  # bytes of long names: all symbols could share the end of one very long string
+
+
+class SymbolKind(StrEnum):
+    """What an exported symbol is to a loader; the letter is the one of `ElfFile.objects`."""
+
+    FUNCTION = "f"
+    """One that is only called."""
+    ADDRESS = "a"
+    """A function whose address the file gets from the loader."""
+    INDIRECT = "i"
+    """A function that another one chooses when it is loaded (STT_GNU_IFUNC)."""
+    OBJECT = "o"
+    OWN_OBJECT = "l"
+    """An object that no relocation of the file names: its own code reaches it without the loader, or not at all."""
+    UNIQUE = "u"
+    """An object that is to be the only one of its name in a process (STB_GNU_UNIQUE)."""
+    THREAD_LOCAL = "t"
+    UNTYPED = "n"
+    """Of no type, and not code."""
+
+
+# Looking up a member in its enum costs more than all else that is done for a symbol, and so does formatting one.
+_FUNCTION_KIND, _OBJECT_KIND, _OWN_OBJECT_KIND = SymbolKind.FUNCTION, SymbolKind.OBJECT, SymbolKind.OWN_OBJECT
+_UNTYPED_KIND, _ADDRESS_KIND = SymbolKind.UNTYPED, SymbolKind.ADDRESS
+# By STT_*; a loader passes over all others.
+_KINDS: Final = {
+    0: SymbolKind.UNTYPED,
+    1: SymbolKind.OBJECT,
+    2: SymbolKind.FUNCTION,
+    5: SymbolKind.OBJECT,
+    6: SymbolKind.THREAD_LOCAL,
+    10: SymbolKind.INDIRECT,
+}
 
 
 class DynamicSymbols(NamedTuple):
@@ -39,12 +73,12 @@ def read_symbols(image: ElfImage, needs: dict[int, str], defs: dict[int, str]) -
     fixed: list[str] = []
     strings, program = image.strings.decode("latin-1"), image.program
     find, long = strings.find, 0
-    info_at, other_at, section_at, value_at, size_at = (1, 2, 3, 4, 5) if image.wide else (3, 4, 5, 1, 2)
+    info_at, other_at, section_at, value_at, size_at = image.header.symbol_places
     for symbol, version, named in _table(image, image.offset(address)):
-        info, section = symbol[info_at], symbol[section_at]
-        if info < 16 or not symbol[0]:  # local, or nameless
+        at, info, section = symbol[0], symbol[info_at], symbol[section_at]
+        if info < 16 or not at:  # local, or nameless
             continue
-        name = strings[symbol[0] : find("\0", symbol[0])]
+        name = strings[at : find("\0", at)]
         if len(name) > _LONG and (long := long + len(name)) > _LONG_IN_ALL:
             raise ElfError("symbol names without an end")
         if section == 0:
@@ -52,7 +86,7 @@ def read_symbols(image: ElfImage, needs: dict[int, str], defs: dict[int, str]) -
             text = f"{name}@{node}" if node else name
             imports.append("?" + text if info >> 4 == 2 else text)
             if program and symbol[value_at] and _has_address(image, symbol[info_at], symbol[other_at]):
-                fixed.append(f"{text}:f")
+                fixed.append(f"{text}:" + _FUNCTION_KIND)
         elif symbol[other_at] & 3 in (0, 3):  # default or protected visibility
             node = defs.get(version & 0x7FFF)
             if node is not None:
@@ -63,17 +97,18 @@ def read_symbols(image: ElfImage, needs: dict[int, str], defs: dict[int, str]) -
                 text = name
             if info & 15 != _FUNC or named or not symbol[value_at]:
                 kind = _kind(image, info & 15, section, symbol[value_at], named=named)
-                if not kind:
+                if kind is None:
                     continue
-                if kind != "f":
-                    shown = "u" if kind == "o" and info >> 4 == _UNIQUE else kind
-                    objects.append(f"{text}:{symbol[size_at]}:{shown}")
-                if program and kind == "o" and named:
+                plain_object = kind is _OBJECT_KIND
+                if kind is not _FUNCTION_KIND:
+                    shown = SymbolKind.UNIQUE if plain_object and info >> 4 == _UNIQUE else kind
+                    objects.append(f"{text}:{symbol[size_at]}:" + shown)
+                if program and plain_object and named:
                     # Nothing can come before a program's own definition, so only R_*_COPY names one.
                     node = needs.get(version & 0x7FFF)
                     fixed.append(f"{name}@{node}:{symbol[size_at]}" if node else f"{name}:{symbol[size_at]}")
             exports.append(text)
-    return DynamicSymbols(*(_joined(one) for one in (exports, imports, objects, fixed)))
+    return DynamicSymbols(*(_joined(symbols) for symbols in (exports, imports, objects, fixed)))
 
 
 def _joined(symbols: Sequence[str]) -> str:
@@ -83,28 +118,28 @@ def _joined(symbols: Sequence[str]) -> str:
     return joined
 
 
-def _kind(image: ElfImage, bits: int, section: int, value: int, *, named: int) -> str:
-    """Return the letter of an exported symbol, `f` for a plain function; empty where the loader passes over it."""
+def _kind(image: ElfImage, bits: int, section: int, value: int, *, named: int) -> SymbolKind | None:
+    """Return the kind of an exported symbol; None where the loader passes over it."""
     if value == 0 and section != _SHN_ABS and bits != _TLS:  # glibc's elf/dl-lookup.c, check_match
-        return ""
+        return None
     if bits == _OBJECT:
-        return "o" if named else "l"
-    kind = _KINDS.get(bits, "")
-    if kind == "o" and not named:
-        return "l"
-    if kind == "n" and any(start <= value < end for start, end, _ in image.code):
-        kind = "f"
-    return "a" if kind == "f" and named else kind
+        return _OBJECT_KIND if named else _OWN_OBJECT_KIND
+    kind = _KINDS.get(bits)
+    if kind is _OBJECT_KIND and not named:
+        return _OWN_OBJECT_KIND
+    if kind is _UNTYPED_KIND and any(start <= value < end for start, end, _ in image.code):
+        kind = _FUNCTION_KIND
+    return _ADDRESS_KIND if kind is _FUNCTION_KIND and named else kind
 
 
-def _has_address(image: ElfImage, info: int, other: int) -> bool:
+def _has_address(image: ElfImage, info: int, visibility: int) -> bool:
     """Tell whether the value of an undefined symbol is its address: a function's is, except for MIPS's lazy stubs."""
-    return info & 15 in (_FUNC, _IFUNC) and (image.machine != EM_MIPS or bool(other & _STO_MIPS_PLT))
+    return info & 15 in (_FUNC, _IFUNC) and (image.machine != EM_MIPS or bool(visibility & _STO_MIPS_PLT))
 
 
 def _named(image: ElfImage) -> set[int]:
     """Return the positions of the symbols that the file's relocations name, those for calls left out."""
-    found: set[int] = set()
+    positions: set[int] = set()
     shift = 32 if image.wide else 8
     for place, length, relative, words in ((*_DT_RELA, 3), (*_DT_REL, 2)):
         address, size = image.first(place), image.first(length)
@@ -118,11 +153,11 @@ def _named(image: ElfImage) -> set[int]:
         layout = image.order + (f"8xQ{unit - 16}x" if image.wide else f"4xI{unit - 8}x")
         low = image.wide and image.machine == EM_MIPS and image.order == "<"  # its words are stored the other way
         for (info,) in set(struct.iter_unpack(layout, table)):
-            found.add(info & 0xFFFFFFFF if low else info >> shift)
+            positions.add(info & 0xFFFFFFFF if low else info >> shift)
     if image.machine == EM_MIPS and not image.program and (first := image.first(_DT_MIPS_GOTSYM)) is not None:
         # Its global offset table has no relocations: all symbols from this one on are in it.
-        found |= set(range(first, min(image.first(_DT_MIPS_SYMTABNO) or 0, TABLE_LIMIT)))
-    return found
+        positions |= set(range(first, min(image.first(_DT_MIPS_SYMTABNO) or 0, TABLE_LIMIT)))
+    return positions
 
 
 def _table(image: ElfImage, start: int) -> Iterator[tuple[tuple[int, ...], int, int]]:
@@ -130,16 +165,15 @@ def _table(image: ElfImage, start: int) -> Iterator[tuple[tuple[int, ...], int, 
     count = _symbol_count(image, start)
     if count > TABLE_LIMIT:
         raise ElfError(f"{count} symbols")
-    unit = 24 if image.wide else 16
-    table = image.data[start : start + count * unit]
-    if len(table) != count * unit:
+    row = image.header.symbol_row
+    table = image.data[start : start + count * row.size]
+    if len(table) != count * row.size:
         raise ElfError("the symbol table ends after the file does")
-    layout = image.order + ("IBBHQQ" if image.wide else "IIIBBH")
     marks = bytearray(count)
     for index in _named(image):
         if index < count:
             marks[index] = 1
-    return zip(struct.iter_unpack(layout, table), _symbol_versions(image, count), marks, strict=True)
+    return zip(row.iter_unpack(table), _symbol_versions(image, count), marks, strict=True)
 
 
 def _symbol_versions(image: ElfImage, count: int) -> tuple[int, ...]:
@@ -153,13 +187,10 @@ def _symbol_count(image: ElfImage, start: int) -> int:
     if (address := image.first(DT_HASH)) is not None:
         words = "QQ" if image.wide and image.machine in _WIDE_HASHES else "II"
         return int(struct.unpack_from(image.order + words, image.data, image.offset(address))[1])
-    shoff, shentsize, shnum = image.sections
-    if shoff and shoff + shentsize * shnum <= len(image.data):
-        layout = image.order + ("IIQQQQIIQQ" if image.wide else "IIIIIIIIII")
-        for number in range(shnum):
-            section = struct.unpack_from(layout, image.data, shoff + number * shentsize)
-            if section[1] == 11 and section[4] == start:  # SHT_DYNSYM
-                return int(section[5]) // (24 if image.wide else 16)
+    header = image.header
+    for _, kind, _, _, offset, size, _, _, _, _ in header.sections(image.data):
+        if kind == SHT_DYNSYM and offset == start:
+            return size // header.symbol_row.size
     return _gnu_hash_count(image)
 
 

@@ -1,4 +1,4 @@
-"""What a loader maps of an ELF file: its header, segments, dynamic section and strings, held against what loaders ask.
+"""What a loader maps of an ELF file: its segments, dynamic section and strings, checked as loaders check them.
 
 Formats: ELF gABI chapters 4 and 5. Every count and length of the file is bounded before anything is made of it.
 """
@@ -8,7 +8,8 @@ from __future__ import annotations
 import struct
 from typing import Any, Final
 
-MAGIC: Final = b"\x7fELF"
+from recipes.elf.header import ElfError, read_header
+
 EM_MIPS: Final = 8
 DT_HASH: Final = 4
 DT_SONAME: Final = 14
@@ -17,71 +18,50 @@ TABLE_LIMIT: Final = 1 << 20  # entries of any one table: a hostile header must 
 _PT_LOAD, _PT_DYNAMIC, _PT_NOTE = 1, 2, 4
 _DT_STRTAB, _DT_STRSZ = 5, 10
 _PAGE: Final = 4096  # the smallest that any board's kernel has
-_HEADERS: Final = 256  # programs and libraries have a dozen
 _TAGS: Final = 4096
 _TEXT: Final = 1 << 14  # longer than any path
-
-
-class ElfError(ValueError):
-    """The file is not ELF, or so damaged that nothing may be concluded from it."""
 
 
 class ElfImage:
     """One file, as a loader would see it."""
 
     def __init__(self, data: bytes | memoryview) -> None:
-        if len(data) < 52 or data[:4] != MAGIC:
-            raise ElfError("not an ELF file")
-        if data[4] not in (1, 2) or data[5] not in (1, 2):
-            raise ElfError(f"class {data[4]} or encoding {data[5]} is not ELF's")
         self.data = data
-        self.wide = data[4] == 2
-        self.order = "<" if data[5] == 1 else ">"
-        header = struct.unpack_from(self.order + ("HHIQQQIHHHHHH" if self.wide else "HHIIIIIHHHHHH"), data, 16)
-        self.type, self.machine, self.flags = header[0], header[1], header[6]
-        if data[6] != 1 or header[2] != 1:
-            raise ElfError(f"version {data[6]} or {header[2]} is not ELF's")
-        self._segments(phoff=header[4], phentsize=header[8], phnum=header[9])
-        self.sections = (header[5], header[10], header[11])
+        self.header = header = read_header(data)
+        self.wide, self.order = header.wide, header.order
+        self.type, self.machine, self.flags = header.type, header.machine, header.flags
+        self._segments()
         self.executable = self.type == 2 or PT_INTERP in self.parts
         self.dynamic = self._dynamic()
         self.program = self.executable and DT_SONAME not in self.dynamic  # glibc's libc.so.6 can be run, too
         self.strings = self._strings()
 
-    def _segments(self, *, phoff: int, phentsize: int, phnum: int) -> None:
-        layout = self.order + ("IIQQQQQQ" if self.wide else "IIIIIIII")
-        if phnum and (phentsize != (56 if self.wide else 32) or phnum > _HEADERS):
-            raise ElfError(f"{phnum} program headers of {phentsize} bytes")
+    def _segments(self) -> None:
         self.loads: list[tuple[int, int, int]] = []
         self.code: list[tuple[int, int, int]] = []
         self.within: list[tuple[int, int, int]] = []
         self.parts: dict[int, tuple[int, int]] = {}
         self.notes: list[tuple[int, int]] = []
         self.mappable = True
-        for number in range(phnum):
-            fields = struct.unpack_from(layout, self.data, phoff + number * phentsize)
-            if self.wide:
-                kind, flags, offset, vaddr, _, filesz, _, align = fields
-            else:
-                kind, offset, vaddr, _, filesz, _, flags, align = fields
-            place = (vaddr, vaddr + filesz, offset - vaddr)
+        for kind, flags, offset, address, size, align in self.header.segments(self.data):
+            place = (address, address + size, offset - address)
             if kind == _PT_LOAD:
                 self.loads.append(place)
-                self.mappable &= not (align % _PAGE or (offset - vaddr) % max(align, _PAGE))
+                self.mappable &= not (align % _PAGE or (offset - address) % max(align, _PAGE))
                 if flags & 1:
                     self.code.append(place)
                 continue
-            if filesz:
+            if size:
                 self.within.append(place)
             if kind == _PT_NOTE:
-                self.notes.append((offset, filesz))
-            elif self.parts.setdefault(kind, (offset, filesz)) != (offset, filesz) and kind == _PT_DYNAMIC:
+                self.notes.append((offset, size))
+            elif self.parts.setdefault(kind, (offset, size)) != (offset, size) and kind == _PT_DYNAMIC:
                 raise ElfError("two dynamic sections")
 
     def _dynamic(self) -> dict[int, list[int]]:
-        found: dict[int, list[int]] = {}
+        tags: dict[int, list[int]] = {}
         if _PT_DYNAMIC not in self.parts or not self._for_a_loader():
-            return found
+            return tags
         self._check_segments()
         offset, size = self.parts[_PT_DYNAMIC]
         unit = 16 if self.wide else 8
@@ -91,8 +71,8 @@ class ElfImage:
         for tag, value in struct.iter_unpack(self.order + ("QQ" if self.wide else "II"), table):
             if tag == 0:
                 break
-            found.setdefault(tag, []).append(value)
-        return found
+            tags.setdefault(tag, []).append(value)
+        return tags
 
     def _check_segments(self) -> None:
         """Refuse what would be mapped otherwise than its headers say, or not at all."""
@@ -103,8 +83,8 @@ class ElfImage:
             if end + delta > len(self.data):
                 raise ElfError("it ends before its segments do")
         for start, end, delta in self.within:
-            if not any(low <= start and end <= high and delta == one for low, high, one in self.loads):
-                raise ElfError(f"what lies at {start:#x} is in no loaded segment")
+            if not any(low <= start and end <= high and delta == shift for low, high, shift in self.loads):
+                raise ElfError(f"the part at {start:#x} is in no loaded segment")
 
     def _for_a_loader(self) -> bool:
         """Tell whether a Linux loader takes it, by what glibc asks (elf/dl-load.c, open_verify); musl asks less."""
@@ -124,7 +104,7 @@ class ElfImage:
         for start, end, delta in self.loads:
             if start <= address < end:
                 return address + delta
-        raise ElfError(f"address {address:#x} lies in no loaded segment")
+        raise ElfError(f"address {address:#x} is in no loaded segment")
 
     def _strings(self) -> bytes:
         address, size = self.first(_DT_STRTAB), self.first(_DT_STRSZ)

@@ -1,11 +1,11 @@
-"""What the gate reads of a file and `elf` does not: the layout in memory, archive members, texts with a build path."""
+"""How a file wants to be mapped: its segments as they are written, and the flags that the reader passes over."""
 
 from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
 
-from recipes.elf import ElfError
+from recipes.elf.header import ElfError, read_header
 
 ET_REL, ET_EXEC, ET_DYN = 1, 2, 3
 _PT_LOAD, _PT_DYNAMIC, _PT_GNU_STACK = 1, 2, 0x6474E551
@@ -48,36 +48,33 @@ def read_layout(data: bytes) -> Layout:
 
 
 def _layout(data: bytes) -> Layout:
-    wide, order = data[4] == 2, "<" if data[5] == 1 else ">"
-    header = struct.unpack_from(order + ("HHIQQQIHHHHHH" if wide else "HHIIIIIHHHHHH"), data, 16)
+    header = read_header(data)
     loads: list[tuple[int, int, int]] = []
     sizes: list[int] = []
     stacks: list[int] = []
     dynamic = (0, 0)
-    for number in range(header[9]):
-        part = struct.unpack_from(order + ("IIQQQQQQ" if wide else "8I"), data, header[4] + number * header[8])
-        kind, flags, offset, vaddr, _, filesz, _, align = part if wide else (part[0], part[6], *part[1:6], part[7])
-        if kind in (_PT_LOAD, _PT_DYNAMIC) and offset + filesz > len(data):
+    for kind, flags, offset, address, size, align in header.segments(data):
+        if kind in (_PT_LOAD, _PT_DYNAMIC) and offset + size > len(data):
             raise ValueError("it ends before its segments do")
         if kind == _PT_LOAD:
-            loads.append((offset, vaddr, align))
-            sizes.append(filesz)
+            loads.append((offset, address, align))
+            sizes.append(size)
         elif kind == _PT_GNU_STACK:
             stacks.append(flags)
         elif kind == _PT_DYNAMIC:
-            dynamic = (offset, filesz)
-    tags = _tags(data[dynamic[0] : sum(dynamic)], order + ("QQ" if wide else "II"))
+            dynamic = (offset, size)
+    tags = _tags(data[dynamic[0] : sum(dynamic)], header.order + ("QQ" if header.wide else "II"))
     strings = next(
         (
-            tags[_DT_STRTAB] - vaddr + offset
-            for (offset, vaddr, _), size in zip(loads, sizes, strict=True)
-            if _DT_STRTAB in tags and vaddr <= tags[_DT_STRTAB] < vaddr + size
+            tags[_DT_STRTAB] - address + offset
+            for (offset, address, _), size in zip(loads, sizes, strict=True)
+            if _DT_STRTAB in tags and address <= tags[_DT_STRTAB] < address + size
         ),
         0,
     )
     starts = [strings + tags[tag] for tag in (_DT_RPATH, _DT_RUNPATH) if tag in tags]
     return Layout(
-        type=header[0],
+        type=header.type,
         loads=tuple(loads),
         stacks=tuple(stacks),
         textrel=_DT_TEXTREL in tags or bool(tags.get(_DT_FLAGS, 0) & _DF_TEXTREL),
@@ -87,9 +84,9 @@ def _layout(data: bytes) -> Layout:
 
 
 def _tags(table: bytes, unit: str) -> dict[int, int]:
-    found: dict[int, int] = {}
+    tags: dict[int, int] = {}
     for tag, value in struct.iter_unpack(unit, table[: len(table) - len(table) % struct.calcsize(unit)]):
         if tag == 0:
             break
-        found.setdefault(tag, value)
-    return found
+        tags.setdefault(tag, value)
+    return tags

@@ -15,7 +15,8 @@ from typing import Final
 
 from recipes.arch import FloatAbi, Identity
 from recipes.elf.dynsym import read_symbols
-from recipes.elf.image import DT_HASH, DT_SONAME, PT_INTERP, ElfError, ElfImage
+from recipes.elf.header import ElfError
+from recipes.elf.image import DT_HASH, DT_SONAME, PT_INTERP, ElfImage
 
 _EM_ARM: Final = 40
 _DT_NEEDED, _DT_RPATH, _DT_RUNPATH = 1, 15, 29
@@ -46,10 +47,8 @@ class ElfFile:
     size:
         Bytes on disk.
     objects:
-        Space-joined `EXPORT:BYTES:KIND` of the exports that are more than a function to call, EXPORT as in `exports`:
-        `o` data object, `l` one that no relocation of the file names (its own code reaches it without the loader, or
-        not at all), `u` one that is to be the only one of its name (STB_GNU_UNIQUE), `t` thread-local, `i` indirect
-        function, `a` function whose address the file gets from the loader, `n` untyped and not code.
+        Space-joined `EXPORT:BYTES:KIND` of the exports that are more than a function to call, EXPORT as in `exports`,
+        KIND the letter of a `SymbolKind`.
     fixed:
         Space-joined `IMPORT:BYTES` of the objects that an executable holds a copy of (R_*_COPY), and `IMPORT:f` of the
         functions whose address it fixed as one of its own; IMPORT as in `imports`.

@@ -9,9 +9,9 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from recipes.elf import MAGIC
+from recipes.elf.header import MAGIC, SHT_DYNSYM, read_header
 
-_SYMTAB, _NOBITS, _DYNSYM = 2, 8, 11
+_SYMTAB, _NOBITS = 2, 8
 _WRITE, _ALLOC, _EXEC = 1, 2, 4
 _BINDINGS = {0: "local", 1: "global", 2: "weak", 10: "unique"}
 _KINDS = {1: "object", 2: "function"}
@@ -57,21 +57,23 @@ def section_table(data: bytes) -> list[Section]:
 
 def section_sizes(data: bytes) -> list[tuple[str, int, bool]]:
     """Return (name, bytes in the file, loaded at run time) of each section; nothing for what is no whole ELF file."""
-    return [(one.name, one.size, one.loaded) for one in section_table(data)]
+    return [(section.name, section.size, section.loaded) for section in section_table(data)]
 
 
-def file_symbols(data: bytes, found: list[Section]) -> Iterator[FileSymbol]:
+def file_symbols(data: bytes, sections: list[Section]) -> Iterator[FileSymbol]:
     """Yield the functions and objects with a size of every symbol table of a file: what is exported, what is local."""
-    wide = data[4:5] == b"\2"
-    layout = struct.Struct(("<" if data[5:6] == b"\1" else ">") + ("IBBHQQ" if wide else "IIIBBH"))
-    for section in found:
-        if section.kind not in (_SYMTAB, _DYNSYM) or section.link >= len(found):
+    if not sections:
+        return
+    header = read_header(data)
+    row, (info_at, _, section_at, _, size_at) = header.symbol_row, header.symbol_places
+    for section in sections:
+        if section.kind not in (_SYMTAB, SHT_DYNSYM) or section.link >= len(sections):
             continue
-        names = found[section.link]
+        names = sections[section.link]
         texts = data[names.offset : names.offset + names.size]
         raw = data[section.offset : section.offset + section.size]
-        for row in layout.iter_unpack(raw[: len(raw) // layout.size * layout.size]):
-            name, info, where, size = (row[0], row[1], row[3], row[5]) if wide else (row[0], row[3], row[5], row[2])
+        for symbol in row.iter_unpack(raw[: len(raw) // row.size * row.size]):
+            name, info, where, size = symbol[0], symbol[info_at], symbol[section_at], symbol[size_at]
             kind, binding = _KINDS.get(info & 15), _BINDINGS.get(info >> 4)
             if kind and binding and where and size and 0 < name < len(texts):
                 text = texts[name : texts.find(b"\0", name, name + _MOST_NAME)]
@@ -79,19 +81,15 @@ def file_symbols(data: bytes, found: list[Section]) -> Iterator[FileSymbol]:
 
 
 def _table(data: bytes) -> list[Section]:
-    wide, order = data[4] == 2, "<" if data[5] == 1 else ">"
-    header = struct.unpack_from(order + ("HHIQQQIHHHHHH" if wide else "HHIIIIIHHHHHH"), data, 16)
-    offset, entry, count, names = header[5], header[10], header[11], header[12]
-    layout = order + ("IIQQQQIIQQ" if wide else "IIIIIIIIII")
-    rows = [struct.unpack_from(layout, data, offset + number * entry) for number in range(count)]
-    if names >= len(rows):
+    header = read_header(data)
+    rows = list(header.sections(data))
+    if header.names >= len(rows):
         return []
-    start = rows[names][4]
-    found = []
-    for row in rows:
-        end = data.index(b"\0", start + row[0])
-        name = data[start + row[0] : end].decode("utf-8", "replace")
-        place = min(row[4], len(data))
-        size = 0 if row[1] == _NOBITS else min(row[5], len(data) - place)
-        found.append(Section(name, row[1], row[2], place, size, row[6]))
-    return found
+    start = rows[header.names][4]
+    table = []
+    for label, kind, flags, _, offset, stored, link, _, _, _ in rows:
+        name = data[start + label : data.index(b"\0", start + label)].decode("utf-8", "replace")
+        place = min(offset, len(data))
+        size = 0 if kind == _NOBITS else min(stored, len(data) - place)
+        table.append(Section(name, kind, flags, place, size, link))
+    return table

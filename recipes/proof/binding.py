@@ -1,23 +1,47 @@
-"""Where a root's loader may give something else than its folders say: copies for some processors, old caches. Pure."""
+"""What a symbol of one file binds to in another: names, versions and kinds, by the rules of each loader.
+
+glibc's elf/dl-lookup.c (check_match); musl's ldso/dynlink.c (find_sym); uClibc's ldso/ldso/dl-hash.c.
+"""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
+from typing import Final
 
 from recipes.arch import Libc
-from recipes.elf import ElfFile
+from recipes.elf import ElfFile, SymbolKind
+from recipes.rootfs.loaderconf import LIBC_NAMES
+
+# Looking up a member in its enum costs as much as the rest of a question, and these are asked for every symbol.
+_MUSL, _UCLIBC, _INDIRECT = Libc.MUSL, Libc.UCLIBC, SymbolKind.INDIRECT
+_CALLED: Final = (SymbolKind.FUNCTION, "0")
+_UNSEEN: Final = (_INDIRECT, SymbolKind.UNIQUE)
+"""uClibc's loader passes over indirect functions, and finds nothing unique."""
+_BY_LETTER: Final = {kind.value: kind for kind in SymbolKind}
+_WORDS: Final = {
+    SymbolKind.OBJECT: "data",
+    SymbolKind.OWN_OBJECT: "data",
+    SymbolKind.UNIQUE: "data",
+    SymbolKind.THREAD_LOCAL: "thread-local",
+    SymbolKind.UNTYPED: "of no type",
+}
 
 
-def differ(one: ElfFile, other: ElfFile) -> bool:
+def differ(left: ElfFile, right: ElfFile) -> bool:
     """Tell whether two copies of a library differ in anything that a proof looks at, code apart."""
-    return _compared_facts(one) != _compared_facts(other)
+    return _compared_facts(left) != _compared_facts(right)
 
 
 def _compared_facts(file: ElfFile) -> tuple[object, ...]:
     symbols = (file.exports, file.objects, file.imports)
     lists = (file.needed, file.version_defs, file.version_needs)
-    return (file.soname, file.mappable, *(sorted(one.split()) for one in symbols), *(sorted(one) for one in lists))
+    return (
+        file.soname,
+        file.mappable,
+        *(sorted(text.split()) for text in symbols),
+        *(sorted(names) for names in lists),
+    )
 
 
 def without_readable_symbols(files: Iterable[ElfFile], process: Iterable[ElfFile]) -> list[ElfFile]:
@@ -26,25 +50,26 @@ def without_readable_symbols(files: Iterable[ElfFile], process: Iterable[ElfFile
     It reads that if it was built so (LDSO_GNU_HASH_SUPPORT, which is off unless somebody asks for it). It was where the
     C library, or itself, has no other table.
     """
-    if any(one.soname.startswith(("libc.so.", "ld-uClibc", "ld64-uClibc")) and not one.sysv for one in process):
+    itself = ("libc.so.", *LIBC_NAMES[_UCLIBC].loaders)
+    if any(file.soname.startswith(itself) and not file.sysv for file in process):
         return []
-    return [one for one in files if not one.sysv and one.exports]
+    return [file for file in files if not file.sysv and file.exports]
 
 
 class Exports:
     """The exported symbols of one library, ready to be asked."""
 
-    def __init__(self, found: ElfFile) -> None:
+    def __init__(self, library: ElfFile) -> None:
         self.defaults: dict[str, str] = {}
         """Name to the node that a reference without one gets; empty for a symbol without a node."""
         self.versioned: set[str] = set()
         self.superseded: set[str] = set()
-        self.nodes = set(found.version_defs)
-        self.first = found.version_defs[0] if found.version_defs else ""
-        self.marked = bool(found.version_defs or found.version_needs)
+        self.nodes = set(library.version_defs)
+        self.first = library.version_defs[0] if library.version_defs else ""
+        self.marked = bool(library.version_defs or library.version_needs)
         """True with a table of versions (DT_VERSYM): a linker writes it for either."""
-        self._objects = found.objects
-        for symbol in found.exports.split():
+        self._objects = library.objects
+        for symbol in library.exports.split():
             name, _, node = symbol.partition("@")
             if not node:
                 self.defaults[name] = ""
@@ -57,60 +82,61 @@ class Exports:
 
     def has(self, name: str, node: str, libc: Libc = Libc.GLIBC) -> bool:
         """Tell whether a reference to this name at this node (or at none) binds here."""
-        if libc is Libc.UCLIBC:
-            return name in self._nodes and all(self._seen(name, one) for one in self._nodes[name])
-        if not node or libc is Libc.MUSL:
+        if libc is _UCLIBC:
+            return name in self._nodes and all(self._seen(name, defined) for defined in self._nodes[name])
+        if not node or libc is _MUSL:
             return name in self.defaults
         # A symbol without a node satisfies any, in a library that has nodes for others as well.
         return f"{name}@{node}" in self.versioned or self.defaults.get(name) == ""
 
     def serves(self, name: str, node: str, libc: Libc = Libc.GLIBC) -> bool:
         """Tell whether a reference binds here, and to what was meant when it was linked."""
-        if libc is Libc.UCLIBC:
+        if libc is _UCLIBC:
             # It reads no versions, and of several takes the one that the table of symbols happens to have first.
             has = self._nodes.get(name, [])
             meant = name in self.defaults if not node else has[:1] in ([""], [node])
             return len(has) == 1 and meant and self._seen(name, has[0])
-        if libc is Libc.MUSL:
+        if libc is _MUSL:
             # It takes the default whatever the node, and that of another node is by its maker's word another function.
             same = self.defaults.get(name) in ("", node) if node else name in self.defaults
-            return same and self.kind(name, "")[0] != "i"
+            return same and self.kind(name, "")[0] is not _INDIRECT
         # Of two versions a reference without one gets that of the first node, if there is one, before the default.
         return self.has(name, node) and (bool(node) or f"{name}@{self.first}" not in self.superseded)
 
-    def kind(self, name: str, node: str) -> tuple[str, str]:
-        """Return the kind of what a reference binds to, as in `ElfFile.objects` or `f`, and its bytes."""
+    def kind(self, name: str, node: str) -> tuple[SymbolKind, str]:
+        """Return the kind of what a reference binds to, and its bytes as they are written."""
         exact = f"{name}@{node}"
-        return self._kinds.get(exact if exact in self.versioned else name, ("f", "0"))
+        return self._kinds.get(exact if exact in self.versioned else name, _CALLED)
 
     def _seen(self, name: str, node: str) -> bool:
-        """Tell whether uClibc's loader sees a symbol: it passes over indirect functions, and finds nothing unique."""
-        return self.kind(name, node)[0] not in ("i", "u")
+        """Tell whether uClibc's loader sees a symbol."""
+        return self.kind(name, node)[0] not in _UNSEEN
 
     @functools.cached_property
     def _nodes(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {name: [node] for name, node in self.defaults.items()}
+        nodes: dict[str, list[str]] = {name: [node] for name, node in self.defaults.items()}
         for symbol in sorted(self.superseded):
             name, _, node = symbol.partition("@")
-            found.setdefault(name, []).append(node)
-        return found
+            nodes.setdefault(name, []).append(node)
+        return nodes
 
     @functools.cached_property
-    def _kinds(self) -> dict[str, tuple[str, str]]:
-        found: dict[str, tuple[str, str]] = {}
+    def _kinds(self) -> dict[str, tuple[SymbolKind, str]]:
+        kinds: dict[str, tuple[SymbolKind, str]] = {}
         for text in self._objects.split():
-            symbol, size, kind = text.rsplit(":", 2)
+            symbol, size, letter = text.rsplit(":", 2)
             name, _, node = symbol.partition("@")
-            found[name + node if node[:1] == "@" else symbol] = (kind, size)
+            kind = (_BY_LETTER[letter], size)
+            kinds[name + node if node[:1] == "@" else symbol] = kind
             if node[:1] in ("", "@"):
-                found[name] = (kind, size)
-        return found
+                kinds[name] = kind
+        return kinds
 
 
 @functools.lru_cache(maxsize=256)
-def exports_of(found: ElfFile) -> Exports:
+def exports_of(library: ElfFile) -> Exports:
     """Return the exports of a library; a board's C library is asked for every proof."""
-    return Exports(found)
+    return Exports(library)
 
 
 @functools.lru_cache(maxsize=512)
@@ -122,11 +148,11 @@ def references(file: ElfFile) -> tuple[tuple[str, str, str, bool], ...]:
 @functools.lru_cache(maxsize=512)
 def strong_by_library(file: ElfFile) -> dict[str, list[tuple[str, str]]]:
     """Return (name, node) of each symbol that a file cannot be loaded without, by the library it was linked with."""
-    found: dict[str, list[tuple[str, str]]] = {}
+    strong: dict[str, list[tuple[str, str]]] = {}
     for name, library, node, weak in references(file):
         if not weak:
-            found.setdefault(library, []).append((name, node))
-    return found
+            strong.setdefault(library, []).append((name, node))
+    return strong
 
 
 @functools.lru_cache(maxsize=4096)
@@ -151,6 +177,6 @@ def spelled(name: str, node: str) -> str:
     return f"{name}@{node}" if node else name
 
 
-def kind_words(kind: str) -> str:
-    """Return what a kind of `ElfFile.objects` is to whoever uses it."""
-    return {"o": "data", "l": "data", "u": "data", "t": "thread-local", "n": "of no type"}.get(kind, "a function")
+def kind_words(kind: SymbolKind) -> str:
+    """Return what a kind of symbol is to whoever uses it."""
+    return _WORDS.get(kind, "a function")

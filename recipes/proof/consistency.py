@@ -16,28 +16,28 @@ def cache_disagreements(root: Index) -> list[str]:
     if root.cache is None:
         unread = [folder for folder in root.listed if folder not in root.directories and _libraries(root, folder)]
         return [f"{folder}: ld.so.conf names it, but there is no cache; run ldconfig on the board" for folder in unread]
-    said: list[str] = []
+    lines: list[str] = []
     for name, entries in sorted(root.cache.items()):
         for entry in entries:
             place = root.resolve(entry.path)
             file = root.files.get(place)
             line = f"{name}: the cache says {entry.path}"
             if place in root.damaged:
-                said.append(f"{line}, which cannot be used: {root.damaged[place]}")
+                lines.append(f"{line}, which cannot be used: {root.damaged[place]}")
             elif file is None:
-                said.append(f"{line}, which is not there")
+                lines.append(f"{line}, which is not there")
             elif file.soname not in ("", name) and not name.endswith(".so"):
-                said.append(f"{line}, which calls itself {file.soname}")
+                lines.append(f"{line}, which calls itself {file.soname}")
             elif root.libc is Libc.GLIBC and not entry_fit(entry, file.identity):
-                said.append(f"{line}, which is {file.identity.describe()}")
+                lines.append(f"{line}, which is {file.identity.describe()}")
     for folder in root.listed:
         if folder not in root.directories:
             lost = sorted(name for name in _libraries(root, folder) if name not in root.cache)
-            said += [f"{name}: {folder} has it, the cache does not; run ldconfig on the board" for name in lost]
-    return said
+            lines += [f"{name}: {folder} has it, the cache does not; run ldconfig on the board" for name in lost]
+    return lines
 
 
 def _libraries(root: Index, folder: str) -> set[str]:
     """Return the SONAMEs of a folder of the root."""
     real = root.resolve(folder)
-    return {one.soname for path, one in root.files.items() if one.soname and posixpath.dirname(path) == real}
+    return {file.soname for path, file in root.files.items() if file.soname and posixpath.dirname(path) == real}

@@ -1,13 +1,20 @@
-"""What our files ask of a library, and what was found: data that goes with a bundle, for other copies too."""
+"""What our files ask of a library, and what was found: data that goes with a bundle, to check other copies by."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from recipes.arch import Identity
+from recipes.elf import SymbolKind
 from recipes.proof.binding import Exports, kind_words
+
+ADDRESS_FIXED: Final = "f"
+"""How `ElfFile.fixed`, and a manifest after it, marks a function whose address a program fixed as one of its own."""
+# Looking up a member in its enum costs as much as the rest of a question, and these are asked for every symbol.
+_FUNCTION, _ADDRESS, _OWN_OBJECT = SymbolKind.FUNCTION, SymbolKind.ADDRESS, SymbolKind.OWN_OBJECT
+_SIZED: Final = (SymbolKind.OBJECT, _OWN_OBJECT, SymbolKind.UNIQUE, SymbolKind.THREAD_LOCAL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,8 +23,6 @@ class Want:
 
     Parameters
     ----------
-    kind:
-        As in `ElfFile.objects`, or `f` for a function that is only called.
     size:
         Bytes of an object where it was linked.
     copied:
@@ -26,7 +31,7 @@ class Want:
         True where a program gave the function an address of its own.
     """
 
-    kind: str = "f"
+    kind: SymbolKind = _FUNCTION
     size: str = "0"
     copied: tuple[str, ...] = ()
     address: bool = False
@@ -34,36 +39,38 @@ class Want:
     @classmethod
     def of(cls, name: str, node: str, ours: Exports | None, uses: set[str]) -> Want:
         """Return what is wanted of a symbol by how files of ours use it, and by what they were linked with."""
-        copied, address = tuple(sorted(uses - {"", "f"})), "f" in uses
-        kind, size = ("o", copied[0]) if copied else ("a" if address else "f", "0")
+        copied, address = tuple(sorted(uses - {"", ADDRESS_FIXED})), ADDRESS_FIXED in uses
+        kind, size = _ADDRESS if address else _FUNCTION, "0"
+        if copied:
+            kind, size = SymbolKind.OBJECT, copied[0]
         if ours is not None and ours.has(name, node):
             kind, size = ours.kind(name, node)
         return cls(kind=kind, size=size, copied=copied, address=address)
 
     def text(self) -> str:
-        """Return it as it stands in a manifest: `o:16:16`, the last numbers those of the copies; `f:0:f`."""
-        return ":".join([self.kind, self.size, *self.copied, *(["f"] if self.address else [])])
+        """Return it as a manifest has it: `o:16:16`, the last numbers those of the copies; `f:0:f`."""
+        return ":".join([self.kind, self.size, *self.copied, *([ADDRESS_FIXED] if self.address else [])])
 
     @classmethod
     def parse(cls, text: str) -> Want:
         """Read it back; raises ValueError for anything else."""
         kind, size, *more = text.split(":")
         return cls(
-            kind=kind,
+            kind=SymbolKind(kind),
             size=size,
-            copied=tuple(one for one in more if one != "f"),
-            address=bool(more) and more[-1] == "f",
+            copied=tuple(use for use in more if use != ADDRESS_FIXED),
+            address=bool(more) and more[-1] == ADDRESS_FIXED,
         )
 
-    def differences(self, symbol: str, kind: str, size: str) -> list[str]:
+    def differences(self, symbol: str, kind: SymbolKind, size: str) -> list[str]:
         """Say where a symbol of the board's copy, of this kind and size, is not what is wanted."""
         if kind_words(kind) != kind_words(self.kind):
             return [f"{symbol} is {kind_words(kind)}, ours is {kind_words(self.kind)}"]
-        if kind in "olut" and {self.size, *self.copied} != {size}:
+        if kind in _SIZED and {self.size, *self.copied} != {size}:
             return [f"{symbol} has {size} bytes, ours has {self.size}"]
-        if self.copied and kind == "l" and self.kind != "l":
+        if self.copied and kind is _OWN_OBJECT and self.kind is not _OWN_OBJECT:
             return [f"{symbol} would be one object in the program and another in the library"]
-        if self.address and kind != "a" and self.kind == "a":
+        if self.address and kind is not _ADDRESS and self.kind is _ADDRESS:
             return [f"{symbol} would have one address in the program and another in the library"]
         return []
 

@@ -1,8 +1,8 @@
 """The proof that a board's copy of a library serves what we ship: every symbol and version node, none guessed.
 
 Binding rules: glibc's elf/dl-lookup.c (check_match) and elf/dl-version.c; musl's ldso/dynlink.c (find_sym) and
-uClibc's ldso/ldso/dl-hash.c, which know no versions. What cannot be shown is a failure. The pairs of tests/corpus hold
-this against the loaders themselves.
+uClibc's ldso/ldso/dl-hash.c, which know no versions. What cannot be shown is a failure. The pairs of tests/corpus
+check this against the loaders themselves.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from recipes.proof.demand import PLAIN, Demand, Want
 from recipes.proof.result import Proof
 from recipes.proof.search import Loader, first_file
 from recipes.rootfs.index import Index
-from recipes.rootfs.loaderconf import MUSL_NAMES
+from recipes.rootfs.loaderconf import LIBC_NAMES
 
 _Pair = tuple[str, str]
 
@@ -56,7 +56,7 @@ def bound_to(file: ElfFile, soname: str, built_with: Mapping[str, Exports]) -> I
         if soname in built_with:
             if built_with[soname].has(name, ""):
                 yield (name, ""), use
-        elif not weak and not any(one.has(name, "") for one in built_with.values()):
+        elif not weak and not any(exports.has(name, "") for exports in built_with.values()):
             # No library of the link has it and this one was never seen: it can only be meant to come from here.
             yield (name, ""), use
 
@@ -102,7 +102,7 @@ def check_copy(
     *,
     libc: Libc = Libc.GLIBC,
 ) -> Proof:
-    """Hold a board's copy of a library against what is asked of it.
+    """Check a board's copy of a library against what is asked of it.
 
     Parameters
     ----------
@@ -118,13 +118,13 @@ def check_copy(
         Whose loader the board has. musl's and uClibc's know neither versions nor indirect functions.
     """
     needed, copy = list(companions or ()), exports_of(board_copy)
-    beside = [exports_of(one) for one in needed]
+    beside = [exports_of(file) for file in needed]
     faults = _unlike(demand, board_copy, libc=libc)
     if companions is not None:
         faults += _unmet([board_copy, *needed], users, libc=libc)
     if libc is Libc.UCLIBC and companions is not None:
         unseen = without_readable_symbols([board_copy, *needed], needed)
-        faults += [f"{one.soname}: the loader may not read its only table of symbols, GNU's" for one in unseen]
+        faults += [f"{file.soname}: the loader may not read its only table of symbols, GNU's" for file in unseen]
     faults += [f"its own copy needs {name}, which is not there" for name in lost]
     missing, objects, differences = _symbols(demand, copy, beside, libc=libc)
     faults += differences
@@ -151,14 +151,14 @@ def _symbols(
     objects: dict[str, tuple[str, str]] = {}
     differences: list[str] = []
     for (name, node), want in sorted(demand.wants.items()):
-        moved = (one for one in beside if f"{name}@{node}" in one.versioned)
-        found = next((one for one in (copy, *moved) if one.serves(name, node, libc)), None)
+        moved = (exports for exports in beside if f"{name}@{node}" in exports.versioned)
+        owner = next((exports for exports in (copy, *moved) if exports.serves(name, node, libc)), None)
         text = spelled(name, node)
-        if found is None:
+        if owner is None:
             missing.append(text)
             continue
-        has = found.kind(name, node)
-        if want != PLAIN or has[0] != "f":
+        has = owner.kind(name, node)
+        if want != PLAIN or has[0] is not PLAIN.kind:
             objects[text] = (want.text(), ":".join(has))
         differences += want.differences(text, *has)
     return missing, objects, differences
@@ -167,8 +167,8 @@ def _symbols(
 def _unlike(demand: Demand, copy: ElfFile, *, libc: Libc) -> list[str]:
     """Say where the board's copy, as a file, is not the library that is asked for."""
     faults: list[str] = []
-    if other := next((one for one in demand.identities if not compatible(copy.identity, one)), None):
-        faults.append(f"it is {copy.identity.describe()}, ours is {other.describe()}")
+    if unfit := next((asks for asks in demand.identities if not compatible(copy.identity, asks)), None):
+        faults.append(f"it is {copy.identity.describe()}, ours is {unfit.describe()}")
     # glibc loads neither ET_EXEC nor a program; its own libc.so.6 can be run, and has both names.
     if (copy.executable and not (copy.interpreter and copy.soname)) or not (copy.soname or copy.exports):
         faults.append("it is no shared library")
@@ -176,7 +176,7 @@ def _unlike(demand: Demand, copy: ElfFile, *, libc: Libc) -> list[str]:
         faults.append("its segments do not begin at pages: it cannot be mapped")
     soname, nodes = demand.library, {node for _, node in demand.wants}
     by_node = bool(nodes) and "" not in nodes and bool(copy.version_defs)
-    if copy.soname not in ("", soname) and not by_node and not (libc is Libc.MUSL and soname.startswith(MUSL_NAMES)):
+    if copy.soname not in ("", soname) and not by_node and not soname.startswith(LIBC_NAMES[libc].answers):
         # Another name is another interface, but for old names that a library with version nodes goes on to serve.
         faults.append(f"it calls itself {copy.soname}")
     if libc is Libc.GLIBC and not (copy.version_defs or copy.version_needs) and nodes - {""}:
@@ -187,13 +187,13 @@ def _unlike(demand: Demand, copy: ElfFile, *, libc: Libc) -> list[str]:
 
 def _unmet(files: Sequence[ElfFile], users: Sequence[ElfFile], *, libc: Libc) -> list[str]:
     """Say what the board's copy, and what it needs, would themselves not find: with LD_BIND_NOW=1 they do not start."""
-    scope, hosts = [exports_of(one) for one in files], [exports_of(one) for one in users]
-    by_name = {one.soname: one for one in files}
+    scope, hosts = [exports_of(file) for file in files], [exports_of(user) for user in users]
+    by_name = {file.soname: file for file in files}
     faults = []
     for file in files:
         for name, node in _astray(file, by_name, scope, libc=libc):
             # A library may call back into whoever loads it: then each of them has to have it.
-            if not (hosts and all(one.has(name, node, libc) for one in hosts)):
+            if not (hosts and all(host.has(name, node, libc) for host in hosts)):
                 faults.append(f"{file.soname or 'it'} itself finds no {spelled(name, node)}")
         for need in file.version_needs if libc is Libc.GLIBC else ():
             library, _, node = need.partition(":")
@@ -209,13 +209,13 @@ def _astray(file: ElfFile, by_name: Mapping[str, ElfFile], scope: Sequence[Expor
     for library, pairs in strong_by_library(file).items():
         near = by_name.get(library)
         left = pairs if near is None else unbound(file, library, near, libc)
-        for one in scope:
-            left = [pair for pair in left if not one.has(*pair, libc)]
+        for exports in scope:
+            left = [pair for pair in left if not exports.has(*pair, libc)]
         yield from left
 
 
 def library_closure(board: Index, path: str, copy: ElfFile, identity: Identity) -> tuple[dict[str, ElfFile], list[str]]:
-    """Return what a library of the board needs, all the way down, by name, and what is not to be had.
+    """Return what a library of the board needs, all the way down, by name, and what of it is not there.
 
     Found by the rules of the board's loader. Where some processors load another copy, that one must be alike, so that
     the proof is about both.
@@ -223,18 +223,18 @@ def library_closure(board: Index, path: str, copy: ElfFile, identity: Identity) 
     loader = Loader(board, identity)
     usual = loader.find(copy.soname, None)
     first = replace(usual, elf=copy) if usual is not None and usual.place == path else first_file(path, copy)
-    found: dict[str, ElfFile] = {}
+    closure: dict[str, ElfFile] = {}
     lost: list[str] = []
     several = [first]
     for step in loader.process([first]):
         if step.got is None:
             lost.append(step.name)
-        elif step.name in found:
+        elif step.name in closure:
             lost.append(f"one copy of {step.name} (another is {step.got.place})")
         else:
-            found[step.name] = step.got.elf
+            closure[step.name] = step.got.elf
             several.append(step.got)
     if (itself := board.files.get(board.resolve(board.loader))) is not None:
-        found.setdefault(posixpath.basename(board.loader), itself)  # in every process, and not always named
-    unsure = {place for one in several for place, other in one.instead if differ(other, one.elf)}
-    return found, sorted(lost) + [f"one library for every processor ({place} differs)" for place in sorted(unsure)]
+        closure.setdefault(posixpath.basename(board.loader), itself)  # in every process, and not always named
+    unsure = {place for loaded in several for place, instead in loaded.instead if differ(instead, loaded.elf)}
+    return closure, sorted(lost) + [f"one library for every processor ({place} differs)" for place in sorted(unsure)]

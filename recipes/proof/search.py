@@ -1,4 +1,4 @@
-"""The loader's rules, per libc: where a name is looked for, and which file a process gets. Pure; the one place for it.
+"""The loader's rules, per libc: where a name is looked for, and which file a process gets.
 
 glibc: RPATH of the file and of those that led to it (none where the file has a RUNPATH), LD_LIBRARY_PATH, its RUNPATH,
 the cache, the built-in folders (ld.so(8), elf/dl-load.c). musl: LD_LIBRARY_PATH, then the RPATH or RUNPATH, which are
@@ -7,8 +7,9 @@ where it has a RUNPATH), LD_LIBRARY_PATH, its RUNPATH, the cache, the loader's f
 name anew for every file that asks, and knows $ORIGIN in an RPATH only (ldso/ldso/dl-elf.c).
 
 What depends on the processor (hwcaps folders, $PLATFORM), on how uClibc was built or on the folder a process is started
-in is not proved: such a copy is no provider, but it is told as one that may be taken instead. tests/corpus holds the
-rules against the loaders.
+in is not proved: such a copy is no provider, but it is told as one that may be taken instead. Where a root's loader
+looks by itself, once all that the files say is tried, is in `recipes.rootfs.index.Index`. tests/corpus checks the rules
+against the loaders.
 """
 
 from __future__ import annotations
@@ -49,10 +50,10 @@ class LoadedFile:
     instead: tuple[tuple[Origin, ElfFile], ...] = ()
 
     def chain(self) -> Iterator[LoadedFile]:
-        one: LoadedFile | None = self
-        while one is not None:
-            yield one
-            one = one.by
+        file: LoadedFile | None = self
+        while file is not None:
+            yield file
+            file = file.by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +106,7 @@ class Loader:
         Each name comes once; with uClibc once more for every other copy that somebody gets by it.
         """
         queue = list(roots)
-        places = {one.place: one for one in queue}
+        places = {loaded.place: loaded for loaded in queue}
         known: dict[str, LoadedFile | None] = {}
         asked: dict[str, set[str]] = {}
         while queue:
@@ -143,8 +144,8 @@ class Loader:
             if sure and file is None:
                 return None  # here the loader says what is wrong with it and ends
             if sure and file is not None:
-                others = tuple((one, elf) for one, elf in instead.items() if one != place)
-                return LoadedFile(place=place, found=path, elf=file, by=by, instead=others)
+                copies = tuple((copy, elf) for copy, elf in instead.items() if copy != place)
+                return LoadedFile(place=place, found=path, elf=file, by=by, instead=copies)
             if file is not None:
                 instead.setdefault(place, file)
         return None
@@ -159,8 +160,8 @@ class Loader:
         own, chain = by.elf, list(by.chain())
         if self._libc is Libc.MUSL:
             yield from self._words.literal(self._environment)
-            for one in chain:
-                yield from self._expand(one.elf.runpath or one.elf.rpath, one)
+            for loaded in chain:
+                yield from self._expand(loaded.elf.runpath or loaded.elf.rpath, loaded)
             return
         if self._libc is Libc.UCLIBC:
             yield from self._expand(() if own.runpath else own.rpath, by)
@@ -171,9 +172,9 @@ class Loader:
             yield from as_unsure(self._words.literal(chain[-1].elf.rpath))
             return
         if not own.runpath:
-            for one in chain:
-                if not one.elf.runpath:
-                    yield from self._expand(one.elf.rpath, one)
+            for loaded in chain:
+                if not loaded.elf.runpath:
+                    yield from self._expand(loaded.elf.rpath, loaded)
         yield from self._expand(self._environment, chain[-1])
         yield from self._expand(own.runpath, by)
 
@@ -209,11 +210,11 @@ class Loader:
             taken = self._root.take(path, self._identity)
             return (Origin(taken[0]), taken[1]) if taken is not None else None
         place = Origin(path).tidied()
-        found = self._more.get(place)
-        if found is None:
+        file = self._more.get(place)
+        if file is None:
             return None
-        if compatible(found.identity, self._identity):
-            return place, found
+        if compatible(file.identity, self._identity):
+            return place, file
         return (place, None) if self._libc is Libc.MUSL else None
 
     def _expand(self, entries: Sequence[str], of: LoadedFile) -> Iterator[SearchFolder]:

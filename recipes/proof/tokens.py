@@ -1,4 +1,4 @@
-"""What the entries of a search path mean to each loader: $ORIGIN, $LIB, $PLATFORM, and what is left alone. Pure.
+"""What the entries of a search path mean to each loader: $ORIGIN, $LIB, $PLATFORM, and what is left alone.
 
 ld.so(8) for glibc; musl's ldso/dynlink.c (fixup_rpath); uClibc's ldso/ldso/dl-elf.c (search_for_named_library).
 """
@@ -31,7 +31,7 @@ class PathTokens:
     platform:
         AT_PLATFORM where it is known; else each that the machine may have is told, and none is sure.
     lib:
-        What $LIB stands for; empty where that is not known.
+        What $LIB is replaced by; empty where that is not known.
     expands:
         False for a uClibc that knows no $ORIGIN.
     """
@@ -64,7 +64,7 @@ class PathTokens:
             yield from _certain(entry)
 
     def _glibc(self, entry: str, origin: str) -> Iterator[SearchFolder]:
-        wanted = {one or other for one, other in _TOKEN.findall(entry)}
+        wanted = {braced or bare for braced, bare in _TOKEN.findall(entry)}
         for platform in self._platforms if "PLATFORM" in wanted else ("",):
             values = {"ORIGIN": origin, "LIB": self._lib, "PLATFORM": platform}
             text = _TOKEN.sub(lambda token, values=values: values[token[1] or token[2]], entry)  # type: ignore[misc]

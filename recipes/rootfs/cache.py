@@ -1,4 +1,4 @@
-"""Indices kept in the cache: what a root's files said last time, and how to tell that it still holds.
+"""Indices kept in the cache: what a root's files contained last time, and how to tell that this still holds.
 
 Listing a root is cheap, asking the kernel for the state of each of its files is not; so the state is asked of the
 files that matter to a loader only: those that were ELF, and whatever is named like a library.
@@ -7,8 +7,8 @@ files that matter to a loader only: those that were ELF, and whatever is named l
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Collection
@@ -16,18 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from recipes import paths
-from recipes.arch import FloatAbi, Identity
 from recipes.elf import ElfFile
 from recipes.errors import ConfigError
 from recipes.files import write_whole
+from recipes.rootfs.codec import file_row, loader_row, long_texts, read_cache_rows, read_file_row, read_loader_row
 from recipes.rootfs.files import SKIPPED_FOLDERS
 from recipes.rootfs.index import Index, scan_root
-from recipes.rootfs.loaderconf import is_loader_conf, restored_cache
+from recipes.rootfs.loaderconf import is_loader_conf
 
-CACHE_SCHEMA = 7
-_TUPLES = {"needed", "rpath", "runpath", "version_needs", "version_defs"}
-_LONG = ("exports", "imports", "objects", "fixed")
-_PLAIN = tuple(name for name in ElfFile.__slots__ if name not in ("identity", *_LONG))
+CACHE_SCHEMA = 8
 
 
 def load_index(root: Path, *, key: str = "") -> Index:
@@ -103,27 +100,18 @@ def _write(stored: Path, index: Index, state: str) -> None:
     """Keep an index: the symbols in a file of their own, since JSON reads long strings letter by letter."""
     symbols = bytearray()
     rows: dict[str, Any] = {}
-    at = 0
-    for path, found in index.files.items():
-        mine = found.identity
-        texts = [getattr(found, name) for name in _LONG]
-        lengths = [len(text) for text in texts]
-        identity = [mine.bits, mine.little, mine.machine, mine.float_abi.value]
-        rows[path] = [identity, at, lengths, *(getattr(found, name) for name in _PLAIN)]
-        for text in texts:
-            symbols += text.encode("ascii")
-        at += sum(lengths)
+    for path, file in index.files.items():
+        texts = long_texts(file)
+        rows[path] = [len(symbols), [len(text) for text in texts], file_row(file)]
+        symbols += "".join(texts).encode("ascii")
     blob = hashlib.sha256(symbols).hexdigest()[:32]
     write_whole(stored.with_name(f"{blob}.symbols"), symbols)
     data = {
         "schema": CACHE_SCHEMA,
         "state": state,
-        "symbols": [blob, at],
+        "symbols": [blob, len(symbols)],
         "fingerprint": index.fingerprint,
-        "directories": index.directories,
-        "loader": index.loader,
-        "listed": index.listed,
-        "expands": index.expands,
+        **loader_row(index),
         "cache": index.cache,
         "places": index.places,
         "some": index.some,
@@ -148,31 +136,18 @@ def _read(stored: Path, root: Path) -> tuple[Index, str] | None:
             files=files,
             links=data["links"],
             damaged=data["damaged"],
-            directories=tuple(data["directories"]),
             fingerprint=data["fingerprint"],
-            loader=data["loader"],
-            listed=tuple(data["listed"]),
-            expands=data["expands"],
-            cache=restored_cache(data["cache"]),
+            cache=read_cache_rows(data["cache"]),
             places={path: (offset, size) for path, (offset, size) in data["places"].items()},
             some=data["some"],
+            **read_loader_row(data),
         )
         return index, data["state"]
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError):
         return None
 
 
-def _file(row: list[Any], symbols: str) -> ElfFile:
-    identity, at, lengths, *plain = row
-    facts: dict[str, Any] = {
-        name: tuple(value) if name in _TUPLES else value for name, value in zip(_PLAIN, plain, strict=True)
-    }
-    for name, length in zip(_LONG, lengths, strict=True):
-        facts[name] = symbols[at : at + length]
-        at += length
-    return ElfFile(identity=_identity(*identity), **facts)
-
-
-@functools.lru_cache(maxsize=64)
-def _identity(bits: int, little: bool, machine: int, float_abi: str) -> Identity:
-    return Identity(bits=bits, little=little, machine=machine, float_abi=FloatAbi(float_abi))
+def _file(kept: list[Any], symbols: str) -> ElfFile:
+    start, lengths, row = kept
+    ends = list(itertools.accumulate(lengths, initial=start))
+    return read_file_row(row, [symbols[begin:end] for begin, end in itertools.pairwise(ends)])

@@ -9,20 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from recipes.arch import FloatAbi, Identity
-from recipes.elf import ElfFile
 from recipes.errors import ConfigError
 from recipes.files import write_whole
+from recipes.rootfs.codec import file_row, loader_row, long_texts, read_cache_rows, read_file_row, read_loader_row
 from recipes.rootfs.index import Index
-from recipes.rootfs.loaderconf import LD_CACHE, processor_folders, restored_cache
+from recipes.rootfs.loaderconf import LD_CACHE, processor_folders
 
 CAPTURE_SCHEMA = 2
 INDEX_NAME, SYMBOLS_NAME = "index.json", "index.symbols.zst"
-_LONG = ("exports", "imports", "objects", "fixed")
 _LIMIT = 1 << 28
 """Bytes of symbols, unpacked; a real board has some millions."""
 
@@ -52,11 +50,11 @@ class CapturedIndex(Index):
 def relevant_part(index: Index) -> Index:
     """Return what can matter to a process of ours: libraries, plugins, the loader, and the links that lead there."""
     files = {
-        path: found
-        for path, found in index.files.items()
-        if found.soname or ".so" in path.rpartition("/")[2] or path == index.resolve(index.loader)
+        path: file
+        for path, file in index.files.items()
+        if file.soname or ".so" in path.rpartition("/")[2] or path == index.resolve(index.loader)
     }
-    folders = {path.rpartition("/")[0] for path in (*files, *(f"{one}/" for one in index.directories), index.loader)}
+    folders = {*index.directories, *(path.rpartition("/")[0] for path in (*files, index.loader))}
     links = {
         path: target
         for path, target in index.links.items()
@@ -79,7 +77,7 @@ def write_capture(folder: Path, index: Index, of: str) -> Path:
     kept = relevant_part(index)
     extra = [LD_CACHE] if index.cache is not None else []
     hashes = index.digests([*kept.files, *extra])
-    long = {path: [getattr(found, name) for name in _LONG] for path, found in sorted(kept.files.items())}
+    long = {path: long_texts(file) for path, file in sorted(kept.files.items())}
     body = json.dumps({"files": long, "cache": kept.cache}, separators=(",", ":")).encode("ascii")
     packed = zstandard.ZstdCompressor(level=12, write_checksum=True).compress(body)
     head: dict[str, Any] = {
@@ -87,14 +85,11 @@ def write_capture(folder: Path, index: Index, of: str) -> Path:
         "of": of,
         "fingerprint": index.fingerprint,
         "symbols": hashlib.sha256(packed).hexdigest(),
-        "loader": kept.loader,
-        "directories": list(kept.directories),
-        "listed": list(kept.listed),
-        "expands": kept.expands,
+        **loader_row(kept),
         "cache": hashes.get(LD_CACHE, ""),
     }
     tables: dict[str, Mapping[str, Any]] = {
-        "files": {path: _row(found, hashes[path]) for path, found in sorted(kept.files.items())},
+        "files": {path: {"sha256": hashes[path], **file_row(file)} for path, file in sorted(kept.files.items())},
         "links": dict(sorted(kept.links.items())),
         "damaged": dict(sorted(kept.damaged.items())),
     }
@@ -110,16 +105,6 @@ def _lines(head: Mapping[str, Any], tables: Mapping[str, Mapping[str, Any]]) -> 
         inner = ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in rows.items())
         parts.append(f" {json.dumps(name)}: {{\n{inner}\n }}" if inner else f" {json.dumps(name)}: {{}}")
     return "{\n" + ",\n".join(parts) + "\n}\n"
-
-
-def _row(found: ElfFile, sha256: str) -> dict[str, Any]:
-    one = found.identity
-    row: dict[str, Any] = {"sha256": sha256, "size": found.size}
-    row["for"] = [one.bits, "little" if one.little else "big", one.machine, one.float_abi.value]
-    for name in _SHORT:
-        if (value := getattr(found, name)) != _USUAL[name]:
-            row[name] = list(value) if isinstance(value, tuple) else value
-    return row
 
 
 def read_capture(folder: Path) -> CapturedIndex:
@@ -148,45 +133,16 @@ def read_capture(folder: Path) -> CapturedIndex:
         return CapturedIndex(
             source=str(where),
             of=data["of"],
-            files={path: _file(row, rest["files"][path]) for path, row in data["files"].items()},
+            files={path: read_file_row(row, rest["files"][path]) for path, row in data["files"].items()},
             links=data["links"],
             damaged=data["damaged"],
-            directories=tuple(data["directories"]),
             fingerprint=data["fingerprint"],
-            loader=data["loader"],
-            listed=tuple(data["listed"]),
-            expands=data["expands"],
-            cache=restored_cache(rest["cache"]),
+            cache=read_cache_rows(rest["cache"]),
             some=processor_folders((*data["files"], *data["links"])),
             hashes={path: row["sha256"] for path, row in data["files"].items()} | {LD_CACHE: data["cache"]},
+            **read_loader_row(data),
         )
     except FileNotFoundError as error:
         raise ConfigError("no captured index", where=str(error.filename), next_step=again) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, zstandard.ZstdError) as error:
         raise ConfigError("the index is damaged", where=str(where), why=repr(error), next_step=again) from error
-
-
-_SHORT = tuple(one.name for one in fields(ElfFile) if one.name not in ("identity", "size", *_LONG))
-_USUAL: dict[str, Any] = {
-    "executable": False,
-    "soname": "",
-    "interpreter": "",
-    "build_id": "",
-    "mappable": True,
-    "sysv": False,
-    **dict.fromkeys(("needed", "rpath", "runpath", "version_needs", "version_defs"), ()),
-}
-
-
-def _file(row: Mapping[str, Any], long: list[str]) -> ElfFile:
-    bits, order, machine, float_abi = row["for"]
-    facts: dict[str, Any] = {
-        name: tuple(row[name]) if isinstance(usual, tuple) and name in row else row.get(name, usual)
-        for name, usual in _USUAL.items()
-    }
-    facts |= zip(_LONG, long, strict=True)
-    return ElfFile(
-        identity=Identity(bits=bits, little=order == "little", machine=machine, float_abi=FloatAbi(float_abi)),
-        size=row["size"],
-        **facts,
-    )

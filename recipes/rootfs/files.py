@@ -15,8 +15,6 @@ from recipes.errors import ConfigError
 from recipes.rootfs.loaderconf import is_loader_conf
 
 SKIPPED_FOLDERS = ("proc", "sys", "dev", "run", "tmp")
-_LARGE = 4 << 20
-"""Bytes; below that a copy is faster than a mapping."""
 
 
 def absolute_path(name: str) -> str:
@@ -94,11 +92,3 @@ def _tar_members(root: Path, places: dict[str, tuple[int, int]]) -> Iterator[tup
                 head = reader.read(4) if reader else b""
                 if reader and (head == elf.MAGIC or is_loader_conf(path)):
                     yield path, None, head + reader.read()
-
-
-def _part(file: int, offset: int, size: int) -> bytes | memoryview:
-    """Return a part of a file; a large one is mapped, so that only what is looked at takes memory."""
-    if size < _LARGE:
-        return os.pread(file, size, offset)
-    aside = offset % mmap.ALLOCATIONGRANULARITY
-    return memoryview(mmap.mmap(file, size + aside, access=mmap.ACCESS_READ, offset=offset - aside))[aside:]

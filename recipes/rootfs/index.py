@@ -1,6 +1,7 @@
-"""The index of a root: every ELF file's facts, every link, and where its loader looks. A value, with a fingerprint.
+"""The index of a root: every ELF file's facts, every link, and where its loader looks; with a fingerprint.
 
-A root is a directory or a tar file (an image's layer, a board's backup).
+A root is a directory or a tar file (an image's layer, a board's backup). `scan_root` reads it once; only `digests` and
+`content` go back to its files.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from recipes.errors import ConfigError
 from recipes.rootfs.files import absolute_path, root_members
 from recipes.rootfs.loaderconf import (
     LD_CACHE,
-    MUSL_NAMES,
+    LIBC_NAMES,
     ORIGIN,
     CacheEntry,
     built_in_folders,
@@ -73,7 +74,7 @@ class Index:
     expands: bool = True
     """False where the loader knows no $ORIGIN at all: uClibc's before uClibc-ng."""
     some: dict[str, list[str]] = field(default_factory=dict)
-    """Folder to those below it that only some processors look into (`loaderconf.for_some`)."""
+    """Folder to those below it that only some processors look into (`loaderconf.processor_folders`)."""
     # What was asked before: every process of a board asks for the same names. A changed copy of an index starts anew.
     resolved: dict[str, str] = field(default_factory=dict, init=False, compare=False, repr=False)
     tried: dict[tuple[str, Identity], list[str]] = field(default_factory=dict, init=False, compare=False, repr=False)
@@ -112,9 +113,9 @@ class Index:
         return ""
 
     def is_loader(self, name: str) -> bool:
-        """Tell whether a name is the loader's own: it is in every process, wherever it lies."""
-        musl = self.libc is Libc.MUSL and name.startswith(MUSL_NAMES)
-        return (musl or name == posixpath.basename(self.loader)) and self.resolve(self.loader) in self.files
+        """Tell whether a name is the loader's own: it is in every process, wherever its file is."""
+        itself = self.libc is not None and name.startswith(LIBC_NAMES[self.libc].answers)
+        return (itself or name == posixpath.basename(self.loader)) and self.resolve(self.loader) in self.files
 
     def candidates(self, name: str, identity: Identity) -> list[str]:
         """Return the paths that the root's loader tries for a name, when no file and no variable says where to look."""
@@ -131,9 +132,9 @@ class Index:
             return paths
         entries = self.cache.get(name, ())
         if self.libc is Libc.UCLIBC:
-            return [*(one.path for one in entries), *paths]
-        one = chosen_entry(entries, identity)
-        return [one.path, *paths] if one else paths
+            return [*(entry.path for entry in entries), *paths]
+        chosen = chosen_entry(entries, identity)
+        return [chosen.path, *paths] if chosen else paths
 
     def take(self, path: str, identity: Identity) -> tuple[str, ElfFile | None] | None:
         """Return the file at a path as a loader takes it.
@@ -148,13 +149,13 @@ class Index:
 
     def _take(self, path: str, identity: Identity) -> tuple[str, ElfFile | None] | None:
         place = self.resolve(path)
-        found = self.files.get(place)
-        if found is None:
+        file = self.files.get(place)
+        if file is None:
             return (place, None) if place in self.damaged else None
-        if compatible(found.identity, identity):
-            return place, found
+        if compatible(file.identity, identity):
+            return place, file
         # musl's ends at any other file; uClibc's asks for the machine only, and takes one of another float ABI.
-        alike = self.libc is Libc.UCLIBC and found.identity.machine == identity.machine
+        alike = self.libc is Libc.UCLIBC and file.identity.machine == identity.machine
         return (place, None) if alike or self.libc is Libc.MUSL else None
 
     def find(self, name: str, identity: Identity) -> tuple[str, ElfFile] | None:
@@ -168,17 +169,17 @@ class Index:
     def family(self, soname: str, identity: Identity) -> list[tuple[str, str]]:
         """Return (SONAME, path) of other versions of the same library: `libwebsockets.so.17` for `….so.19`."""
         if not self.stems:
-            for path, found in self.files.items():
-                self.stems.setdefault(found.soname.partition(".so")[0], []).append(path)
-            cached = (posixpath.dirname(one.path) for entries in (self.cache or {}).values() for one in entries)
+            for path, file in self.files.items():
+                self.stems.setdefault(file.soname.partition(".so")[0], []).append(path)
+            cached = (posixpath.dirname(entry.path) for entries in (self.cache or {}).values() for entry in entries)
             folders = {*self.directories, *cached}
             self.searched.update(folders, map(self.resolve, folders))
         return sorted(
-            (found.soname, path)
+            (file.soname, path)
             for path in self.stems.get(soname.partition(".so")[0], ())
-            if (found := self.files[path]).soname != soname
+            if (file := self.files[path]).soname != soname
             and posixpath.dirname(path) in self.searched
-            and compatible(found.identity, identity)
+            and compatible(file.identity, identity)
         )
 
     def digests(self, wanted: Iterable[str]) -> dict[str, str]:
@@ -190,27 +191,27 @@ class Index:
             A file is not there any more, or another one took its place.
         """
         names, root = set(wanted), Path(self.source)
-        found: dict[str, str] = {}
+        hashes: dict[str, str] = {}
         if root.is_dir():
             for path in names:
-                found[path] = self._digest(path)
+                hashes[path] = self._digest(path)
         elif self.places.keys() >= names:
             with root.open("rb") as file:
                 for path in names:
                     offset, size = self.places[path]
-                    found[path] = hashlib.sha256(os.pread(file.fileno(), size, offset)).hexdigest()
+                    hashes[path] = hashlib.sha256(os.pread(file.fileno(), size, offset)).hexdigest()
         elif names:
             with tarfile.open(root) as archive:
                 for member in archive:
                     path = absolute_path(member.name)
                     if path in names and (reader := archive.extractfile(member)) is not None:
-                        found[path] = hashlib.sha256(reader.read()).hexdigest()
-        if lost := names - found.keys():
+                        hashes[path] = hashlib.sha256(reader.read()).hexdigest()
+        if lost := names - hashes.keys():
             raise _moved(min(lost), "is not in the root any more", self.source)
-        return found
+        return hashes
 
     def content(self, path: str) -> bytes:
-        """Return a file of the root that was indexed; raises ConfigError where it cannot be had any more."""
+        """Return a file of the root that was indexed; raises ConfigError where it is not there any more."""
         root = Path(self.source)
         try:
             if root.is_dir():
@@ -269,7 +270,7 @@ def scan_root(root: Path) -> Index:
                 damaged[path] = str(error)
             if (which := libc_of(path)) in (Libc.GLIBC, Libc.UCLIBC):
                 built[path] = built_in_folders(data, which)
-    loader = loader_of_root((one.interpreter for one in files.values()), (*files, *links))
+    loader = loader_of_root((file.interpreter for file in files.values()), (*files, *links))
     index = Index(
         source=str(root),
         files=files,
@@ -283,11 +284,11 @@ def scan_root(root: Path) -> Index:
         places=places,
         some=processor_folders((*files, *links)),
     )
-    wide = any(one.identity.bits == 64 for one in files.values())
+    wide = any(file.identity.bits == 64 for file in files.values())
     own = built.get(index.resolve(index.loader)) or next(iter(built.values()), ())
     folders = search_folders(index.loader, own, confs, wide=wide)
-    found = replace(index, directories=folders)
-    return _as_built(found, own) if index.libc is Libc.UCLIBC and own else found
+    searched = replace(index, directories=folders)
+    return _as_built(searched, own) if index.libc is Libc.UCLIBC and own else searched
 
 
 def _as_built(index: Index, own: tuple[str, ...]) -> Index:
@@ -304,6 +305,6 @@ def _as_built(index: Index, own: tuple[str, ...]) -> Index:
 def _fingerprint(files: dict[str, ElfFile], links: dict[str, str], rest: list[Any]) -> str:
     """Return a hash of all facts; taken file by file, since the symbols of a root fill many megabytes."""
     digest = hashlib.sha256(repr([sorted(links.items()), rest]).encode("utf-8", "replace"))
-    for path, found in sorted(files.items()):
-        digest.update(repr((path, found)).encode("utf-8", "replace"))
+    for path, file in sorted(files.items()):
+        digest.update(repr((path, file)).encode("utf-8", "replace"))
     return digest.hexdigest()

@@ -1,7 +1,8 @@
 """What a root says about its own loader: which libc's it is, its built-in folders, its cache and its configuration.
 
-Pure: bytes and texts go in, facts come out. Formats: glibc's sysdeps/generic/dl-cache.h (both layouts of the cache),
-ldconfig(8) for ld.so.conf; uClibc's ldconfig writes the older layout; musl's ldso/dynlink.c for its .path file.
+Nothing here opens a file: bytes and texts go in, facts come out. Formats: glibc's sysdeps/generic/dl-cache.h (both
+layouts of the cache), ldconfig(8) for ld.so.conf; uClibc's ldconfig writes the older layout; musl's ldso/dynlink.c for
+its .path file.
 """
 
 from __future__ import annotations
@@ -17,19 +18,62 @@ from recipes.arch import FloatAbi, Identity, Libc
 
 LD_CACHE: Final = "/etc/ld.so.cache"
 ORIGIN: Final = "$ORIGIN"
-MUSL_NAMES: Final = ("libc.", "libpthread.", "librt.", "libm.", "libdl.", "libutil.", "libxnet.")
-"""musl's loader is the C library: it answers to these names itself, whatever a file of that name says it is."""
-_NAMES: Final = (
-    (Libc.MUSL, re.compile(r"ld-musl-[\w-]+\.so\.1")),
-    (Libc.UCLIBC, re.compile(r"ld(64)?-uClibc[\w.-]*\.so[.\d]*")),
-    (Libc.GLIBC, re.compile(r"ld-linux[\w-]*\.so\.\d+|ld(64)?\.so\.[12]|ld-2\.\d+(\.\d+)?\.so")),
-)
 _DEFAULTS: Final = {Libc.MUSL: ("/lib", "/usr/local/lib", "/usr/lib"), Libc.UCLIBC: ("/lib", "/usr/lib")}
 _LISTED: Final = re.compile(rb"\0((?:/[\w.+/-]+:)+/[\w.+/-]+)(?=\0)")
 _BUILT_IN: Final = re.compile(rb"(?:/[\w.+/-]*lib[\w.+/-]*/\0)+")
 _OLD, _NEW = b"ld.so-1.7.0", b"glibc-ld.so.cache1.1"
 _ENTRIES: Final = 1 << 16
 _UCLIBCS: Final = (1, 2, 4)  # LIB_ELF, LIB_ELF_LIBC5, LIB_ELF_LIBC0
+
+
+class LibcNames(NamedTuple):
+    """What the files of a C library are called.
+
+    Parameters
+    ----------
+    loaders:
+        What the name of its loader begins with.
+    loader_file:
+        The whole name of its loader.
+    libraries:
+        SONAMEs of its libraries, without their versions; and what other names of them begin with, up to a `-`.
+    answers:
+        What the names begin with to which its loader answers itself, whatever a file of that name says it is.
+    """
+
+    loaders: tuple[str, ...]
+    loader_file: re.Pattern[str]
+    libraries: tuple[str, ...]
+    answers: tuple[str, ...] = ()
+
+
+_POSIX: Final = ("libc", "libm", "libpthread", "libdl", "librt", "libresolv", "libutil")
+LIBC_NAMES: Final = {
+    Libc.GLIBC: LibcNames(
+        ("ld-linux", "ld.so.", "ld64.so."),
+        re.compile(r"ld-linux[\w-]*\.so\.\d+|ld(64)?\.so\.[12]|ld-2\.\d+(\.\d+)?\.so"),
+        _POSIX,
+    ),
+    Libc.MUSL: LibcNames(  # its loader is the C library
+        ("ld-musl-",),
+        re.compile(r"ld-musl-[\w-]+\.so\.1"),
+        ("libc", "libc.musl-"),
+        ("libc.", "libpthread.", "librt.", "libm.", "libdl.", "libutil.", "libxnet."),
+    ),
+    Libc.UCLIBC: LibcNames(
+        ("ld-uClibc", "ld64-uClibc"),
+        re.compile(r"ld(64)?-uClibc[\w.-]*\.so[.\d]*"),
+        (*_POSIX, "libuClibc-"),
+    ),
+}
+"""The one table of names by which a C library is known."""
+_BEGINNINGS: Final = tuple(
+    name
+    for names in LIBC_NAMES.values()
+    for name in (*names.loaders, *(library for library in names.libraries if library.endswith("-")))
+)
+_STEMS: Final = {library for names in LIBC_NAMES.values() for library in names.libraries}
+_VERSION: Final = re.compile(r"\.so[.\d]*$")
 
 
 class CacheEntry(NamedTuple):
@@ -48,12 +92,17 @@ def is_loader_conf(path: str) -> bool:
 def libc_of(loader: str) -> Libc | None:
     """Return whose loader a path names; None where it is none."""
     name = posixpath.basename(loader)
-    return next((which for which, pattern in _NAMES if pattern.fullmatch(name)), None)
+    return next((which for which, names in LIBC_NAMES.items() if names.loader_file.fullmatch(name)), None)
+
+
+def is_of_libc(soname: str) -> bool:
+    """Tell whether a library is the C library's own, its loader included: a process has it once, and the board's."""
+    return soname.startswith(_BEGINNINGS) or _VERSION.sub("", soname) in _STEMS
 
 
 def loader_of_root(interpreters: Iterable[str], paths: Iterable[str]) -> str:
     """Return the loader of a root: the one that most of its programs ask for, else the first that is there."""
-    asked = [one for one in interpreters if libc_of(one)]
+    asked = [loader for loader in interpreters if libc_of(loader)]
     if asked:
         return max(sorted(set(asked)), key=asked.count)
     there = {path for path in paths if libc_of(path)}
@@ -65,12 +114,12 @@ def built_in_folders(data: Any, which: Libc = Libc.GLIBC) -> tuple[str, ...]:
     """Return the default folders that are compiled into a loader: Debian's, Yocto's and a vendor's differ.
 
     uClibc's has a list with colons, maybe one of folders with slashes behind them, which comes before the loader's own
-    folder; before them stand CACHE if it was built to read that, and ORIGIN if it knows the word.
+    folder; before them come LD_CACHE if it was built to read that, and ORIGIN if it knows the word.
     """
     if which is Libc.UCLIBC:
         lists = [match[1].decode("ascii").split(":") for match in _LISTED.finditer(data)]
         knows = [word for word in (LD_CACHE, ORIGIN) if b"\0" + word.encode() + b"\0" in bytes(data)]
-        return (*knows, *(folder for one in lists for folder in one))
+        return (*knows, *(folder for folders in lists for folder in folders))
     runs = [match[0] for match in _BUILT_IN.finditer(data)]
     best = max(runs, key=len, default=b"").decode("ascii", "replace")
     return tuple(posixpath.normpath(folder) for folder in best.split("\0") if folder)
@@ -89,9 +138,11 @@ def search_folders(path: str, built: Iterable[str], confs: Mapping[str, str], *,
     if which is Libc.UCLIBC:
         known = [folder for folder in built if folder not in (LD_CACHE, ORIGIN)] or _DEFAULTS[Libc.UCLIBC]
         first = [posixpath.normpath(folder) for folder in known if folder.endswith("/")]
-        return tuple(dict.fromkeys([*first, posixpath.dirname(path), *(one for one in known if not one.endswith("/"))]))
-    if which is Libc.GLIBC and (found := tuple(built)):
-        return found
+        return tuple(
+            dict.fromkeys([*first, posixpath.dirname(path), *(folder for folder in known if not folder.endswith("/"))])
+        )
+    if which is Libc.GLIBC and (own := tuple(built)):
+        return own
     triples = sorted({line.rsplit("/", 1)[-1] for line in listed if "-linux-" in line})
     usual = [f"{base}/{triple}" for triple in triples for base in ("/lib", "/usr/lib")]
     usual += ["/lib64", "/usr/lib64"] if wide else []
@@ -116,9 +167,9 @@ def _lines(path: str, confs: Mapping[str, str], above: tuple[str, ...]) -> Itera
             for pattern in words[1:]:
                 whole = posixpath.normpath(posixpath.join(posixpath.dirname(path), pattern))
                 level = whole.count("/")
-                for other in sorted(confs):
-                    if other.count("/") == level and fnmatch.fnmatchcase(other, whole):
-                        yield from _lines(other, confs, (*above, path))
+                for name in sorted(confs):
+                    if name.count("/") == level and fnmatch.fnmatchcase(name, whole):
+                        yield from _lines(name, confs, (*above, path))
         elif text.startswith("/"):
             yield posixpath.normpath(re.split(r"[\s:,=]", text, maxsplit=1)[0])
 
@@ -131,16 +182,13 @@ def read_cache(data: bytes, which: Libc | None = Libc.GLIBC) -> dict[str, tuple[
     try:
         if which is not Libc.UCLIBC:
             return _entries(data)
-        found = _entries(data, old=True) if data.endswith(b"\0") else None
+        entries = _entries(data, old=True) if data.endswith(b"\0") else None
     except (struct.error, ValueError, IndexError):
         return None
-    taken = {name: tuple(one for one in rows if one.flags in _UCLIBCS) for name, rows in (found or {}).items()}
-    return None if found is None else {name: rows for name, rows in taken.items() if rows}
-
-
-def restored_cache(rows: dict[str, list[list[Any]]] | None) -> dict[str, tuple[CacheEntry, ...]] | None:
-    """Return a cache that was kept as JSON."""
-    return None if rows is None else {name: tuple(CacheEntry(*one) for one in kept) for name, kept in rows.items()}
+    if entries is None:
+        return None
+    taken = {name: tuple(row for row in rows if row.flags in _UCLIBCS) for name, rows in entries.items()}
+    return {name: rows for name, rows in taken.items() if rows}
 
 
 def _entries(data: bytes, *, old: bool = False) -> dict[str, tuple[CacheEntry, ...]] | None:
@@ -156,13 +204,13 @@ def _entries(data: bytes, *, old: bool = False) -> dict[str, tuple[CacheEntry, .
         return None
     if count > _ENTRIES:
         return None
-    found: dict[str, tuple[CacheEntry, ...]] = {}
+    entries: dict[str, tuple[CacheEntry, ...]] = {}
     for at in range(first, first + count * size, size):
         flags, name, path = struct.unpack_from(order + "iII", data, at)
         hwcap = struct.unpack_from(order + "Q", data, at + 16)[0] if size > 16 else 0
         key = _text(data, base + name)
-        found[key] = (*found.get(key, ()), CacheEntry(_text(data, base + path), flags, hwcap))
-    return found
+        entries[key] = (*entries.get(key, ()), CacheEntry(_text(data, base + path), flags, hwcap))
+    return entries
 
 
 def _text(data: bytes, at: int) -> str:
@@ -193,8 +241,8 @@ def entry_fit(entry: CacheEntry, identity: Identity) -> int:
 
 def chosen_entry(entries: Iterable[CacheEntry], identity: Identity) -> CacheEntry | None:
     """Return the one entry that glibc takes of a name: it asks once, and does not try the next one."""
-    fitting = [one for one in entries if not one.hwcap and entry_fit(one, identity)]
-    return max(fitting, key=lambda one: entry_fit(one, identity), default=None)
+    fitting = [entry for entry in entries if not entry.hwcap and entry_fit(entry, identity)]
+    return max(fitting, key=lambda entry: entry_fit(entry, identity), default=None)
 
 
 _HWCAPS: Final = re.compile(
@@ -206,8 +254,8 @@ _HWCAPS: Final = re.compile(
 
 def processor_folders(paths: Iterable[str]) -> dict[str, list[str]]:
     """Return the folders that hold copies for some processors, by the folder they stand for."""
-    found: dict[str, list[str]] = {}
+    below: dict[str, list[str]] = {}
     for folder in sorted({posixpath.dirname(path) for path in paths}):
         if match := _HWCAPS.fullmatch(folder):
-            found.setdefault(match[1], []).append(folder)
-    return found
+            below.setdefault(match[1], []).append(folder)
+    return below

@@ -33,6 +33,7 @@ from recipes import paths
 from recipes.arch import ARCHES, Arch, Libc
 from recipes.config import Strict, read_toml
 from recipes.errors import BuildError, ConfigError, unknown
+from recipes.rootfs.loaderconf import LIBC_NAMES
 from recipes.sources.lock import Archive, Sha256, load_lock, lock_path
 
 TOOLCHAIN_HOME = PurePosixPath("/opt/toolchain")
@@ -40,11 +41,6 @@ TOOLCHAIN_HOME = PurePosixPath("/opt/toolchain")
 RunInImage = Callable[[Sequence[str]], tuple[int, str]]
 """Runs a command in a container of the toolchain's image; returns its exit code and what it printed."""
 _TOOLS = ("gcc", "g++", "ar", "ranlib", "strip", "objcopy", "readelf")
-_LOADERS = {
-    Libc.GLIBC: ("ld-linux", "ld.so.", "ld64.so."),
-    Libc.MUSL: ("ld-musl-",),
-    Libc.UCLIBC: ("ld-uClibc", "ld64-uClibc"),
-}
 
 
 def _of_the_table(name: str) -> str:
@@ -253,7 +249,7 @@ def toolchain_sysroot(arch: Arch, ask: RunInImage) -> PurePosixPath:
 
 def loader_fault(arch: Arch, interpreter: str) -> str:
     """Say why a program of this loader is not one of the C library that the file names; empty where it is."""
-    loaders = _LOADERS[toolchain_of(arch).libc]
+    loaders = LIBC_NAMES[toolchain_of(arch).libc].loaders
     fits = PurePosixPath(interpreter).name.startswith(loaders)
     return (
         "" if fits else f"its programs ask for {interpreter!r}; {toolchain_of(arch).libc} has {' or '.join(loaders)}…"

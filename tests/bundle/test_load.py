@@ -23,8 +23,9 @@ from deploy.bundle.sign import sign_manifest
 from deploy.release.deployment import bundle_for
 from recipes import paths
 from recipes.errors import ConfigError, PreflightError, ProofError
-from tests.support.bundles import EACH_SUFFIX, LIBC, ROOT, compress, contents, elf, make, manifest, members, refused
+from tests.support.bundles import EACH_SUFFIX, LIBC, ROOT, compress, contents, make, manifest, members, refused
 from tests.support.facts import proof_row
+from tests.support.smallelf import small_elf
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -144,7 +145,7 @@ def test_nothing_is_packed_that_would_not_be_verified() -> None:
         pack_bundle(manifest(proofs=()), contents())
     assert "libc.so.6 is left to the board without a proof" in caught.value.why
     with pytest.raises(ProofError, match="could not account"):
-        pack_bundle(manifest(), contents() | {"lib/liby.so": (elf("libz.so"), 0o755)})
+        pack_bundle(manifest(), contents() | {"lib/liby.so": (small_elf("libz.so"), 0o755)})
     for name in ("manifest.json", "licences/app.txt", "../evil", "/etc/passwd", "", "a//b", "bin/"):
         with pytest.raises(ConfigError, match="cannot be the name of a file"):
             pack_bundle(manifest(), contents() | {name: (b"", 0o644)})

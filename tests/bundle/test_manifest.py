@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from deploy.bundle.manifest import DecisionRow, Manifest, ProofRow
 from deploy.dedupe.decision import Action, Decision
 from recipes.arch import ARCHES
+from recipes.elf import SymbolKind
 from recipes.proof.demand import Demand, Want
 from recipes.proof.result import WEAKER, Proof
 from tests.support import bundles
@@ -148,7 +149,7 @@ def test_a_row_can_be_asked_for_what_the_proof_was_about() -> None:
     assert demand == Demand.recall(PROOF, identity)
     assert demand.wants == {
         ("inflate", ""): Want(),
-        ("z_errmsg", "ZLIB_1.2"): Want(kind="o", size="16", copied=("16",)),
+        ("z_errmsg", "ZLIB_1.2"): Want(kind=SymbolKind.OBJECT, size="16", copied=("16",)),
     }
     with pytest.raises(ValueError, match="unpack"):
         Demand.recall(dataclasses.replace(PROOF, objects={"inflate": ("o", "o:8")}), identity)

@@ -85,7 +85,7 @@ def run_one(runner: list[str], pair: dict[str, Any]) -> tuple[int, str]:
     lay_out(root, pair["files"])
     words = [*runner, str(root / "program")]
     try:
-        # Stands for the folders of the board's own loader; a RUNPATH serves only the file that has it.
+        # In place of the folders of the board's own loader; a RUNPATH serves only the file that has it.
         environment = os.environ | {"LD_BIND_NOW": "1", "LD_LIBRARY_PATH": str(root / "lib")}
         done = subprocess.run(words, env=environment, capture_output=True, check=False, timeout=30)
     except subprocess.TimeoutExpired:

@@ -1,7 +1,7 @@
 """Runs in a target's container: compile the units, lay out a root for each case, start its program in there.
 
 A root is entered with chroot, so that every path means what it means on a board. The kernel's answer to where the
-program lies (/proc/self/exe) is put there as a link: a container may not mount /proc.
+program is (/proc/self/exe) is put there as a link: a container may not mount /proc.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class Target:
     arch:
         Whose toolchain image it runs in, or starts from.
     packages:
-        What is installed into an image of its own, where the toolchain's does not do.
+        What is installed into an image of its own, where the toolchain's is unsuitable.
     foreign:
         An architecture of Debian's that those packages are for.
     uclibc:
@@ -202,7 +202,7 @@ def run(target: Target, pairs: Sequence[Pair], engine: Engine) -> Batch:
         "last": target.last,
         "system": target.libraries,
         "levels": _levels(pairs),
-        "pairs": [one.plan() for one in pairs],
+        "pairs": [pair.plan() for pair in pairs],
     }
     log = io.BytesIO()
     with engine.session(job) as session:
@@ -227,7 +227,7 @@ def _levels(pairs: Sequence[Pair]) -> list[list[dict[str, object]]]:
     for pair in pairs:
         for unit in (*pair.units(), *pair.ours.all()):
             units[unit.path] = unit
-            depth[unit.path] = 1 + max((depth[one.path] for one in unit.against), default=0)
+            depth[unit.path] = 1 + max((depth[library.path] for library in unit.against), default=0)
     levels: list[list[dict[str, object]]] = [[] for _ in range(max(depth.values()))]
     for path, unit in units.items():
         levels[depth[path] - 1].append(
@@ -237,7 +237,7 @@ def _levels(pairs: Sequence[Pair]) -> list[list[dict[str, object]]]:
                 "flags": unit.flags,
                 "soname": unit.soname,
                 "script": unit.script,
-                "against": [one.path for one in unit.against],
+                "against": [library.path for library in unit.against],
             }
         )
     return levels

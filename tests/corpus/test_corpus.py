@@ -14,7 +14,8 @@ from tests.support.corpus import Pair
 pytestmark = pytest.mark.engine
 Say = Callable[[str], None]
 Batches = Callable[[Target], tuple[list[Pair], Batch]]
-PAIRS = 400
+PAIRS = 370
+"""Of each target; those that can do less have a few less than 382."""
 FOUND = 0.97
 ALL = (*targets.USUAL, *targets.UCLIBC)
 
@@ -36,6 +37,7 @@ def outcomes(batch: Batches) -> Callable[[Target], list[Outcome]]:
 
     def get(target: Target) -> list[Outcome]:
         pairs, made = batch(target)
+        assert len(pairs) >= PAIRS, f"{target.name}: only {len(pairs)} pairs"
         assert not made.failed, f"{target.name} does not compile: {next(iter(made.failed.values()))}"
         return [judge(target, pair, made) for pair in pairs]
 
@@ -43,24 +45,25 @@ def outcomes(batch: Batches) -> Callable[[Target], list[Outcome]]:
 
 
 def count(what: str, found: Sequence[Outcome]) -> str:
-    possible = [one for one in found if one.possible and one.works]
-    dropped = len(possible) - sum(one.missed for one in possible)
+    possible = [outcome for outcome in found if outcome.possible and outcome.works]
+    dropped = len(possible) - sum(outcome.missed for outcome in possible)
+    wrong = sum(outcome.wrong for outcome in found)
     return (
-        f"{what}: {len(found)} pairs, {sum(one.wrong for one in found)} wrong drops, {dropped} of {len(possible)} "
+        f"{what}: {len(found)} pairs, {wrong} wrong drops, {dropped} of {len(possible)} "
         f"possible drops found ({100 * dropped / len(possible):.1f} %)"
     )
 
 
 def hold(found: Sequence[Outcome]) -> None:
-    """Hold the outcomes against the promise: sound first, complete second."""
-    wrong = [f"{one.target}, {one.pair}: {one.why}" for one in found if one.wrong]
+    """Check the outcomes against the promise: sound first, complete second."""
+    wrong = [f"{outcome.target}, {outcome.pair}: {outcome.why}" for outcome in found if outcome.wrong]
     assert not wrong, "\n".join(wrong)
-    possible = [one for one in found if one.possible and one.works]
-    missed = [f"{one.target}, {one.pair}: {one.why}" for one in possible if one.missed]
+    possible = [outcome for outcome in found if outcome.possible and outcome.works]
+    missed = [f"{outcome.target}, {outcome.pair}: {outcome.why}" for outcome in possible if outcome.missed]
     assert len(missed) <= (1 - FOUND) * len(possible), "\n".join(missed)
 
 
-@pytest.mark.parametrize("target", ALL, ids=lambda one: one.name)
+@pytest.mark.parametrize("target", ALL, ids=lambda target: target.name)
 def test_no_drop_is_wrong(target: Target, outcomes: Callable[[Target], list[Outcome]], say: Say) -> None:
     found = outcomes(target)
     say(count(f"corpus, {target.name}", found))
@@ -68,7 +71,7 @@ def test_no_drop_is_wrong(target: Target, outcomes: Callable[[Target], list[Outc
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", targets.RARE, ids=lambda one: one.name)
+@pytest.mark.parametrize("target", targets.RARE, ids=lambda target: target.name)
 def test_no_drop_is_wrong_on_a_rarer_machine(
     target: Target, outcomes: Callable[[Target], list[Outcome]], say: Say
 ) -> None:
@@ -78,17 +81,20 @@ def test_no_drop_is_wrong_on_a_rarer_machine(
 
 
 def test_the_corpus_is_large_and_its_drops_are_found(outcomes: Callable[[Target], list[Outcome]], say: Say) -> None:
-    found = [one for target in ALL for one in outcomes(target)]
+    found = [outcome for target in ALL for outcome in outcomes(target)]
     say(count("corpus", found))
-    assert len(found) >= PAIRS
+    assert len(found) >= PAIRS * len(ALL)
     hold(found)
 
 
-@pytest.mark.parametrize("target", ALL, ids=lambda one: one.name)
+@pytest.mark.parametrize("target", ALL, ids=lambda target: target.name)
 def test_the_pairs_ask_what_they_mean_to(target: Target, outcomes: Callable[[Target], list[Outcome]]) -> None:
     """The same library works in every pair of its kind, and what is gone or damaged does not."""
-    for one in outcomes(target):
-        if one.pair.endswith(("-same", "-more", "-stripped")) and one.possible:
-            assert one.works, f"{one.pair}: {one.why}"
-        if one.pair.endswith(("-removed", "-hidden", "-nowhere", "-loop", "-unmet")) and "optional" not in one.pair:
-            assert not one.works, f"{one.pair}: {one.why}"
+    for outcome in outcomes(target):
+        if outcome.pair.endswith(("-same", "-more", "-stripped")) and outcome.possible:
+            assert outcome.works, f"{outcome.pair}: {outcome.why}"
+        if (
+            outcome.pair.endswith(("-removed", "-hidden", "-nowhere", "-loop", "-unmet"))
+            and "optional" not in outcome.pair
+        ):
+            assert not outcome.works, f"{outcome.pair}: {outcome.why}"

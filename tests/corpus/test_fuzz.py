@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import resource
 import time
 from collections.abc import Callable
 
@@ -15,6 +14,7 @@ from recipes.elf.image import ElfImage
 from recipes.proof.binding import Exports
 from recipes.proof.prove import prove
 from tests.corpus import targets
+from tests.corpus.peak import mark_peak, peak
 from tests.corpus.targets import Batch, Target
 from tests.support.corpus import Pair
 
@@ -25,14 +25,14 @@ KIBIBYTES = 256 * 1024
 EXTREMES = (0, 1, 0x7F, 0x80, 0xFF)
 
 
-@pytest.mark.parametrize("target", [targets.USUAL[0], targets.USUAL[2]], ids=lambda one: one.name)
+@pytest.mark.parametrize("target", [targets.USUAL[0], targets.USUAL[2]], ids=lambda target: target.name)
 def test_no_file_stops_the_reader(
     target: Target, batch: Callable[[Target], tuple[list[Pair], Batch]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = batch(target)[1].files
     whole = sample(files)
     chance, refused, slowest = random.Random(12), 0, 0.0
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = mark_peak()
     for _ in range(TRIES):
         data = mutated(chance.choice(whole), chance)
         begun = time.monotonic()
@@ -44,9 +44,10 @@ def test_no_file_stops_the_reader(
             # What is read is also something that can be reasoned about.
             prove(facts.soname, "/lib/x", facts, [facts], {facts.soname: Exports(facts)}, [facts])
         slowest = max(slowest, time.monotonic() - begun)
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    grown = peak() - before
     with capsys.disabled():
-        print(f"\nfuzz, {target.name}: {TRIES} files, {refused} refused, slowest {slowest:.2f} s", end=" ")
+        print(f"\nfuzz, {target.name}: {TRIES} files, {refused} refused, slowest {slowest:.2f} s, {grown} KiB", end=" ")
+    assert 0 < refused < TRIES, "damage of one kind only: nothing was tried"
     assert slowest < SECONDS
     assert grown < KIBIBYTES
 

@@ -1,4 +1,4 @@
-"""The loader's rules held against the real loaders: all three natively, glibc's and uClibc's emulated for two more."""
+"""The loader's rules checked against the real loaders: three natively, glibc's and uClibc's emulated for two more."""
 
 from __future__ import annotations
 
@@ -68,14 +68,14 @@ def levels(units: Sequence[Part]) -> list[list[dict[str, object]]]:
 
     def add(unit: Part) -> int:
         known[unit.path] = unit
-        depth[unit.path] = 1 + max((add(one) for one in unit.against), default=0)
+        depth[unit.path] = 1 + max((add(part) for part in unit.against), default=0)
         return depth[unit.path]
 
     for unit in units:
         add(unit)
     made: list[list[dict[str, object]]] = [[] for _ in range(max(depth.values()))]
     for path, unit in known.items():
-        against = [one.path for one in unit.against]
+        against = [library.path for library in unit.against]
         made[depth[path] - 1].append({"path": path, "source": unit.source, "flags": unit.flags, "against": against})
     return made
 
@@ -92,16 +92,16 @@ def run(target: Target, engine: Engine, folder: Path) -> Answers:
     plan = {
         "compiler": target.compiler,
         "system": system(target),
-        "levels": levels([what for one in all_cases for what in one.files.values() if isinstance(what, Part)]),
+        "levels": levels([what for case in all_cases for what in case.files.values() if isinstance(what, Part)]),
         "cases": [
             {
-                "name": one.name,
-                "files": [row(place, what) for place, what in one.files.items()],
-                "environment": one.environment,
-                "real": one.real,
-                "ldconfig": one.ldconfig,
+                "name": case.name,
+                "files": [row(place, what) for place, what in case.files.items()],
+                "environment": case.environment,
+                "real": case.real,
+                "ldconfig": case.ldconfig,
             }
-            for one in all_cases
+            for case in all_cases
         ],
     }
     job = Job(image=target.image(engine), environment={"CCACHE_DISABLE": "1", "LC_ALL": "C"}, cwd=HERE)

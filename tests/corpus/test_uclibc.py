@@ -28,7 +28,7 @@ from tests.corpus.targets import HERE, Target
 from tests.support.gatefaults import RECIPE
 
 pytestmark = pytest.mark.engine
-TARGET = next(one for one in targets.UCLIBC if one.arch.name == "armv7")
+TARGET = next(target for target in targets.UCLIBC if target.arch.name == "armv7")
 FILES = ("bin/program", "lib/libdeep.so.1", "lib/libnear.so.1")
 SOURCES = {
     "deep.c": "int deep(void) { return 20; }",
@@ -101,7 +101,7 @@ def faults(tree: Path, floor: Index) -> list[str]:
     outputs = (Output(path="bin/program", kind="program"), *libraries)
     recipe = RECIPE.model_copy(update={"outputs": outputs, "libraries": ()})
     found = gate_faults(recipe, ARCHES["armv7"], tree, floor)
-    return [one for one in found if "uClibc" in one]
+    return [fault for fault in found if "uClibc" in fault]
 
 
 def test_a_bundle_finds_its_own_libraries(vendors: Arch, engine: Engine, tmp_path: Path) -> None:

@@ -67,8 +67,8 @@ def _ours(target: Target, pair: Pair, batch: Batch) -> tuple[bool, str]:
         return False, "no such library on the board"
     path, copy = found
     needed, lost = library_closure(board, path, copy, identity)
-    linked = {one.soname: one for one in (*kept.values(), _certain(batch.files[f"{here}/{OURS}"])) if one.soname}
-    users = [one for one in kept.values() if SONAME in one.needed]
+    linked = {file.soname: file for file in (*kept.values(), _certain(batch.files[f"{here}/{OURS}"])) if file.soname}
+    users = [file for file in kept.values() if SONAME in file.needed]
     built_with = {}
     for name in dict.fromkeys(name for user in users for name in user.needed):
         on_board = board.find(name, identity)

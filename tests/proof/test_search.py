@@ -1,4 +1,4 @@
-"""The loader's rules, each by its name. tests/corpus/test_loader_rules.py holds them against the loaders themselves."""
+"""The loader's rules, each by its name; tests/corpus/test_loader_rules.py checks them against real loaders."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_a_name_that_is_loaded_is_searched_again_by_uclibc_only(libc: str, place
     found = [step.got.place for step in steps if step.got is not None and step.name == "liba.so.1"]
     assert found == [f"{place}/liba.so.1" for place in places]
     copy = root.files["/a/libm1.so"]
-    assert not any("one copy" in one for one in library_closure(root, "/a/libm1.so", copy, ARM)[1])
+    assert not any("one copy" in lack for lack in library_closure(root, "/a/libm1.so", copy, ARM)[1])
 
 
 def test_a_loader_without_origin_is_told_by_its_cure() -> None:
@@ -169,7 +169,7 @@ def test_one_file_under_two_names_is_loaded_once() -> None:
 
 
 @pytest.mark.parametrize("libc", LOADERS)
-def test_the_loader_is_in_the_process_wherever_it_lies(libc: str) -> None:
+def test_the_loader_is_in_the_process_wherever_its_file_is(libc: str) -> None:
     name = LOADERS[libc].rsplit("/", 1)[1]
     root = board(libc, more={LOADERS[libc]: elf(name)}, directories=("/usr/lib",))
     assert got(root, app(name), of=name) == LOADERS[libc]

@@ -41,7 +41,7 @@ def test_the_second_reading_says_the_same(cache: Path, root: Path, monkeypatch: 
     "change",
     [
         lambda root: (root / "usr/lib/libb.so.1").write_bytes(small_elf()),
-        lambda root: (root / "usr/lib/liba.so.1").write_bytes(small_elf(62)),
+        lambda root: (root / "usr/lib/liba.so.1").write_bytes(small_elf(machine=62)),
         lambda root: (root / "usr/lib/liba.so.1").unlink(),
         lambda root: (root / "usr/lib/liba.so.1").rename(root / "usr/lib/libz.so.1"),
         lambda root: (root / "usr/lib/libtext.so").write_bytes(small_elf()),
@@ -89,7 +89,7 @@ def test_a_library_that_is_replaced_while_it_is_read_is_named(
 
     def meanwhile(where: Path) -> Index:
         index = real(where)
-        (root / "usr/lib/new").write_bytes(small_elf(62))
+        (root / "usr/lib/new").write_bytes(small_elf(machine=62))
         (root / "usr/lib/new").replace(root / "usr/lib/liba.so.1")
         return index
 
@@ -103,7 +103,7 @@ def test_a_library_that_is_replaced_while_it_is_read_is_named(
 
 def test_a_hash_is_of_the_file_that_was_indexed(root: Path) -> None:
     index = scan_root(root)
-    (root / "usr/lib/liba.so.1").write_bytes(small_elf(62))
+    (root / "usr/lib/liba.so.1").write_bytes(small_elf(machine=62))
     with pytest.raises(ConfigError, match="was replaced while"):
         index.digests(["/usr/lib/liba.so.1"])
     (root / "usr/lib/liba.so.1").unlink()

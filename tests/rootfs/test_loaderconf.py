@@ -9,13 +9,20 @@ from pathlib import Path
 import pytest
 
 from deploy.dedupe.closure import providers_of
-from recipes import elf as reader
 from recipes.arch import ARCHES, Libc
 from recipes.proof.consistency import cache_disagreements
 from recipes.proof.search import Loader, first_file
 from recipes.rootfs.cache import load_index
 from recipes.rootfs.index import scan_root
-from recipes.rootfs.loaderconf import CacheEntry, built_in_folders, conf_folders, entry_fit, read_cache, search_folders
+from recipes.rootfs.loaderconf import (
+    CacheEntry,
+    built_in_folders,
+    conf_folders,
+    entry_fit,
+    is_of_libc,
+    read_cache,
+    search_folders,
+)
 from tests.support import loadercache
 from tests.support.facts import SOFT, elf
 from tests.support.loaderboards import HARD, LIB, LOADERS, app, board, entry, got
@@ -109,14 +116,11 @@ def test_uclibc_reads_the_older_cache_only_and_its_own_entries() -> None:
 
 
 @pytest.mark.parametrize("beside", [True, False])
-def test_a_uclibc_that_was_built_not_to_looks_not_beside_itself(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, beside: bool
-) -> None:
+def test_a_uclibc_that_was_built_not_to_looks_not_beside_itself(tmp_path: Path, *, beside: bool) -> None:
     (tmp_path / "own").mkdir()
-    (tmp_path / "own/ld-uClibc.so.1").write_bytes(small_elf() + b"\0$ORIGIN\0/lib:/usr/lib\0")
-    read = reader.parse
-    names = "_dl_pagesize _dl_ldsopath" if beside else "_dl_pagesize"
-    monkeypatch.setattr(reader, "parse", lambda data: replace(read(data), exports=names))
+    exports = ("_dl_pagesize", "_dl_ldsopath") if beside else ("_dl_pagesize",)
+    loader = small_elf(soname="ld-uClibc.so.1", exports=exports)
+    (tmp_path / "own/ld-uClibc.so.1").write_bytes(loader + b"\0$ORIGIN\0/lib:/usr/lib\0")
     assert scan_root(tmp_path).directories == (("/own",) if beside else ()) + ("/lib", "/usr/lib")
 
 
@@ -147,6 +151,19 @@ def test_a_uclibc_that_was_built_without_its_cache_reads_none(tmp_path: Path, *,
     assert (root.libc, root.directories) == ("uclibc", ("/lib", "/usr/lib"))
     identity = next(iter(root.files.values())).identity
     assert (root.find("liba.so.1", identity) is not None) is reads
+
+
+@pytest.mark.parametrize(
+    ("soname", "expected"),
+    [
+        *((name, True) for name in ("libc.so.6", "libm.so.6", "libresolv.so.2", "ld-linux-armhf.so.3", "ld.so.1")),
+        *((name, True) for name in ("libc.so", "libc.musl-x86_64.so.1", "ld-musl-armhf.so.1")),
+        *((name, True) for name in ("ld-uClibc.so.0", "ld64-uClibc.so.1", "libuClibc-1.0.45.so")),
+        *((name, False) for name in ("libcurl.so.4", "libmount.so.1", "libcrypt.so.1", "libutils.so", "libld.so.1")),
+    ],
+)
+def test_the_c_librarys_own_libraries_are_known_by_name(soname: str, *, expected: bool) -> None:
+    assert is_of_libc(soname) is expected
 
 
 def test_uclibc_looks_beside_its_loader() -> None:

@@ -67,15 +67,15 @@ class Words:
 
 WORDS: dict[str, Callable[[Words], bool]] = {
     "RPM names a need of the loader itself, a hash table that it must understand, and no library": (
-        lambda one: one.what == "requires" and not one.ours and one.theirs == {"rtld(GNU_HASH)"}
+        lambda case: case.what == "requires" and not case.ours and case.theirs == {"rtld(GNU_HASH)"}
     ),
     "RPM asks for no versions for a library that names an interpreter, as programs do, and has no executable bit": (
-        lambda one: (
-            one.what == "requires"
-            and bool(one.file.interpreter)
-            and not one.info.is_exec
-            and not one.theirs
-            and one.ours == nodes(one.file)
+        lambda case: (
+            case.what == "requires"
+            and bool(case.file.interpreter)
+            and not case.info.is_exec
+            and not case.theirs
+            and case.ours == nodes(case.file)
         )
     ),
 }
@@ -113,14 +113,16 @@ def test_elfdeps_reads_the_same_needs_and_provides(tree: Path, index: Index) -> 
             ("requires", required(file), info.requires),
             ("provides", provided(file), info.provides),
         ):
-            theirs = frozenset(f"{one.soname}({one.version})" for one in said)
+            theirs = frozenset(f"{need.soname}({need.version})" for need in said)
             if mine != theirs:
-                one = Words(file=file, info=info, what=what, ours=mine - theirs, theirs=theirs - mine)
-                # The hash table stands beside any other difference.
-                if one.ours and "rtld(GNU_HASH)" in one.theirs:
-                    one = Words(file=file, info=info, what=what, ours=one.ours, theirs=one.theirs - {"rtld(GNU_HASH)"})
-                reason = next((text for text, rule in WORDS.items() if rule(one)), "")
-                seen.setdefault(reason, []).append(f"{path} {what}: {sorted(one.ours)} / {sorted(one.theirs)}")
+                case = Words(file=file, info=info, what=what, ours=mine - theirs, theirs=theirs - mine)
+                # The hash table is beside any other difference.
+                if case.ours and "rtld(GNU_HASH)" in case.theirs:
+                    case = Words(
+                        file=file, info=info, what=what, ours=case.ours, theirs=case.theirs - {"rtld(GNU_HASH)"}
+                    )
+                reason = next((text for text, rule in WORDS.items() if rule(case)), "")
+                seen.setdefault(reason, []).append(f"{path} {what}: {sorted(case.ours)} / {sorted(case.theirs)}")
     explained(seen, dict(WORDS))
 
 
@@ -137,19 +139,19 @@ class Answer:
 
 ANSWERS: dict[str, Callable[[Answer], bool]] = {
     "lddtree leaves out of its tree the interpreter of a program where only a library of it needs it by name": (
-        lambda one: (
-            one.theirs is None
-            and one.name == posixpath.basename(one.program.interpreter)
-            and one.name not in one.program.needed
+        lambda case: (
+            case.theirs is None
+            and case.name == posixpath.basename(case.program.interpreter)
+            and case.name not in case.program.needed
         )
     ),
     "lddtree puts its root before $ORIGIN, which has it already, and so finds nothing there": (
-        lambda one: (
-            one.theirs == ""
-            and one.step is not None
-            and any(entry.startswith(("$ORIGIN", "${ORIGIN}")) for entry in one.step.by.elf.runpath)
-            and one.step.got is not None
-            and posixpath.dirname(one.step.got.found) == posixpath.dirname(one.step.by.found)
+        lambda case: (
+            case.theirs == ""
+            and case.step is not None
+            and any(entry.startswith(("$ORIGIN", "${ORIGIN}")) for entry in case.step.by.elf.runpath)
+            and case.step.got is not None
+            and posixpath.dirname(case.step.got.found) == posixpath.dirname(case.step.by.found)
         )
     ),
 }

@@ -15,6 +15,7 @@ from recipes.stage.manifest import StagedRecipe, StageManifest, is_intact, load_
 from recipes.stage.places import FolderPlace
 from recipes.stage.store import Store, open_store
 from tests.support.objectserver import Handler, serving
+from tests.support.smallelf import small_elf
 
 pytestmark = pytest.mark.loopback
 KEY = "0123456789abcdef01234567"
@@ -25,7 +26,7 @@ def entry(cache: Path, key: str = KEY) -> Path:
     built = cache / "built" / f"demo-{key}"
     with whole_folder(built) as part:
         (part / "tree" / "bin").mkdir(parents=True)
-        (part / "tree" / "bin" / "demo").write_bytes(b"\x7fELF pretended " * 100)
+        (part / "tree" / "bin" / "demo").write_bytes(small_elf("libpretended.so.6"))
         (part / "tree" / "bin" / "demo").chmod(0o755)
         (part / "tree" / "bin" / "alias").symlink_to("demo")
         one = StagedRecipe(

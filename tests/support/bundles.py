@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import random
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -18,27 +17,11 @@ from deploy.bundle.manifest import Manifest, SourceRecipe
 from deploy.dedupe.decision import Action
 from recipes.errors import UserError
 from tests.support.facts import decision_row, proof_row
+from tests.support.smallelf import small_elf
 
 ROOT = Path(__file__).parent.parent.parent
 EACH_SUFFIX = pytest.mark.parametrize("suffix", SUFFIXES)
 LIBC = "/lib/libc.so.6"
-
-
-def elf(*needed: str) -> bytes:
-    """Write a small 32-bit ARM ELF file that has a dynamic section and nothing else."""
-    strings, offsets = b"\0", []
-    for name in needed:
-        offsets.append(len(strings))
-        strings += name.encode() + b"\0"
-    start = 52 + 2 * 32
-    entries = [(1, offset) for offset in offsets] + [(5, 0), (10, len(strings)), (0, 0)]
-    table = start + 8 * len(entries)
-    dynamic = b"".join(struct.pack("<II", tag, table if tag == 5 else value) for tag, value in entries)
-    size = table + len(strings)
-    header = b"\x7fELF\x01\x01\x01" + bytes(9)
-    header += struct.pack("<HHIIIIIHHHHHH", 3, 40, 1, 0, 52, 0, 0x05000400, 52, 32, 2, 0, 0, 0)
-    load = struct.pack("<IIIIIIII", 1, 0, 0, 0, size, size, 5, 4096)
-    return header + load + struct.pack("<IIIIIIII", 2, start, start, start, len(dynamic), 0, 6, 4) + dynamic + strings
 
 
 def manifest(**changes: Any) -> Manifest:
@@ -69,8 +52,8 @@ def manifest(**changes: Any) -> Manifest:
 def contents(tag: str = "") -> dict[str, tuple[bytes, int]]:
     noise = random.Random(7).randbytes(6000)
     return {
-        "bin/app": (elf("libx.so.1", "libc.so.6"), 0o755),
-        "lib/libx.so.1": (elf("libc.so.6") + noise, 0o755),
+        "bin/app": (small_elf("libx.so.1", "libc.so.6"), 0o755),
+        "lib/libx.so.1": (small_elf("libc.so.6") + noise, 0o755),
         "run/app": (f"#!/bin/sh\n# {tag}\nexec bin/app\n".encode() * 40, 0o755),
         "share/app.conf": (b"level = info\n" * 300, 0o644),
     }

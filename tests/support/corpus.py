@@ -47,8 +47,8 @@ class Unit:
 
     def all(self) -> Iterator[Unit]:
         """Yield what it is linked with, all the way down, and itself last."""
-        for one in self.against:
-            yield from one.all()
+        for library in self.against:
+            yield from library.all()
         yield self
 
 
@@ -92,25 +92,25 @@ class Pair:
 
     def units(self) -> Iterator[Unit]:
         """Yield all that has to be compiled, in an order that can be."""
-        for one in (*self.kept.values(), *self.board.values()):
-            if isinstance(one, Damaged):
-                yield from one.unit.all()
-            elif isinstance(one, Unit):
-                yield from one.all()
+        for unit in (*self.kept.values(), *self.board.values()):
+            if isinstance(unit, Damaged):
+                yield from unit.unit.all()
+            elif isinstance(unit, Unit):
+                yield from unit.all()
 
     def plan(self) -> dict[str, Any]:
         """Return how the pair is laid out, for the batch in the container."""
         files: list[tuple[str, ...]] = [(OURS, "copy", self.ours.path)]
-        for place, one in (*self.kept.items(), *self.board.items()):
-            match one:
+        for place, part in (*self.kept.items(), *self.board.items()):
+            match part:
                 case Unit():
-                    files.append((place, "copy", one.path))
+                    files.append((place, "copy", part.path))
                 case Damaged():
-                    files.append((place, one.what, one.unit.path, one.at, one.to))
+                    files.append((place, part.what, part.unit.path, part.at, part.to))
                 case Link():
-                    files.append((place, "link", one.target))
+                    files.append((place, "link", part.target))
                 case bytes():
-                    files.append((place, "text", one.decode("latin-1")))
+                    files.append((place, "text", part.decode("latin-1")))
         return {"name": self.name, "files": files}
 
 
