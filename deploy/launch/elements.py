@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Literal
 
 from deploy.launch.gstquote import Value
@@ -72,73 +71,70 @@ class AudioKind:
     settings: Mapping[str, Value] = field(default_factory=dict)
 
 
-SOURCES: Mapping[str, SourceKind] = MappingProxyType(
-    {
-        "v4l2": SourceKind(element="v4l2src", takes="device", means="path"),
-        "libcamera": SourceKind(element="libcamerasrc", takes="camera-name"),
-        "rtsp": SourceKind(element="rtspsrc", takes="location", means="rtsp", gives="rtp"),
-        # The whole address is a secret when a camera wants its password in the query.
-        "rtsp_file": SourceKind(element="rtspsrc", takes="location", means="file-of-value", gives="rtp"),
-        "file": SourceKind(element="filesrc", takes="location", means="path", gives="container", live=False),
-        "test": SourceKind(element="videotestsrc", takes="pattern", settings={"is-live": True}),
-        "element": SourceKind(element="", means="element"),
-    }
-)
+SOURCES: Mapping[str, SourceKind] = {
+    "v4l2": SourceKind(element="v4l2src", takes="device", means="path"),
+    "libcamera": SourceKind(element="libcamerasrc", takes="camera-name"),
+    "rtsp": SourceKind(element="rtspsrc", takes="location", means="rtsp", gives="rtp"),
+    # The whole address is a secret when a camera wants its password in the query.
+    "rtsp_file": SourceKind(element="rtspsrc", takes="location", means="file-of-value", gives="rtp"),
+    "file": SourceKind(element="filesrc", takes="location", means="path", gives="container", live=False),
+    "test": SourceKind(element="videotestsrc", takes="pattern", settings={"is-live": True}),
+    "element": SourceKind(element="", means="element"),
+}
 """Word in a board file → source. The source's word is the only key that says what it is: `source = { v4l2 = … }`."""
 
-ENCODERS: Mapping[str, EncoderKind] = MappingProxyType(
-    {
-        "x264enc": EncoderKind(
-            key_frames="key-int-max",
-            own_key_frame_seconds=10,
-            b_frames="bframes",
-            speed="speed-preset",
-            tune="tune",
-            byte_stream="byte-stream",
-        ),
-        # It makes B-frames unless its own list of options says otherwise.
-        "x265enc": EncoderKind(
-            codec="h265",
-            key_frames="key-int-max",
-            own_key_frames=250,
-            speed="speed-preset",
-            tune="tune",
-            settings={"option-string": "bframes=0"},
-        ),
-        "openh264enc": EncoderKind(bitrate_unit=1, key_frames="gop-size", own_key_frames=90),
-        # Newer Raspberry Pi kernels negotiate no level by themselves and then refuse to start.
-        "v4l2h264enc": EncoderKind(
-            bitrate="video_bitrate",
-            bitrate_unit=1,
-            key_frames="h264_i_frame_period",
-            controls="extra-controls",
-            caps="video/x-h264,level=(string)4",
-        ),
-        "omxh264enc": EncoderKind(
-            bitrate="target-bitrate",
-            bitrate_unit=1,
-            key_frames="periodicity-idr",
-            settings={"control-rate": "variable", "inline-header": False},
-        ),
-        "mpph264enc": EncoderKind(takes_format="NV12", bitrate="bps", bitrate_unit=1, key_frames="gop"),
-    }
-)
+ENCODERS: Mapping[str, EncoderKind] = {
+    "x264enc": EncoderKind(
+        key_frames="key-int-max",
+        own_key_frame_seconds=10,
+        b_frames="bframes",
+        speed="speed-preset",
+        tune="tune",
+        byte_stream="byte-stream",
+    ),
+    # It makes B-frames unless its own list of options says otherwise.
+    "x265enc": EncoderKind(
+        codec="h265",
+        key_frames="key-int-max",
+        own_key_frames=250,
+        speed="speed-preset",
+        tune="tune",
+        settings={"option-string": "bframes=0"},
+    ),
+    "openh264enc": EncoderKind(bitrate_unit=1, key_frames="gop-size", own_key_frames=90),
+    # Newer Raspberry Pi kernels negotiate no level by themselves and then refuse to start.
+    "v4l2h264enc": EncoderKind(
+        bitrate="video_bitrate",
+        bitrate_unit=1,
+        key_frames="h264_i_frame_period",
+        controls="extra-controls",
+        caps="video/x-h264,level=(string)4",
+    ),
+    "omxh264enc": EncoderKind(
+        bitrate="target-bitrate",
+        bitrate_unit=1,
+        key_frames="periodicity-idr",
+        settings={"control-rate": "variable", "inline-header": False},
+    ),
+    "mpph264enc": EncoderKind(takes_format="NV12", bitrate="bps", bitrate_unit=1, key_frames="gop"),
+}
 
-AUDIO_SOURCES: Mapping[str, AudioKind] = MappingProxyType(
-    {
-        "alsa": AudioKind(element="alsasrc", takes="device"),
-        "pulse": AudioKind(element="pulsesrc", takes="device"),
-        "test": AudioKind(element="audiotestsrc", takes="wave", settings={"is-live": True}),
-    }
-)
+AUDIO_SOURCES: Mapping[str, AudioKind] = {
+    "alsa": AudioKind(element="alsasrc", takes="device"),
+    "pulse": AudioKind(element="pulsesrc", takes="device"),
+    "test": AudioKind(element="audiotestsrc", takes="wave", settings={"is-live": True}),
+}
 
 AUDIO_ENCODERS: tuple[str, ...] = ("voaacenc", "avenc_aac")
 """Encoders to AAC; both take their `bitrate` in bit/s."""
 
-DEMUXERS: Mapping[str, str] = MappingProxyType(
-    {".mp4": "qtdemux", ".mov": "qtdemux", ".mkv": "matroskademux", ".ts": "tsdemux"}
-)
-MUXERS: Mapping[str, str] = MappingProxyType({".mp4": "mp4mux", ".mkv": "matroskamux", ".ts": "mpegtsmux"})
+DEMUXERS: Mapping[str, str] = {
+    ".mp4": "qtdemux",
+    ".mov": "qtdemux",
+    ".mkv": "matroskademux",
+    ".ts": "tsdemux",
+}
+MUXERS: Mapping[str, str] = {".mp4": "mp4mux", ".mkv": "matroskamux", ".ts": "mpegtsmux"}
 
 _BY_PACKAGE = {
     "libgstreamer1.0-0": "queue tee filesrc filesink fakesink capsfilter",
@@ -154,9 +150,9 @@ _BY_PACKAGE = {
     "gstreamer1.0-libcamera": "libcamerasrc",
     "gstreamer1.0-omx-generic": "omxh264enc",
 }
-PACKAGES: Mapping[str, str] = MappingProxyType(
-    {element: package for package, elements in _BY_PACKAGE.items() for element in elements.split()}
-)
+PACKAGES: Mapping[str, str] = {
+    element: package for package, elements in _BY_PACKAGE.items() for element in elements.split()
+}
 """Element → the Debian 12 package that brings it, from the packages' own `Gstreamer-Elements` lists.
 
 `v4l2h264enc` is in no list: the plugin makes it when it sees an encoder of the board.

@@ -100,7 +100,10 @@ def _printed(chain: Chain) -> Iterator[str]:
 
 
 def compose(stream: PipelineStream) -> Pipeline | None:
-    """Compose the pipeline of a stream; None when WebRTC samples are its only sinks, since they bring their own."""
+    """Compose the pipeline of a stream; None when WebRTC samples are its only sinks, since they bring their own.
+
+    The pipeline of a stream in which `check_stream` finds an error may be one that no parser takes.
+    """
     sinks = [sink for sink in stream.outputs if not isinstance(sink, WebRtcSink)]
     if not sinks or stream.source is None:
         return None
@@ -227,7 +230,8 @@ def _audio_nodes(audio: Audio, source: Source, *, paced: bool) -> tuple[str, lis
     queue = [Element(factory="queue")]
     if audio.kind != "track":
         kind = AUDIO_SOURCES[audio.kind]
-        first = Element(factory=kind.element, properties={**kind.settings, kind.takes: audio.address})
+        properties = {**kind.settings, kind.takes: audio.address, **audio.properties}
+        first = Element(factory=kind.element, properties=properties)
         return "", [first, *(queue if paced else []), *_to_aac(audio), *(queue if paced else [])]
     rtp = source.delivers == "rtp"
     start = _SOURCE if rtp else _DEMUXER

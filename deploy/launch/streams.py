@@ -276,6 +276,8 @@ class Audio(Part):
     """Kilobits a second."""
     resample: bool = False
     """Converts the rate when the device does not offer the one asked for."""
+    properties: Properties = Field(default_factory=dict)
+    """Further properties of the source of sound, by their own names."""
 
     @model_validator(mode="before")
     @classmethod
@@ -284,8 +286,13 @@ class Audio(Part):
 
     @model_validator(mode="after")
     def _fits(self) -> Audio:
+        faults = _secret_faults(self.properties)
         if self.kind == "track" and self.address not in {"mp3", "aac", "decode"}:
-            raise ValueError('track is "mp3" or "aac", or "decode" for any other')
+            faults.append('track is "mp3" or "aac", or "decode" for any other')
+        if self.kind == "track" and self.properties:
+            faults.append("properties belong to a source of sound, and a track has none of its own")
+        if faults:
+            raise ValueError("; ".join(faults))
         return self
 
 
