@@ -4,12 +4,14 @@ A word of gst-launch's argv is read three times, and each reading has its own ru
 
 1. `gst_parse_launchv` joins the words to one line. A space outside double quotes gets a backslash; a `"` opens quotes
    even when a backslash is before it, and inside quotes one with a backslash does not close them.
-2. The lexer takes `name=value` up to the first blank that has no backslash; a value may not be empty.
+2. The lexer takes `name=value` up to the first blank that has no backslash, and takes as much as it can: a value that
+   ends in two backslashes goes on through the blank into the next word. A value may not be empty.
 3. The value loses double quotes around it and its backslashes, and is then read by the property's type: the text
    `NULL` is no text at all, and a text in double quotes is read once more, with octal escapes.
 
-So every special letter gets a backslash, spaces get one exactly where step 1 gives none, and the texts that step 3
-would read as something else are wrapped. The parser itself is the judge of this module, in the tests.
+So every special letter gets a backslash, spaces get one exactly where step 1 gives none, and a text that step 3 would
+read as something else, or that ends in a backslash, is wrapped in quotes of step 3. The parser itself is the judge of
+this module, in the tests.
 """
 
 from __future__ import annotations
@@ -45,6 +47,8 @@ def assignment(name: str, value: Value) -> str:
     """
     if not _NAME.fullmatch(name):
         raise ConfigError(f"{name!r} is not the name of a property")
+    if isinstance(value, str) and has_control(value):  # the value may be a password: it is not repeated
+        raise ConfigError(f"the value of {name} has a control character, and cannot go into a pipeline")
     if isinstance(value, bool):
         return f"{name}={'true' if value else 'false'}"
     return f"{name}={_quoted(_wrapped(value)) if isinstance(value, str) else value}"
@@ -78,9 +82,7 @@ def description(words: tuple[str, ...]) -> str:
 
 def _wrapped(text: str) -> str:
     """Put a text that the property's type would not take as it is into quotes of that type."""
-    if has_control(text):
-        raise ConfigError("a value with a control character cannot go into a pipeline", why=repr(text[:80]))
-    if text != "NULL" and not (text.startswith('"') and text.endswith('"')):
+    if text != "NULL" and not (text.startswith('"') and text.endswith('"')) and not text.endswith("\\"):
         return text
     letters = (chr(byte) if chr(byte).isalnum() and byte < 0x80 else f"\\{byte:03o}" for byte in text.encode())
     return f'"{"".join(letters)}"'

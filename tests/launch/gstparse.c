@@ -121,7 +121,8 @@ static void json_properties (GstElement *element)
   for (guint i = 0; i < count; i++) {
     GValue value = G_VALUE_INIT;
     gboolean text = specs[i]->value_type == G_TYPE_STRING;
-    if (!(specs[i]->flags & G_PARAM_READABLE) || !(specs[i]->flags & G_PARAM_WRITABLE) || strcmp (specs[i]->name, "name") == 0)
+    if (!(specs[i]->flags & G_PARAM_READABLE) || !(specs[i]->flags & G_PARAM_WRITABLE) || strcmp (specs[i]->name, "name") == 0
+        || strcmp (specs[i]->name, "parent") == 0)
       continue;
     g_value_init (&value, specs[i]->value_type);
     g_object_get_property (G_OBJECT (element), specs[i]->name, &value);

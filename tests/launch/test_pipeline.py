@@ -82,10 +82,10 @@ sinks = [{ kvs = "x" }, { file = "/var/rec.ts" }, { fake = true }]
     ("text", "expected"),
     [
         (
-            'source={v4l2="/dev/video0", gives="jpeg"}\nvideo={encoder="x264enc", width=64,height=48}\nsink={fake=true}',
+            'source={v4l2="/dev/video0", gives="jpeg"}\nvideo={encoder="x264enc",width=64,height=48}\nsink={fake=true}',
             (
-                "v4l2src ! image/jpeg ! jpegdec ! queue ! videoconvert ! video/x-raw ! x264enc ! h264parse ! video/x-h264"
-                " ! fakesink"
+                "v4l2src ! image/jpeg ! jpegdec ! queue ! videoconvert ! video/x-raw ! x264enc ! h264parse"
+                " ! video/x-h264 ! fakesink"
             ),
         ),
         (
@@ -139,8 +139,8 @@ def test_sources_and_encoders_in_their_order(text: str, expected: str) -> None:
         ('encoder="openh264enc", bitrate=500, key_frame_interval=60', {"bitrate": 500000, "gop-size": 60}),
         (
             (
-                'encoder="acmeenc", bitrate=90, key_frame_interval=60, bitrate_property="bps", key_frame_property="gop", '
-                "properties={ level = 31 }"
+                'encoder="acmeenc", bitrate=90, key_frame_interval=60, bitrate_property="bps", '
+                'key_frame_property="gop", properties={ level = 31 }'
             ),
             {"bps": 90000, "gop": 60, "level": 31},
         ),
