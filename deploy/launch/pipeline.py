@@ -16,7 +16,7 @@ from deploy.launch.elements import AUDIO_SOURCES, DEMUXERS, MUXERS
 from deploy.launch.gstquote import Value
 from deploy.launch.streams import Audio, FakeSink, FileSink, KvsSink, PipelineStream, Source, Video, WebRtcSink
 
-DRAWN_FROM = {"h264": "h264parse", "h265": "h265parse"}
+_PARSERS = {"h264": "h264parse", "h265": "h265parse"}
 _ENCODED_CAPS = {"h264": {"stream-format": "avc"}, "h265": {"stream-format": "hvc1"}}
 _SOURCE, _DEMUXER = "src", "demuxer"
 
@@ -93,7 +93,9 @@ def _printed(chain: Chain) -> Iterator[str]:
             places.append(str(node))
             continue
         name = {"name": node.name} if node.name else {}
-        places.append(" ".join([node.factory, *(f"{k}={v}" for k, v in {**node.properties, **name}.items())]))
+        places.append(
+            " ".join([node.factory, *(f"{key}={value}" for key, value in {**node.properties, **name}.items())])
+        )
     places += [f"{chain.end}."] if chain.end else []
     for number, place in enumerate(places):
         yield f"  ! {place}" if number else place
@@ -147,7 +149,7 @@ def _opening(source: Source, video: Video) -> tuple[list[Chain], str, list[Node]
 
 def video_codec(source: Source, video: Video) -> str:
     """Return the codec that the source delivers, if it delivers an encoded one."""
-    if source.delivers in DRAWN_FROM:
+    if source.delivers in _PARSERS:
         return source.delivers
     return video.codec or "h264"
 
@@ -162,10 +164,10 @@ def _video_nodes(source: Source, video: Video, *, queue: bool) -> Iterator[Node]
         yield from _encoded(video, picture, ["videoconvert"], queue=queue)
     else:
         codec = video_codec(source, video)
-        if source.delivers in DRAWN_FROM:
+        if source.delivers in _PARSERS:
             yield Caps(media=f"video/x-{codec}", fields=picture)
             yield Element(factory="queue")
-        yield Element(factory=DRAWN_FROM[codec])
+        yield Element(factory=_PARSERS[codec])
         if video.encoder:
             yield Element(factory="decodebin")
             sizes = ["videoscale"] if video.width else []
@@ -196,7 +198,7 @@ def _encoded(video: Video, picture: Mapping[str, str], converters: list[str], *,
     if video.profile:
         stream_format = {"stream-format": "byte-stream", "alignment": "au", "profile": video.profile}
         yield Caps(media=f"video/x-{video.gives}", fields=stream_format)
-    yield Element(factory=DRAWN_FROM[video.gives])
+    yield Element(factory=_PARSERS[video.gives])
 
 
 def encoder_properties(video: Video) -> dict[str, Value]:
@@ -222,7 +224,11 @@ def encoder_properties(video: Video) -> dict[str, Value]:
         known.byte_stream: True if video.profile else None,
         known.tune: video.tune,
     }
-    return {**known.settings, **{k: v for k, v in given.items() if k and v is not None}, **video.properties}
+    return {
+        **known.settings,
+        **{key: value for key, value in given.items() if key and value is not None},
+        **video.properties,
+    }
 
 
 def _audio_nodes(audio: Audio, source: Source, *, paced: bool) -> tuple[str, list[Node]]:
@@ -279,7 +285,7 @@ class _Ending:
             return (Element(factory="fakesink", name=self.name),), ""
         muxer = MUXERS[posixpath.splitext(self.sink.file)[1]]
         # Transport streams take another form of the same codec; the parser makes it.
-        again = (Element(factory=DRAWN_FROM[self.encoded.gives]),) if muxer == "mpegtsmux" else ()
+        again = (Element(factory=_PARSERS[self.encoded.gives]),) if muxer == "mpegtsmux" else ()
         file = Element(factory="filesink", properties={"location": self.sink.file})
         return (*again, Element(factory=muxer, name=self.name), file), ""
 

@@ -107,7 +107,19 @@ def check_stream(stream: PipelineStream | Sample, facts: BoardFacts | None = Non
     known = facts or BoardFacts()
     if not isinstance(stream, PipelineStream):
         return [*_sample(stream, known)]
-    checks = (_codecs, _tracks, _key_frames, _b_frames, _uplink, _storage, _cameras, _microphones, _webrtc, _files)
+    checks = (
+        _codecs,
+        _secrets,
+        _tracks,
+        _key_frames,
+        _b_frames,
+        _uplink,
+        _storage,
+        _cameras,
+        _microphones,
+        _webrtc,
+        _files,
+    )
     faults = [fault for check in checks for fault in check(stream, known)]
     return [*faults, *_elements(stream, known)]
 
@@ -154,6 +166,19 @@ def _codecs(stream: PipelineStream, _: BoardFacts) -> Iterator[Fault]:
             where="video.bitrate",
             what=f"it is not known which property of {video.encoder} takes the bitrate",
             cure="name it in bitrate_property, with its unit in bitrate_unit",
+        )
+
+
+_PASSWORD_IN_QUERY = re.compile(r"[?&](user_?)?(pass|passwd|password|pwd|pw|secret|token)=", re.IGNORECASE)
+
+
+def _secrets(stream: PipelineStream, _: BoardFacts) -> Iterator[Fault]:
+    source = stream.source
+    if source and source.kind == "rtsp" and _PASSWORD_IN_QUERY.search(str(source.address)):
+        yield Fault(
+            where="source.rtsp",
+            what="the address has a password in its query, and a command line is open to everybody on the board",
+            cure='put the whole address into a file on the board, mode 0600, and write source = { rtsp_file = "…" }',
         )
 
 

@@ -91,9 +91,13 @@ def _by_word(value: Any, words: Mapping[str, object], what: str) -> Any:
         return value
     given = [word for word in words if word in value]
     if len(given) != 1:
-        said = f"{' and '.join(given)} do not go together" if given else "the word that says what it is is missing"
-        raise ValueError(f"{said}: one {what} of {', '.join(words)}")
-    return {"kind": given[0], "address": value[given[0]], **{k: v for k, v in value.items() if k != given[0]}}
+        wrong = f"{' and '.join(given)} do not go together" if given else "the word that says what it is is missing"
+        raise ValueError(f"{wrong}: one {what} of {', '.join(words)}")
+    return {
+        "kind": given[0],
+        "address": value[given[0]],
+        **{name: part for name, part in value.items() if name != given[0]},
+    }
 
 
 def _schema(words: Mapping[str, object]) -> Any:
@@ -140,6 +144,8 @@ class Source(Part):
     def _fits(self) -> Source:
         faults = _address_faults(self.definition, self.address) + self._rtsp_faults()
         faults += _secret_faults(self.properties)
+        if self.gives and self.definition.gives != "raw":
+            faults.append("`gives` is for cameras, which have a choice")
         if faults:
             raise ValueError("; ".join(faults))
         return self
