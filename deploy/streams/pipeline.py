@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import PurePosixPath
 
-from deploy.launch.elements import AUDIO_SOURCES, DEMUXERS, MUXERS
-from deploy.launch.gstquote import Value
-from deploy.launch.streams import Audio, FakeSink, FileSink, KvsSink, PipelineStream, Source, Video, WebRtcSink
+from deploy.streams.elements import AUDIO_SOURCES, DEMUXERS, MUXERS
+from deploy.streams.gstquote import Value
+from deploy.streams.model import Audio, FakeSink, FileSink, KvsSink, PipelineStream, Source, Video, WebRtcSink
 
 _PARSERS = {"h264": "h264parse", "h265": "h265parse"}
 _ENCODED_CAPS = {"h264": {"stream-format": "avc"}, "h265": {"stream-format": "hvc1"}}

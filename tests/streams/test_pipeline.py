@@ -10,10 +10,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from deploy.launch.elements import PACKAGES, SOURCES, SourceKind
-from deploy.launch.pipeline import Caps, Element, Pipeline, compose
-from deploy.launch.stream_checks import check_stream
-from deploy.launch.streams import Streams
+from deploy.streams.checks import check_stream
+from deploy.streams.elements import PACKAGES, SOURCES, SourceKind
+from deploy.streams.model import Streams
+from deploy.streams.pipeline import Caps, Element, Pipeline, compose
 
 _STREAMS: TypeAdapter[Streams] = TypeAdapter(Streams)
 

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from deploy.launch.elements import AUDIO_ENCODERS, AUDIO_SOURCES, ENCODERS, PACKAGES, SOURCES
-from deploy.launch.stream_checks import BoardFacts, CameraMode, Fault, Severity, check_stream, storage_needed
-from deploy.launch.streams import PipelineStream, Streams
+from deploy.streams.checks import BoardFacts, CameraMode, Fault, Severity, check_stream, storage_needed
+from deploy.streams.elements import AUDIO_ENCODERS, AUDIO_SOURCES, ENCODERS, PACKAGES, SOURCES
+from deploy.streams.model import PipelineStream, Streams
 
 _STREAMS: TypeAdapter[Streams] = TypeAdapter(Streams, config=ConfigDict(hide_input_in_errors=True))
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from deploy.launch.gstquote import Value
+from deploy.streams.gstquote import Value
 
 Gives = Literal["raw", "jpeg", "h264", "h265", "rtp", "container"]
 """What leaves a source: pictures, JPEG pictures, a bare stream of a camera that encodes, RTP, or a file's container."""

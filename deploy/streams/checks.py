@@ -15,9 +15,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
 
-from deploy.launch.elements import BUNDLED, DEMUXERS, PACKAGES
-from deploy.launch.pipeline import compose, encoder_properties
-from deploy.launch.streams import (
+from deploy.streams.elements import BUNDLED, DEMUXERS, PACKAGES
+from deploy.streams.model import (
     AudioVideoSample,
     CameraSample,
     FileSink,
@@ -28,6 +27,7 @@ from deploy.launch.streams import (
     Video,
     WebRtcSink,
 )
+from deploy.streams.pipeline import compose, encoder_properties
 
 FRAGMENT_SECONDS = (1, 10)
 FRAGMENT_MB = 50

@@ -26,10 +26,10 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from deploy.launch.argv import GST_LAUNCH, RUNNER, commands, one_line, pipeline_command, pipeline_words
-from deploy.launch.gstquote import assignment, caps_word, element_name, has_control, reference
-from deploy.launch.pipeline import Caps, Chain, Element, Pipeline, compose
-from deploy.launch.streams import Streams
+from deploy.streams.argv import GST_LAUNCH, RUNNER, commands, one_line, pipeline_command, pipeline_words
+from deploy.streams.gstquote import assignment, caps_word, element_name, has_control, reference
+from deploy.streams.model import Streams
+from deploy.streams.pipeline import Caps, Chain, Element, Pipeline, compose
 from recipes.errors import ConfigError
 
 _STREAMS: TypeAdapter[Streams] = TypeAdapter(Streams)

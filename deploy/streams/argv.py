@@ -13,9 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from deploy.launch.gstquote import assignment, caps_word, description, element_name, reference
-from deploy.launch.pipeline import Caps, Chain, Node, Pipeline, compose
-from deploy.launch.streams import (
+from deploy.streams.gstquote import assignment, caps_word, description, element_name, reference
+from deploy.streams.model import (
     AudioVideoSample,
     CameraSample,
     MultistreamSample,
@@ -25,6 +24,7 @@ from deploy.launch.streams import (
     UploaderSample,
     WebRtcSink,
 )
+from deploy.streams.pipeline import Caps, Chain, Node, Pipeline, compose
 from recipes.errors import ConfigError
 
 GST_LAUNCH = "gst-launch-1.0"

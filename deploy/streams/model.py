@@ -1,7 +1,7 @@
 """What a board streams: the `[streams.<name>]` tables of a board file, checked word by word.
 
 A stream is a pipeline (source, video, audio, one sink or several), or one of the SDK's own samples with its arguments.
-Whether the parts fit each other and the board is the matter of `stream_checks`; how they become programs, of `argv`.
+Whether the parts fit each other and the board is for `checks`; how they become programs, for `argv`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Discriminator, Field, StringConstraints, Tag, model_validator
 
-from deploy.launch.elements import (
+from deploy.streams.elements import (
     AUDIO_ENCODERS,
     AUDIO_SOURCES,
     ENCODERS,
@@ -24,7 +24,7 @@ from deploy.launch.elements import (
     Gives,
     SourceKind,
 )
-from deploy.launch.gstquote import has_control
+from deploy.streams.gstquote import has_control
 from recipes.config import Strict
 
 

@@ -1,0 +1,1 @@
+"""Streams as data: model, checks, pipeline, argv."""
