@@ -49,8 +49,8 @@ def read_gstreamer(answer: Answer) -> GStreamer:
     kvssink, why = _kvssink(answer, elements, blacklisted, whole=whole)
     names = (re.fullmatch(r"plugin /.{0,300}/libgst([\w.+-]{1,80})\.so", line) for line in files)
     return GStreamer(
-        version=_version(answer.text("gst-version"), files),
-        tools=listed is not None and listed.code == 0,
+        version=_version(answer.text("gst-version"), answer.text("links")),
+        tools=listed is not None,
         elements=elements,
         plugins=tuple(sorted({match[1] for match in names if match}))[:1000],
         whole=whole,
@@ -131,13 +131,11 @@ def _unescaped(value: str) -> str:
     return value
 
 
-def _version(said: str, files: list[str]) -> str:
-    if match := re.search(r"^GStreamer ([0-9]{1,3}(?:\.[0-9]{1,4}){1,3})", said, re.MULTILINE):
+def _version(told: str, links: str) -> str:
+    if match := re.search(r"^GStreamer ([0-9]{1,3}(?:\.[0-9]{1,4}){1,3})", told, re.MULTILINE):
         return match[1]
-    for line in files:
-        if line.startswith("library ") and (match := _LIBRARY.search(line[:_LINE])):
-            return f"1.{int(match[1])}.{int(match[2])}"
-    return ""
+    match = _LIBRARY.search(links)
+    return f"1.{int(match[1])}.{int(match[2])}" if match else ""
 
 
 def _kvssink(

@@ -205,6 +205,13 @@ def _gstreamer(facts: BoardFacts) -> Iterator[Finding]:
             text=f"GStreamer has given up on {', '.join(others[:4])}{' and more' if len(others) > 4 else ''}",
             next_step="rm -f ~/.cache/gstreamer-1.0/registry.*.bin; gst-inspect-1.0 -b   # on the board",
         )
+    if gst.tools and not gst.whole:
+        yield Finding(
+            level=Level.NOTE,
+            check="gstreamer-unknown",
+            text="gst-inspect-1.0 did not come to its end: which elements there are is unknown",
+            next_step="gst-inspect-1.0 | tail -n 1   # on the board; it reads all plugins, and keeps a registry",
+        )
     if facts.whole and not gst.version and not gst.elements:
         yield Finding(
             level=Level.NOTE,

@@ -23,6 +23,8 @@ class ProbeRequest:
     ----------
     folders:
         Whose free space and mount are wanted; they need not exist yet.
+    thorough:
+        Ask v4l2-ctl, arecord and aplay even where the kernel shows no device.
     gstreamer:
         Ask GStreamer's own tools. Without a registry that is there already, each call reads all plugins: seconds on a
         slow board.
@@ -35,6 +37,7 @@ class ProbeRequest:
     """
 
     folders: tuple[str, ...] = ("/opt/boardcast", "/tmp")  # noqa: S108 - folders of a board, whose space is asked for
+    thorough: bool = False
     gstreamer: bool = True
     plugin_path: str = ""
     registry: str = ""
@@ -53,8 +56,8 @@ class ProbeRequest:
         if wrong or len(self.folders) > MOST_FOLDERS or not 1 <= self.seconds <= 60:
             why = ", ".join(map(repr, wrong)) or f"at most {MOST_FOLDERS} folders, and 1 to 60 seconds"
             raise ConfigError("the probe cannot ask this", why=why)
-        first = (nonce, str(self.seconds), "yes" if self.gstreamer else "no", self.plugin_path, self.registry)
-        return "".join(f"{line}\n" for line in (*first, *self.folders)).encode()
+        first = (nonce, str(self.seconds), *("yes" if asked else "no" for asked in (self.thorough, self.gstreamer)))
+        return "".join(f"{line}\n" for line in (*first, self.plugin_path, self.registry, *self.folders)).encode()
 
 
 DEFAULT_REQUEST = ProbeRequest()

@@ -1,7 +1,8 @@
 r"""The script of the probe: POSIX sh for dash, BusyBox ash and bash; it runs in one round trip and changes nothing.
 
-On stdin it gets lines: a nonce, seconds for one tool, `yes` for GStreamer, a folder of plugins or nothing, a folder for
-GStreamer's registry or nothing, then the folders whose free space is asked for. It answers in frames::
+On stdin it gets lines: a nonce, seconds for one tool, `yes` to ask the tools of devices even where the kernel shows
+none, `yes` for GStreamer, a folder of plugins or nothing, a folder for GStreamer's registry or nothing, then the
+folders whose free space is asked for. It answers in frames::
 
     == NONCE name LIMIT argument
     (bytes of the tool or file, at most LIMIT)
@@ -98,7 +99,8 @@ _FRAMES = r"""
 LC_ALL=C; export LC_ALL
 umask 077
 exec 3>&1
-IFS= read -r nonce; IFS= read -r seconds; IFS= read -r gstreamer; IFS= read -r plugins; IFS= read -r registry
+IFS= read -r nonce; IFS= read -r seconds; IFS= read -r thorough; IFS= read -r gstreamer; IFS= read -r plugins
+IFS= read -r registry
 have() { command -v "$1" >/dev/null 2>&1; }
 # A board may have busybox without the links that name its applets.
 if have busybox; then
@@ -106,14 +108,19 @@ if have busybox; then
         have "$tool" || eval "$tool() { busybox $tool \"\$@\"; }"
     done
 fi
-if [ "$(printf 'xy' | head -c 1 2>/dev/null)" = x ]; then bound() { head -c "$1"; }
-elif [ "$(printf 'xy' | dd bs=1 count=1 2>/dev/null)" = x ]; then bound() { dd bs=1 count="$1" 2>/dev/null; }
+# Whether `head -c` and `timeout` are as they should be, answers show that are needed anyway: each program costs time.
+release=$(head -c 4096 /etc/os-release 2>/dev/null)
+if [ -n "$release" ] || [ "$(printf 'xy' | head -c 1 2>/dev/null)" = x ]; then bound() { head -c "$1"; }
+elif [ "$(printf 'xy' | dd bs=1 count=1 2>/dev/null)" = x ]; then
+    bound() { dd bs=1 count="$1" 2>/dev/null; }
+    release=$(bound 4096 2>/dev/null </etc/os-release)
 else bound() { :; }; fi
 late=0
-if timeout -k 1 5 true >/dev/null 2>&1; then limited() { timeout -k 1 "$seconds" "$@"; }
-elif timeout 5 true >/dev/null 2>&1; then limited() { timeout "$seconds" "$@"; }
-elif timeout -t 5 true >/dev/null 2>&1; then limited() { timeout -t "$seconds" "$@"; }
+if names=$(timeout -k 1 5 uname -s -r -m 2>/dev/null); then limited() { timeout -k 1 "$seconds" "$@"; }
+elif names=$(timeout 5 uname -s -r -m 2>/dev/null); then limited() { timeout "$seconds" "$@"; }
+elif names=$(timeout -t 5 uname -s -r -m 2>/dev/null); then limited() { timeout -t "$seconds" "$@"; }
 else
+    names=$(uname -s -r -m 2>/dev/null)
     limited() {
         "$@" & job=$!
         { sleep "$seconds"; kill "$job"; sleep 1; kill -9 "$job"; } >/dev/null 2>&1 & dog=$!
@@ -136,6 +143,8 @@ asked() {
     case $code in 124 | 137 | 143) late=$((late + 1)) ;; esac
     end "$code"
 }
+# NAME LIMIT ARGUMENT COMMAND...: the same of a command whose answer is short by its nature.
+direct() { begin "$1" "$2" "$3"; shift 3; "$@" </dev/null 2>&1 3>&-; end "$?"; }
 # NAME LINES FILE: a file that the kernel makes, read by the shell itself.
 kernel() {
     [ -r "$3" ] || return 0
@@ -144,19 +153,20 @@ kernel() {
     while [ "$left" -gt 0 ] && IFS= read -r line; do printf '%s\n' "$line"; left=$((left - 1)); done <"$3" 2>/dev/null
     end 0
 }
-# NAME LIMIT FILE: a file that a person or a program made.
-file() { if [ -f "$3" ] && [ -r "$3" ]; then asked "$1" "$2" "$3" head -c "$2" "$3"; fi; }
 plain() { case $1 in *[!A-Za-z0-9/._+:@-]*) return 1 ;; esac; }
 """
 _SYSTEM = r"""
 basics() {
-    printf 'uname '; uname -s -r -m
+    printf 'uname %s\n' "$names"
     printf 'id '; id
     printf 'clock '; date +%s
-    have getconf && { printf 'page_size '; getconf PAGESIZE; printf 'libc '; getconf GNU_LIBC_VERSION; }
-    return 0
+    if [ ! -r /proc/self/smaps ] && have getconf; then printf 'page_size '; getconf PAGESIZE; fi
+    printf 'libc %s\n' "$libc"
 }
+libc=
+have getconf && libc=$(getconf GNU_LIBC_VERSION 2>/dev/null)
 asked basics 2048 '' basics
+begin release 4096 /etc/os-release; printf '%s\n' "$release"; end 0
 kernel version 1 /proc/version
 kernel hostname 1 /proc/sys/kernel/hostname
 kernel uptime 1 /proc/uptime
@@ -164,52 +174,51 @@ kernel alignment 8 /proc/cpu/alignment
 kernel cpu 24 /proc/cpuinfo
 kernel memory 48 /proc/meminfo
 kernel mounts 200 /proc/mounts
-kernel smaps 24 /proc/self/smaps
-file release 4096 /etc/os-release
+kernel smaps 8 /proc/self/smaps
 
-shell=/proc/$$/exe
-[ -r "$shell" ] || shell=/bin/sh
-first() { head -c 1024 "$shell" 2>/dev/null || dd if="$shell" bs=1024 count=1 2>/dev/null; }
-as_hex() { first | od -An -v -tx1; }
-as_dump() { first | hexdump -v -C; }
-if have od && od -An -v -tx1 </dev/null >/dev/null 2>&1; then asked elf 6144 od as_hex
-elif have hexdump; then asked elf 6144 hexdump as_dump; fi
-links() {
-    for path in /lib/ld-* /lib/ld.so* /lib32/ld-* /lib64/ld-* /lib/*/ld-linux* /lib/libc.so* /lib/*/libc.so.6 \
-        /lib/libuClibc* /lib/libc-*.so; do
-        [ -e "$path" ] || continue
-        if [ -L "$path" ]; then printf '%s -> %s\n' "$path" "$(readlink "$path" | bound 256)"
-        else printf '%s\n' "$path"; fi
+# The file and not /proc/self/exe: under an emulator that is the emulator.
+shell=/bin/sh
+[ -r "$shell" ] || shell=/proc/$$/exe
+dump() { head -c 1024 "$shell" | hexdump -v -C; }
+if have od && od -An -v -tx1 -N 4 "$shell" >/dev/null 2>&1; then direct elf 6144 od od -An -v -tx1 -N 1024 "$shell"
+elif have hexdump; then asked elf 6144 hexdump dump; fi
+set --; version=
+for path in /lib/ld-* /lib/ld.so* /lib32/ld-* /lib64/ld-* /lib/*/ld-linux* /lib/libc.so* /lib/*/libc.so.6 \
+    /lib/libuClibc* /lib/libc-*.so /sbin/init /etc/localtime /usr/lib/libgstreamer-1.0.so.0 \
+    /usr/lib/*/libgstreamer-1.0.so.0 /usr/local/lib/libgstreamer-1.0.so.0; do
+    if [ -e "$path" ] || [ -L "$path" ]; then set -- "$@" "$path"; fi
+    case $path in *'*'*) ;; */libgstreamer*) [ -L "$path" ] && version=linked ;; esac
+done
+[ "$#" -gt 0 ] && asked links 16384 '' ls -ld "$@"
+if [ -n "$libc" ]; then :
+elif have ldd; then asked ldd 512 '' limited ldd --version
+else
+    for path in /lib/ld-musl-*.so.1; do [ -x "$path" ] && asked ldd 512 "$path" limited "$path"; done
+    for path in /lib/ld-linux*.so.* /lib64/ld-linux*.so.*; do
+        [ -x "$path" ] && asked ldd 512 "$path" limited "$path" --version
     done
-}
-asked loaders 4096 '' links
-if have ldd; then asked ldd 512 '' limited ldd --version
-else for path in /lib/ld-musl-*.so.1; do [ -x "$path" ] && asked ldd 512 "$path" limited "$path"; done; fi
+fi
 
-init() {
-    name=; IFS= read -r name 2>/dev/null </proc/1/comm; printf 'comm %s\n' "$name"
-    for path in /run/systemd/system /sbin/procd /run/openrc /sbin/openrc /etc/inittab /etc/rc.common /etc/init.d \
-        /etc/init.d/rcS /.dockerenv; do [ -e "$path" ] && printf 'has %s\n' "$path"; done
-    printf 'init %s\n' "$(readlink /sbin/init 2>/dev/null | bound 256)"
-}
-asked init 1024 '' init
+begin init 1024
+name=; IFS= read -r name 2>/dev/null </proc/1/comm; printf 'comm %s\n' "$name"
+for path in /run/systemd/system /sbin/procd /run/openrc /sbin/openrc /etc/inittab /etc/rc.common /etc/init.d \
+    /etc/init.d/rcS /.dockerenv; do [ -e "$path" ] && printf 'has %s\n' "$path"; done
+end 0
 
-time_sources() {
-    for path in /proc/[0-9]*/comm; do
-        name=; IFS= read -r name 2>/dev/null <"$path"
-        case $name in
-        chronyd | ntpd | openntpd | systemd-timesyn | sntp | ntpclient | ptp4l | phc2sys | ntpd-rs)
-            pid=${path#/proc/}; printf 'daemon %s %s\n' "${pid%/comm}" "$name" ;;
-        esac
-    done
-    for path in /sys/class/rtc/rtc*/since_epoch; do
-        value=; IFS= read -r value 2>/dev/null <"$path" && printf 'rtc %s\n' "$value"
-    done
-    [ -L /etc/localtime ] && printf 'localtime %s\n' "$(readlink /etc/localtime | bound 256)"
-    return 0
-}
-asked time 2048 '' time_sources 2>/dev/null
-file timezone 128 /etc/TZ
+begin time 2048
+for path in /proc/[0-9]*/comm; do
+    name=; IFS= read -r name 2>/dev/null <"$path"
+    case $name in
+    chronyd | ntpd | openntpd | systemd-timesyn | sntp | ntpclient | ptp4l | phc2sys | ntpd-rs)
+        pid=${path#/proc/}; printf 'daemon %s %s\n' "${pid%/comm}" "$name" ;;
+    esac
+done 2>/dev/null
+for path in /sys/class/rtc/rtc*/since_epoch; do
+    [ -r "$path" ] || continue
+    value=; IFS= read -r value <"$path" && printf 'rtc %s\n' "$value"
+done 2>/dev/null
+end 0
+if [ -f /etc/TZ ]; then direct timezone 128 /etc/TZ head -c 128 /etc/TZ; fi
 if [ -d /run/systemd/system ] && have timedatectl; then asked timedatectl 1024 '' limited timedatectl; fi
 if have chronyc; then asked chrony 1024 '' limited chronyc -n tracking; fi
 
@@ -219,7 +228,7 @@ known='/etc/ssl/certs/ca-certificates.crt /etc/ssl/cert.pem /etc/ssl/ca-bundle.p
 set --
 for path in $known; do [ -s "$path" ] && set -- "$@" "$path"; done
 begin ca 2048; for path in "$@"; do printf '%s\n' "$path"; done; end 0
-[ "$#" -gt 0 ] && asked certificates 2048 '' grep -c 'BEGIN.* CERTIFICATE-----' /dev/null "$@"
+[ "$#" -gt 0 ] && direct certificates 2048 '' grep -c 'BEGIN.* CERTIFICATE-----' /dev/null "$@"
 
 begin tools 4096
 for tool in bash busybox tar gzip xz zstd sha256sum sync openssl curl wget systemctl rc-service ubus start-stop-daemon \
@@ -234,7 +243,7 @@ while IFS= read -r folder; do
     while [ -n "$base" ] && [ ! -d "$base" ]; do base=${base%/*}; done
     base=$(cd -P "${base:-/}" 2>/dev/null && pwd)
     begin folder 1024 "$folder"; printf '%s\n' "$base"; end 0
-    asked df 1024 "$folder" limited df -Pk "${base:-/}"
+    direct df 1024 "$folder" df -Pk "${base:-/}"
 done
 """
 _DEVICES = r"""
@@ -245,7 +254,9 @@ for path in /sys/class/video4linux/video*; do
 done
 end 0
 nodes=
-if have v4l2-ctl; then
+# The tools are asked where the kernel shows devices, or where they are to be asked anyway.
+some() { [ "$thorough" = yes ] || { for path in "$@"; do [ -e "$path" ] && return 0; done; return 1; }; }
+if have v4l2-ctl && some /dev/video[0-9]*; then
     nodes=$(limited v4l2-ctl --list-devices 2>&1 </dev/null 3>&- | bound 16384)
     begin v4l2-list 16384; printf '%s\n' "$nodes"; end 0
 fi
@@ -258,8 +269,8 @@ for node in $nodes; do
 done
 set +f
 
-if have arecord; then asked arecord 8192 '' limited arecord -l; fi
-if have aplay; then asked aplay 8192 '' limited aplay -l; fi
+if have arecord && some /proc/asound /dev/snd/*; then asked arecord 8192 '' limited arecord -l; fi
+if have aplay && some /proc/asound /dev/snd/*; then asked aplay 8192 '' limited aplay -l; fi
 kernel sound-cards 64 /proc/asound/cards
 kernel sound-pcm 128 /proc/asound/pcm
 count=0
@@ -283,28 +294,24 @@ for path in /dev/video[0-9]* /dev/snd/*; do
 done
 """
 _GSTREAMER = r"""
-gst_files() {
-    for path in /usr/lib/libgstreamer-1.0.so.0 /usr/lib/*/libgstreamer-1.0.so.0 /usr/local/lib/libgstreamer-1.0.so.0; do
-        [ -e "$path" ] && printf 'library %s %s\n' "$path" "$(readlink "$path" | bound 256)"
-    done
-    for path in /usr/lib/gstreamer-1.0/libgst*.so /usr/lib/*/gstreamer-1.0/libgst*.so; do
-        [ -e "$path" ] && printf 'plugin %s\n' "$path"
-    done
-    return 0
-}
-asked gst-files 32768 '' gst_files
+begin gst-files 32768
+for path in /usr/lib/gstreamer-1.0/libgst*.so /usr/lib/*/gstreamer-1.0/libgst*.so; do
+    [ -e "$path" ] && printf 'plugin %s\n' "$path"
+done
+end 0
 # Without a folder of ours: read the registry that is there, or scan and keep nothing, for /proc takes no new file. Such
-# a scan is made for each call, and takes seconds on a slow board: then only what matters is asked.
-quick=yes
+# a scan takes seconds on a slow board, so it gets five times as many.
+given=$seconds
 if [ -n "$registry" ] && [ -d "$registry" ]; then
     GST_REGISTRY=$registry/probe.bin; export GST_REGISTRY
+    [ -f "$GST_REGISTRY" ] || seconds=$((given * 5))
 else
-    quick=
+    kept=
     for path in "${XDG_CACHE_HOME:-${HOME:-/root}/.cache}"/gstreamer-1.0/registry.*.bin; do
-        [ -f "$path" ] && quick=yes
+        [ -f "$path" ] && kept=yes
     done
-    if [ -n "$quick" ]; then GST_REGISTRY_UPDATE=no; export GST_REGISTRY_UPDATE
-    else GST_REGISTRY=/proc/self/none/registry.bin; export GST_REGISTRY; fi
+    if [ -n "$kept" ]; then GST_REGISTRY_UPDATE=no; export GST_REGISTRY_UPDATE
+    else GST_REGISTRY=/proc/self/none/registry.bin; export GST_REGISTRY; seconds=$((given * 5)); fi
 fi
 # Our plugin is asked for apart from all others and without a memory: that is fast, and the loader's words come with it.
 kvssink() {
@@ -313,12 +320,22 @@ kvssink() {
     export GST_REGISTRY GST_PLUGIN_PATH GST_PLUGIN_SYSTEM_PATH GST_PLUGIN_SYSTEM_PATH_1_0
     limited gst-inspect-1.0 kvssink
 }
+# Plugins that draw text make fontconfig write its caches, below this folder.
+FONTCONFIG_SYSROOT=/proc/self/none; export FONTCONFIG_SYSROOT
 if [ "$gstreamer" = yes ] && have gst-inspect-1.0; then
-    [ -n "$quick" ] && asked gst-version 512 '' limited gst-inspect-1.0 --version
-    asked gst-list 262144 '' limited gst-inspect-1.0
-    [ -n "$quick" ] && asked gst-blacklist 4096 '' limited gst-inspect-1.0 -b
+    [ -z "$version" ] && asked gst-version 512 '' limited gst-inspect-1.0 --version
+    list=$(limited gst-inspect-1.0 2>&1 </dev/null 3>&- | bound 262144)
+    [ -f "$GST_REGISTRY" ] && seconds=$given
+    begin gst-list 262144; printf '%s\n' "$list"; end 0
+    case $list in
+    *'blacklist entr'*) asked gst-blacklist 4096 '' limited gst-inspect-1.0 -b ;;
+    *'Total count'*) ;;
+    *) late=$((late + 1)) ;;
+    esac
     [ -n "$plugins" ] && asked gst-kvssink 16384 "$plugins" kvssink
-    if have gst-device-monitor-1.0; then asked gst-devices 65536 '' limited gst-device-monitor-1.0; fi
+    if have gst-device-monitor-1.0 && some /proc/asound /dev/snd/* /dev/video[0-9]*; then
+        asked gst-devices 65536 '' limited gst-device-monitor-1.0
+    fi
 fi
 begin whole 0; end 0
 exit 0

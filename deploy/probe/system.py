@@ -48,6 +48,8 @@ class Reader:
         self.answer = answer
         self.unread: list[Unread] = []
         self.basics = self._labelled("basics")
+        self.links = dict(read_links(answer.text("links")))
+        """Files of the loader, init system, clock and GStreamer that are there, and what their links lead to."""
 
     def doubt(self, command: str, line: str, why: str) -> None:
         if len(self.unread) < 50:
@@ -67,6 +69,12 @@ class Reader:
             label, _, value = line.strip().partition(" ")
             known.setdefault(label, value.strip())
         return known
+
+
+def read_links(text: str) -> list[tuple[str, str]]:
+    """Read `ls -ld`: path and, for a link, what it leads to."""
+    lines = (re.search(r" (/\S{1,200})(?: -> (\S{1,200}))?$", line[:512]) for line in text.split("\n"))
+    return [(short(match[1]), short(match[2] or "")) for match in lines if match][:100]
 
 
 def read_user(reader: Reader) -> User:
@@ -103,9 +111,13 @@ def read_kernel(reader: Reader) -> Kernel:
 
 def read_userland(reader: Reader) -> Userland:
     """Go by the shell's ELF header and by the loaders that are there, not by the kernel's name of the machine."""
-    lines = [short(line) for line in reader.answer.text("loaders").split("\n") if line.startswith("/")][:40]
+    lines = [
+        f"{path} -> {target}" if target else path
+        for path, target in reader.links.items()
+        if path.startswith("/lib") and "/libgst" not in path
+    ][:40]
     header = _bytes(reader.answer)
-    loader = _interpreter(header)
+    loader = _interpreter(header) or _only_loader(lines)
     identity = _identity(header)
     if identity is None:
         reader.doubt("od -An -v -tx1 of the shell", header[:16].hex(" "), "no ELF header of 32 or 64 bits")
@@ -173,7 +185,7 @@ def read_clock(reader: Reader, now: float) -> Clock:
     known = [line.split() for line in reader.answer.text("time").split("\n")]
     sources = sorted({short(words[2], 40) for words in known if len(words) == 3 and words[0] == "daemon"})
     hardware = [number(words[1], most=_LATER) for words in known if len(words) == 2 and words[0] == "rtc"]
-    local = next((words[1] for words in known if len(words) == 2 and words[0] == "localtime"), "")
+    local = reader.links.get("/etc/localtime", "")
     status = reader.answer.text("timedatectl")
     # "NTP synchronized" until systemd 238, "System clock synchronized" from 239 on.
     told = re.search(r"(?:NTP|System clock) synchronized: (yes|no)\b", status)
@@ -195,7 +207,7 @@ def read_init(reader: Reader) -> str:
     lines = [line.strip().partition(" ") for line in reader.answer.text("init").split("\n")]
     present = {value for label, _, value in lines if label == "has"}
     single = {label: value for label, _, value in reversed(lines) if label != "has"}
-    comm, target = single.get("comm", ""), single.get("init", "")
+    comm, target = single.get("comm", ""), reader.links.get("/sbin/init", "")
     if "/run/systemd/system" in present or comm == "systemd":
         return "systemd"
     if comm == "procd" or ("/sbin/procd" in present and comm == "init"):
@@ -280,6 +292,13 @@ def _interpreter(header: bytes) -> str:
     return ""
 
 
+def _only_loader(lines: list[str]) -> str:
+    """Return the loader of a board whose shell is static: where there is but one."""
+    pattern = r"(/lib[0-9]*/ld-(?:linux|musl|uClibc)[\w.-]*\.so\.[0-9]+)(?: -> .*)?"
+    paths = {match[1] for match in (re.fullmatch(pattern, line) for line in lines) if match}
+    return paths.pop() if len(paths) == 1 else ""
+
+
 def _float_of(loaders: list[str]) -> FloatAbi:
     """Tell by the loader's name: ld-linux-armhf.so.3 and ld-musl-armhf.so.1 are those of hard float."""
     if any("armhf" in name for name in loaders):
@@ -303,7 +322,7 @@ def _libc(reader: Reader, loader: str, lines: list[str]) -> tuple[Libc | None, s
     elif libc is Libc.GLIBC:
         version = _GLIBC.search(reader.basics.get("libc", "") or told) or _GLIBC.search(told)
     if libc is None:
-        reader.doubt("ls /lib/ld-*", files[:120], "no loader of glibc, musl or uClibc")
+        reader.doubt("ls -ld /lib/ld-*", files[:120], "no loader of glibc, musl or uClibc")
     elif version is None:
         reader.doubt("ldd --version", told[:120], "names no version")
     return libc, version[1] if version else ""

@@ -58,6 +58,7 @@ devtmpfs /dev devtmpfs rw,relatime,size=124k 0 0
 tmpfs /tmp tmpfs rw,nosuid,nodev,noexec,relatime 0 0
 /dev/mmcblk0p3 /media/usb\\040stick vfat ro,relatime 0 0
 """
+LINK = "lrwxrwxrwx    1 root     root            24 Nov 27  2026 "
 CAMERA_BOARD = {
     "basics": "uname Linux 6.1.21-v8+ aarch64\nid uid=0(root) gid=0(root) groups=0(root),44(video),29(audio)\n"
     f"clock {int(NOW)}\npage_size 4096\nlibc glibc 2.36\n",
@@ -69,10 +70,17 @@ CAMERA_BOARD = {
     "mounts": MOUNTS,
     "release": 'PRETTY_NAME="Raspbian GNU/Linux 12 (bookworm)"\nID=raspbian\n',
     "elf od": elf(40, flags=0x5000400, interpreter="/lib/ld-linux-armhf.so.3"),
-    "loaders": "/lib/ld-linux-armhf.so.3 -> arm-linux-gnueabihf/ld-linux-armhf.so.3\n",
+    "links": LINK
+    + "/lib/ld-linux-armhf.so.3 -> arm-linux-gnueabihf/ld-linux-armhf.so.3\n"
+    + LINK
+    + "/sbin/init -> /lib/systemd/systemd\n"
+    + LINK
+    + "/etc/localtime -> /usr/share/zoneinfo/Asia/Tokyo\n"
+    + LINK
+    + "/usr/lib/arm-linux-gnueabihf/libgstreamer-1.0.so.0 -> libgstreamer-1.0.so.0.2200.0\n",
     "ldd": "ldd (Debian GLIBC 2.36-9+rpt2+deb12u4) 2.36\n",
-    "init": "comm systemd\nhas /run/systemd/system\ninit /lib/systemd/systemd\n",
-    "time": "daemon 350 systemd-timesyn\nlocaltime /usr/share/zoneinfo/Asia/Tokyo\n",
+    "init": "comm systemd\nhas /run/systemd/system\n",
+    "time": "daemon 350 systemd-timesyn\n",
     "timedatectl": sample("timedatectl-252"),
     "ca": "/etc/ssl/certs/ca-certificates.crt\n",
     "certificates": "/dev/null:0\n/etc/ssl/certs/ca-certificates.crt:142\n",
@@ -89,7 +97,7 @@ CAMERA_BOARD = {
     "arecord": sample("arecord-seed"),
     "aplay": sample("aplay-seed"),
     "sound-stream /proc/asound/card1/stream0": sample("asound-stream"),
-    "gst-files": "library /usr/lib/arm-linux-gnueabihf/libgstreamer-1.0.so.0 libgstreamer-1.0.so.0.2200.0\n",
+    "gst-files": "plugin /usr/lib/arm-linux-gnueabihf/gstreamer-1.0/libgstalsa.so\n",
     "gst-list": sample("gst-inspect-1.22"),
     "gst-blacklist": "Blacklisted files:\n\nTotal count: 0 blacklisted files\n",
 }

@@ -6,7 +6,7 @@ import pytest
 
 from deploy.probe import devices_alsa, devices_gst, devices_v4l2
 from deploy.probe.facts import FrameSize, Kvssink
-from tests.probe.answers import answer, sample
+from tests.probe.answers import LINK, answer, sample
 
 
 def test_the_seeds_list_of_cameras() -> None:
@@ -219,9 +219,9 @@ def test_what_became_of_kvssink(frames: dict[str, str], verdict: Kvssink, why: s
     ("frames", "version"),
     [
         ({"gst-version": "gst-inspect-1.0 version 1.22.0\nGStreamer 1.22.0\nhttps://x\n"}, "1.22.0"),
-        ({"gst-files": "library /usr/lib/libgstreamer-1.0.so.0 libgstreamer-1.0.so.0.1404.0\n"}, "1.14.4"),
-        ({"gst-files": "library /usr/lib/libgstreamer-1.0.so.0 libgstreamer-1.0.so.0.2203.0\n"}, "1.22.3"),
-        ({"gst-files": "library /usr/lib/libgstreamer-1.0.so.0 nonsense\n"}, ""),
+        ({"links": LINK + "/usr/lib/libgstreamer-1.0.so.0 -> libgstreamer-1.0.so.0.1404.0\n"}, "1.14.4"),
+        ({"links": LINK + "/usr/lib/libgstreamer-1.0.so.0 -> libgstreamer-1.0.so.0.2203.0\n"}, "1.22.3"),
+        ({"links": LINK + "/usr/lib/libgstreamer-1.0.so.0 -> nonsense\n"}, ""),
     ],
 )
 def test_the_version_with_and_without_tools(frames: dict[str, str], version: str) -> None:

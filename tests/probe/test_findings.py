@@ -40,7 +40,7 @@ ROWS = [
     ("plugin-fails", Level.ERROR, {"gst-kvssink": sample("gst-kvssink-fails")}, "libcproducer.so: cannot open"),
     ("plugin-blacklisted", Level.WARNING,
      {"gst-blacklist": "Blacklisted files:\n  libgstdvb.so\n\nTotal count: 1 blacklisted file\n"}, "libgstdvb.so"),
-    ("gstreamer-missing", Level.NOTE, {"gst-files": "", "gst-list": "sh: not found\n"}, "no GStreamer"),
+    ("gstreamer-unknown", Level.NOTE, {"gst-list": "coreelements:  queue: Queue\n"}, "did not come to its end"),
     ("camera-busy", Level.WARNING, {"holders": "812 /dev/video0 motion\n"}, "in use by motion (process 812)"),
     ("camera-busy", Level.WARNING, {"v4l2 /dev/video0": sample("v4l2-busy-1.12")}, "resource busy"),
     ("microphone-busy", Level.WARNING, {"holders": "9 /dev/snd/pcmC1D0c arecord\n"}, "hw:1,0 is in use by arecord"),
@@ -61,6 +61,13 @@ def test_a_finding_on_the_board_that_has_it(check: str, level: Level, changed: d
     assert text in found[check].text
     assert found[check].next_step
     assert set(found) <= {"kernel-wider", check}
+
+
+def test_a_board_without_gstreamer() -> None:
+    frames = {key: text for key, text in CAMERA_BOARD.items() if not key.startswith("gst-")}
+    found = {finding.check: finding for finding in findings(facts(frames | {"links": ""}))}
+    assert set(found) == {"kernel-wider", "gstreamer-missing"}
+    assert found["gstreamer-missing"].next_step == 'recipes = ["webrtc"] in board.toml'
 
 
 def test_the_worst_comes_first() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from deploy.probe.facts import BoardFacts
 from recipes.arch import FloatAbi, Libc
-from tests.probe.answers import CAMERA_BOARD, MOUNTS, NOW, elf, facts, sample
+from tests.probe.answers import CAMERA_BOARD, LINK, MOUNTS, NOW, elf, facts, sample
 
 
 def commands(board: BoardFacts) -> set[str]:
@@ -90,13 +90,13 @@ def test_a_dump_by_hexdump() -> None:
 @pytest.mark.parametrize(
     ("frames", "libc", "version"),
     [
-        ({"ldd": "ldd (GNU libc) 2.31\nCopyright\n", "loaders": "/lib/ld-linux-armhf.so.3\n"}, Libc.GLIBC, "2.31"),
-        ({"ldd": "ldd (Ubuntu GLIBC 2.35-0ubuntu3.8) 2.35\n", "loaders": "/lib/ld-linux.so.3\n"}, Libc.GLIBC, "2.35"),
-        ({"ldd": "musl libc (armhf)\nVersion 1.2.3\nDynamic Program Loader\n", "loaders": "/lib/ld-musl-armhf.so.1\n"},
+        ({"ldd": "ldd (GNU libc) 2.31\n", "links": LINK + "/lib/ld-linux-armhf.so.3\n"}, Libc.GLIBC, "2.31"),
+        ({"ldd": "ldd (Ubuntu GLIBC 2.35-0) 2.35\n", "links": LINK + "/lib/ld-linux.so.3\n"}, Libc.GLIBC, "2.35"),
+        ({"ldd": "musl libc (armhf)\nVersion 1.2.3\nDynamic\n", "links": LINK + "/lib/ld-musl-armhf.so.1\n"},
          Libc.MUSL, "1.2.3"),
-        ({"loaders": "/lib/ld-uClibc.so.1 -> ld-uClibc-1.0.43.so\n/lib/ld-uClibc-1.0.43.so\n"}, Libc.UCLIBC, "1.0.43"),
-        ({"loaders": "/lib/ld-musl-mipsel-sf.so.1\n"}, Libc.MUSL, ""),
-        ({"loaders": ""}, None, ""),
+        ({"links": LINK + "/lib/ld-uClibc.so.1 -> ld-uClibc-1.0.43.so\n"}, Libc.UCLIBC, "1.0.43"),
+        ({"links": LINK + "/lib/ld-musl-mipsel-sf.so.1\n"}, Libc.MUSL, ""),
+        ({"links": ""}, None, ""),
     ],
 )  # fmt: skip
 def test_whose_c_library(frames: dict[str, str], libc: Libc | None, version: str) -> None:
@@ -105,20 +105,21 @@ def test_whose_c_library(frames: dict[str, str], libc: Libc | None, version: str
 
 
 @pytest.mark.parametrize(
-    ("text", "init"),
+    ("text", "target", "init"),
     [
-        ("comm systemd\nhas /run/systemd/system\nhas /etc/init.d\ninit /lib/systemd/systemd\n", "systemd"),
-        ("comm procd\nhas /sbin/procd\nhas /etc/rc.common\nhas /etc/inittab\n", "procd"),
-        ("comm init\nhas /run/openrc\nhas /sbin/openrc\nhas /etc/inittab\ninit /bin/busybox\n", "openrc"),
-        ("comm init\nhas /etc/inittab\nhas /etc/init.d\nhas /etc/init.d/rcS\ninit ../bin/busybox\n", "busybox"),
-        ("comm linuxrc\nhas /etc/inittab\n", "busybox"),
-        ("comm init\nhas /etc/inittab\nhas /etc/init.d\n", "sysv"),
-        ("comm sshd\nhas /etc/init.d\ninit /lib/systemd/systemd\n", "none"),
-        ("", "none"),
+        ("comm systemd\nhas /run/systemd/system\nhas /etc/init.d\n", "/lib/systemd/systemd", "systemd"),
+        ("comm procd\nhas /sbin/procd\nhas /etc/rc.common\nhas /etc/inittab\n", "", "procd"),
+        ("comm init\nhas /run/openrc\nhas /sbin/openrc\nhas /etc/inittab\n", "/bin/busybox", "openrc"),
+        ("comm init\nhas /etc/inittab\nhas /etc/init.d\n", "../bin/busybox", "busybox"),
+        ("comm linuxrc\nhas /etc/inittab\n", "", "busybox"),
+        ("comm init\nhas /etc/inittab\nhas /etc/init.d\n", "", "sysv"),
+        ("comm sshd\nhas /etc/init.d\n", "/lib/systemd/systemd", "none"),
+        ("", "", "none"),
     ],
 )
-def test_init_systems(text: str, init: str) -> None:
-    assert facts({"init": text}).init == init
+def test_init_systems(text: str, target: str, init: str) -> None:
+    arrow = f" -> {target}" if target else ""
+    assert facts({"init": text, "links": f"{LINK}/sbin/init{arrow}\n"}).init == init
 
 
 @pytest.mark.parametrize(
@@ -225,3 +226,8 @@ def test_who_holds_devices() -> None:
         (812, "/dev/video0", "gst-launch-1.0"),
         (9, "/dev/snd/pcmC1D0c", "a b"),
     ]
+
+
+def test_a_static_shell_has_the_loader_of_the_board() -> None:
+    board = facts({"elf od": elf(62, bits=64), "links": f"{LINK}/lib64/ld-linux-x86-64.so.2 -> /lib/x/ld.so\n"})
+    assert (board.userland.loader, board.userland.libc) == ("/lib64/ld-linux-x86-64.so.2", Libc.GLIBC)
