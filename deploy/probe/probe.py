@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from deploy.boards.session import BoardSession
 from deploy.probe import devices_alsa, devices_gst, devices_v4l2, system
 from deploy.probe.facts import BoardFacts, GstDevice, SoundDevice, VideoNode, number, short
-from deploy.probe.script import PROBE_SCRIPT, Answer, read_answer
+from deploy.probe.script import END, PROBE_SCRIPT, START_SCRIPT, Answer, read_answer
 from recipes.errors import ConfigError, PreflightError
 
 MOST_FOLDERS = 16
@@ -43,8 +43,8 @@ class ProbeRequest:
     registry: str = ""
     seconds: int = 4
 
-    def lines(self, nonce: str) -> bytes:
-        """Return what the script reads on stdin.
+    def stdin(self, nonce: str) -> bytes:
+        """Return what `START_SCRIPT` reads on stdin: the script, then its input.
 
         Raises
         ------
@@ -57,7 +57,9 @@ class ProbeRequest:
             why = ", ".join(map(repr, wrong)) or f"at most {MOST_FOLDERS} folders, and 1 to 60 seconds"
             raise ConfigError("the probe cannot ask this", why=why)
         first = (nonce, str(self.seconds), *("yes" if asked else "no" for asked in (self.thorough, self.gstreamer)))
-        return "".join(f"{line}\n" for line in (*first, self.plugin_path, self.registry, *self.folders)).encode()
+        return "".join(
+            f"{line}\n" for line in (PROBE_SCRIPT, END, *first, self.plugin_path, self.registry, *self.folders)
+        ).encode()
 
 
 DEFAULT_REQUEST = ProbeRequest()
@@ -75,7 +77,7 @@ def probe_board(session: BoardSession, host: str, request: ProbeRequest = DEFAUL
     """
     nonce = secrets.token_hex(16)
     begun = time.time()
-    sent = session.fetch(PROBE_SCRIPT, (), [request.lines(nonce)])
+    sent = session.fetch(START_SCRIPT, (), [request.stdin(nonce)])
     answer = read_answer(sent, nonce)
     if not answer.frames:
         raise PreflightError(

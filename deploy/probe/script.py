@@ -1,8 +1,8 @@
 r"""The script of the probe: POSIX sh for dash, BusyBox ash and bash; it runs in one round trip and changes nothing.
 
-On stdin it gets lines: a nonce, seconds for one tool, `yes` to ask the tools of devices even where the kernel shows
-none, `yes` for GStreamer, a folder of plugins or nothing, a folder for GStreamer's registry or nothing, then the
-folders whose free space is asked for. It answers in frames::
+On stdin, where the script itself arrives too, it gets lines: a nonce, seconds for one tool, `yes` to ask the tools of
+devices even where the kernel shows none, `yes` for GStreamer, a folder of plugins or nothing, a folder for GStreamer's
+registry or nothing, then the folders whose free space is asked for. It answers in frames::
 
     == NONCE name LIMIT argument
     (bytes of the tool or file, at most LIMIT)
@@ -341,3 +341,12 @@ begin whole 0; end 0
 exit 0
 """
 PROBE_SCRIPT = _FRAMES + _SYSTEM + _DEVICES + _GSTREAMER
+END = "# end of the probe"
+# dropbear takes no command of more than 9,000 bytes, and the script is longer: it travels on stdin, before its input.
+# The shell's own `read` takes a byte at a time from a pipe, so what follows the script is still there for it.
+START_SCRIPT = f"""
+code=
+while IFS= read -r line && [ "$line" != '{END}' ]; do code="$code$line
+"; done
+eval "$code"
+"""

@@ -15,7 +15,7 @@ from deploy.boards.session import Reply, Traffic
 from deploy.probe.findings import findings
 from deploy.probe.page import COLUMNS, facts_page, first_board_file
 from deploy.probe.probe import probe_board, read_facts
-from deploy.probe.script import MOST_ANSWER, read_answer
+from deploy.probe.script import END, MOST_ANSWER, read_answer
 from recipes.errors import ConfigError, PreflightError
 from tests.probe.answers import CAMERA_BOARD, NONCE, NOW, facts, framed
 
@@ -129,16 +129,15 @@ class Board:
     def __init__(self, sent: bytes) -> None:
         self.sent = sent
         self.traffic = Traffic()
-        self.asked = b""
+        self.nonce = b""
 
     def run(self, script: str, arguments: Sequence[str] = (), stdin: Iterable[bytes] = ()) -> Reply:
         raise NotImplementedError
 
     def fetch(self, script: str, arguments: Sequence[str] = (), stdin: Iterable[bytes] = ()) -> bytes:
         self.traffic.round_trips += 1
-        self.asked = b"".join(stdin)
-        nonce = self.asked.split(b"\n")[0]
-        return self.sent.replace(NONCE.encode(), nonce)
+        self.nonce = b"".join(stdin).partition(f"\n{END}\n".encode())[2].split(b"\n")[0]
+        return self.sent.replace(NONCE.encode(), self.nonce)
 
 
 def test_one_round_trip_with_a_nonce_of_its_own() -> None:
@@ -146,7 +145,8 @@ def test_one_round_trip_with_a_nonce_of_its_own() -> None:
     assert probe_board(first, "cam01").whole
     assert probe_board(second, "cam01").arch == "armv7"
     assert first.traffic.round_trips == 1
-    assert first.asked.split(b"\n")[0] != second.asked.split(b"\n")[0]
+    assert len(first.nonce) == len(second.nonce) == 32
+    assert first.nonce != second.nonce
 
 
 @pytest.mark.parametrize("sent", [b"", b"\x1b[2JThis account is not available.\n", b"== 0 uptime 9 \n"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import shutil
 import stat
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 
 from deploy.probe.facts import BoardFacts, Kvssink
 from deploy.probe.probe import ProbeRequest, read_facts
-from deploy.probe.script import PROBE_SCRIPT, read_answer
+from deploy.probe.script import END, PROBE_SCRIPT, START_SCRIPT, read_answer
 from recipes.errors import ConfigError
 from tests.probe.answers import NONCE, SAMPLES
 
@@ -37,8 +38,8 @@ def probe(
         pytest.skip(f"{shell} is not on this machine")
     environment = {"PATH": str(path) if path else os.environ["PATH"], "HOME": str(home or "/nonexistent")}
     done = subprocess.run(
-        [program, *SHELLS[shell][1:], "-c", PROBE_SCRIPT, "boardcast"],
-        input=(request or ProbeRequest(gstreamer=False)).lines(NONCE),
+        [program, *SHELLS[shell][1:], "-c", START_SCRIPT, "boardcast"],
+        input=(request or ProbeRequest(gstreamer=False)).stdin(NONCE),
         env=environment,
         capture_output=True,
         timeout=seconds,
@@ -108,6 +109,11 @@ def test_the_script_is_clean_for_shellcheck(tmp_path: Path) -> None:
     file.write_text(PROBE_SCRIPT)
     done = subprocess.run(["shellcheck", "-s", "sh", file], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_the_command_is_short_enough_for_dropbear() -> None:
+    assert len(f"sh -c {shlex.quote(START_SCRIPT)} boardcast") < 1000
+    assert END not in PROBE_SCRIPT.split("\n")
 
 
 FAKES = {
@@ -292,4 +298,4 @@ def test_a_plugin_that_does_not_load_is_told_with_the_loaders_words(tmp_path: Pa
 )
 def test_what_cannot_be_asked(request_: ProbeRequest) -> None:
     with pytest.raises(ConfigError):
-        request_.lines(NONCE)
+        request_.stdin(NONCE)
