@@ -1,0 +1,125 @@
+"""What arecord, aplay and /proc/asound say, read as values; text in, values out, never an exception."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from deploy.probe.facts import SoundDevice, number, short
+
+MOST_DEVICES = 64
+_LINE = 512
+# The same words in alsa-utils 1.0.28 to 1.2.13 with LC_ALL=C: https://github.com/alsa-project/alsa-utils, aplay.c
+_DEVICE = re.compile(r"card ([0-9]{1,3}): (\S{0,64}) \[(.{0,160})\], device ([0-9]{1,3}): (.{0,160}) \[(.{0,160})\]")
+_FREE = re.compile(r"\s+Subdevices: ([0-9]{1,4})/([0-9]{1,4})")
+_CARD = re.compile(r"\s*([0-9]{1,3}) \[(.{1,64}?)\s*\]: (.{0,160})")
+_PCM = re.compile(r"([0-9]{1,3})-([0-9]{1,3}): (.{0,300})")
+_USES = re.compile(r"(playback|capture) ([0-9]{1,4})")
+_STREAM = re.compile(r"/proc/asound/card([0-9]{1,3})/stream([0-9]{1,3})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamFormats:
+    """What one direction of a USB sound device takes."""
+
+    rates: tuple[int, ...] = ()
+    formats: tuple[str, ...] = ()
+    channels: tuple[int, ...] = ()
+
+
+def read_hardware_list(text: str, *, capture: bool) -> tuple[SoundDevice, ...]:
+    """Read `arecord -l` (capture) or `aplay -l`."""
+    devices: list[SoundDevice] = []
+    for line in _lines(text):
+        if match := _DEVICE.fullmatch(line):
+            devices.append(
+                SoundDevice(
+                    card=int(match[1]),
+                    device=int(match[4]),
+                    capture=capture,
+                    card_id=short(match[2], 64),
+                    card_name=short(match[3]),
+                    name=short(match[5]),
+                )
+            )
+        elif devices and devices[-1].total is None and (match := _FREE.fullmatch(line)):
+            devices[-1] = replace(devices[-1], free=int(match[1]), total=int(match[2]))
+    return tuple(devices[:MOST_DEVICES])
+
+
+def read_cards(text: str) -> dict[int, tuple[str, str]]:
+    """Read /proc/asound/cards: number to the card's id and name."""
+    cards: dict[int, tuple[str, str]] = {}
+    for line in _lines(text):
+        if match := _CARD.fullmatch(line):
+            cards.setdefault(int(match[1]), (short(match[2], 64), short(match[3].rpartition(" - ")[2])))
+    return cards
+
+
+def read_pcm(text: str, cards: Mapping[int, tuple[str, str]]) -> tuple[SoundDevice, ...]:
+    """Read /proc/asound/pcm, for a board without alsa-utils: which subdevices are free is not in it."""
+    devices: list[SoundDevice] = []
+    for match in filter(None, (_PCM.fullmatch(line) for line in _lines(text))):
+        card_id, card_name = cards.get(int(match[1]), ("", ""))
+        parts = [part.strip() for part in match[3].split(" : ")]
+        devices.extend(
+            SoundDevice(
+                card=int(match[1]),
+                device=int(match[2]),
+                capture=use[1] == "capture",
+                card_id=card_id,
+                card_name=card_name,
+                name=short(parts[0]),
+                total=int(use[2]),
+            )
+            for use in filter(None, (_USES.fullmatch(part) for part in parts))
+        )
+    return tuple(devices[:MOST_DEVICES])
+
+
+def read_stream(path: str, text: str) -> dict[tuple[int, int, bool], StreamFormats]:
+    """Read /proc/asound/cardN/streamM of a USB device: card, device and direction to what it takes."""
+    place = _STREAM.fullmatch(path)
+    if not place:
+        return {}
+    values: dict[bool, dict[str, list[str]]] = {}
+    capture: bool | None = None
+    for line in _lines(text):
+        label, colon, value = (part.strip() for part in line.partition(":"))
+        if label in ("Playback", "Capture") and colon and not value:
+            capture = label == "Capture"
+        elif capture is not None and label in ("Rates", "Format", "Channels"):
+            values.setdefault(capture, {}).setdefault(label, []).append(value)
+    return {
+        (int(place[1]), int(place[2]), way): StreamFormats(
+            rates=_numbers(known.get("Rates", ()), most=1_000_000),
+            formats=tuple(sorted({short(value, 40) for value in known.get("Format", ())})[:16]),
+            channels=_numbers(known.get("Channels", ()), most=256),
+        )
+        for way, known in values.items()
+    }
+
+
+def merge_sound(
+    listed: Iterable[SoundDevice], kernel: Iterable[SoundDevice], streams: Mapping[tuple[int, int, bool], StreamFormats]
+) -> tuple[SoundDevice, ...]:
+    """Return every PCM device that the tools or the kernel told of; the tools also know what is free."""
+    merged: dict[tuple[int, int, bool], SoundDevice] = {}
+    for device in (*listed, *kernel):
+        merged.setdefault((device.card, device.device, device.capture), device)
+    for key, device in merged.items():
+        if key in streams:
+            known = streams[key]
+            merged[key] = replace(device, rates=known.rates, formats=known.formats, channels=known.channels)
+    return tuple(merged[key] for key in sorted(merged))[:MOST_DEVICES]
+
+
+def _numbers(values: Iterable[str], *, most: int) -> tuple[int, ...]:
+    """Return the numbers of lists such as `8000, 16000` or `8000 - 48000 (continuous)`, each once, in order."""
+    read = (number(word, most=most) for value in values for word in re.split(r"[\s,-]+", value))
+    return tuple(sorted({value for value in read if value}))[:32]
+
+
+def _lines(text: str) -> list[str]:
+    return [line[:_LINE].rstrip() for line in text.split("\n")]
