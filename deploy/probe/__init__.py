@@ -1,0 +1,1 @@
+"""One probe of a board: what it is and has, and what follows."""
