@@ -17,7 +17,6 @@ from pathlib import Path
 from recipes import paths
 from recipes.builder.commands import Command
 from recipes.builder.plan import BuildPlan, own_sources
-from recipes.engine.container import caller_ids
 from recipes.engine.layout import ARCHIVE, CCACHE, OWN, PREFIX, SYSROOT, WORK
 from recipes.sources.fetch import fetch_pins
 from recipes.sources.lock import load_lock
@@ -116,7 +115,7 @@ def by_hand(prepared: BuildPlan, folder: Path, *, ccache: bool = False) -> float
             "--network",
             "none",
             "--user",
-            caller_ids(),
+            f"{os.getuid()}:{os.getgid()}",
             *words,
             *mounts,
             prepared.image.tag,
