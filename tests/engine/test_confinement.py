@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import os
+import socket
 import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path, PurePosixPath
 
 import pytest
 
+from recipes import paths
 from recipes.engine.confinement import Confinement, Rights, build_ids, is_readable
 from recipes.engine.container import ContainerSession, Job, Mount
 from recipes.engine.docker import Engine
@@ -129,30 +132,32 @@ def test_what_another_user_can_read(tmp_path: Path) -> None:
     assert not is_readable(tmp_path, other)
 
 
+_CONNECT = """
+import os
+import docker.transport  # what is imported as another user may not be readable to that one
+from recipes.engine.docker import Engine
+from recipes.errors import BuildError
+if os.geteuid() == 0:
+    os.seteuid(65534)  # root may connect to anything
+try:
+    Engine.connect()
+except BuildError as error:
+    print(error)
+"""
+
+
+@pytest.mark.process
 @pytest.mark.loopback
-def test_an_engine_that_is_there_for_others_is_told_apart_from_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import socket
-
-    import docker.transport  # what is imported as another user may not be readable to that one
-    import docker.utils
-
-    from recipes.errors import BuildError
-
+def test_an_engine_that_is_there_for_others_is_told_apart_from_none(tmp_path: Path) -> None:
     path = tmp_path / "engine.sock"
     with closing(socket.socket(socket.AF_UNIX)) as listener:
         listener.bind(str(path))
         listener.listen()
         path.chmod(0)
-        monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
-        was = os.geteuid()
-        if was == 0:
-            os.seteuid(65534)  # what is root's alone is nobody else's: connect(2) asks for the effective user
-        try:
-            with pytest.raises(BuildError, match="this user may not use it") as caught:
-                Engine.connect()
-        finally:
-            os.seteuid(was)
-    assert "usermod -aG docker " in caught.value.next_step
-    assert str(path) in caught.value.where
+        env = {**os.environ, "DOCKER_HOST": f"unix://{path}"}
+        done = subprocess.run(
+            [sys.executable, "-c", _CONNECT], cwd=paths.CHECKOUT, env=env, capture_output=True, text=True, check=False
+        )
+    assert done.stdout.startswith("error: a container engine is there, but this user may not use it\n"), done.stderr
+    assert "as root: usermod -aG docker " in done.stdout
+    assert str(path) in done.stdout

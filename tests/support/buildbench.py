@@ -80,6 +80,12 @@ def ours(folder: Path, *words: str, env: Mapping[str, str] | None = None) -> Run
     return Run(seconds=seconds, peak_mb=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000)
 
 
+def once_more(folder: Path, *words: str) -> Run:
+    """Build what was built already as if its entries were gone: what the compilers made is in ccache."""
+    shutil.rmtree(folder / "cache" / "built")
+    return ours(folder, *words)
+
+
 def by_hand(prepared: BuildPlan, folder: Path, *, ccache: bool = False) -> float:
     """Type the commands into one container with plain `docker`, as a person would: no checks, no cache, no Stage.
 
