@@ -95,7 +95,7 @@ def _asked(
         "patch": "named change of upstream: {patches}; may be given more than once",
         "verbose": "every compiler command into the log (make VERBOSE=1)",
         "jobs": "parallel compiler processes; one per processor without it",
-        "force": "build again what the cache has",
+        "force": "build again what the cache has, and compile all of it",
         "mirror": MIRROR,
     },
 )

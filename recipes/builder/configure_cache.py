@@ -13,10 +13,13 @@ from pathlib import Path
 
 from recipes import paths
 from recipes.builder.commands import cache_key, json_digest
+from recipes.engine.container import AbsentError, ContainerSession
 from recipes.engine.layout import ANSWERS, SITE
 from recipes.files import write_whole
 from recipes.sources.recipe import Recipe
 
+_LONGEST = 4 << 20
+"""Bytes; the answers of the largest configure are a twentieth of it."""
 _DECIDING = {"name", "version", "build", "arguments", "options", "arch_options", "edits"}
 """Fields of a recipe that reach its configure; what is built, collected and expected afterwards does not."""
 
@@ -39,12 +42,24 @@ def place_answers(recipe: Recipe, parts: Mapping[str, str], work: Path) -> None:
                 kept.unlink()
 
 
-def keep_answers(recipe: Recipe, parts: Mapping[str, str], work: Path) -> None:
-    """Keep the answers of a build that went well; a remote engine leaves none here, and none are kept."""
-    answers = work / ANSWERS.name
-    if not answers.is_file():
+def read_answers(session: ContainerSession) -> bytes:
+    """Return the answers that a build left in its container; nothing where it left none.
+
+    Raises
+    ------
+    RefusedError
+        There is something else of that name, or far too much.
+    """
+    try:
+        return session.read(ANSWERS, most=_LONGEST)
+    except AbsentError:
+        return b""
+
+
+def keep_answers(recipe: Recipe, parts: Mapping[str, str], text: bytes) -> None:
+    """Keep the answers of a build that went well, where it left any."""
+    if not text:
         return
-    text = answers.read_bytes()
     target = _folder() / _name(recipe, parts, text)
     if target.is_file():
         return

@@ -16,6 +16,7 @@ from pydantic import Field, StringConstraints
 
 from recipes import paths
 from recipes.config import Strict, read_toml
+from recipes.text import one_line, shown
 
 LONGEST_LINE = 2_000
 """Characters of a line that are read: what a tool says is at its start, and no pattern's time can grow further."""
@@ -76,22 +77,30 @@ def diagnose(lines: Sequence[str]) -> Cause | None:
 
     The first rule of the table that fits decides, at the first line that it fits: later lines are consequences.
     """
-    shown = [_NOT_TEXT.sub("", line[:LONGEST_LINE]).rstrip() for line in lines]
-    texts = [_seen(line) for line in shown]
+    texts = [_seen(_without_controls(line)) for line in lines]
     for rule in cause_table().rule:
         for at, match in _matches(rule, texts):
             if rule.also is None or _is_near(rule.also, texts, at, rule.within):
-                facts = {name: value or "?" for name, value in match.groupdict().items()}
+                facts = {name: one_line(value or "?") for name, value in match.groupdict().items()}
                 return Cause(
                     name=rule.name,
                     because=rule.because.strip().format_map(facts),
                     cure=rule.cure.strip().format_map(facts),
                     source=rule.source,
-                    line=shown[at].strip(),
+                    line=plain_line(lines[at]).strip(),
                 )
             if not rule.within:
                 break  # what is nowhere in the log is not there for the next match either
     return None
+
+
+def plain_line(line: str) -> str:
+    """Return a line of a log as it may be shown: without colours, and with nothing that moves a cursor or hides."""
+    return shown(_without_controls(line), lines=False)
+
+
+def _without_controls(line: str) -> str:
+    return _NOT_TEXT.sub("", line[:LONGEST_LINE]).rstrip()
 
 
 def _seen(line: str) -> str:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from recipes import console, paths
+from recipes import console, paths, process
 from recipes.builder.commands import Command, json_digest
-from recipes.builder.configure_cache import keep_answers, place_answers
-from recipes.builder.diagnosis import diagnose
+from recipes.builder.configure_cache import keep_answers, place_answers, read_answers
+from recipes.builder.diagnosis import diagnose, plain_line
 from recipes.builder.plan import BuildPlan, RecipeBuild, own_sources
-from recipes.engine.container import ContainerSession, Job, Mount, caller_ids
+from recipes.engine.confinement import build_ids
+from recipes.engine.container import AbsentError, ContainerSession, Job, Mount
 from recipes.engine.docker import Engine
+from recipes.engine.intake import AbsoluteLinks, Limits, RefusedError
 from recipes.engine.layout import ARCHIVE, CCACHE, DEBUG, GIT, OUT, OWN, PREFIX, SOURCE, SYSROOT, WORK
 from recipes.errors import BuildError, ConfigError
-from recipes.files import whole_folder
+from recipes.files import whole_folder, write_whole
 from recipes.sources.fetch import FetchedArchive
 from recipes.sources.git import FetchedRepository, repository_path, run_git
 from recipes.sources.lock import Archive, Lock, Repository, load_lock, lock_path, mirror_place
@@ -30,12 +34,20 @@ from recipes.stage.manifest import (
     graft_tree,
     is_intact,
     load_stage,
+    prune_tree,
     walk_tree,
     write_manifest,
 )
+from recipes.text import one_line
 from recipes.toolchains.environment import build_environment, build_files
 
 Sources = Sequence[FetchedArchive | FetchedRepository]
+_OUTPUT = Limits(members=100_000, bytes=2 << 30)
+"""Of an installed tree, and of its debug information."""
+_LOG_READ = 16 << 20
+"""Bytes at the end of a log in which a failure's cause is looked for."""
+_UNUSED = 30 * 86400
+"""Seconds after which the compiler's cache of sources that were not built again goes."""
 # Prints the commit of each checkout below the sources, nested ones too.
 _HEADS = """find "$1" -name .git -prune | sort | while read -r path; do
     printf '%s ' "${path%/.git}"
@@ -62,8 +74,7 @@ def build_recipe(prepared: BuildPlan, step: RecipeBuild, engine: Engine, sources
         tempfile.TemporaryDirectory(prefix=".scratch.part-", dir=scratch_root) as scratch_name,
         log_path.open("wb") as log,
     ):
-        scratch = Path(scratch_name)
-        job = _job(prepared, step, scratch, sources)
+        job = _job(prepared, step, Path(scratch_name), sources)
         with engine.session(job) as session:
             for command in step.commands:
                 log.write(f"\n==> {command.name}: {' '.join(command.full)}\n".encode())
@@ -74,13 +85,15 @@ def build_recipe(prepared: BuildPlan, step: RecipeBuild, engine: Engine, sources
                 if code != 0:
                     raise _failed(recipe, command, log_path, code, arch.name)
             _same_unit(recipe, session)
-            session.bring_back((OUT, DEBUG))
-        _keep(prepared, step, scratch / "work")
-        keep_answers(recipe, step.parts, scratch / "work")
+            session.still()
+            with _what_is_left(recipe):
+                answers = read_answers(session)
+            _keep(prepared, step, session)
+        keep_answers(recipe, step.parts, answers)
 
 
 def _job(prepared: BuildPlan, step: RecipeBuild, scratch: Path, sources: Sources) -> Job:
-    """Lay out the folders of one build and describe its container: no network, only `work` can be written to."""
+    """Lay out the folders of one build and describe its container: no network, and `work` is its own copy."""
     recipe = step.recipe
     for folder in ("work/src", "work/build", "work/out", "work/debug", "prefix"):
         (scratch / folder).mkdir(parents=True)
@@ -97,6 +110,7 @@ def _job(prepared: BuildPlan, step: RecipeBuild, scratch: Path, sources: Sources
     mounts = [
         Mount(source=scratch / "work", target=WORK, read_only=False),
         Mount(source=scratch / "prefix", target=PREFIX),
+        Mount(source=_compiled(prepared, step), target=CCACHE, read_only=False, kept=True),
     ]
     if recipe.source.startswith("path:"):
         mounts.append(Mount(source=own_sources(recipe), target=OWN))
@@ -109,19 +123,49 @@ def _job(prepared: BuildPlan, step: RecipeBuild, scratch: Path, sources: Sources
 
 
 def build_container(prepared: BuildPlan, mounts: Sequence[Mount], recipe: Recipe | None = None) -> Job:
-    """Describe the container of a build: the toolchain image, the sysroot, no network."""
+    """Describe the container of a build: the toolchain image, the sysroot, no network, no rights."""
     root = Mount(source=prepared.sysroot.tree, target=SYSROOT, key=f"sysroot-{prepared.sysroot.fingerprint[:16]}")
-    compiled = paths.cache() / "ccache" / prepared.arch.name
-    compiled.mkdir(parents=True, exist_ok=True)
     return Job(
         image=prepared.image.tag,
         environment=build_environment(prepared.arch, recipe),
-        mounts=(*mounts, root, Mount(source=compiled, target=CCACHE, read_only=False, optional=True)),
+        mounts=(*mounts, root),
         present={CCACHE: ("CCACHE_DIR", "CCACHE_DISABLE")},
         network="none",
-        user=caller_ids(),
+        user=build_ids(),
         cwd=WORK,
     )
+
+
+def _compiled(prepared: BuildPlan, step: RecipeBuild) -> Path:
+    """Return the folder of ccache for one recipe and source: no other recipe's objects get into what it builds.
+
+    The sources of one's own change with every edit, so their folder stands for them. Other users of this machine see
+    nothing of it: a build may leave programs there that run as whoever built.
+    """
+    recipe = step.recipe
+    own = recipe.source.startswith("path:")
+    source = json_digest(str(own_sources(recipe))) if own else step.parts["source"]
+    top = paths.cache() / "ccache"
+    folder = top / prepared.arch.name / f"{recipe.name}-{source[:16]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    top.chmod(0o700)
+    if os.getuid() == 0:
+        os.chown(folder, *(int(part) for part in build_ids().split(":")))
+    os.utime(folder)
+    for old in folder.parent.glob(f"{recipe.name}-{'[0-9a-f]' * 16}"):
+        if time.time() - old.stat().st_mtime > _UNUSED:
+            _remove(old)
+    return folder
+
+
+def forget_compiled(prepared: BuildPlan, step: RecipeBuild) -> None:
+    """Throw away what ccache has of a recipe, settings and all: the next build of it compiles everything."""
+    _remove(_compiled(prepared, step))
+
+
+def _remove(folder: Path) -> None:
+    # A build may have left folders deeper than shutil can go.
+    process.run(["rm", "-rf", "--", str(folder)])
 
 
 def _stubs(prepared: BuildPlan, built: dict[str, RecipeBuild]) -> dict[str, Recipe]:
@@ -144,8 +188,8 @@ def _same_unit(recipe: Recipe, session: ContainerSession) -> None:
         where, _, commit = line.rpartition(" ")
         if commit not in allowed and not _submodule(pins, where):
             raise BuildError(
-                f"{recipe.name}: the build checked out {commit}, which is not of this SDK release",
-                where=where,
+                f"{recipe.name}: the build checked out {one_line(commit)}, which is not of this SDK release",
+                where=one_line(where),
                 why=f"locked together are: {', '.join(allowed.values())}",
                 next_step=f"move the whole unit at once in {lock_path().name}",
             )
@@ -156,17 +200,17 @@ def _submodule(pins: Lock, where: str) -> bool:
 
 
 def _failed(recipe: Recipe, command: Command, log_path: Path, code: int, arch: str) -> BuildError:
-    lines = log_path.read_text("utf-8", "replace").rstrip().splitlines()
+    lines = _end_of(log_path).rstrip().split("\n")
     start = next((at for at, line in enumerate(lines) if line.startswith(f"==> {command.name}:")), 0)
-    shown = lines[start + 1 :]
+    printed = [plain_line(line) for line in lines[start + 1 :]]
     what = f"{recipe.name} {recipe.version}: {command.name} failed with exit code {code}"
     known = diagnose(lines[start:])
     if known is not None:
-        why = "\n       ".join([known.because, f"seen: {known.line.strip()[:160]}", f"see {known.source}"])
+        why = "\n       ".join([known.because, f"seen: {known.line[:160]}", f"see {known.source}"])
         return BuildError(what, where=str(log_path), why=why, next_step=known.cure)
     marks = ("error:", "Error ", "fatal:", "undefined reference", "CMake Error", "not found")
-    first = next((at for at, line in enumerate(shown) if any(mark in line for mark in marks)), None)
-    part = shown[max(0, first - 1) : first + 9] if first is not None else shown[-10:]
+    first = next((at for at, line in enumerate(printed) if any(mark in line for mark in marks)), None)
+    part = printed[max(0, first - 1) : first + 9] if first is not None else printed[-10:]
     return BuildError(
         what,
         where=str(log_path),
@@ -175,26 +219,59 @@ def _failed(recipe: Recipe, command: Command, log_path: Path, code: int, arch: s
     )
 
 
-def _keep(prepared: BuildPlan, step: RecipeBuild, work: Path) -> None:
-    """Pass an installed tree through the gate and put it into the cache under its key."""
-    recipe, out = step.recipe, work / "out" / str(PREFIX).lstrip("/")
-    if not out.is_dir():
-        raise BuildError(f"{recipe.name}: nothing was installed", where=str(PREFIX))
-    # A .la file would make libtool write our build prefix into the RUNPATH of whatever links against it.
-    for pattern in ("lib/*.la", *recipe.prune):
-        for path in out.glob(pattern):
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-    brought = {library.soname for made in prepared.steps for library in made.recipe.libraries}
-    wrong = gate_faults(recipe, prepared.arch, out, prepared.sysroot.index(), brought)
-    if wrong:
-        raise BuildError(
-            f"{recipe.name}: the build went through, its output does not pass", why="\n       ".join(wrong)
-        )
+def _end_of(log_path: Path) -> str:
+    with log_path.open("rb") as log:
+        log.seek(max(0, log_path.stat().st_size - _LOG_READ))
+        return log.read().decode("utf-8", "replace")
+
+
+def _keep(prepared: BuildPlan, step: RecipeBuild, session: ContainerSession) -> None:
+    """Take an installed tree out of its container, through the gate, and put it into the cache under its key."""
+    recipe = step.recipe
     with whole_folder(step.built) as part:
-        shutil.copytree(out, part / "tree", symlinks=True)
-        if any((work / "debug").iterdir()):
-            shutil.copytree(work / "debug", part / "debug")
-        write_manifest(stage_manifest(prepared, (step,), part / "tree"), part)
+        tree = part / "tree"
+        _take(recipe, session, part)
+        # A .la file would make libtool write our build prefix into the RUNPATH of whatever links against it.
+        prune_tree(tree, ("lib/*.la", *recipe.prune))
+        brought = {library.soname for made in prepared.steps for library in made.recipe.libraries}
+        wrong = gate_faults(recipe, prepared.arch, tree, prepared.sysroot.index(), brought)
+        if wrong:
+            raise BuildError(
+                f"{recipe.name}: the build went through, its output does not pass",
+                why="\n       ".join(map(one_line, wrong)),
+            )
+        write_manifest(stage_manifest(prepared, (step,), tree), part)
+
+
+def _take(recipe: Recipe, session: ContainerSession, part: Path) -> None:
+    """Take the installed tree and its debug information, by the rules for what a stranger's container holds."""
+    for name in ("tree", "debug"):
+        (part / name).mkdir()
+        (part / name).chmod(0o755)
+    inside = PREFIX.relative_to("/")
+    with _what_is_left(recipe):
+        taken = session.take(
+            OUT, part / "tree", below=inside, limits=_OUTPUT, absolute=AbsoluteLinks.INSIDE, root=PREFIX
+        )
+        debug = session.take(DEBUG, part / "debug", limits=_OUTPUT)
+    if not (taken.files or taken.links):
+        raise BuildError(f"{recipe.name}: nothing was installed", where=str(PREFIX))
+    if not debug.files:
+        shutil.rmtree(part / "debug")
+
+
+@contextlib.contextmanager
+def _what_is_left(recipe: Recipe) -> Iterator[None]:
+    """Say whose build it is that left what is not taken."""
+    try:
+        yield
+    except (AbsentError, RefusedError) as error:
+        raise BuildError(
+            f"{recipe.name}: what its build left is refused",
+            where=error.where,
+            why=error.why if error.where else f"{error.what}{': ' * bool(error.why)}{error.why}",
+            next_step=f"correct what {recipe.name} installs: files, and links that stay below the prefix",
+        ) from error
 
 
 def is_built(step: RecipeBuild) -> bool:
@@ -246,14 +323,23 @@ def _staged(step: RecipeBuild, pins: Lock) -> StagedRecipe:
 
 
 def shell_job(prepared: BuildPlan) -> Job:
-    """Describe the container of a build for a person: the Stage so far is the prefix, and the work is their own."""
-    where = paths.work() / "shell"
-    for folder in ("src", "build", "out"):
-        (where / folder).mkdir(parents=True, exist_ok=True)
+    """Describe the container of a build for a person: the Stage so far is the prefix, and the work is their own.
+
+    The work folder stays from one shell to the next, so nothing is written into it by name; the small files of a build
+    are mounted over it, from a folder that no container can write to.
+    """
+    work = paths.work() / "shell"
+    files = paths.work() / "shell-files"
+    for folder in (work, files):
+        folder.mkdir(parents=True, exist_ok=True)
+    work.chmod(0o700)
+    if os.getuid() == 0:
+        os.chown(work, *(int(part) for part in build_ids().split(":")))
+    mounts = [Mount(source=work, target=WORK, read_only=False, kept=True)]
     for name, text in build_files(prepared.arch).items():
-        (where / name).write_text(text)
+        write_whole(files / name, text.encode())
+        mounts.append(Mount(source=files / name, target=WORK / name))
     prefix = prepared.folder / "tree"
-    mounts = [Mount(source=where, target=WORK, read_only=False)]
     if prefix.is_dir():
         mounts.append(Mount(source=prefix, target=PREFIX))
     return build_container(prepared, mounts)
@@ -274,7 +360,6 @@ def unpack_kept_sources(prepared: BuildPlan) -> Path | None:
 
 
 def _unpack(pin: Archive | Repository, into: Path) -> None:
-    from recipes import process
     from recipes.sources.fetch import archive_path
 
     if into.exists():

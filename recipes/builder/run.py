@@ -12,7 +12,14 @@ from pathlib import Path
 from recipes import console
 from recipes.arch import Arch
 from recipes.builder.plan import BuildPlan, RecipeBuild, plan_build
-from recipes.builder.recipe_build import Sources, build_recipe, is_built, stage_manifest, unpack_kept_sources
+from recipes.builder.recipe_build import (
+    Sources,
+    build_recipe,
+    forget_compiled,
+    is_built,
+    stage_manifest,
+    unpack_kept_sources,
+)
 from recipes.builder.request import BuildRequest
 from recipes.builder.schedule import run_in_order
 from recipes.engine.docker import Engine
@@ -49,6 +56,9 @@ def build_stages(plans: Sequence[BuildPlan], *, mirror: Sequence[Path] = (), for
         for step in prepared.steps
         if force or not (is_built(step) or _from_store(prepared, step))
     }
+    if force:
+        for prepared, step in todo.values():
+            forget_compiled(prepared, step)
     if todo:
         _build_all(todo, mirror)
     staged = [_assemble(prepared) for prepared in plans]

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from recipes.errors import BuildError
+from recipes.text import one_line
 
 
 def engine_endpoint() -> tuple[str, Any]:
@@ -41,10 +45,30 @@ def owner_mark() -> str:
     return f"{boot_id()}:{os.getpid()}"
 
 
-def innermost_reason(error: BaseException) -> str:
+def no_engine(where: str, error: BaseException) -> BuildError:
+    """Return what to tell a user whom no engine answers: there is none, or it is not for this user."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
-    return str(error)
+    if isinstance(error, PermissionError):
+        return BuildError(
+            "a container engine is there, but this user may not use it",
+            where=where,
+            why="permission denied; being allowed to is as good as being root on this machine",
+            next_step=f"as root: usermod -aG docker {_user_name()}, then log in again; or the same command as root",
+        )
+    return BuildError(
+        "no container engine answers",
+        where=where,
+        why=one_line(str(error)),
+        next_step="as root: ./bootstrap install brings and starts one; or set DOCKER_HOST to yours",
+    )
+
+
+def _user_name() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
 
 
 @contextlib.contextmanager

@@ -2,36 +2,60 @@
 
 from __future__ import annotations
 
-import io
-import os
-import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from recipes.engine.tarstream import files_tar, unpack_stream
+from recipes.engine.confinement import Rights, build_ids
+from recipes.engine.intake import AbsoluteLinks, Limits, RefusedError, Taken, take
+from recipes.engine.tarreader import Kind, Reader, TarError
+from recipes.engine.tarstream import files_tar
 from recipes.errors import BuildError
+
+LONGEST_LOG = 128 << 20
+"""Bytes that one command may print."""
+LARGEST_READ = 64 << 20
+"""Bytes of a file that is read as a whole."""
+_TWO_DEEP = 3  # with the root: the volume's own folder stays root's
+_NOT_FOUND = 404
+_AROUND = 2 << 20  # headers and padding, and the part that the engine sends with the last of the file
+
+
+class AbsentError(BuildError):
+    """The container has nothing of this name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:
-    """A folder of the workstation as a container sees it.
+    """A folder or file of the workstation as a container sees it.
 
-    An engine on another machine gets copies: of a mount with a `key` (its content's name) one that stays, in a volume;
-    of any other one that goes with the container. An `optional` one is left out there.
+    What can only be read is bound. What can be written to is a copy in the container's own volume and goes with it:
+    nothing that a container wrote is ever opened here by its name. An engine on another machine gets copies of all: of
+    a mount with a `key` (its content's name) one that stays, in a volume.
+
+    Parameters
+    ----------
+    kept:
+        Bound for writing: for what this program never reads again, a compiler's cache or a person's own folder. Left
+        out at an engine on another machine.
     """
 
     source: Path
     target: PurePosixPath
     read_only: bool = True
     key: str = ""
-    optional: bool = False
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Everything that decides what a container sees."""
+    """Everything that decides what a container sees, and what it may do.
+
+    Without rights its working folder is its user's own, in a volume that goes with the container; beside it only /tmp
+    can be written to. All mounts are below the first folder of the working folder's path: it is that volume.
+    """
 
     image: str
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -39,8 +63,23 @@ class Job:
     present: Mapping[PurePosixPath, tuple[str, str]] = field(default_factory=dict)
     """Mount point to two variables: the first names it where it is mounted, the second is 1 where it is not."""
     network: str = "none"
+    rights: Rights = Rights.NONE
     user: str = ""
+    """`uid:gid`; without it root with rights, else the unprivileged user of `build_ids`."""
     cwd: PurePosixPath
+
+    def __post_init__(self) -> None:
+        if self.rights is Rights.NONE and len(self.cwd.parts) < _TWO_DEEP:
+            raise ValueError(f"{self.cwd} is no folder in a volume of the container's own")
+
+    @property
+    def runs_as(self) -> str:
+        return self.user or (build_ids() if self.rights is Rights.NONE else "0:0")
+
+    @property
+    def volume(self) -> PurePosixPath | None:
+        """The folder of the container that is a volume of its own; None where all of the image can be written to."""
+        return PurePosixPath("/", self.cwd.parts[1]) if self.rights is Rights.NONE else None
 
     def variables(self, mounted: Sequence[Mount]) -> dict[str, str]:
         """Return the environment, with what `present` says about these mounts."""
@@ -52,35 +91,38 @@ class Job:
         return dict(self.environment) | told
 
 
-def caller_ids() -> str:
-    """Return `uid:gid` of the person at the keyboard, so that what a container writes is theirs."""
-    return f"{os.getuid()}:{os.getgid()}"
-
-
 class ContainerSession:
     """One running container; made by `Engine.session`, which also removes it."""
 
-    def __init__(self, container: Any, copied: Sequence[Mount] = ()) -> None:
+    def __init__(self, container: Any) -> None:
         self._container = container
-        self._copied = copied
 
-    def bring_back(self, folders: Sequence[PurePosixPath]) -> None:
-        """Copy folders below a writable mount to this machine, where the engine is on another one."""
-        for folder in folders:
-            for mount in self._copied:
-                if not mount.read_only and mount.target in folder.parents:
-                    local = mount.source / folder.relative_to(mount.target)
-                    unpack_stream(self.get(str(folder)), local.parent)
+    def run(
+        self, argv: Sequence[str], *, log: IO[bytes], cwd: PurePosixPath | None = None, most: int = LONGEST_LOG
+    ) -> int:
+        """Run one command to its end, write both of its streams to `log`, return its exit code.
 
-    def run(self, argv: Sequence[str], *, log: IO[bytes], cwd: PurePosixPath | None = None) -> int:
-        """Run one command to its end, write both of its streams to `log`, return its exit code."""
+        Parameters
+        ----------
+        most:
+            Bytes that it may print.
+
+        Raises
+        ------
+        BuildError
+            It prints more; it is still running then, and ends with the container.
+        """
         api = self._container.client.api
         started = api.exec_create(
             self._container.id, list(argv), workdir=None if cwd is None else str(cwd), stdout=True, stderr=True
         )
         stream = api.exec_start(started["Id"], stream=True)
+        printed = 0
         try:
             for chunk in stream:
+                printed += len(chunk)
+                if printed > most:
+                    raise BuildError(f"{argv[0]} prints without end", why=f"more than {most:,} bytes")
                 log.write(chunk)
         finally:
             stream._response.close()  # noqa: SLF001 - the SDK leaves it to us, and names no other way
@@ -91,22 +133,80 @@ class ContainerSession:
         """Write files (name to content and mode) into a folder of the container, owned by root."""
         self._container.put_archive(str(folder), files_tar(files))
 
-    def get(self, path: str) -> Iterator[bytes]:
-        """Stream a path of the container as a tar archive; with a trailing `/.`, what the folder holds."""
-        chunks, _ = self._container.get_archive(path, chunk_size=1 << 20)
-        yield from chunks
+    def get(self, path: str) -> Generator[bytes]:
+        """Stream a path of the container as a tar archive; with a trailing `/.`, what the folder holds.
 
-    def read(self, path: PurePosixPath) -> bytes:
+        Raises
+        ------
+        AbsentError
+            There is nothing of this name.
+        """
+        api = self._container.client.api
+        answer = api._get(  # noqa: SLF001 - the SDK's own call leaves nothing by which the answer could be closed
+            api._url("/containers/{0}/archive", self._container.id),  # noqa: SLF001
+            params={"path": path},
+            stream=True,
+        )
+        # An answer that nobody reads to its end holds the engine's lock on the container: it could not be removed.
+        with closing(answer):
+            if answer.status_code == _NOT_FOUND:
+                raise AbsentError(f"{path} of the container is not there")
+            api._raise_for_status(answer)  # noqa: SLF001
+            yield from answer.iter_content(1 << 20)
+
+    def take(
+        self,
+        path: PurePosixPath,
+        into: Path,
+        *,
+        below: PurePosixPath | None = None,
+        limits: Limits | None = None,
+        absolute: AbsoluteLinks = AbsoluteLinks.REFUSE,
+        root: PurePosixPath | None = None,
+        skip_odd: bool = False,
+    ) -> Taken:
+        """Take a folder of the container, or what is `below` it, into an empty folder of ours; see `intake.take`.
+
+        Raises
+        ------
+        AbsentError
+            It is not there.
+        RefusedError
+            It is no folder, or holds what is not taken.
+        """
+        with closing(self.get(str(path))) as chunks:
+            return take(
+                chunks,
+                into,
+                below=PurePosixPath(path.name) / (below or ""),
+                limits=limits,
+                absolute=absolute,
+                root=root,
+                skip_odd=skip_odd,
+            )
+
+    def still(self) -> None:
+        """End everything that runs in the container, for good: what is read of it afterwards changes no more."""
+        self._container.kill()
+
+    def read(self, path: PurePosixPath, *, most: int = LARGEST_READ) -> bytes:
         """Return one regular file of the container.
 
         Raises
         ------
-        BuildError
-            There is something else of this name: a folder, a link.
+        AbsentError
+            There is nothing of this name.
+        RefusedError
+            It is something else (a folder, a link), or has more than `most` bytes.
         """
-        with tarfile.open(fileobj=io.BytesIO(b"".join(self.get(str(path))))) as archive:
-            member = next(iter(archive))
-            file = archive.extractfile(member) if member.isreg() else None
-            if file is None:
-                raise BuildError(f"{path} of the container is no regular file")
-            return file.read()
+        with closing(self.get(str(path))) as chunks:
+            reader = Reader(chunks, most + _AROUND)
+            try:
+                member = next(reader.members(), None)
+                if member is None or member.kind is not Kind.FILE:
+                    raise RefusedError(f"{path} of the container is no regular file")
+                if member.size > most:
+                    raise RefusedError(f"{path} of the container has {member.size:,} bytes, more than {most:,}")
+                return b"".join(reader.content())
+            except TarError as error:
+                raise RefusedError(f"{path} of the container cannot be read", why=str(error)) from error

@@ -6,14 +6,16 @@ import contextlib
 import io
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from recipes.engine.connection import boot_id, engine_endpoint, innermost_reason, owner_mark, uninterrupted
+from recipes.engine.confinement import Confinement, is_readable
+from recipes.engine.connection import boot_id, engine_endpoint, no_engine, owner_mark, uninterrupted
 from recipes.engine.container import ContainerSession, Job, Mount
 from recipes.engine.services import LABEL, Services
-from recipes.engine.tarstream import files_tar, pack_folder, read_chunks
+from recipes.engine.tarstream import empty_folder, files_tar, pack_folder, read_chunks
 from recipes.errors import BuildError
+from recipes.text import one_line
 
 OWNER_LABEL = f"{LABEL}.owner"
 RUN_LABEL = f"{LABEL}.run"
@@ -27,6 +29,7 @@ class Engine:
         self.services = Services(client)
         self._run = uuid.uuid4().hex[:12]
         self._aborted = False
+        self._machine_memory: int | None = None
         self.remote = remote
 
     @staticmethod
@@ -36,7 +39,7 @@ class Engine:
         Raises
         ------
         BuildError
-            None answers; says what was tried and how to get one.
+            None answers, or the one that is there is not for this user; says what was tried and how to get one.
         """
         import docker
 
@@ -45,12 +48,7 @@ class Engine:
             client = docker.DockerClient(base_url=host, tls=tls, timeout=600, use_ssh_client=True)
             client.ping()
         except (docker.errors.DockerException, OSError) as error:
-            raise BuildError(
-                "no container engine answers",
-                where=host,
-                why=innermost_reason(error),
-                next_step="as root: ./bootstrap install brings and starts one; or set DOCKER_HOST to yours",
-            ) from error
+            raise no_engine(host, error) from error
         engine = Engine(client, remote=not host.startswith(("unix://", "npipe://")))
         engine.sweep()
         return engine
@@ -75,7 +73,7 @@ class Engine:
         try:
             return str(self._client.images.pull(reference).id)
         except docker.errors.APIError as error:
-            raise BuildError(f"cannot pull {reference}", why=str(error.explanation)) from error
+            raise BuildError(f"cannot pull {reference}", why=one_line(str(error.explanation))) from error
 
     def import_tar(self, tar: IO[bytes], tag: str, *, changes: Sequence[str] = ()) -> str:
         """Make an image of one layer from a root file system; the stream is sent as it is read.
@@ -115,10 +113,8 @@ class Engine:
         for event in stream:
             lines += str(event.get("stream", "")).splitlines()
             if "error" in event:  # the HTTP status stays 200
-                tail = [line for line in lines if line.strip()][-12:]
-                raise BuildError(
-                    f"image {tag} did not build", why="\n       ".join([*tail, str(event["error"]).strip()])
-                )
+                tail = [*[line for line in lines if line.strip()][-12:], str(event["error"]).strip()]
+                raise BuildError(f"image {tag} did not build", why="\n       ".join(map(one_line, tail)))
         return self.image_id(tag)
 
     @contextlib.contextmanager
@@ -127,18 +123,13 @@ class Engine:
         if self._aborted:
             raise BuildError("stopped")
         name = f"{LABEL}-{self._run}-{uuid.uuid4().hex[:6]}"
-        mounted = [mount for mount in job.mounts if not (self.remote and mount.optional)]
-        bound, copied = (
-            (self._volumes(mounted, job), [mount for mount in mounted if not mount.key])
-            if self.remote
-            else (
-                {
-                    str(mount.source): {"bind": str(mount.target), "mode": "ro" if mount.read_only else "rw"}
-                    for mount in mounted
-                },
-                [],
-            )
-        )
+        mounted = [mount for mount in job.mounts if not (self.remote and mount.kept)]
+        copied = [mount for mount in mounted if self._is_copied(mount, job)]
+        bound = {
+            str(mount.source): {"bind": str(mount.target), "mode": "rw" if mount.kept else "ro"}
+            for mount in mounted
+            if mount not in copied
+        }
         try:
             container = self._client.containers.create(
                 job.image,
@@ -147,25 +138,47 @@ class Engine:
                 init=True,
                 labels={LABEL: "session", OWNER_LABEL: owner_mark(), RUN_LABEL: self._run},
                 environment=job.variables(mounted),
-                volumes=bound,
+                volumes=bound | self._volumes([mount for mount in copied if mount.key], job),
+                mounts=[{"Type": "volume", "Target": str(job.volume)}] if job.volume else [],
                 network_mode=job.network,
-                user=job.user,
                 working_dir=str(job.cwd),
+                **self._confined(job).options(),
             )
-            for mount in copied:
-                self._copy_in(container, mount, job.user)
+            self._fill(container, [mount for mount in copied if not mount.key], job)
             container.start()
-            yield ContainerSession(container, copied)
+            yield ContainerSession(container)
         finally:
             with uninterrupted():
                 self.services.remove(name)
 
-    def _copy_in(self, container: Any, mount: Mount, user: str) -> None:
-        with pack_folder(mount.source, mount.target, user) as archive:
-            container.put_archive("/", read_chunks(archive))
+    def _is_copied(self, mount: Mount, job: Job) -> bool:
+        """Tell whether a container gets a copy: it may write to it, or could not read the mount itself."""
+        if mount.kept:
+            return False
+        return self.remote or not mount.read_only or not is_readable(mount.source, job.runs_as, deep=not mount.key)
+
+    def _confined(self, job: Job) -> Confinement:
+        return Confinement(rights=job.rights, user=job.runs_as, memory=self._memory())
+
+    def _memory(self) -> int:
+        if self._machine_memory is None:
+            self._machine_memory = int(self._client.info().get("MemTotal") or 0)
+        return self._machine_memory
+
+    def _fill(self, container: Any, mounts: Sequence[Mount], job: Job) -> None:
+        """Make the working folder, its user's own, and copy what is not bound, in the container's own volume."""
+        top = job.volume or PurePosixPath("/")
+        if job.volume and job.cwd not in (top, *(mount.target for mount in job.mounts)):
+            container.put_archive(str(top), empty_folder(job.cwd.relative_to(top), job.runs_as))
+        for mount in mounts:
+            self._copy_in(container, mount, job.runs_as, top)
+
+    def _copy_in(self, container: Any, mount: Mount, user: str, top: PurePosixPath) -> None:
+        with pack_folder(mount.source, mount.target.relative_to(top), user) as archive:
+            container.put_archive(str(top), read_chunks(archive))
 
     def _volumes(self, mounts: Sequence[Mount], job: Job) -> dict[str, dict[str, str]]:
-        """Return the volumes of a remote engine for mounts with a key, each filled once.
+        """Return the volumes that take the place of mounts with a key, each filled once.
 
         A volume cannot be renamed, so a second, empty one named `….whole` says that the first was filled to its end.
         """
@@ -173,8 +186,6 @@ class Engine:
 
         found = {}
         for mount in mounts:
-            if not mount.key:
-                continue
             name, proof = f"{LABEL}-{mount.key}", f"{LABEL}-{mount.key}.whole"
             found[name] = {"bind": str(mount.target), "mode": "ro" if mount.read_only else "rw"}
             try:
@@ -189,7 +200,7 @@ class Engine:
                     volumes={name: {"bind": str(mount.target), "mode": "rw"}},
                 )
                 try:
-                    self._copy_in(filler, mount, job.user)
+                    self._copy_in(filler, mount, job.runs_as, PurePosixPath("/"))
                 finally:
                     filler.remove(force=True)
                 self._client.volumes.create(proof, labels=labels)
@@ -211,11 +222,12 @@ class Engine:
             )
         words = ["docker", "run", "--rm", "-it", "--init", "--network", job.network, "--workdir", str(job.cwd)]
         words += ["--label", f"{LABEL}=session", "--label", f"{OWNER_LABEL}={owner_mark()}"]
-        words += ["--user", job.user] if job.user else []
+        words += self._confined(job).words()
+        words += ["--mount", f"type=volume,target={job.volume}"] if job.volume else []
         told = job.variables(job.mounts)
         words += [word for name, value in sorted(told.items()) for word in ("--env", f"{name}={value}")]
         for mount in job.mounts:
-            words += ["--volume", f"{mount.source}:{mount.target}:{'ro' if mount.read_only else 'rw'}"]
+            words += ["--volume", f"{mount.source}:{mount.target}:{'rw' if mount.kept else 'ro'}"]
         return [*words, job.image, "bash"]
 
     def sweep(self) -> None:

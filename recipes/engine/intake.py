@@ -13,7 +13,7 @@ import posixpath
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from recipes.engine.tarreader import Kind, Member, Reader, TarError
 from recipes.errors import BuildError
@@ -39,7 +39,20 @@ class AbsoluteLinks(Enum):
     REFUSE = "refuse"
     """It leads out of an installed tree."""
     INSIDE = "inside"
-    """It is meant from the tree's own root on, as in a sysroot; it is written as a relative one."""
+    """It is meant from the tree's own root on, as in a sysroot; it is written as a relative one. One that is not below
+    the `root` leads out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rules:
+    """What is taken; the parameters of `take`."""
+
+    limits: Limits
+    strip: int
+    below: tuple[str, ...]
+    absolute: AbsoluteLinks
+    root: str
+    skip_odd: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +73,9 @@ class _Tree:
     """The tree so far: every path that this run made, so that no name can lead through anything else."""
 
     root: int
+    most: int
+    """Bytes of all files together: a second name of a large file takes none in the stream, and all of them here."""
+    written: int = 0
     folders: set[str] = field(default_factory=lambda: {""})
     files: dict[str, int] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
@@ -76,10 +92,12 @@ class _Tree:
                 raise _refused(done, "is a file or a link, and another name goes through it")
             if done not in self.folders:
                 os.mkdir(part, 0o755, dir_fd=here)
-                self.folders.add(done)
             there = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
             os.close(here)
             here = there
+            if done not in self.folders:
+                os.fchmod(here, 0o755)  # whatever the caller's umask is
+                self.folders.add(done)
         return here
 
     def add(self, path: str, content: Iterable[bytes], mode: int) -> None:
@@ -90,6 +108,9 @@ class _Tree:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             with os.fdopen(os.open(name, flags, 0o600, dir_fd=here), "wb") as file:
                 for part in content:
+                    self.written += len(part)
+                    if self.written > self.most:
+                        raise _refused(path, f"makes more than {self.most:,} bytes")
                     file.write(part)
                 os.fchmod(file.fileno(), 0o755 if mode & 0o100 else 0o644)
         finally:
@@ -115,11 +136,15 @@ class _Tree:
         if path in self.files or path in self.links or path in self.folders:
             raise _refused(path, "comes twice")
 
-    def place_links(self) -> None:
+    def place_links(self, *, skip_odd: bool) -> None:
         """Create the links, all of them after all files: none was there while a name was followed."""
-        for path, target in self.links.items():
-            if not self._stays(path):
-                raise _refused(path, f"is a link that leads out: {target!r}")
+        out = [path for path in self.links if not self._stays(path)]
+        if out and not skip_odd:
+            raise _refused(out[0], f"is a link that leads out: {self.links[out[0]]!r}")
+        # A link that is gone leads nowhere, so those that led out by it no longer do.
+        self.left_out += out
+        for path in out:
+            del self.links[path]
         for path, target in self.links.items():
             parent, _, name = path.rpartition("/")
             here = self.folder(parent)
@@ -158,7 +183,9 @@ def take(
     *,
     limits: Limits | None = None,
     strip: int = 0,
+    below: PurePosixPath | None = None,
     absolute: AbsoluteLinks = AbsoluteLinks.REFUSE,
+    root: PurePosixPath | None = None,
     skip_odd: bool = False,
 ) -> Taken:
     """Write what a tar stream holds below a folder that is empty and nobody else's.
@@ -166,27 +193,33 @@ def take(
     Parameters
     ----------
     strip:
-        Leading folders of each name to leave away; a member that is one of them is passed over.
+        Leading folders of each name to leave away.
+    below:
+        The folder of the stream whose content is taken; what is beside it is passed over.
+    root:
+        Where that folder was, as absolute links have it, with `AbsoluteLinks.INSIDE`; `/` without it.
     skip_odd:
-        Leave devices, FIFOs and sockets out, as a root of packages has them; they are refused otherwise.
+        Leave devices, FIFOs, sockets and links that lead out where they are, as a root of packages has them; they are
+        refused otherwise.
 
     Raises
     ------
     RefusedError
-        A name leads outside, a link leads out, a path comes twice, a kind is not taken, or a limit is passed. Nothing
-        outside the folder was touched; what is in it is to be thrown away.
+        A name leads outside, a link leads out, a path comes twice, a kind is not taken, what should be a folder is
+        none, or a limit is passed. Nothing outside the folder was touched; what is in it is to be thrown away.
     """
-    bounds = limits or Limits()
-    reader = Reader(chunks, bounds.bytes)
-    tree = _Tree(root=os.open(into, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC))
+    rules = _Rules(
+        limits=limits or Limits(),
+        strip=strip,
+        below=below.parts if below else (),
+        absolute=absolute,
+        root=str(root or "/"),
+        skip_odd=skip_odd,
+    )
+    opened = os.open(into, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    tree = _Tree(root=opened, most=rules.limits.bytes)
     try:
-        for number, member in enumerate(reader.members()):
-            if number >= bounds.members:
-                raise _refused(member.name, f"is one more than {bounds.members:,} members")
-            path = _path(member.name, strip, bounds)
-            if path:
-                _take_one(tree, reader, member, path, strip, bounds, absolute, skip_odd=skip_odd)
-        tree.place_links()
+        _take_all(tree, Reader(chunks, rules.limits.bytes), rules)
     except TarError as error:
         raise RefusedError("what came is refused", where=str(into), why=str(error)) from error
     except OSError as error:
@@ -196,57 +229,64 @@ def take(
     return Taken(files=tuple(tree.files), links=tuple(tree.links), left_out=tuple(tree.left_out))
 
 
-def _take_one(
-    tree: _Tree,
-    reader: Reader,
-    member: Member,
-    path: str,
-    strip: int,
-    bounds: Limits,
-    absolute: AbsoluteLinks,
-    *,
-    skip_odd: bool,
-) -> None:
+def _take_all(tree: _Tree, reader: Reader, rules: _Rules) -> None:
+    for number, member in enumerate(reader.members()):
+        if number >= rules.limits.members:
+            raise _refused(member.name, f"is one more than {rules.limits.members:,} members")
+        path = _path(member.name, rules)
+        if path:
+            _take_one(tree, reader, member, path, rules)
+        elif path is not None and member.kind is not Kind.FOLDER:
+            raise _refused(member.name, f"is no folder but a {member.kind.value}")
+    tree.place_links(skip_odd=rules.skip_odd)
+
+
+def _take_one(tree: _Tree, reader: Reader, member: Member, path: str, rules: _Rules) -> None:
     if member.kind is Kind.FOLDER:
         os.close(tree.folder(path))
     elif member.kind is Kind.FILE:
         tree.add(path, reader.content(), member.mode)
     elif member.kind is Kind.LINK:
-        tree.link(path, _target(path, member.target, absolute))
+        tree.link(path, _target(path, member.target, rules))
     elif member.kind is Kind.HARD_LINK:
-        first = _path(member.target, strip, bounds)
+        first = _path(member.target, rules) or ""
         if first in tree.links:
             tree.link(path, tree.links[first])
         elif first in tree.files:
             tree.add(path, tree.read(first), tree.files[first])
         else:
             raise _refused(path, f"is a hard link to {member.target!r}, which did not come before it")
-    elif skip_odd:
+    elif rules.skip_odd:
         tree.left_out.append(path)
     else:
         raise _refused(path, f"is a {member.kind.value}")
 
 
-def _path(name: str, strip: int, bounds: Limits) -> str:
-    """Return a member's path below the folder; empty for what `strip` takes away."""
+def _path(name: str, rules: _Rules) -> str | None:
+    """Return a member's path below the folder: empty for the folder itself and those above, None for what is beside."""
     if name.startswith("/") or not name.isprintable():
         raise _refused(name, "is no name below the folder")
-    parts = [part for part in name.split("/") if part not in ("", ".")]
+    parts = tuple(part for part in name.split("/") if part not in ("", "."))
     if ".." in parts:
         raise _refused(name, "leads outside of the folder")
-    if len(parts) > bounds.depth:
-        raise _refused(name, f"has more than {bounds.depth} folders")
-    return "/".join(parts[strip:])
+    if len(parts) > rules.limits.depth:
+        raise _refused(name, f"has more than {rules.limits.depth} folders")
+    parts = parts[rules.strip :]
+    depth = len(rules.below)
+    if parts[:depth] != rules.below[: len(parts)]:
+        return None
+    return "/".join(parts[depth:])
 
 
-def _target(path: str, target: str, absolute: AbsoluteLinks) -> str:
+def _target(path: str, target: str, rules: _Rules) -> str:
     if not target or not target.isprintable():
         raise _refused(path, f"is a link to {target!r}")
     if not target.startswith("/"):
         return target
-    if absolute is AbsoluteLinks.REFUSE:
+    inside = posixpath.relpath(posixpath.normpath(target).replace("//", "/", 1), rules.root)
+    if rules.absolute is AbsoluteLinks.REFUSE or inside == ".." or inside.startswith("../"):
         raise _refused(path, f"is a link that leads out: {target!r}")
-    return posixpath.relpath(posixpath.normpath(target).lstrip("/") or ".", posixpath.dirname(path) or ".")
+    return posixpath.relpath(inside, posixpath.dirname(path) or ".")
 
 
 def _refused(path: str, why: str) -> RefusedError:

@@ -7,8 +7,11 @@ https://git-scm.com/docs/git-fetch#Documentation/git-fetch.txt---depthltdepthgt
 
 from __future__ import annotations
 
+import functools
 import os
+import re
 import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +20,17 @@ from recipes import paths, process
 from recipes.errors import BuildError, UserError
 from recipes.files import whole_folder
 from recipes.sources.lock import Repository, lock_path, mirror_place
+from recipes.text import one_line
 
 _SECONDS = 900
 _BRANCH = "refs/heads/pinned"
 _PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy")
 # A mirror may belong to somebody else and may not advertise the commit by a name; both are fine, the id decides.
+# That is as safe as git itself is with the files of others, so a git before CVE-2022-24765 is not used at all.
 _UPLOAD = "git -c safe.directory=* -c uploadpack.allowAnySHA1InWant=true upload-pack"
+_PATCHED = {(2, 30): 3, (2, 31): 2, (2, 32): 1, (2, 33): 2, (2, 34): 2, (2, 35): 2}
+"""The first release of each line that looks at who owns a repository; all later lines do.
+https://github.com/git/git/security/advisories/GHSA-vw2c-22j4-2fh2"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +47,47 @@ def repository_path(url: str, commit: str) -> Path:
 
 
 def run_git(*words: str, repository: Path | None = None, check: bool = True) -> process.Result:
-    """Run git without prompts; with the user's own configuration, which may name a company's mirror or proxy."""
+    """Run git without prompts; with the user's own configuration, which may name a company's mirror or proxy.
+
+    Raises
+    ------
+    BuildError
+        It failed and `check` is set; or this machine's git is too old to be used on what others made.
+    """
+    if fault := git_fault(os.environ.get("PATH", "")):
+        raise BuildError(
+            "this machine's git is too old to be used on the repositories of others",
+            where=shutil.which("git") or "git",
+            why=fault,
+            next_step="as root: apt-get install --only-upgrade git; its security updates have it, and 2.35.2 and later",
+        )
     where = ("--git-dir", str(repository)) if repository else ()
     keep = {name: os.environ[name] for name in _PROXIES if name in os.environ}
     quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "/bin/false", "LC_ALL": "C"}
     slow = ("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=60", "-c", "gc.auto=0")
     return process.run(["git", *slow, *where, *words], env=keep | quiet, timeout=_SECONDS, check=check)
+
+
+@functools.cache
+def git_fault(search: str) -> str:
+    """Say why the git on a search path is not to be used on files of others; empty where it is. Asked once per path."""
+    printed = process.run(["git", "--version"], env={"PATH": search}).text
+    numbers = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", printed)
+    if numbers is None:
+        return f"`git --version` says {one_line(printed)!r}"
+    major, minor, patch = (int(number or 0) for number in numbers.groups())
+    line = (major, minor)
+    if line > max(_PATCHED) or patch >= _PATCHED.get(line, patch + 1) or _refuses_others(search):
+        return ""
+    return f"git {numbers[0]} takes settings, and commands in them, from a repository whoever owns it (CVE-2022-24765)"
+
+
+def _refuses_others(search: str) -> bool:
+    """Tell whether a git of an old number was patched by its distribution: it is asked as its own tests ask it."""
+    with tempfile.TemporaryDirectory(prefix="boardcast-git-") as folder:
+        process.run(["git", "init", "--quiet", "--bare", folder], env={"PATH": search})
+        asked = {"PATH": search, "GIT_TEST_ASSUME_DIFFERENT_OWNER": "1", "HOME": folder, "GIT_CONFIG_NOSYSTEM": "1"}
+        return process.run(["git", "-C", folder, "rev-parse", "--git-dir"], env=asked, check=False).code != 0
 
 
 def fetch_repository(

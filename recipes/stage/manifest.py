@@ -6,9 +6,10 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError
@@ -168,3 +169,30 @@ def graft_tree(source: Path, target: Path) -> None:
             os.link(path, there)
         except OSError:  # another file system, or one without links
             shutil.copy2(path, there)
+
+
+def prune_tree(tree: Path, patterns: Collection[str]) -> None:
+    """Remove what fits a pattern: paths below the tree, with `*` in a name, and `**` for any folders.
+
+    What is removed is what a walk of the tree itself comes upon: no link is followed, and a pattern leads nowhere else.
+    """
+    wanted = [PurePosixPath(pattern).parts for pattern in patterns]
+    for here, folders, files in os.walk(tree):
+        inside = Path(here).relative_to(tree).parts
+        for name in (*folders, *files):
+            if not any(_fits((*inside, name), parts) for parts in wanted):
+                continue
+            path = Path(here) / name
+            if name in folders and not path.is_symlink():
+                shutil.rmtree(path)
+                folders.remove(name)
+            else:
+                path.unlink()
+
+
+def _fits(path: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
+    if not pattern:
+        return not path
+    if pattern[0] == "**":
+        return _fits(path, pattern[1:]) or (bool(path) and _fits(path[1:], pattern))
+    return bool(path) and fnmatchcase(path[0], pattern[0]) and _fits(path[1:], pattern[1:])

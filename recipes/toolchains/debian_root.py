@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-import tarfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from recipes import console, paths
 from recipes.arch import Arch
+from recipes.engine.confinement import Rights
 from recipes.engine.container import ContainerSession, Job
 from recipes.engine.docker import Engine
+from recipes.engine.intake import AbsoluteLinks, Limits
 from recipes.errors import BuildError
 from recipes.files import whole_file
 from recipes.rootfs.cache import load_index
 from recipes.rootfs.index import Index
+from recipes.text import one_line
 from recipes.toolchains.images import ensure_base_image
 
-ROOT_TREE = "/root-tree/."  # PurePosixPath would take the dot away
+ROOT_TREE = PurePosixPath("/root-tree")
+_LARGEST_ROOT = Limits(members=1_000_000, bytes=32 << 30)
+"""The sysroots of vendors are large: kernel sources, every language's files."""
 
 
 def root_key(parts: list[str], scripts: list[str]) -> str:
@@ -28,6 +30,11 @@ def root_key(parts: list[str], scripts: list[str]) -> str:
     for script in scripts:
         digest.update((paths.DOCKER / script).read_bytes())
     return digest.hexdigest()[:24]
+
+
+def packages_job(image: str) -> Job:
+    """Describe a container in which a root of packages is made."""
+    return Job(image=image, network="bridge", rights=Rights.PACKAGES, cwd=PurePosixPath("/"))
 
 
 def make_root(session: ContainerSession, words: list[str], *, scripts: tuple[str, ...] = ()) -> None:
@@ -38,44 +45,22 @@ def make_root(session: ContainerSession, words: list[str], *, scripts: tuple[str
     for argv in (["/debian-root.sh", *words], *([f"/{name}"] for name in scripts)):
         if session.run(argv, log=log) != 0:
             tail = log.getvalue().decode("utf-8", "replace").strip().splitlines()[-12:]
-            raise BuildError(f"{argv[0]} failed", where=" ".join(words[:3]), why="\n       ".join(tail))
+            raise BuildError(f"{argv[0]} failed", where=" ".join(words[:3]), why="\n       ".join(map(one_line, tail)))
 
 
-class _Stream(io.RawIOBase):
-    """The engine's chunks as a file that tarfile can read."""
-
-    def __init__(self, chunks: Any) -> None:
-        self._chunks, self._rest = chunks, b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        if not self._rest:
-            self._rest = next(self._chunks, b"")
-        taken = self._rest[: len(buffer)]
-        buffer[: len(taken)] = taken
-        self._rest = self._rest[len(taken) :]
-        return len(taken)
-
-
-def unpack_root(session: ContainerSession, tree: Path, what: str = ROOT_TREE) -> None:
-    """Unpack the finished tree as the caller's own files; absolute links become relative, devices are left out.
+def unpack_root(session: ContainerSession, tree: Path, what: PurePosixPath = ROOT_TREE) -> None:
+    """Take the finished tree as the caller's own files; absolute links become relative, devices are left out.
 
     A link to /lib/… would lead out of the sysroot, into the build machine.
+
+    Raises
+    ------
+    RefusedError
+        It has names, kinds or an amount of files that no root has.
     """
-    stream = io.BufferedReader(_Stream(session.get(what)), 1 << 20)
-    with tarfile.open(fileobj=stream, mode="r|") as archive:
-        archive.extraction_filter = staticmethod(lambda member, _path: member)
-        for member in archive:
-            if member.isdev() or ".." in Path(member.name).parts:
-                continue
-            if member.issym() and member.linkname.startswith("/"):
-                here = Path("/") / Path(member.name).parent
-                member.linkname = os.path.relpath(member.linkname, here)
-            member.mode |= 0o700 if member.isdir() else 0o600
-            member.uid, member.gid = os.getuid(), os.getgid()
-            archive.extract(member, tree, set_attrs=not member.issym(), numeric_owner=True)
+    session.still()
+    session.take(what, tree, limits=_LARGEST_ROOT, absolute=AbsoluteLinks.INSIDE, skip_odd=True)
+    tree.chmod(0o755)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,12 +89,15 @@ def ensure_board_root(
     tar = board_root_tar(board, [arch.name, suite, mode, *packages], scripts)
     image = f"boardcast/{board}:{tar.stem.rpartition('-')[2]}"
     if not tar.is_file():
-        with console.timed(f"root of the simulated board {board}"):
-            job = Job(image=ensure_base_image(engine), network="bridge", user="0:0", cwd=PurePosixPath("/"))
-            with engine.session(job) as session:
-                make_root(session, [arch.debian, suite, mode, *packages], scripts=scripts)
-                with whole_file(tar) as file:
-                    file.writelines(session.get(ROOT_TREE))
+        base = ensure_base_image(engine)
+        with (
+            console.timed(f"root of the simulated board {board}"),
+            engine.session(packages_job(base)) as session,
+        ):
+            make_root(session, [arch.debian, suite, mode, *packages], scripts=scripts)
+            session.still()
+            with whole_file(tar) as file:
+                file.writelines(session.get(f"{ROOT_TREE}/."))
     if not engine.image_id(image):
         with console.timed(f"image of {board}"), tar.open("rb") as stream:
             engine.import_tar(stream, image)

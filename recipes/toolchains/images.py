@@ -8,7 +8,7 @@ import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -18,10 +18,12 @@ from recipes.arch import ARCHES, Arch
 from recipes.config import Strict, read_toml
 from recipes.engine.container import ContainerSession, Job
 from recipes.engine.docker import Engine
+from recipes.engine.layout import WORK
 from recipes.errors import BuildError
 from recipes.files import write_whole
 from recipes.sources.debian import bootstrap_root
 from recipes.sources.fetch import fetch_archive, mirror_folders
+from recipes.text import shown
 from recipes.toolchains.environment import build_environment
 from recipes.toolchains.vendor import (
     RunInImage,
@@ -36,7 +38,7 @@ from recipes.toolchains.vendor import (
 _CONTEXT = ("Dockerfile", "toolchain.cmake", "target-pkg-config", "edit.py", "split.py")
 _VENDOR = paths.DOCKER / "vendor.Dockerfile"
 _HOST = ARCHES["x86_64"]
-_CHECKS = PurePosixPath("/bc")
+_CHECKS = WORK
 
 
 class BaseImage(Strict):
@@ -204,12 +206,12 @@ def compiler_job(arch: Arch, image: ToolchainImage) -> Job:
 
 
 def asker_in(session: ContainerSession) -> RunInImage:
-    """Return a function that runs a command in this session and returns its exit code and what it printed."""
+    """Return a function that runs a command in this session and returns its exit code and what it showed."""
 
     def ask(argv: Sequence[str]) -> tuple[int, str]:
         log = io.BytesIO()
         code = session.run(argv, log=log)
-        return code, log.getvalue().decode("utf-8", "replace").strip()
+        return code, shown(log.getvalue().strip())
 
     return ask
 

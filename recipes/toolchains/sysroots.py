@@ -13,13 +13,12 @@ from pydantic import Field, ValidationInfo, field_validator
 from recipes import console, paths
 from recipes.arch import Arch
 from recipes.config import Strict, read_toml
-from recipes.engine.container import Job
 from recipes.engine.docker import Engine
 from recipes.errors import BuildError, ConfigError, unknown
 from recipes.files import whole_folder
 from recipes.rootfs.cache import load_index
 from recipes.rootfs.index import Index
-from recipes.toolchains.debian_root import make_root, root_key, unpack_root
+from recipes.toolchains.debian_root import make_root, packages_job, root_key, unpack_root
 from recipes.toolchains.images import asker_in, compiler_job, ensure_base_image, ensure_image
 from recipes.toolchains.vendor import parse_arch, toolchain_of, toolchain_sysroot, vendor_names
 
@@ -171,11 +170,10 @@ def ensure_sysroot(name: str, engine: Engine) -> Sysroot:
         (part / "tree").mkdir()
         if image is not None:
             with engine.session(compiler_job(arch, image)) as session:
-                unpack_root(session, part / "tree", f"{toolchain_sysroot(arch, asker_in(session))}/.")
+                unpack_root(session, part / "tree", toolchain_sysroot(arch, asker_in(session)))
             listed = f"{toolchain_of(arch).sha256}  toolchain {arch.name}\n".encode()
         else:
-            job = Job(image=ensure_base_image(engine), network="bridge", user="0:0", cwd=PurePosixPath("/"))
-            with engine.session(job) as session:
+            with engine.session(packages_job(ensure_base_image(engine))) as session:
                 make_root(session, [arch.debian, read.suite, "extract", *read.packages], scripts=(_OWNERS,))
                 unpack_root(session, part / "tree")
                 listed = session.read(PurePosixPath("/packages.txt"))

@@ -6,6 +6,7 @@ import io
 import time
 from pathlib import PurePosixPath
 
+from recipes.engine.confinement import Rights
 from recipes.engine.container import Job, Mount
 from recipes.engine.docker import Engine
 from recipes.sources.fetch import fetch_pins
@@ -27,7 +28,7 @@ def natively(engine: Engine) -> float:
     job = Job(
         image=root.image,
         mounts=(Mount(source=source.path, target=PurePosixPath("/archive")),),
-        user="0:0",
+        rights=Rights.PACKAGES,
         cwd=PurePosixPath("/"),
     )
     options = ("-Dsctp_build_programs=OFF", "-Dsctp_build_shared_lib=ON", "-Dsctp_werror=OFF")

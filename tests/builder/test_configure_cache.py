@@ -20,10 +20,7 @@ TEXT = "ac_cv_func_poll=${ac_cv_func_poll=yes}\n"
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the cache after a build of curl that left answers."""
     monkeypatch.setenv("BOARDCAST_CACHE", str(tmp_path / "cache"))
-    work = tmp_path / "first"
-    work.mkdir()
-    (work / "config.cache").write_text(TEXT)
-    keep_answers(CURL, PARTS, work)
+    keep_answers(CURL, PARTS, TEXT.encode())
     return tmp_path / "cache" / "configure"
 
 
@@ -61,10 +58,7 @@ def test_answers_that_were_cut_short_are_thrown_away(kept: Path, tmp_path: Path)
 
 
 def test_new_answers_take_the_place_of_old_ones(kept: Path, tmp_path: Path) -> None:
-    work = tmp_path / "second"
-    work.mkdir()
-    (work / "config.cache").write_text(TEXT + "ac_cv_func_epoll=${ac_cv_func_epoll=yes}\n")
-    keep_answers(CURL, PARTS, work)
+    keep_answers(CURL, PARTS, f"{TEXT}ac_cv_func_epoll=${{ac_cv_func_epoll=yes}}\n".encode())
     assert len(list(kept.iterdir())) == 1
     assert "epoll" in _laid(tmp_path, PARTS)
 

@@ -18,10 +18,10 @@ from recipes import paths
 from recipes.arch import ARCHES
 from recipes.builder import recipe_build
 from recipes.builder.plan import BuildPlan
-from recipes.builder.recipe_build import build_container
 from recipes.builder.request import BuildRequest
 from recipes.builder.run import build_stage, prepare_build
-from recipes.engine.container import ContainerSession, Job, caller_ids
+from recipes.engine.confinement import build_ids
+from recipes.engine.container import ContainerSession, Job
 from recipes.engine.docker import Engine
 from recipes.engine.layout import WORK
 from recipes.stage.manifest import STAGE_MANIFEST, Stage
@@ -69,7 +69,7 @@ def test_both_sdks_are_the_same_bytes_made_otherwise(
     monkeypatch.setenv("BOARDCAST_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("TZ", ELSEWHERE[0])
     monkeypatch.setenv("LANG", "tr_TR.UTF-8")
-    _another_user(tmp_path, monkeypatch)
+    _another_user(monkeypatch)
     seen = _another_day(monkeypatch, faked)
     old = os.umask(0o077)
     try:
@@ -85,23 +85,9 @@ def test_both_sdks_are_the_same_bytes_made_otherwise(
     assert (first.folder / STAGE_MANIFEST).read_bytes() == (second.folder / STAGE_MANIFEST).read_bytes()
 
 
-def _another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the containers run as somebody else; what they write to is opened for that one."""
-    monkeypatch.setattr(recipe_build, "caller_ids", lambda: "4711:4711")
-    real = build_container
-
-    def opened(*words: object) -> Job:
-        job: Job = real(*words)  # type: ignore[arg-type]
-        for mount in job.mounts:
-            if not mount.read_only or paths.work() in mount.source.parents:
-                for path in (mount.source, *mount.source.rglob("*")):
-                    os.chown(path, 4711, 4711, follow_symlinks=False)
-        for path in (tmp_path, *tmp_path.parents):
-            if path.stat().st_uid == os.getuid() and not path.stat().st_mode & 0o005:
-                path.chmod(path.stat().st_mode | 0o005)
-        return job
-
-    monkeypatch.setattr(recipe_build, "build_container", opened)
+def _another_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the containers run as somebody else."""
+    monkeypatch.setattr(recipe_build, "build_ids", lambda: "4711:4711")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +95,7 @@ class Surroundings:
     """What one build was made in."""
 
     work: Path
-    """Of this machine, mounted as the folder to work in."""
+    """Of this machine: what the folder to work in is a copy of."""
     mode: int
     """Of that folder."""
     told: dict[str, str]
@@ -157,5 +143,5 @@ def _another_day(monkeypatch: pytest.MonkeyPatch, image: str) -> list[Surroundin
     return seen
 
 
-def test_the_caller_is_the_person_at_the_keyboard() -> None:
-    assert caller_ids() == f"{os.getuid()}:{os.getgid()}"
+def test_a_build_is_the_callers_and_never_roots() -> None:
+    assert build_ids() == (f"{os.getuid()}:{os.getgid()}" if os.getuid() else "65534:65534")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from recipes.arch import ARCHES, Arch, Libc
+from recipes.engine.confinement import Rights
 from recipes.engine.container import Job
 from recipes.engine.docker import Engine
 from recipes.toolchains.images import ensure_image
@@ -195,7 +196,7 @@ class Batch:
 
 def run(target: Target, pairs: Sequence[Pair], engine: Engine) -> Batch:
     """Compile and run all pairs of a target in one container."""
-    job = Job(image=target.image(engine), environment={"CCACHE_DISABLE": "1", "LC_ALL": "C"}, cwd=HERE)
+    job = Job(image=target.image(engine), environment={"LC_ALL": "C"}, rights=Rights.PACKAGES, cwd=HERE)
     plan = {
         "compiler": target.compiler,
         "runner": target.runner,

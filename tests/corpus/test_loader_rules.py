@@ -14,6 +14,7 @@ import pytest
 
 from recipes.arch import Libc
 from recipes.elf import ElfFile
+from recipes.engine.confinement import Rights
 from recipes.engine.container import Job
 from recipes.engine.docker import Engine
 from recipes.proof.search import Loader, first_file
@@ -104,7 +105,7 @@ def run(target: Target, engine: Engine, folder: Path) -> Answers:
             for case in all_cases
         ],
     }
-    job = Job(image=target.image(engine), environment={"CCACHE_DISABLE": "1", "LC_ALL": "C"}, cwd=HERE)
+    job = Job(image=target.image(engine), environment={"LC_ALL": "C"}, rights=Rights.PACKAGES, cwd=HERE)
     log = io.BytesIO()
     with engine.session(job) as session:
         session.put(HERE, {"plan.json": (json.dumps(plan).encode(), 0o644), "batch.py": (BATCH.read_bytes(), 0o644)})

@@ -14,9 +14,9 @@ from deploy.dedupe.closure import close_loop
 from deploy.verify.checks.test_loader import test_every_library_comes_from_its_named_provider as check
 from recipes import elf
 from recipes.arch import ARCHES, Arch
+from recipes.engine.confinement import Rights
 from recipes.engine.container import ContainerSession, Job
 from recipes.engine.docker import Engine
-from recipes.engine.tarstream import unpack_stream
 from recipes.errors import ProofError
 from recipes.rootfs.index import Index, scan_root
 from recipes.sources.recipe import Output
@@ -88,11 +88,14 @@ def build(target: Target, engine: Engine, environment: Mapping[str, str], into: 
     words = [word for word in environment["LDFLAGS"].split() if not word.startswith("--sysroot")]
     given = {"LD_RUN_PATH": environment["LD_RUN_PATH"], "LDFLAGS": " ".join(words), "LC_ALL": "C"}
     log = io.BytesIO()
-    with engine.session(Job(image=target.image(engine), environment=given, cwd=HERE)) as session:
+    with engine.session(
+        Job(image=target.image(engine), environment=given, rights=Rights.PACKAGES, cwd=HERE)
+    ) as session:
         session.put(HERE, {name: (text.encode(), 0o644) for name, text in SOURCES.items()})
         session.run(["sh", "-c", _BUILD, "build", *target.compiler], log=log)
         for tree in ("tree", "root"):
-            unpack_stream(session.get(f"{HERE}/{tree}"), into)
+            (into / tree).mkdir(parents=True)
+            session.take(HERE / tree, into / tree)
     return log.getvalue().decode("utf-8", "replace")
 
 
@@ -155,7 +158,9 @@ def test_the_board_is_asked_about_plugins_too(vendors: Arch, engine: Engine, *, 
     if lost:
         move += "; rm lib/libdeep.so.1 gstreamer-1.0/libdeep.so.1"
     log = io.BytesIO()
-    with engine.session(Job(image=TARGET.image(engine), environment=given, cwd=HERE)) as session:
+    with engine.session(
+        Job(image=TARGET.image(engine), environment=given, rights=Rights.PACKAGES, cwd=HERE)
+    ) as session:
         session.put(HERE, {name: (text.encode(), 0o644) for name, text in SOURCES.items()})
         session.run(["sh", "-c", f"{_BUILD}\n{move}", "build", *TARGET.compiler], log=log)
         said: dict[str, object] = {}

@@ -8,7 +8,7 @@ import os
 import tarfile
 import tracemalloc
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -89,6 +89,66 @@ def test_an_absolute_link_of_a_root_stays_in_it(into: Path) -> None:
     take(stream(member("lib/a", b"1"), link("usr/lib/b", "/lib/a")), into, absolute=AbsoluteLinks.INSIDE)
     assert os.readlink(into / "usr/lib/b") == "../../lib/a"
     assert (into / "usr/lib/b").read_bytes() == b"1"
+
+
+def test_what_is_beside_the_folder_is_passed_over(into: Path) -> None:
+    rows = (
+        member("out", kind=tarfile.DIRTYPE),
+        member("out/etc/passwd", b"x"),
+        link("out/beside", "/etc"),
+        member("out/bc/prefix", kind=tarfile.DIRTYPE),
+        member("out/bc/prefix/lib/a", b"1"),
+        link("out/bc/prefix/lib/again", "out/bc/prefix/lib/a", tarfile.LNKTYPE),
+        link("out/bc/prefix/share/a", "/bc/prefix/lib/a"),
+        member("out/bc/prefixed", b"x"),
+    )
+    below, root = PurePosixPath("out/bc/prefix"), PurePosixPath("/bc/prefix")
+    taken = take(stream(*rows), into, below=below, absolute=AbsoluteLinks.INSIDE, root=root)
+    assert set(taken.files) == {"lib/a", "lib/again"}
+    assert os.readlink(into / "share/a") == "../lib/a"
+    assert sorted(path.name for path in into.iterdir()) == ["lib", "share"]
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "/bc/prefix/../own", "/bc/prefixed/a", "/", "//etc"])
+def test_an_absolute_link_beside_the_root_is_refused(into: Path, target: str) -> None:
+    root = PurePosixPath("/bc/prefix")
+    with pytest.raises(RefusedError, match="refused"):
+        take(stream(link("a", target)), into, absolute=AbsoluteLinks.INSIDE, root=root)
+    assert not list(into.iterdir())
+
+
+@pytest.mark.parametrize("top", ["out", "out/bc", "out/bc/prefix"])
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.REGTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.LNKTYPE])
+def test_what_should_be_a_folder_and_is_none_is_refused(into: Path, top: str, kind: bytes) -> None:
+    with pytest.raises(RefusedError) as caught:
+        take(stream(member(top, kind=kind, linkname="/etc")), into, below=PurePosixPath("out/bc/prefix"))
+    assert "no folder" in caught.value.why
+    with pytest.raises(RefusedError):
+        take(stream(member(top, kind=kind, linkname="/etc")), into, strip=3)
+
+
+def test_a_large_file_by_many_names_counts_each_time(into: Path) -> None:
+    rows = [member("a", bytes(1 << 20)), *(link(f"b{number}", "a", tarfile.LNKTYPE) for number in range(40))]
+    with pytest.raises(RefusedError) as caught:
+        take(stream(*rows), into, limits=Limits(bytes=8 << 20))
+    assert "makes more than" in caught.value.why
+    assert sum(path.stat().st_size for path in into.iterdir()) <= 8 << 20
+
+
+def test_folders_are_for_all_to_read_whatever_the_umask(into: Path) -> None:
+    old = os.umask(0o077)
+    try:
+        take(stream(member("a/b/c", b"1", mode=0o600)), into)
+    finally:
+        os.umask(old)
+    assert {path.stat().st_mode & 0o7777 for path in into.rglob("*")} == {0o755, 0o644}
+
+
+def test_a_link_that_leads_out_of_a_root_is_left_out_where_that_is_asked_for(into: Path) -> None:
+    rows = (member("lib/a", b"1"), link("lib/out", "../../etc"), link("lib/in", "a"), link("lib/loop", "loop"))
+    taken = take(stream(*rows), into, skip_odd=True)
+    assert set(taken.left_out) == {"lib/out", "lib/loop"}
+    assert sorted(path.name for path in (into / "lib").iterdir()) == ["a", "in"]
 
 
 HOSTILE = {

@@ -105,7 +105,7 @@ def test_a_shell_says_that_it_needs_an_engine_here(address: str, monkeypatch: py
 
     monkeypatch.setenv("DOCKER_HOST", address)
     with closing(Engine.connect()) as engine, pytest.raises(BuildError, match="a shell needs an engine"):
-        engine.interactive(Job(image="x", cwd=PurePosixPath("/")))
+        engine.interactive(Job(image="x", cwd=PurePosixPath("/bc/work")))
 
 
 def test_an_engine_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

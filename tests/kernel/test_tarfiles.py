@@ -132,7 +132,7 @@ def test_a_folder_for_a_container_is_a_copy_with_its_times_and_another_owner(tmp
     (source / "run").chmod(0o750)
     (source / "link").symlink_to("/elsewhere")
     os.utime(source / "run", (1, 1_600_000_000.5))
-    with pack_folder(source, PurePosixPath("/bc/work"), "4711:42") as packed, tarfile.open(fileobj=packed) as read:
+    with pack_folder(source, PurePosixPath("bc/work"), "4711:42") as packed, tarfile.open(fileobj=packed) as read:
         members = {info.name: info for info in read}
         content = {name: read.extractfile(info) for name, info in members.items() if info.isfile()}
         assert {name: file.read() for name, file in content.items() if file} == {
@@ -143,7 +143,10 @@ def test_a_folder_for_a_container_is_a_copy_with_its_times_and_another_owner(tmp
     assert {(info.uid, info.gid, info.uname, info.gname) for info in members.values()} == {(4711, 42, "", "")}
     assert (members["bc/work/run"].mode, members["bc/work/run"].mtime) == (0o750, 1_600_000_000.5)
     assert members["bc/work/link"].linkname == "/elsewhere"
-    with pack_folder(source / "run", PurePosixPath("/bc/archive"), "") as packed, tarfile.open(fileobj=packed) as read:
+    with (
+        pack_folder(source / "run", PurePosixPath("bc/archive"), "0:0") as packed,
+        tarfile.open(fileobj=packed) as read,
+    ):
         assert [(info.name, info.size, info.uid) for info in read] == [("bc", 0, 0), ("bc/archive", 2, 0)]
 
 

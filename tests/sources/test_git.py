@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 
 from recipes.errors import BuildError
 from recipes.sources.fetch import export_mirror, missing_from_cache
-from recipes.sources.git import fetch_repository, holds_commit
+from recipes.sources.git import fetch_repository, git_fault, holds_commit, run_git
 from recipes.sources.lock import Repository, Submodule
 from tests.support.repos import git, upstream
 
@@ -152,3 +154,40 @@ def test_an_exported_mirror_is_enough_for_an_empty_cache(
     plain = tmp_path / "plain"
     subprocess.run(["git", "clone", "-q", tmp_path / "exported" / "git" / pins[0].folder, plain], check=True)
     assert git(plain, "rev-parse", "v1") == first
+
+
+def fake(folder: Path, version: str, *, patched: bool) -> Path:
+    """Put a git of another number into a folder; otherwise it is the real one, or one without the owner's check."""
+    real = shutil.which("git")
+    forget = "" if patched else "unset GIT_TEST_ASSUME_DIFFERENT_OWNER; "
+    folder.mkdir()
+    (folder / "git").write_text(
+        f'#!/bin/sh\n[ "$1" != --version ] || {{ echo \'git version {version}\'; exit; }}\n{forget}exec {real} "$@"\n'
+    )
+    (folder / "git").chmod(0o755)
+    return folder
+
+
+@pytest.mark.parametrize("version", ["2.30.3", "2.34.2", "2.35.2", "2.36.0", "2.39.5 (Apple Git-154)", "3.0.0"])
+def test_a_git_that_looks_at_owners_is_used(tmp_path: Path, version: str) -> None:
+    assert git_fault(f"{fake(tmp_path / 'bin', version, patched=False)}:/usr/bin:/bin") == ""
+
+
+@pytest.mark.parametrize("version", ["2.25.1", "2.30.2", "2.34.1", "2.35.1", "1.8.3", "2.35"])
+def test_an_older_one_is_not_unless_its_distribution_patched_it(tmp_path: Path, version: str) -> None:
+    fault = git_fault(f"{fake(tmp_path / 'old', version, patched=False)}:/usr/bin:/bin")
+    assert f"git {version} takes settings" in fault
+    assert git_fault(f"{fake(tmp_path / 'patched', version, patched=True)}:/usr/bin:/bin") == ""
+
+
+def test_an_older_one_is_told_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{fake(tmp_path / 'old', '2.25.1', patched=False)}:{os.environ['PATH']}")
+    with pytest.raises(BuildError, match="too old") as caught:
+        run_git("--version")
+    assert "CVE-2022-24765" in caught.value.why
+    assert "upgrade git" in caught.value.next_step
+
+
+def test_an_answer_that_is_no_version_is_shown_on_one_line(tmp_path: Path) -> None:
+    fault = git_fault(f"{fake(tmp_path / 'odd', chr(27) + '[2J no', patched=False)}:/usr/bin:/bin")
+    assert fault.isprintable()

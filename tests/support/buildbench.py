@@ -17,7 +17,6 @@ from pathlib import Path
 from recipes import paths
 from recipes.builder.commands import Command
 from recipes.builder.plan import BuildPlan, own_sources
-from recipes.engine.container import caller_ids
 from recipes.engine.layout import ARCHIVE, CCACHE, OWN, PREFIX, SYSROOT, WORK
 from recipes.sources.fetch import fetch_pins
 from recipes.sources.lock import load_lock
@@ -81,6 +80,12 @@ def ours(folder: Path, *words: str, env: Mapping[str, str] | None = None) -> Run
     return Run(seconds=seconds, peak_mb=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000)
 
 
+def once_more(folder: Path, *words: str) -> Run:
+    """Build what was built already as if its entries were gone: what the compilers made is in ccache."""
+    shutil.rmtree(folder / "cache" / "built")
+    return ours(folder, *words)
+
+
 def by_hand(prepared: BuildPlan, folder: Path, *, ccache: bool = False) -> float:
     """Type the commands into one container with plain `docker`, as a person would: no checks, no cache, no Stage.
 
@@ -116,7 +121,7 @@ def by_hand(prepared: BuildPlan, folder: Path, *, ccache: bool = False) -> float
             "--network",
             "none",
             "--user",
-            caller_ids(),
+            f"{os.getuid()}:{os.getgid()}",
             *words,
             *mounts,
             prepared.image.tag,

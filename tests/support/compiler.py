@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from recipes.arch import ARCHES
-from recipes.engine.container import Job, Mount, caller_ids
+from recipes.engine.container import Job, Mount
 from recipes.toolchains.images import ensure_image
 
 _HERE = PurePosixPath("/bc/work")
@@ -39,10 +39,13 @@ def compiled(request: pytest.FixtureRequest, folder: Path, sources: Mapping[str,
                 image=ensure_image(native, engine).tag,
                 environment={"CC": f"{native.triple}-gcc", "CXX": f"{native.triple}-g++"},
                 mounts=(Mount(source=folder, target=_HERE, read_only=False),),
-                user=caller_ids(),
                 cwd=_HERE,
             )
             with engine.session(job) as session:
                 code = session.run(("sh", "make.sh"), log=stream)
+                made = folder.with_name(f"{folder.name}-made")
+                made.mkdir()
+                session.take(_HERE, made)
+            shutil.copytree(made, folder, symlinks=True, dirs_exist_ok=True, ignore=shutil.ignore_patterns("log"))
     assert code == 0, log.read_text()
     return folder

@@ -6,9 +6,9 @@ import io
 from pathlib import Path, PurePosixPath
 
 from recipes.arch import ARCHES
+from recipes.engine.confinement import Rights
 from recipes.engine.container import Job
 from recipes.engine.docker import Engine
-from recipes.engine.tarstream import unpack_stream
 from recipes.errors import BuildError
 from recipes.toolchains.images import ensure_image
 
@@ -69,8 +69,10 @@ def assemble(engine: Engine, into: Path) -> Path:
     """Make the toolchain's tarball in a folder, and return its path."""
     image = ensure_image(ARCHES["armv7"], engine)
     log = io.BytesIO()
-    with engine.session(Job(image=image.tag, environment={"LC_ALL": "C"}, cwd=PurePosixPath("/tmp"))) as session:
+    with engine.session(
+        Job(image=image.tag, environment={"LC_ALL": "C"}, rights=Rights.PACKAGES, cwd=PurePosixPath("/tmp"))
+    ) as session:
         if session.run(["sh", "-c", _ASSEMBLE, "assemble", TRIPLE, TARBALL], log=log) != 0:
             raise BuildError("the toolchain for the tests cannot be put together", why=log.getvalue().decode())
-        unpack_stream(session.get(f"/tmp/{TARBALL}"), into)
+        (into / TARBALL).write_bytes(session.read(PurePosixPath(f"/tmp/{TARBALL}"), most=1 << 30))
     return into / TARBALL
