@@ -234,7 +234,9 @@ class Engine:
         """Remove containers of runs that were killed: they carry our label, and their owner is gone."""
         import docker
 
-        for container in self._client.containers.list(all=True, filters={"label": f"{LABEL}=session"}):
+        for container in self._client.containers.list(
+            all=True, ignore_removed=True, filters={"label": f"{LABEL}=session"}
+        ):
             where, _, pid = container.labels.get(OWNER_LABEL, "").rpartition(":")
             if where == boot_id() and pid.isdigit() and not Path(f"/proc/{pid}").exists():
                 with contextlib.suppress(docker.errors.APIError):
@@ -249,13 +251,18 @@ class Engine:
         return self._names(f"{LABEL}=session")
 
     def _names(self, label: str) -> list[str]:
-        return [container.name for container in self._client.containers.list(all=True, filters={"label": label})]
+        return [
+            container.name
+            for container in self._client.containers.list(all=True, ignore_removed=True, filters={"label": label})
+        ]
 
     def abort(self) -> None:
         """Remove the containers of this connection's own sessions: commands that run in them in other threads end."""
         import docker
 
         self._aborted = True
-        for container in self._client.containers.list(all=True, filters={"label": f"{RUN_LABEL}={self._run}"}):
+        for container in self._client.containers.list(
+            all=True, ignore_removed=True, filters={"label": f"{RUN_LABEL}={self._run}"}
+        ):
             with contextlib.suppress(docker.errors.APIError):
                 container.remove(force=True, v=True)
