@@ -193,7 +193,7 @@ def print_outcome(done: DeployOutcome) -> None:
     if not release.changed:
         print(f"Deploy to {release.host}: nothing to do: {release.because} (0 B payload, {trips})")
         return
-    print(f"Deploy to {release.host}: release {release.id[:12]} is on ({console.size(release.payload)} sent, {trips})")
+    print(f"Deploy to {release.host}: release {release.id[:12]} runs ({console.size(release.payload)} sent, {trips})")
     for line in done.proved_again:
         print(f"  note: {line}")
     if done.verdict is not None:
@@ -201,13 +201,21 @@ def print_outcome(done: DeployOutcome) -> None:
 
 
 def print_verdicts(verdicts: Sequence[Verdict]) -> None:
-    """Print the checks of one or more boards."""
+    """Print the checks of one or more boards.
+
+    The error that follows a red verdict has what was seen of the first red board: it is not printed twice.
+    """
+    told = next((verdict for verdict in verdicts if not verdict.green), None)
     rows = [
         [host, name, "ok" if state == "passed" else state, evidence or "-"]
-        for host, name, state, evidence in verdict_rows(verdicts)
+        for verdict in verdicts
+        for host, name, state, evidence in verdict_rows([verdict])
+        if verdict is not told or state != "failed"
     ]
-    console.table("Verify", ["host", "check", "result", "evidence"], rows)
+    if rows:
+        console.table("Verify", ["host", "check", "result", "evidence"], rows)
     for verdict in verdicts:
         for note in verdict.notes:
             print(f"  note: {verdict.host}: {note}")
-        print(f"  {verdict.host}: {'green' if verdict.green else 'red'} (JUnit: {verdict.junit})")
+        if verdict is not told:
+            print(f"  {verdict.host}: {'green' if verdict.green else 'red'} (JUnit: {verdict.junit})")
