@@ -6,7 +6,8 @@ An error says what went wrong, where, why, and the next command to type. Only `t
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from enum import IntEnum
 
 
@@ -36,7 +37,7 @@ class UserError(Exception):
     why:
         The cause, as far as it is known.
     next_step:
-        The command or edit that comes next.
+        The command or edit that comes next. HOST, BOARD and ARCH in it are filled in by the command, which knows them.
     """
 
     code: ExitCode = ExitCode.USAGE
@@ -56,6 +57,15 @@ class UserError(Exception):
             if value
         ]
         return "\n".join(lines)
+
+    def fill_in(self, names: Mapping[str, str]) -> None:
+        """Put the names that a command knows into the next step, in place of HOST, BOARD, ARCH and SYSROOT.
+
+        A word that is not among the names, or whose name is empty, stays as it is.
+        """
+        self.next_step = re.sub(
+            r"\b(?:HOST|BOARD|ARCH|SYSROOT)\b", lambda word: names.get(word[0]) or word[0], self.next_step
+        )
 
     def as_dict(self) -> dict[str, str | int]:
         return {

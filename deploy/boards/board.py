@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from deploy.dedupe.preferences import Prefer, Preference, Preferences
 from recipes import paths
@@ -15,6 +15,15 @@ from recipes.errors import unknown
 Plain = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$")]
 """Text that may reach a shell after quoting: no NUL, no line break."""
 Absolute = Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9._/-]+$")]
+
+
+def _word(value: object) -> object:
+    if not isinstance(value, str | SourcePolicy):
+        raise ValueError('is text, such as "source" or "3.0.20"')  # noqa: TRY004 - pydantic tells a ValueError as a fault
+    return value
+
+
+Policy = Annotated[SourcePolicy | str, Field(union_mode="left_to_right"), BeforeValidator(_word)]
 
 
 class ProbeSettings(Strict):
@@ -69,17 +78,17 @@ class BoardFile(Strict):
 
     schema_: Literal[1] = Field(alias="schema")
     """The form of this file."""
-    arch: str
+    arch: str = Field(examples=["armv7"])
     """An architecture, or the name of a vendor's toolchain."""
-    sysroot: str
+    sysroot: str = Field(examples=["debian12-armv7"])
     """What is linked against: a file of `board-configs/sysroots/`."""
     root: Absolute = "/opt/boardcast"
     """Folder on the board that is ours; nothing outside it is changed."""
-    recipes: tuple[str, ...]
+    recipes: tuple[str, ...] = Field(examples=[["producer", "boardprobe"]])
     """What this board gets."""
     keep: Annotated[int, Field(ge=2, le=20)] = 3
     """Releases kept on the board, the running one and the one before it among them."""
-    policy: dict[str, Annotated[SourcePolicy | str, Field(union_mode="left_to_right")]] = Field(default_factory=dict)
+    policy: dict[str, Policy] = Field(default_factory=dict)
     """Per dependency: auto, board, source, or a version that its recipe knows."""
     dedupe: dict[str, DedupeRule] = Field(default_factory=dict)
     """Per SONAME, or name without a version: board, bundle, pin or never."""

@@ -19,7 +19,7 @@ from recipes.errors import ConfigError, PreflightError, unknown
 class Host(Strict):
     """One reachable board. Keys and passwords are never in it: `key` is a path."""
 
-    board: str
+    board: str = Field(examples=["mycam"])
     """A folder of `board-configs/`."""
     simulated: bool = False
     """A board that `sim up` starts; it needs no other key of this table."""

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from invoke import Context, Exit
 
 from deploy.commands.command import ARCH, BOARD, MIRROR, command
-from recipes.errors import ConfigError
+from recipes.errors import ConfigError, UserError
 
 if TYPE_CHECKING:
+    from recipes.arch import Arch
     from recipes.builder.request import BuildRequest
 
 
@@ -62,17 +63,21 @@ def _asked(
     from dataclasses import replace
 
     from deploy.boards.board import load_board
-    from recipes.builder.request import BuildRequest, SourcePolicy
+    from recipes import paths
+    from recipes.builder.request import BuildRequest, SourcePolicy, check_policies
+    from recipes.sources.recipe import load_catalogue
 
     ask = BuildRequest()
     if board:
         ask = load_board(board).ask()
+        check_policies(ask.policies, load_catalogue(), where=str(paths.BOARDS / board / "board.toml"))
     given: dict[str, SourcePolicy | str] = {}
     for text in policy or []:
         name, equals, value = text.partition("=")
         if not equals or not name or not value:
             raise ConfigError(f"{text!r} is no policy", next_step="--policy openssl=source (or auto, board, a version)")
         given[name] = SourcePolicy(value) if value in {known.value for known in SourcePolicy} else value
+    check_policies(given, load_catalogue(), where="--policy")
     return replace(
         ask,
         names=tuple(recipe) or ask.names,
@@ -81,19 +86,51 @@ def _asked(
         patches=(*ask.patches, *(patch or [])),
         jobs=jobs,
         verbose=verbose,
+        keep=bool(recipe),
     )
+
+
+def _arches(given: str, board: str) -> list[Arch]:
+    """Return the architectures of a command line: those that are named there, else the one of the board.
+
+    Raises
+    ------
+    UserError
+        Neither is given.
+    ConfigError
+        An architecture is unknown, or is not the board's.
+    """
+    from deploy.boards.board import load_board
+    from recipes.arch import ARCHES
+    from recipes.toolchains.vendor import parse_arch
+
+    arches = [parse_arch(name) for name in given.split(",") if name]
+    own = parse_arch(load_board(board).file.arch) if board else None
+    if own is None and not arches:
+        raise UserError(
+            "--arch is missing, and no --board that says which it is",
+            why=f"known: {', '.join(ARCHES)}",
+            next_step="the same command with --arch armv7, or with --board BOARD; --help has the rest",
+        )
+    if own is None:
+        return arches
+    if wrong := [arch.name for arch in arches if arch.name != own.name]:
+        raise ConfigError(
+            f"board {board} is {own.name}, not {', '.join(wrong)}", next_step=f"--board {board} without --arch"
+        )
+    return [own]
 
 
 @command(
     iterable=["recipe", "mirror", "policy", "variant", "patch"],
     help={
-        "arch": f"{ARCH}; several with commas between them",
-        "recipe": _RECIPE,
+        "arch": f"{ARCH}; several with commas between them; the board's own without it",
+        "recipe": f"{_RECIPE}; the others of the Stage stay in it",
         "board": f"{BOARD}: its sysroot, recipes, policies, variants and patches",
         "policy": "DEPENDENCY=auto, board, source or a version; may be given more than once",
         "variant": _VARIANT,
         "patch": "named change of upstream: {patches}; may be given more than once",
-        "verbose": "every compiler command into the log (make VERBOSE=1)",
+        "verbose": "every compiler command into the log (make VERBOSE=1); with --dry-run every command in full",
         "jobs": "parallel compiler processes; one per processor without it",
         "force": "build again what the cache has, and compile all of it",
         "mirror": MIRROR,
@@ -101,12 +138,12 @@ def _asked(
 )
 def build(
     _: Context,
-    arch: str,
     recipe: list[str],
     mirror: list[str],
     policy: list[str],
     variant: list[str],
     patch: list[str],
+    arch: str = "",
     board: str = "",
     verbose: bool = False,
     jobs: int = 0,
@@ -120,10 +157,9 @@ def build(
     from recipes.builder.run import build_stages, prepare_build
     from recipes.files import exclusive
     from recipes.sources.fetch import mirror_folders
-    from recipes.toolchains.vendor import parse_arch
 
     folders = mirror_folders(mirror)
-    arches = [parse_arch(name) for name in arch.split(",")]
+    arches = _arches(arch, board)
     ask = _asked(board, recipe, policy, variant, patch, jobs=jobs, verbose=verbose)
     if dry_run:
         planned = [prepare_build(target, ask, build=False) for target in arches]
@@ -134,7 +170,7 @@ def build(
 
         for plan in planned:
             print_resolution(plan)
-            print_commands(plan)
+            print_commands(plan, in_full=verbose)
         return
     with exclusive("build"):
         planned = [prepare_build(target, ask) for target in arches]
@@ -152,27 +188,34 @@ def build(
 @command(
     iterable=["recipe"],
     help={
-        "arch": ARCH,
+        "arch": f"{ARCH}; the board's own without it",
         "recipe": "as for build",
         "board": f"{BOARD}, as for build",
     },
 )
-def why(_: Context, arch: str, recipe: list[str], board: str = "", json: bool = False) -> None:
+def why(_: Context, recipe: list[str], arch: str = "", board: str = "", json: bool = False) -> None:
     """Say what would be built again, and what changed."""
     from recipes import console
     from recipes.builder.run import explain_rebuilds, prepare_build
-    from recipes.toolchains.vendor import parse_arch
 
-    rows = explain_rebuilds(prepare_build(parse_arch(arch), _asked(board, recipe), build=False))
+    ask = _asked(board, recipe)
+    plans = [prepare_build(target, ask, build=False) for target in _arches(arch, board)]
+    rows = [{"arch": plan.arch.name, **row} for plan in plans for row in explain_rebuilds(plan)]
     if json:
         console.emit(rows)
     else:
-        table = [[row["recipe"], row["state"], row["changed"] or "-", row["key"]] for row in rows]
-        console.table("Why", ["recipe", "state", "changed", "key"], table)
+        columns = ["arch", "recipe", "state", "changed", "key"]
+        console.table("What would be built again", columns, [[row[name] or "-" for name in columns] for row in rows])
 
 
-@command(help={"arch": ARCH, "board": f"{BOARD}, as for build", "dry_run": "print the command line only"})
-def shell(_: Context, arch: str, board: str = "", json: bool = False, dry_run: bool = False) -> None:
+@command(
+    help={
+        "arch": f"{ARCH}; the board's own without it",
+        "board": f"{BOARD}, as for build",
+        "dry_run": "print the command line only",
+    }
+)
+def shell(_: Context, arch: str = "", board: str = "", json: bool = False, dry_run: bool = False) -> None:
     """Open a shell where a build runs, with its environment."""
     import shlex
 
@@ -180,9 +223,11 @@ def shell(_: Context, arch: str, board: str = "", json: bool = False, dry_run: b
     from recipes.builder.recipe_build import shell_job
     from recipes.builder.run import prepare_build
     from recipes.engine.docker import Engine
-    from recipes.toolchains.vendor import parse_arch
 
-    prepared = prepare_build(parse_arch(arch), _asked(board, []))
+    targets = _arches(arch, board)
+    if len(targets) > 1:
+        raise ConfigError("a shell is for one architecture", next_step=f"invoke shell --arch {targets[0].name}")
+    prepared = prepare_build(targets[0], _asked(board, []))
     argv = Engine.connect().interactive(shell_job(prepared))
     if json:
         console.emit(argv)

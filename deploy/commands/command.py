@@ -5,15 +5,17 @@ invoke reads the command line; `read_ahead` looks at it first, for what invoke a
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import difflib
 import functools
 import io
+import itertools
 import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from invoke import Collection, Context, Exit, ParseError, task
@@ -61,6 +63,7 @@ def command(**options: Any) -> Callable[[Callable[..., None]], Any]:
                 _require(arguments, texts)
                 function(context, **arguments)
             except UserError as error:
+                error.fill_in(_names(arguments))
                 raise _exit(error, as_json=arguments["json"]) from None
             except Exit:
                 raise
@@ -81,7 +84,36 @@ def _require(arguments: dict[str, Any], texts: dict[str, str]) -> None:
     """Refuse where an argument without a default was left out; invoke itself asks for positional ones only."""
     for name, value in arguments.items():
         if value is None:
-            raise UserError(f"--{name.replace('_', '-')} is missing", why=f"it takes the {texts[name]}")
+            raise UserError(
+                f"--{name.replace('_', '-')} is missing",
+                why=f"it takes the {texts[name]}{_known(name)}",
+                next_step=f"the same command with --{name.replace('_', '-')} {name.upper()}; --help has the rest",
+            )
+
+
+def _known(argument: str) -> str:
+    """Return the names that an argument may have, where the files have them."""
+    return f"; known: {', '.join(_MAKERS[f'{argument}s']()) or 'none'}" if argument in ("board", "host") else ""
+
+
+def _names(arguments: Mapping[str, Any]) -> dict[str, str]:
+    """Return what is known of HOST, BOARD and ARCH from a task's arguments, and from what the files say of these."""
+    from deploy.boards.board import load_board
+    from deploy.boards.inventory import load_hosts
+
+    names = {}
+    for word in ("HOST", "BOARD", "ARCH"):
+        value = arguments.get(word.lower()) or ""
+        values = value.split(",") if isinstance(value, str) else value
+        names[word] = values[0] if len(values) == 1 else ""
+    with contextlib.suppress(UserError):
+        hosts = {name: host.board for name, host in load_hosts().items()}
+        names["BOARD"] = names["BOARD"] or hosts.get(names["HOST"], "")
+        of_board = [name for name, board in hosts.items() if board == names["BOARD"]]
+        names["HOST"] = names["HOST"] or (of_board[0] if len(of_board) == 1 else "")
+    with contextlib.suppress(UserError):
+        names["ARCH"] = names["ARCH"] or (load_board(names["BOARD"]).file.arch if names["BOARD"] else "")
+    return names
 
 
 def _exit(error: UserError, *, as_json: bool) -> Exit:
@@ -170,6 +202,7 @@ def _check_words(parser: Parser, words: Sequence[str]) -> None:
             # An unknown flag is taken for a positional argument that is still to come.
             if str(argument.value).startswith("--"):
                 fault = _no_such(argument.value, context, parser)
+    fault = fault or _valueless(words, seen)
     if fault is not None:
         raise _exit(fault, as_json="--json" in words)
 
@@ -182,8 +215,31 @@ def _usage_error(message: str, context: Any, parser: Parser) -> UserError:
     if flag := re.match(r"Flag <Argument: ([\w-]+)", message):
         return UserError(f"--{flag[1]} needs a value", next_step=next_step)
     if names := re.match(r"'(.+)' did not receive required positional arguments: (.+)", message):
-        return UserError(f"{names[1]} also needs: {names[2].replace(chr(39), '')}", next_step=next_step)
+        return _missing(names[1].removesuffix(".make"), re.findall(r"'([\w-]+)'", names[2]), context)
     return UserError(message, next_step=next_step)
+
+
+def _missing(task: str, arguments: Sequence[str], context: Any) -> UserError:
+    """Return the error for arguments that were left out, with what each is."""
+    faults = [f"{name}: {fill_in({name: context.args[name].help})[name]}{_known(name)}" for name in arguments]
+    words = [
+        (argument.value or name.upper())
+        if argument.positional and name not in ("board", "host")
+        else f"--{name} {name.upper()}"
+        for name, argument in context.args.items()
+        if argument.value is None or argument.positional
+    ]
+    what = f"{task} needs {' and '.join(arguments)}"
+    return UserError(what, why="\n       ".join(faults), next_step=f"invoke {task} {' '.join(words)}")
+
+
+def _valueless(words: Sequence[str], contexts: Sequence[Any]) -> UserError | None:
+    """Return the error for a flag that may be given more than once, and has no value here: to invoke that is none."""
+    flags = {flag: argument for context in contexts for flag, argument in context.flags.items()}
+    for word, after in itertools.zip_longest(words, words[1:]):
+        if word in flags and flags[word].kind is list and (after is None or after in flags):
+            return UserError(f"{word} needs a value", next_step=f"invoke {contexts[-1].name} --help")
+    return None
 
 
 def _no_such(word: str, context: Any, parser: Parser) -> UserError:
@@ -239,11 +295,12 @@ class _Lists(dict[str, str]):
         return self[name]
 
 
-def fill_in(texts: dict[str, str]) -> None:
-    """Put the lists into help texts (argument to text); reads the catalogue where one is named."""
+def fill_in(texts: dict[str, str]) -> dict[str, str]:
+    """Put the lists into help texts (argument to text), and return these; reads the catalogue where one is named."""
     lists = _Lists()
     for name, text in texts.items():
         texts[name] = text.format_map(lists)
+    return texts
 
 
 def benches() -> list[str]:
@@ -257,6 +314,18 @@ def _arches() -> Sequence[str]:
     from recipes.arch import ARCHES
 
     return list(ARCHES)
+
+
+def _boards() -> Sequence[str]:
+    from deploy.boards.board import board_names
+
+    return board_names()
+
+
+def _hosts() -> Sequence[str]:
+    from deploy.boards.inventory import load_hosts
+
+    return list(load_hosts())
 
 
 def _variants() -> Sequence[str]:
@@ -274,6 +343,8 @@ def _patches() -> Sequence[str]:
 _MAKERS: dict[str, Callable[[], Sequence[str]]] = {
     "arches": _arches,
     "benches": benches,
+    "boards": _boards,
+    "hosts": _hosts,
     "patches": _patches,
     "variants": _variants,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import textwrap
 from collections.abc import Sequence
@@ -25,20 +26,33 @@ _NAME = 40
 
 
 def print_resolution(prepared: BuildPlan) -> None:
-    """Print which dependency comes from where, and why."""
+    """Print which dependency comes from where, and why; what was asked for and changes nothing."""
     rows = [[made.name, made.version, made.origin.value, made.because] for made in prepared.resolution.values()]
     console.table(
         f"Resolution for {prepared.arch.name} ({prepared.sysroot.name})", ["recipe", "version", "from", "because"], rows
     )
+    for note in prepared.notes:
+        _fill(f"note: {note}", "  ", "    ")
 
 
-def print_commands(prepared: BuildPlan) -> None:
-    """Print every command that a build would run."""
+def print_commands(prepared: BuildPlan, *, in_full: bool) -> None:
+    """Print every command that a build would run, one a line; with `in_full` also what the cache spares, and scripts.
+
+    Parameters
+    ----------
+    in_full:
+        Nothing is cut, and scripts are shown.
+    """
+    width = _width()
     for step in prepared.steps:
-        state = "in the cache" if step.built.is_dir() else "to be built"
-        print(f"{step.recipe.name} {step.recipe.version}: {state} (key {step.key[:24]})")
-        for command in step.commands:
-            print(f"  {command.name}: {' '.join(command.full)}")
+        there = step.built.is_dir()
+        state = "as it is" if step.kept else "in the cache" if there else "to be built"
+        print(f"{step.recipe.name} {step.recipe.version}: {state}; {prepared.in_stage(step)} (key {step.key[:12]})")
+        for command in step.commands if in_full or not there else ():
+            line = f"  {command.name}: {shlex.join(command.full) if in_full else command.brief}"
+            print(line if in_full or len(line) <= width else f"{line[: width - 1]}…")
+    if not in_full and not all(step.built.is_dir() for step in prepared.steps):
+        print("  every command in full, and those of what is in the cache: --verbose")
 
 
 def print_stage(staged: Stage) -> None:
@@ -96,9 +110,12 @@ def print_answers(answers: Sequence[LibraryAnswer]) -> None:
 
 def _fill(text: str, first: str, rest: str) -> None:
     """Print a text over as many lines as it takes, no wider than the terminal or WIDEST."""
-    width = min(WIDEST, shutil.get_terminal_size((WIDEST, 24)).columns)
-    for line in textwrap.wrap(text, width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False):
+    for line in textwrap.wrap(text, _width(), initial_indent=first, subsequent_indent=rest, break_on_hyphens=False):
         print(line)
+
+
+def _width() -> int:
+    return min(WIDEST, shutil.get_terminal_size((WIDEST, 24)).columns)
 
 
 def print_sizes(report: SizeReport, title: str) -> None:
@@ -176,7 +193,7 @@ def print_outcome(done: DeployOutcome) -> None:
     if not release.changed:
         print(f"Deploy to {release.host}: nothing to do: {release.because} (0 B payload, {trips})")
         return
-    print(f"Deploy to {release.host}: release {release.id[:12]} is on ({console.size(release.payload)} sent, {trips})")
+    print(f"Deploy to {release.host}: release {release.id[:12]} runs ({console.size(release.payload)} sent, {trips})")
     for line in done.proved_again:
         print(f"  note: {line}")
     if done.verdict is not None:
@@ -184,13 +201,21 @@ def print_outcome(done: DeployOutcome) -> None:
 
 
 def print_verdicts(verdicts: Sequence[Verdict]) -> None:
-    """Print the checks of one or more boards."""
+    """Print the checks of one or more boards.
+
+    The error that follows a red verdict has what was seen of the first red board: it is not printed twice.
+    """
+    told = next((verdict for verdict in verdicts if not verdict.green), None)
     rows = [
         [host, name, "ok" if state == "passed" else state, evidence or "-"]
-        for host, name, state, evidence in verdict_rows(verdicts)
+        for verdict in verdicts
+        for host, name, state, evidence in verdict_rows([verdict])
+        if verdict is not told or state != "failed"
     ]
-    console.table("Verify", ["host", "check", "result", "evidence"], rows)
+    if rows:
+        console.table("Verify", ["host", "check", "result", "evidence"], rows)
     for verdict in verdicts:
         for note in verdict.notes:
             print(f"  note: {verdict.host}: {note}")
-        print(f"  {verdict.host}: {'green' if verdict.green else 'red'} (JUnit: {verdict.junit})")
+        if verdict is not told:
+            print(f"  {verdict.host}: {'green' if verdict.green else 'red'} (JUnit: {verdict.junit})")

@@ -81,6 +81,8 @@ def plan_dedupe(
     ProofError
         The board cannot run it: its C library or GStreamer is too old, a library is not found anywhere, two recipes
         bring different ones of one name, or a rule of the board asks for a copy that is unsuitable.
+    ConfigError
+        A rule of the board asks for what happens on no board.
     """
     files = {path.lstrip("/"): library for path, library in stage_index.files.items()}
     by_soname, merged = one_per_soname(stage, files)
@@ -104,6 +106,7 @@ def plan_dedupe(
     decisions += extra + unused_files(
         stage, work.stage_files, work.kept.values(), {decision.library for decision in decisions}
     )
+    notes += work.preferences.without_effect(decision.library for decision in decisions)
     order = list(Action)
     return DedupePlan(
         decisions=tuple(sorted(decisions, key=lambda decision: (order.index(decision.action), decision.library))),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from recipes.errors import ConfigError
 from recipes.rootfs.loaderconf import is_of_libc
 from recipes.rootfs.origin import Origin
 
@@ -70,15 +72,56 @@ class Preferences:
 
     def of(self, soname: str) -> Preference | None:
         """Return the rule for a library: what holds for every board comes first."""
-        if is_of_libc(soname):
-            return Preference(prefer=Prefer.NEVER, because="a process has one C library")
-        if _GSTREAMER.fullmatch(soname):
-            return Preference(prefer=Prefer.NEVER, because="GStreamer's types are registered once in a process")
-        return self.rules.get(soname) or self.rules.get(library_stem(soname))
+        return _of_every_board(soname) or self.rules.get(soname) or self.rules.get(library_stem(soname))
 
     def always(self, soname: str) -> bool:
         """Tell whether a library travels to no board at all."""
-        return is_of_libc(soname) or bool(_GSTREAMER.fullmatch(soname))
+        return _of_every_board(soname) is not None
+
+    def without_effect(self, libraries: Iterable[str]) -> list[str]:
+        """Say which rules change nothing in a plan of these libraries, in a line each: they may be a slip.
+
+        Raises
+        ------
+        ConfigError
+            A rule asks for what happens on no board, such as a C library that travels.
+        """
+        sonames = sorted({*libraries})
+        known = sorted({*sonames, *map(library_stem, sonames)})
+        notes, faults = [], []
+        for name, rule in self.rules.items():
+            meant = [name, f"{name}.so", *(soname for soname in sonames if library_stem(soname) == name)]
+            fixed = next(filter(None, map(_of_every_board, meant)), None)
+            near = difflib.get_close_matches(name, known, n=1)
+            if fixed is not None and not rule.of_board:
+                faults.append(f"[dedupe.{_key(name)}] says {rule.prefer.value}, which happens never: {fixed.because}")
+            elif fixed is not None:
+                notes.append(f"[dedupe.{_key(name)}] changes nothing: {fixed.because}, the board's in any case")
+            elif name not in known:
+                hint = f"; did you mean {near[0]}?" if near else ""
+                notes.append(f"[dedupe.{_key(name)}] changes nothing: no library of this plan has that name{hint}")
+        if faults:
+            raise ConfigError(
+                "a rule that can never act" if len(faults) == 1 else f"{len(faults)} rules that can never act",
+                where="[dedupe] in the board's file",
+                why="\n       ".join(faults),
+                next_step="take it out: the C library and GStreamer are always the board's own",
+            )
+        return notes
+
+
+def _of_every_board(soname: str) -> Preference | None:
+    """Return the rule that holds for a library on every board; None where there is none."""
+    if is_of_libc(soname):
+        return Preference(prefer=Prefer.NEVER, because="a process has one C library")
+    if _GSTREAMER.fullmatch(soname):
+        return Preference(prefer=Prefer.NEVER, because="GStreamer's types are registered once in a process")
+    return None
+
+
+def _key(name: str) -> str:
+    """Return a name as TOML writes it in the head of a table."""
+    return name if re.fullmatch(r"[\w-]+", name) else f'"{name}"'
 
 
 @functools.lru_cache(maxsize=8192)

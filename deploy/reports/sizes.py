@@ -124,7 +124,8 @@ def check_budget(report: SizeReport, budget: int) -> None:
     raise ProofError(
         f"the bundle has {report.raw:,} bytes, {report.raw - budget:,} more than its budget of {budget:,}",
         why="largest: " + ", ".join(f"{file.path} {file.raw:,}" for file in largest),
-        next_step="invoke build --variant small; or let the board bring more: invoke bundle.why LIBRARY",
+        next_step="invoke build --board BOARD --variant small; or let the board bring more: "
+        "invoke bundle.why LIBRARY --board BOARD",
     )
 
 

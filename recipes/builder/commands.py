@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
@@ -52,6 +53,12 @@ class Command:
         if not self.unset and not self.given:
             return self.argv
         return ("env", *(word for name in self.unset for word in ("-u", name)), *self.given, *self.argv)
+
+    @property
+    def brief(self) -> str:
+        """The command line on one line; of a script the arguments alone."""
+        script = self.argv[:2] == ("sh", "-c") and len(self.argv) > 3
+        return shlex.join(self.argv[4:] if script else self.full)
 
 
 def recipe_commands(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shlex
 import shutil
 import tempfile
 import time
@@ -83,7 +84,7 @@ def build_recipe(prepared: BuildPlan, step: RecipeBuild, engine: Engine, sources
                 log.write(f"\n<== {command.name}: {time.monotonic() - begun:.1f} s\n".encode())
                 log.flush()
                 if code != 0:
-                    raise _failed(recipe, command, log_path, code, arch.name)
+                    raise _failed(prepared, recipe, command, log_path, code)
             _same_unit(recipe, session)
             session.still()
             with _what_is_left(recipe):
@@ -199,7 +200,7 @@ def _submodule(pins: Lock, where: str) -> bool:
     return any(where.endswith(f"/{module.path}") for pin in pins.repository for module in pin.submodules)
 
 
-def _failed(recipe: Recipe, command: Command, log_path: Path, code: int, arch: str) -> BuildError:
+def _failed(prepared: BuildPlan, recipe: Recipe, command: Command, log_path: Path, code: int) -> BuildError:
     lines = _end_of(log_path).rstrip().split("\n")
     start = next((at for at, line in enumerate(lines) if line.startswith(f"==> {command.name}:")), 0)
     printed = [plain_line(line) for line in lines[start + 1 :]]
@@ -207,7 +208,9 @@ def _failed(recipe: Recipe, command: Command, log_path: Path, code: int, arch: s
     known = diagnose(lines[start:])
     if known is not None:
         why = "\n       ".join([known.because, f"seen: {known.line[:160]}", f"see {known.source}"])
-        return BuildError(what, where=str(log_path), why=why, next_step=known.cure)
+        error = BuildError(what, where=str(log_path), why=why, next_step=known.cure)
+        error.fill_in({"ARCH": prepared.arch.name, "SYSROOT": prepared.sysroot.name})
+        return error
     marks = ("error:", "Error ", "fatal:", "undefined reference", "CMake Error", "not found")
     first = next((at for at, line in enumerate(printed) if any(mark in line for mark in marks)), None)
     part = printed[max(0, first - 1) : first + 9] if first is not None else printed[-10:]
@@ -215,7 +218,8 @@ def _failed(recipe: Recipe, command: Command, log_path: Path, code: int, arch: s
         what,
         where=str(log_path),
         why="\n       ".join(part),
-        next_step=f"read the log; or `invoke shell --arch {arch}` and run: {' '.join(command.full)[:160]}",
+        next_step=f"read the log; or `invoke shell --arch {prepared.arch.name}` and run: "
+        f"{shlex.join(command.full)[:160]}",
     )
 
 
@@ -298,7 +302,7 @@ def stage_manifest(prepared: BuildPlan, done: Sequence[RecipeBuild], tree: Path)
         sysroot_fingerprint=prepared.sysroot.fingerprint,
         image=prepared.image.id,
         resolution=tuple(decision.as_dict() for decision in prepared.resolution.values()),
-        recipes=tuple(_staged(step, pins) for step in done),
+        recipes=tuple(step.kept or _staged(step, pins) for step in done),
         files=tuple(walk_tree(tree)),
     )
 

@@ -15,7 +15,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from recipes.arch import Arch
-from recipes.builder.request import SourcePolicy
+from recipes.builder.request import ASKED, SourcePolicy
 from recipes.console import first_few
 from recipes.elf import ElfFile
 from recipes.errors import ConfigError
@@ -89,7 +89,7 @@ def resolve_dependencies(
             needs.setdefault(need.name, []).append((recipe.name, need))
     for recipe in recipes:
         if recipe.name in asked:
-            because = "asked for"
+            because = ASKED
             origin = DependencyOrigin.SOURCE
             version = recipe.version
         else:

@@ -54,7 +54,7 @@ def build_stages(plans: Sequence[BuildPlan], *, mirror: Sequence[Path] = (), for
         _id(prepared, step): (prepared, step)
         for prepared in plans
         for step in prepared.steps
-        if force or not (is_built(step) or _from_store(prepared, step))
+        if _is_to_be_built(prepared, step, force=force)
     }
     if force:
         for prepared, step in todo.values():
@@ -70,6 +70,19 @@ def build_stages(plans: Sequence[BuildPlan], *, mirror: Sequence[Path] = (), for
 
 def _id(prepared: BuildPlan, step: RecipeBuild) -> str:
     return f"{prepared.arch.name}:{step.recipe.name}"
+
+
+def _is_to_be_built(prepared: BuildPlan, step: RecipeBuild, *, force: bool) -> bool:
+    if step.kept is None:
+        return force or not (is_built(step) or _from_store(prepared, step))
+    if not is_built(step):
+        raise BuildError(
+            f"{step.recipe.name} cannot stay in the Stage as it was built",
+            where=str(step.built),
+            why="its cache entry was changed on disk, and is removed now",
+            next_step="the same command again builds it too",
+        )
+    return False
 
 
 def _from_store(prepared: BuildPlan, step: RecipeBuild) -> bool:
@@ -162,14 +175,12 @@ def _assemble(prepared: BuildPlan) -> Stage:
 
 def explain_rebuilds(prepared: BuildPlan) -> list[dict[str, str]]:
     """Say for each recipe of a plan what would be rebuilt, and which part of its key changed since the last Stage."""
-    try:
-        last = {recipe.name: recipe for recipe in load_stage(prepared.folder).manifest.recipes}
-    except ConfigError:  # no readable Stage: everything is new
-        last = {}
     rows = []
     for step in prepared.steps:
-        before = last.get(step.recipe.name)
-        if step.built.is_dir():
+        before = prepared.before.get(step.recipe.name)
+        if step.kept is not None:
+            state, reason = "kept", ""
+        elif step.built.is_dir():
             state, reason = "cached", ""
         elif before is None:
             state, reason = "build", "never built for this stage"
@@ -199,7 +210,10 @@ def prepare_build(
     read = sysroot_spec(ask.sysroot)
     image, root = known_image(arch), known_sysroot(ask.sysroot)
     if read.arch != arch.name:
-        raise BuildError(f"sysroot {ask.sysroot} is for {read.arch}, not for {arch.name}")
+        raise ConfigError(
+            f"sysroot {ask.sysroot} is for {read.arch}, not for {arch.name}",
+            next_step=f"--arch {read.arch}; or a sysroot for {arch.name}, such as {default_sysroot(arch)}",
+        )
     if engine is not None or image is None or root is None:
         engine = engine or Engine.connect()
         image, root = ensure_image(arch, engine), ensure_sysroot(ask.sysroot, engine)

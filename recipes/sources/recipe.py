@@ -255,7 +255,7 @@ def in_order(recipes: dict[str, Recipe], names: Iterable[str]) -> list[Recipe]:
         if name in needs:
             return
         if name not in recipes:
-            raise unknown("recipe", name, recipes, next_step="invoke build --arch armv7 --recipe boardprobe")
+            raise unknown("recipe", name, recipes, next_step="invoke build --arch ARCH --recipe boardprobe")
         needs[name] = [need.name for need in recipes[name].depends]
         for need in needs[name]:
             visit(need)

@@ -19,6 +19,7 @@ Nothing here runs a container: whoever has one open passes a function that asks 
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import os
 import re
@@ -138,7 +139,9 @@ def parse_arch(name: str) -> Arch:
     vendors = vendor_names()
     if name in vendors:
         return vendor_arch(name)
-    raise unknown("arch", name, [*ARCHES, *vendors], next_step="invoke build --arch armv7")
+    known = [*ARCHES, *vendors]
+    near = difflib.get_close_matches(name, known, n=1)
+    raise unknown("arch", name, known, next_step=f"the same command with {near[0]}" if near else "one of these")
 
 
 def toolchain_of(arch: Arch) -> Toolchain:

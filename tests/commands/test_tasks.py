@@ -84,6 +84,7 @@ def test_help_has_a_line_for_every_argument(name: str) -> None:
         (["bench", "everything"], 2, "no bench 'everything'"),
         (["bench", "elf", "--svg", "x.svg"], 2, "bench elf draws nothing"),
         (["build"], 1, "arch"),
+        (["build", "--arch", "aarch64", "--board", "sim-armv7"], 2, "board sim-armv7 is armv7, not aarch64"),
     ],
 )
 def test_a_mistake_has_its_exit_code_and_no_traceback(words: list[str], code: int, says: str, tmp_path: Path) -> None:
@@ -195,7 +196,10 @@ def test_check_says_what_an_empty_cache_lacks(tmp_path: Path) -> None:
         (["--variant", "smal"], "did you mean 'small'?"),
         (["--patch", "uploader"], "no patch 'uploader'"),
         (["--recipe", "producer", "--variant", "static"], "cannot be built as 'static'"),
-        (["--recipe", "boardprobe", "--policy", "openssl=1.0.2"], "known: 1.1.1t, 3.0.20"),
+        (["--recipe", "boardprobe", "--policy", "openssl=1.0.2"], "known: auto, board, source, 3.0.20, 1.1.1t"),
+        (["--policy", "opennssl=source"], "did you mean 'openssl'? known: curl, "),
+        (["--policy", "openssl=sorce"], "did you mean 'source'? known: auto, board, source, 3.0.20, 1.1.1t"),
+        (["--policy", "webrtc=board"], "webrtc: always built"),
         (["--recipe", "webrtc", "--patch", "uploader-mp3"], "no recipe of this build takes the patch"),
     ],
 )

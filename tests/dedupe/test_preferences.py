@@ -12,7 +12,7 @@ from deploy.dedupe.plan import plan_dedupe
 from deploy.dedupe.preferences import Prefer, Preference, Preferences
 from recipes.arch import ARCHES
 from recipes.elf import ElfFile
-from recipes.errors import ProofError
+from recipes.errors import ConfigError, ProofError
 from recipes.rootfs.index import Index
 from tests.support.facts import elf, index, stage
 
@@ -105,10 +105,37 @@ def test_pin_takes_one_build_of_the_boards_and_ours_beside_any_other() -> None:
     assert "tested in the lab" in because
 
 
-def test_no_rule_makes_the_c_library_travel() -> None:
-    rule = Preference(prefer=Prefer.BUNDLE, because="I want mine")
-    plan = decide(index(LIBC, OURS), rule, name="libc.so.6")
-    assert next(one.action for one in plan.decisions if one.library == "libc.so.6") is Action.USE_BOARD
+@pytest.mark.parametrize("name", ["libc.so.6", "libc"])
+@pytest.mark.parametrize("prefer", [Prefer.BUNDLE, Prefer.PIN])
+def test_no_rule_makes_the_c_library_travel(name: str, prefer: Prefer) -> None:
+    rule = Preference(prefer=prefer, because="I want mine", build_id="f" * 12 if prefer is Prefer.PIN else "")
+    with pytest.raises(ConfigError, match="a rule that can never act") as caught:
+        decide(index(LIBC, OURS), rule, name=name)
+    assert "libc" in caught.value.why
+    assert "a process has one C library" in caught.value.why
+
+
+def test_a_rule_for_gstreamer_by_its_plain_name_can_never_act_either() -> None:
+    glib = elf("libglib-2.0.so.0", exports="g_free")
+    staged, facts = stage({"bin/app": elf(needed=("libglib-2.0.so.0",), imports="g_free")})
+    rules = {"libglib": Preference(prefer=Prefer.BUNDLE, because="ours is newer"), "libgstapp-1.0.so.0": APPS}
+    with pytest.raises(ConfigError, match="2 rules that can never act"):
+        plan_dedupe(staged, facts, index(glib), index(LIBC, glib), ARCHES["armv7"], Preferences(rules=rules))
+
+
+APPS = Preference(prefer=Prefer.BUNDLE, because="ours is newer")
+
+
+def test_a_rule_that_matches_no_library_is_never_silent() -> None:
+    rule = Preference(prefer=Prefer.BUNDLE, because="the vendor patched theirs")
+    (note,) = decide(index(LIBC, OURS), rule, name="libvz").notes
+    assert note == "[dedupe.libvz] changes nothing: no library of this plan has that name; did you mean libz?"
+    (note,) = decide(index(LIBC, OURS), rule, name="libz.so.2").notes
+    assert note.startswith('[dedupe."libz.so.2"] changes nothing')
+    assert note.endswith("did you mean libz.so.1?")
+    (note,) = decide(index(LIBC, OURS), Preference(prefer=Prefer.BOARD, because="as it is"), name="libc").notes
+    assert note.startswith("[dedupe.libc] changes nothing: a process has one C library")
+    assert decide(index(LIBC, OURS), rule, name="libz").notes == ()
 
 
 def test_the_plan_is_the_same_from_the_proofs_alone() -> None:

@@ -55,6 +55,62 @@ def test_a_mutated_file_is_read_or_refused_with_its_name(tmp_path: Path, data: s
         assert error.why
 
 
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('recipes = "producer"', 'recipes: is a list: write ["producer"]'),
+        ("arch = 7", 'arch: is text: write "7"'),
+        ("schema = 2", "schema: no 2; known: 1"),
+        (
+            '[dedupe.libz]\nprefer = "boards"\nbecause = "so"',
+            'no "boards"; did you mean "board"? known: board, bundle,',
+        ),
+        ('dedupe = "libz"', "dedupe: is a table, not a single value"),
+        ("[policy]\nopenssl = 3", 'policy.openssl: is text, such as "source"'),
+        ("[policy]\nopenssl = {}", 'policy.openssl: is text, such as "source"'),
+        ("keep = 1", "keep: should be greater than or equal to 2"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_answered_with_what_to_write(tmp_path: Path, line: str, says: str) -> None:
+    whole = {"schema": "1", "arch": '"armv7"', "sysroot": '"x"', "recipes": "[]"} | {line.split(maxsplit=1)[0]: ""}
+    keys = [f"{key} = {value}" for key, value in whole.items() if value]
+    path = tmp_path / "board.toml"
+    path.write_text("\n".join([*keys, line, ""]))
+    with pytest.raises(ConfigError) as caught:
+        read_toml(path, BoardFile)
+    assert says in caught.value.why
+
+
+def test_a_missing_key_is_answered_with_a_line_that_sets_it(tmp_path: Path) -> None:
+    path = tmp_path / "board.toml"
+    path.write_text("[sim]\n")
+    with pytest.raises(ConfigError) as caught:
+        read_toml(path, BoardFile)
+    for line in (
+        'arch = "armv7"',
+        'sysroot = "debian12-armv7"',
+        'recipes = ["producer", "boardprobe"]',
+        "schema = 1 (The form of this file)",
+        'server = "openssh" (Its SSH server)',
+        'packages = ["…"]',
+    ):
+        assert f"missing: write {line}" in caught.value.why
+    path.write_text("schema = 1\n[hosts.cam01]\n")
+    with pytest.raises(ConfigError, match="1 fault") as caught:
+        read_toml(path, HostsFile)
+    assert 'hosts.cam01.board: missing: write board = "mycam"' in caught.value.why
+
+
+def test_the_line_that_a_missing_key_is_answered_with_is_right(tmp_path: Path) -> None:
+    path = tmp_path / "board.toml"
+    path.write_text("")
+    with pytest.raises(ConfigError) as caught:
+        read_toml(path, BoardFile)
+    lines = [fault.partition("write ")[2].partition(" (")[0] for fault in caught.value.why.splitlines()]
+    path.write_text("\n".join(lines))
+    assert read_toml(path, BoardFile).arch == "armv7"
+
+
 def test_an_unknown_key_is_named_with_line_and_suggestion(tmp_path: Path) -> None:
     path = tmp_path / "board.toml"
     path.write_text('schema = 1\narch = "armv7"\nsysrot = "x"\nsysroot = "x"\nrecipes = []\nkeep = 1\n')

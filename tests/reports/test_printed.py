@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from deploy.commands.output import WIDEST, print_answers, print_sizes
+from deploy.commands.output import WIDEST, print_answers, print_sizes, print_verdicts
 from deploy.dedupe.decision import DedupePlan
 from deploy.reports.explain import ChainLink, LibraryAnswer
 from deploy.reports.sizes import SizeReport, measure_sizes
 from deploy.reports.static_twins import Twin, group_twins
+from deploy.verify.verdict import Check, Verdict, require_green
+from recipes.errors import VerifyError
 
 FOLDER = "lib/kinesis-video/components"
 TEXT = "the certificate that the peer of this session gave is not signed by any authority that is trusted here"
@@ -131,3 +134,37 @@ def test_a_chain_is_told_once_for_all_programs_that_share_it(
     assert len([line for line in lines if "bin/kvs" in line]) <= 5
     assert max(map(len, lines)) <= min(columns, WIDEST)
     assert len(answer.as_dict()["chains"]) == 12  # type: ignore[arg-type]
+
+
+def verdict(host: str, *states: str) -> Verdict:
+    checks = tuple(
+        Check(name=f"check {number}", state=state, evidence=f"{host} saw {number}", seconds=0.1)
+        for number, state in enumerate(states)
+    )
+    return Verdict(host=host, release="a" * 64, checks=checks, junit=Path(f"verify/{host}.xml"))
+
+
+def test_a_red_verdict_says_each_thing_once(capsys: pytest.CaptureFixture[str]) -> None:
+    verdicts = [verdict("cam01", "passed"), verdict("cam02", "passed", "failed", "failed"), verdict("cam03", "failed")]
+    print_verdicts(verdicts)
+    with pytest.raises(VerifyError) as caught:
+        for checked in verdicts:
+            require_green(checked)
+    out = capsys.readouterr().out + str(caught.value)
+    for told in (
+        "cam01 saw 0",
+        "cam02 saw 0",
+        "cam02 saw 1",
+        "cam02 saw 2",
+        "cam03 saw 0",
+        "cam01.xml",
+        "cam02.xml",
+        "cam03.xml",
+    ):
+        assert out.count(told) == 1, (told, out)
+    assert "cam03: red" in out
+
+
+def test_a_single_red_check_is_no_empty_table(capsys: pytest.CaptureFixture[str]) -> None:
+    print_verdicts([verdict("cam01", "failed")])
+    assert capsys.readouterr().out == ""
