@@ -11,7 +11,6 @@ from deploy.boards.board import Board
 from deploy.bundle.archive import Suffix, is_plain_name, pack_archive
 from deploy.bundle.audit import board_libraries, contradictions, decision_differences, unaccounted
 from deploy.bundle.dpkg import package_owners, unlicensed
-from deploy.bundle.keys import signing_key
 from deploy.bundle.load import Bundle, bundles_folder, needed_of
 from deploy.bundle.manifest import (
     MANIFEST_NAME,
@@ -40,6 +39,7 @@ from recipes.rootfs.loaderconf import LD_CACHE
 from recipes.rootfs.origin import Origin, OriginKind
 from recipes.sources.lock import load_lock
 from recipes.sources.recipe import load_catalogue
+from recipes.stage.keys import signing_key
 from recipes.stage.manifest import STAGE_MANIFEST, Stage, load_stage, stage_folder
 from recipes.toolchains.sysroots import Sysroot, known_sysroot
 from recipes.toolchains.vendor import parse_arch

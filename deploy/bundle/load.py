@@ -12,11 +12,11 @@ from pydantic import ValidationError
 
 from deploy.bundle.archive import SUFFIXES, Members, unpack_archive
 from deploy.bundle.audit import contradictions, decision_differences, unaccounted
-from deploy.bundle.keys import trusted_keys
 from deploy.bundle.manifest import MANIFEST_NAME, SBOM_NAME, SIGNATURE_NAME, Manifest
 from deploy.bundle.sign import check_signature
 from recipes import elf, paths
 from recipes.errors import ConfigError
+from recipes.stage.keys import trusted_keys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,8 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from deploy.bundle.keys import key_id
 from recipes.errors import ConfigError, PreflightError
+from recipes.stage.keys import is_signed, key_id
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -45,9 +45,6 @@ def check_signature(data: bytes, signature: bytes, keys: Mapping[str, bytes], *,
     ConfigError
         `signature.json` is no signature as Boardcast writes it.
     """
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
     try:
         fields: dict[str, Any] = json.loads(signature)
         identity, value = str(fields["key"]), base64.b64decode(str(fields["signature"]), validate=True)
@@ -63,13 +60,11 @@ def check_signature(data: bytes, signature: bytes, keys: Mapping[str, bytes], *,
             why=f"signed by {identity}; trusted: {', '.join(sorted(keys)) or 'none'}",
             next_step=f"if you know whose {identity} is: put its public key into board-configs/trusted-keys/NAME.pub",
         )
-    try:
-        Ed25519PublicKey.from_public_bytes(keys[identity]).verify(value, data)
-    except InvalidSignature as error:
+    if not is_signed(data, value, keys[identity]):
         raise PreflightError(
             "the bundle's signature does not fit its manifest",
             where=where,
             why=f"key {identity} signed something else: one of the two was changed or swapped",
             next_step="get the bundle again from where it was made",
-        ) from error
+        )
     return identity

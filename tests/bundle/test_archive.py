@@ -14,12 +14,12 @@ import pytest
 
 from deploy.bundle.archive import Members, Suffix, pack_archive
 from deploy.bundle.assemble import pack_bundle
-from deploy.bundle.keys import signing_key
 from deploy.bundle.load import bundles_folder, verify_bundle
 from deploy.bundle.manifest import Manifest
 from deploy.bundle.sign import sign_manifest
 from deploy.dedupe.decision import Action
 from recipes.errors import ConfigError, ProofError
+from recipes.stage.keys import signing_key
 from tests.support.bundles import EACH_SUFFIX, LIBC, compress, contents, make, manifest, members, refused
 from tests.support.facts import decision_row, proof_row
 

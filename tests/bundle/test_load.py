@@ -17,12 +17,12 @@ from deploy.bundle import archive
 from deploy.bundle.archive import SUFFIXES, Suffix, _decompressed, _seal, pack_archive
 from deploy.bundle.assemble import pack_bundle
 from deploy.bundle.audit import unaccounted
-from deploy.bundle.keys import key_id, signing_key, trusted_keys
 from deploy.bundle.load import bundle_path, bundles_folder, latest_bundle, load_bundle, verify_bundle
 from deploy.bundle.sign import sign_manifest
 from deploy.release.deployment import bundle_for
 from recipes import paths
 from recipes.errors import ConfigError, PreflightError, ProofError
+from recipes.stage.keys import key_id, signing_key, trusted_keys
 from tests.support.bundles import EACH_SUFFIX, LIBC, ROOT, compress, contents, elf, make, manifest, members, refused
 from tests.support.facts import proof_row
 
