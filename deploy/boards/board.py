@@ -81,6 +81,9 @@ class BoardFile(Strict):
     """Releases kept on the board, the running one and the one before it among them."""
     policy: dict[str, Annotated[SourcePolicy | str, Field(union_mode="left_to_right")]] = Field(default_factory=dict)
     """Per dependency: auto, board, source, or a version that its recipe knows."""
+    trusted_keys: tuple[str, ...] | None = None
+    """Whose bundles this board gets: names of files in `board-configs/trusted-keys`, without `.pub`. Everybody's who
+    is trusted here without it; with it not even your own, unless it is there and named."""
     dedupe: dict[str, DedupeRule] = Field(default_factory=dict)
     """Per SONAME, or name without a version: board, bundle, pin or never."""
     variants: tuple[str, ...] = ()

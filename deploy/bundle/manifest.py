@@ -135,6 +135,11 @@ class ProofRow(Strict):
         return cls.model_validate(proof.as_dict())
 
 
+def manifest_identity(data: bytes) -> str:
+    """Return the id of the bundle with a manifest of these bytes."""
+    return hashlib.sha256(data).hexdigest()[:32]
+
+
 class Manifest(Strict):
     """`manifest.json`: everything that decides what a board gets; its hash is the bundle's id."""
 
@@ -173,7 +178,7 @@ class Manifest(Strict):
 
     @property
     def identity(self) -> str:
-        return hashlib.sha256(self.canonical()).hexdigest()[:32]
+        return manifest_identity(self.canonical())
 
     def members(self) -> dict[str, tuple[str, int]]:
         """Return the sha256 and mode of every member of the archive but the manifest and its signature."""

@@ -66,7 +66,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "extra licence": (adding("licences/b.txt"), "licences/b.txt is in the bundle, and its manifest does not name it"),
     "extra file": (adding("bin/more"), "bin/more is in the bundle, and its manifest does not name it"),
     "removed file": (without("share/app.conf"), "share/app.conf is missing"),
-    "renamed file": (renamed, "share/app.conf is missing"),
+    "renamed file": (renamed, "share/other.conf is in the bundle, and its manifest does not name it"),
     "other mode": (executable, "share/app.conf in the bundle is not what its manifest says"),
     "two files swapped": (swapped, "is not what its manifest says"),
     "way out": (adding("../evil"), "not a bundle"),

@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from deploy.bundle import archive
-from deploy.bundle.archive import SUFFIXES, Suffix, _decompressed, _seal, pack_archive
+from deploy.bundle.archive import SUFFIXES, Suffix, pack_archive
 from deploy.bundle.assemble import pack_bundle
 from deploy.bundle.audit import unaccounted
 from deploy.bundle.load import bundle_path, bundles_folder, latest_bundle, load_bundle, verify_bundle
@@ -23,7 +23,20 @@ from deploy.release.deployment import bundle_for
 from recipes import paths
 from recipes.errors import ConfigError, PreflightError, ProofError
 from recipes.stage.keys import key_id, signing_key, trusted_keys
-from tests.support.bundles import EACH_SUFFIX, LIBC, ROOT, compress, contents, elf, make, manifest, members, refused
+from tests.support.bundles import (
+    EACH_SUFFIX,
+    LIBC,
+    ROOT,
+    compress,
+    contents,
+    decompressed,
+    elf,
+    make,
+    manifest,
+    members,
+    refused,
+    seal,
+)
 from tests.support.facts import proof_row
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -77,13 +90,13 @@ def test_flips_under_a_seal_made_anew_are_refused_or_change_nothing(suffix: Suff
     """Both formats have bits that unpackers ignore; a flip of one leaves the signed content as it was."""
     made = make(suffix)
     data, content = made.path.read_bytes(), members(made)
-    body = bytearray(data[: -len(_seal(b"", suffix))])
+    body = bytearray(data[: -len(seal(b"", suffix))])
     chance, same = random.Random(11), 0
     flips = [(at, 1 << bit) for at in range(20) for bit in range(8)]
     flips += [(chance.randrange(len(body)), 1 << chance.randrange(8)) for _ in range(1000)]
     for at, bits in flips:
         body[at] ^= bits
-        if refused(made.path, bytes(body) + _seal(bytes(body), suffix)) is None:
+        if refused(made.path, bytes(body) + seal(bytes(body), suffix)) is None:
             same += 1
             assert members(made) == content
         body[at] ^= bits
@@ -93,7 +106,7 @@ def test_flips_under_a_seal_made_anew_are_refused_or_change_nothing(suffix: Suff
 
 def test_every_byte_of_the_tar_inside_is_covered() -> None:
     made = make()
-    tar = bytearray(_decompressed(made.path.read_bytes()[:-40], ".tar.zst"))
+    tar = bytearray(decompressed(made.path.read_bytes()[:-40], ".tar.zst"))
     chance, count = random.Random(13), 0
     for _ in range(1000):
         at, bits = chance.randrange(len(tar)), chance.randrange(1, 256)
@@ -111,9 +124,9 @@ def test_cut_and_lengthened_files_are_refused(suffix: Suffix) -> None:
     offsets = sorted({0, 1, len(data) - 1, *random.Random(5).sample(range(len(data)), 47)})
     for offset in offsets:
         assert refused(made.path, data[:offset]) is not None
-    body = data[: -len(_seal(b"", suffix))]
-    tar = _decompressed(body, suffix)
-    for longer in (data + b"\0", data + data, body + body + _seal(body + body, suffix)):
+    body = data[: -len(seal(b"", suffix))]
+    tar = decompressed(body, suffix)
+    for longer in (data + b"\0", data + data, body + body + seal(body + body, suffix)):
         assert refused(made.path, longer) is not None
     assert refused(made.path, compress(tar, suffix)) is None, "another compressor's file of the same tar is the bundle"
     for changed in (tar + b"\0", tar + bytes(10240), tar[:-512], tar + tar, tar[:-10240], b"", bytes(10240)):

@@ -50,9 +50,9 @@ def test_a_bundle_is_what_tarfile_writes() -> None:
         for name in ("manifest.json", "signature.json", "sbom.cdx.json", "bin/app", LONG):
             made.addfile(*member(name, *members[name]))
 
-    assert archive._tar(members) == plain(tarfile.USTAR_FORMAT, by_hand)
+    assert archive.tar_of(members) == plain(tarfile.USTAR_FORMAT, by_hand)
     with pytest.raises(ValueError, match="name is too long"):
-        archive._tar({LONGEST: (b"", 0o644)})
+        archive.tar_of({LONGEST: (b"", 0o644)})
 
 
 def test_an_entry_of_the_store_is_what_tarfile_writes(tmp_path: Path) -> None:
