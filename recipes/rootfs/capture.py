@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -176,10 +177,10 @@ def read_capture(folder: Path) -> CapturedIndex:
 
 def _read(path: Path) -> bytes:
     with path.open("rb") as file:
-        data = file.read(_LIMIT + 1)
-    if len(data) > _LIMIT:
-        raise ValueError(f"{path.name} has more than {_LIMIT:,} bytes")
-    return data
+        size = os.fstat(file.fileno()).st_size
+        if size > _LIMIT:
+            raise ValueError(f"{path.name} has more than {_LIMIT:,} bytes")
+        return file.read(size)
 
 
 def _bounded_json(data: bytes) -> Any:

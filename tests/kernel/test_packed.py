@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import os
@@ -63,10 +64,8 @@ def test_a_stream_is_one_and_ends_where_its_bytes_do(packing: Packing) -> None:
 def test_any_bytes_are_refused_or_read(packing: Packing, data: bytes) -> None:
     start = b"\x1f\x8b\x08\0" if packing == "gzip" else b"\x28\xb5\x2f\xfd"
     for text in (data, start + data):
-        try:
+        with contextlib.suppress(PackedError):
             assert len(unpack(text, packing, 1000)) <= 1000
-        except PackedError:
-            pass
 
 
 @pytest.mark.hostile("bundle")
