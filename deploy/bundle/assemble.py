@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from deploy.boards.board import Board
 from deploy.bundle.archive import Suffix, is_plain_name, pack_archive
 from deploy.bundle.audit import board_libraries, contradictions, decision_differences, unaccounted
@@ -41,6 +43,7 @@ from recipes.sources.lock import load_lock
 from recipes.sources.recipe import load_catalogue
 from recipes.stage.keys import signing_key
 from recipes.stage.manifest import STAGE_MANIFEST, Stage, load_stage, stage_folder
+from recipes.text import one_line
 from recipes.toolchains.sysroots import Sysroot, known_sysroot
 from recipes.toolchains.vendor import parse_arch
 
@@ -93,10 +96,17 @@ def make_bundle(
     contents = _contents(board, staged, sysroot.tree, decided)
     owned, texts = package_owners(sysroot, _copies(decided))
     decided = replace(decided, notes=(*decided.notes, *unlicensed(owned)))
-    manifest = _manifest(board, staged, decided, providers, board_index).model_copy(update={"packages": owned})
     origins = dict(_origins(staged, decided))
     notices = _notices(staged) | {f"{PACKAGES_FOLDER}{name}": text for name, text in texts.items()}
-    packed = pack_bundle(manifest, contents, origins=origins, notices=notices, suffix=suffix, write=write)
+    try:
+        manifest = _manifest(board, staged, decided, providers, board_index).model_copy(update={"packages": owned})
+        packed = pack_bundle(manifest, contents, origins=origins, notices=notices, suffix=suffix, write=write)
+    except ValidationError as error:
+        raise ProofError(
+            "a name of the Stage or of the board is none that a bundle may have",
+            where=board_index.source,
+            why=one_line("; ".join(f"{fault['msg']}: {fault['input']!r}" for fault in error.errors()[:3])),
+        ) from error
     return packed, decided
 
 

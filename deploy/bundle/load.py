@@ -15,6 +15,7 @@ from deploy.bundle.audit import contradictions, decision_differences, unaccounte
 from deploy.bundle.manifest import SBOM_NAME, Manifest, manifest_identity
 from deploy.bundle.sign import check_signature
 from recipes import elf, paths
+from recipes.config import checked_name
 from recipes.errors import ConfigError, PreflightError
 from recipes.stage.keys import trusted_keys
 from recipes.text import one_line
@@ -69,7 +70,7 @@ def needed_of(data: bytes) -> tuple[str, ...]:
 
 
 def bundles_folder(board: str) -> Path:
-    return paths.work() / "bundles" / board
+    return paths.work() / "bundles" / checked_name("board", board)
 
 
 def bundle_path(board: str, identity: str) -> Path:

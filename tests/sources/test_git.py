@@ -152,3 +152,19 @@ def test_an_exported_mirror_is_enough_for_an_empty_cache(
     plain = tmp_path / "plain"
     subprocess.run(["git", "clone", "-q", tmp_path / "exported" / "git" / pins[0].folder, plain], check=True)
     assert git(plain, "rev-parse", "v1") == first
+
+
+@pytest.mark.hostile("names")
+def test_a_mirror_that_is_named_like_an_option_is_a_folder(
+    places: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is made absolute, and comes behind `--`: git would run what `--upload-pack=` says."""
+    work, mirror = places
+    commit = upstream(work, mirror, URL, {"a.txt": "wanted"})
+    evil = Path(f"--upload-pack=touch {tmp_path.name};")
+    mirror.rename(tmp_path / evil)
+    monkeypatch.chdir(tmp_path)
+    (found,) = fetch_repository(repository(commit), [evil], offline=True)
+    assert found.rung == f"mirror {evil}"
+    assert holds_commit(found.path, commit)
+    assert not (tmp_path / tmp_path.name).exists()
