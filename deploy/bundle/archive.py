@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Literal, get_args
 
 from deploy.bundle.manifest import MANIFEST_NAME, SBOM_NAME, SIGNATURE_NAME
+from recipes.config import is_relative_path
 from recipes.errors import ConfigError
 from recipes.packed import PackedError, PackedReader
 from recipes.tarfiles import USTAR, TarEntry, tar_bytes
@@ -116,7 +117,7 @@ class ArchiveReader:
         order = iter(_in_order(wanted))
         while self._next is not None:
             name, size, mode = self._next
-            if not is_plain_name(name):
+            if not is_relative_path(name):
                 raise _refused(self._where, f"{name!r} would be outside of the bundle")
             if name not in wanted:
                 raise ConfigError(f"{name} is in the bundle, and its manifest does not name it", where=self._where)
@@ -218,12 +219,6 @@ def open_archive(path: Path, suffix: Suffix) -> Iterator[ArchiveReader]:
 
 def _refused(where: str, why: str) -> ConfigError:
     return ConfigError("not a bundle", where=where, why=why, next_step="copy it again, or invoke bundle --board BOARD")
-
-
-def is_plain_name(name: str) -> bool:
-    """Tell whether a member's name stays below the folder that it is unpacked into."""
-    parts = name.split("/")
-    return name.isprintable() and "\\" not in name and not {"", ".", ".."} & set(parts)
 
 
 def _sealed(file: IO[bytes], suffix: Suffix) -> int:

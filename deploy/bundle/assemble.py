@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from deploy.boards.board import Board
-from deploy.bundle.archive import Suffix, is_plain_name, pack_archive
+from deploy.bundle.archive import Suffix, pack_archive
 from deploy.bundle.audit import board_libraries, contradictions, decision_differences, unaccounted
 from deploy.bundle.dpkg import package_owners, unlicensed
 from deploy.bundle.load import Bundle, bundles_folder, needed_of
@@ -33,6 +33,7 @@ from deploy.dedupe.plan import plan_dedupe
 from deploy.launch.arguments import probe_arguments
 from deploy.launch.script import launch_script
 from recipes.arch import Arch
+from recipes.config import is_relative_path
 from recipes.errors import ConfigError, ProofError
 from recipes.files import write_whole
 from recipes.proof.consistency import cache_disagreements
@@ -251,6 +252,8 @@ def pack_bundle(
     ProofError
         A library that a file needs is neither bundled nor proved on the board.
     """
+    if odd := [path for path in contents if not is_relative_path(path)]:
+        raise ConfigError(f"{odd[0]!r} cannot be the name of a file in a bundle")
     origins = {file.path: file.origin for file in manifest.files} if origins is None else origins
     files = tuple(
         BundleFile(
@@ -265,7 +268,7 @@ def pack_bundle(
     )
     texts = licence_texts(manifest, notices or {})
     own = {MANIFEST_NAME, SIGNATURE_NAME, SBOM_NAME, *texts}
-    if odd := [path for path in contents if path in own or not is_plain_name(path)]:
+    if odd := [path for path in contents if path in own]:
         raise ConfigError(f"{odd[0]!r} cannot be the name of a file in a bundle")
     digests = {name: hashlib.sha256(text).hexdigest() for name, text in texts.items()}
     manifest = manifest.model_copy(update={"files": files, "licences": digests, "sbom": ""})

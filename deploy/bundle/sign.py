@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +52,7 @@ def check_signature(data: bytes, signature: bytes, keys: Mapping[str, bytes], *,
         written = _written(identity, value)
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError("the bundle's signature cannot be read", where=where, why=type(error).__name__) from error
-    if written != signature:
+    if written != signature or not re.fullmatch(r"[0-9a-f]{16}", identity):
         raise ConfigError("the bundle's signature is not written as Boardcast writes it", where=where)
     if identity not in keys:
         raise PreflightError(

@@ -143,7 +143,7 @@ def read_capture(folder: Path) -> CapturedIndex:
     try:
         data = _bounded_json(_read(where))
         if data["schema"] != CAPTURE_SCHEMA:
-            what = f"the index is of schema {data['schema']}, not {CAPTURE_SCHEMA}"
+            what = f"the index is of schema {one_line(str(data['schema']))}, not {CAPTURE_SCHEMA}"
             raise ConfigError(what, where=str(where), next_step=again)
         packed = _read(folder / SYMBOLS_NAME)
         if hashlib.sha256(packed).hexdigest() != data["symbols"]:
@@ -154,7 +154,7 @@ def read_capture(folder: Path) -> CapturedIndex:
         rest = _bounded_json(b"".join(PackedReader(io.BytesIO(packed), len(packed), "zstd", limit=limit)))
         return CapturedIndex(
             source=str(where),
-            of=data["of"],
+            of=one_line(data["of"]),
             files={path: _file(row, rest["files"][path]) for path, row in data["files"].items()},
             links=data["links"],
             damaged=data["damaged"],

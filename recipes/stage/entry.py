@@ -21,6 +21,7 @@ from recipes.packed import PackedReader
 from recipes.stage.keys import is_signed, key_id
 from recipes.stage.manifest import STAGE_MANIFEST
 from recipes.tarfiles import TarEntry, disk_entry, write_tar
+from recipes.text import shown
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -97,7 +98,7 @@ def check_entry(name: str, signature: bytes, keys: Mapping[str, bytes]) -> dict[
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ConfigError("its signature cannot be read") from error
     if key not in keys:
-        raise ConfigError(f"it is signed by {key[:16]!r}, a key that is not trusted here")
+        raise ConfigError(f"it is signed by {shown(key, most=16, lines=False)!r}, a key that is not trusted here")
     if not is_signed(_canonical(stated), value, keys[key]):
         raise ConfigError(f"its signature is not one of {key}")
     if stated != _statement(name, stated.get("archive", ""), stated.get("manifest", "")):

@@ -23,7 +23,7 @@ from recipes.stage.keys import signing_key
 from tests.support.bundles import EACH_SUFFIX, LIBC, compress, contents, make, manifest, members, refused
 from tests.support.facts import decision_row, proof_row
 
-pytestmark = pytest.mark.usefixtures("home")
+pytestmark = [pytest.mark.usefixtures("home"), pytest.mark.hostile(kind="bundle")]
 Change = Callable[[Members, Members], Members]
 
 

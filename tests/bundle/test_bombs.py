@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import io
+import json
 import os
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
+from pydantic import ValidationError
 
-from deploy.bundle.archive import MANIFEST_LIMIT, Suffix
-from deploy.bundle.load import bundles_folder, verify_bundle
+from deploy.bundle.archive import MANIFEST_LIMIT, Suffix, pack_archive
+from deploy.bundle.assemble import pack_bundle
+from deploy.bundle.load import verify_bundle
 from deploy.bundle.sign import sign_manifest
-from recipes.errors import ConfigError, PreflightError
+from recipes.config import is_one_line
+from recipes.errors import ConfigError, PreflightError, UserError
 from recipes.stage.keys import signing_key
-from tests.support.bundles import EACH_SUFFIX, ROOT, compress, make, members, refused, seal
+from tests.support.bundles import EACH_SUFFIX, ROOT, compress, contents, make, manifest, members, refused, seal
 
-pytestmark = [pytest.mark.usefixtures("home"), pytest.mark.hostile("bundle")]
+pytestmark = [pytest.mark.usefixtures("home"), pytest.mark.hostile(kind="bundle")]
+Record = Callable[[str, object], None]
 MEASURE = """
 import sys
 from pathlib import Path
@@ -90,12 +97,15 @@ def unsigned(first: str, size: int, suffix: Suffix) -> bytes:
 @pytest.mark.process
 @EACH_SUFFIX
 @pytest.mark.parametrize("name", ["manifest.json", "bin/app"])
-def test_a_small_file_of_a_gigabyte_takes_no_memory(name: str, suffix: Suffix) -> None:
+def test_a_small_file_of_a_gigabyte_takes_no_memory(name: str, suffix: Suffix, record_property: Record) -> None:
     made = make()
     bomb = made.path.with_name(f"{'0' * 32}{suffix}")
     bomb.write_bytes(unsigned(name, (1 << 30) - (1 << 20), suffix))
     words, kib = grown(bomb, made.path)
-    print(f"{bomb.stat().st_size:,} bytes of {suffix}: {kib} KiB")
+    if name == "manifest.json":
+        record_property(
+            "figure", f"{bomb.stat().st_size:,} bytes of {suffix} that unpack to 1 GiB: {kib:,} KiB of memory"
+        )
     assert words.startswith("not a bundle")
     assert kib < 8 << 10
 
@@ -151,13 +161,10 @@ def test_a_member_of_another_size_is_refused_before_it_is_read() -> None:
 
 @pytest.mark.process
 @EACH_SUFFIX
-def test_a_whole_bundle_is_in_memory_once(suffix: Suffix) -> None:
-    from deploy.bundle.assemble import pack_bundle
-    from tests.support.bundles import contents, manifest
-
+def test_a_whole_bundle_is_in_memory_once(suffix: Suffix, record_property: Record) -> None:
     large = pack_bundle(manifest(), contents() | {"share/large": (os.urandom(1 << 20) * 48, 0o644)}, suffix=suffix)
     words, kib = grown(large.path, make().path)
-    print(f"{suffix}: 48 MiB in {kib} KiB")
+    record_property("figure", f"a whole {suffix} of 48 MiB: {kib:,} KiB of memory")
     assert words == "fine"
     assert kib < (48 + 8) << 10
 
@@ -180,10 +187,11 @@ def test_a_frame_that_wants_much_memory_to_look_back_is_refused() -> None:
 
 
 @EACH_SUFFIX
-def test_every_cut_under_a_seal_made_anew_is_refused(suffix: Suffix) -> None:
+def test_every_cut_under_a_seal_made_anew_is_refused(suffix: Suffix, record_property: Record) -> None:
     """Neither a checksum that is missing nor a byte behind the end: the file is one whole stream."""
     made = make(suffix)
     body = made.path.read_bytes()[: -len(seal(b"", suffix))]
+    record_property("inputs", 62)
     for length in (*range(1, 30), *range(len(body) - 30, len(body))):
         assert refused(made.path, body[:length] + seal(body[:length], suffix)) is not None
     for tail in (b"\0", b"\x5b\x2a\x4d\x18\0\0\0\0", body):
@@ -224,7 +232,53 @@ def test_a_board_names_the_keys_that_may_sign_for_it(home: Path) -> None:
     (folder / "me.pub").write_bytes(public_pem(signing_key()))
     board.write_text(f'{text}trusted_keys = ["release", "me"]\n')
     assert verify_bundle(made.path).key
+    board.write_text(f'{text}trusted_keys = ["release"]\n')
     found = members(made)
     found["signature.json"] = (sign_manifest(found["manifest.json"][0], release), 0o644)
-    assert hashlib.sha256(found["manifest.json"][0]).hexdigest().startswith(made.id)
-    assert bundles_folder("sim-tiny").is_dir()
+    assert refused(made.path, pack_archive(found, ".tar.zst")) is None
+
+
+def plain(error: UserError) -> bool:
+    return all(is_one_line(line) for line in str(error).split("\n"))
+
+
+@pytest.mark.parametrize("text", ["\x1b[2Jgreen", "a\nb: green", "\u202energ", "\x9b2J", "\u200b"])
+def test_nothing_of_a_bundle_is_printed_as_it_came(text: str) -> None:
+    """A name or a reason that moves the cursor or forges a line is a fault, even if a trusted key signed it."""
+    made = make()
+    found = members(made)
+    claimed = json.loads(found["signature.json"][0]) | {"key": text}
+    changed = found | {"signature.json": (json.dumps(claimed, indent=1, sort_keys=True).encode() + b"\n", 0o644)}
+    error = refused(made.path, pack_archive(changed, ".tar.zst"))
+    assert error is not None
+    assert plain(error)
+    data = json.loads(found["manifest.json"][0])
+    places: list[Callable[[dict[str, Any]], None]] = [
+        lambda fields: fields.update(board=text),
+        lambda fields: fields.update(notes=[text]),
+        lambda fields: fields["decisions"][0].update(because=text),
+        lambda fields: fields["decisions"][0].update(provider=f"bundle:{text}"),
+        lambda fields: fields["proofs"][0].update(overridden=text),
+        lambda fields: fields["sources"][0].update(licence=text),
+        lambda fields: fields["files"][0].update(path=text),
+        lambda fields: fields["providers"].update({text: {}}),
+    ]
+    for change in places:
+        fields = copy.deepcopy(data)
+        change(fields)
+        body = json.dumps(fields, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+        signed = found | {
+            "manifest.json": (body, 0o644),
+            "signature.json": (sign_manifest(body, signing_key()), 0o644),
+        }
+        path = made.path.with_name(f"{hashlib.sha256(body).hexdigest()[:32]}.tar.zst")
+        error = refused(path, pack_archive(signed, ".tar.zst"))
+        assert error is not None
+        assert error.what == "not a bundle"
+        assert plain(error)
+
+
+def test_a_root_of_the_board_is_a_plain_absolute_path() -> None:
+    for root in ("/opt/../etc", "//opt", "/", "opt", "/opt/a b", "/opt/$(x)", "/opt/x/"):
+        with pytest.raises(ValidationError):
+            manifest(root=root)

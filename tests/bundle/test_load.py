@@ -8,6 +8,7 @@ import random
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,7 @@ from tests.support.bundles import (
 from tests.support.facts import proof_row
 
 pytestmark = pytest.mark.usefixtures("home")
+Record = Callable[[str, object], None]
 
 
 @EACH_SUFFIX
@@ -70,8 +72,9 @@ def test_the_form_of_the_file_does_not_change_the_id() -> None:
     assert make(".tar.zst").id == make(".tar.gz").id
 
 
+@pytest.mark.hostile(kind="bundle")
 @EACH_SUFFIX
-def test_a_thousand_flipped_bytes_are_refused(suffix: Suffix) -> None:
+def test_a_thousand_flipped_bytes_are_refused(suffix: Suffix, record_property: Record) -> None:
     made = make(suffix)
     data = bytearray(made.path.read_bytes())
     chance, count = random.Random(9), 0
@@ -80,6 +83,7 @@ def test_a_thousand_flipped_bytes_are_refused(suffix: Suffix) -> None:
         data[at] ^= bits
         count += refused(made.path, bytes(data)) is not None
         data[at] ^= bits
+    record_property("inputs", 1000)
     print(f"{count} of 1000 flips in {len(data)} bytes of {suffix} refused")
     assert count == 1000
     assert refused(made.path, bytes(data)) is None
@@ -104,7 +108,8 @@ def test_flips_under_a_seal_made_anew_are_refused_or_change_nothing(suffix: Suff
     assert same < 60
 
 
-def test_every_byte_of_the_tar_inside_is_covered() -> None:
+@pytest.mark.hostile(kind="bundle")
+def test_every_byte_of_the_tar_inside_is_covered(record_property: Record) -> None:
     made = make()
     tar = bytearray(decompressed(made.path.read_bytes()[:-40], ".tar.zst"))
     chance, count = random.Random(13), 0
@@ -113,6 +118,7 @@ def test_every_byte_of_the_tar_inside_is_covered() -> None:
         tar[at] ^= bits
         count += refused(made.path, compress(bytes(tar))) is not None
         tar[at] ^= bits
+    record_property("inputs", 1000)
     print(f"{count} of 1000 flips in the {len(tar)} bytes of the tar refused")
     assert count == 1000
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -29,7 +29,7 @@ from recipes.stage.manifest import stage_folder
 from recipes.toolchains.sysroots import SysrootSpec, sysroot_spec
 from recipes.toolchains.vendor import parse_arch
 
-pytestmark = pytest.mark.hostile("names")
+pytestmark = pytest.mark.hostile(kind="names")
 HOSTILE = [
     *("-oProxyCommand=touch /tmp/x", "--upload-pack=x", "-rf", "../../victim", "..", ".", "a/../../b", "/etc/passwd"),
     *(
@@ -124,7 +124,10 @@ def accepted(rules: tuple[Any, ...], value: str) -> bool:
 
 
 @pytest.mark.parametrize(("name", "rules"), FIELDS, ids=[name for name, _ in FIELDS])
-def test_no_field_takes_a_text_that_moves_a_cursor_or_has_a_second_line(name: str, rules: tuple[Any, ...]) -> None:
+def test_no_field_takes_a_text_that_moves_a_cursor_or_has_a_second_line(
+    name: str, rules: tuple[Any, ...], record_property: Callable[[str, object], None]
+) -> None:
+    record_property("inputs", len(HOSTILE))
     many = get_args(Text)[1] in rules
     for value in HOSTILE:
         if accepted(rules, value):

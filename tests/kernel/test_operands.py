@@ -28,7 +28,7 @@ def lists(node: ast.AST) -> list[list[str]]:
     return found
 
 
-@pytest.mark.hostile("names")
+@pytest.mark.hostile(kind="names")
 @pytest.mark.parametrize("file", OPERANDS)
 def test_operands_come_behind_two_dashes(file: str) -> None:
     tree = ast.parse((paths.CHECKOUT / file).read_text())

@@ -68,7 +68,7 @@ def test_any_bytes_are_refused_or_read(packing: Packing, data: bytes) -> None:
             assert len(unpack(text, packing, 1000)) <= 1000
 
 
-@pytest.mark.hostile("bundle")
+@pytest.mark.hostile(kind="bundle")
 @EACH
 def test_a_bomb_ends_at_the_limit_and_takes_no_memory(packing: Packing) -> None:
     packed = pack(bytes(256 << 20), packing)

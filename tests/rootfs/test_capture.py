@@ -131,7 +131,7 @@ def planted(folder: Path, packed: bytes) -> None:
     (folder / INDEX_NAME).write_text(json.dumps(data))
 
 
-@pytest.mark.hostile("bundle")
+@pytest.mark.hostile(kind="bundle")
 @pytest.mark.parametrize("stated", [True, False])
 def test_symbols_that_unpack_to_gigabytes_are_refused_and_take_no_memory(
     root: Path, tmp_path: Path, *, stated: bool
@@ -151,7 +151,7 @@ def test_symbols_that_unpack_to_gigabytes_are_refused_and_take_no_memory(
     assert peak < 48 << 20
 
 
-@pytest.mark.hostile("bundle")
+@pytest.mark.hostile(kind="bundle")
 @pytest.mark.parametrize("text", [b"[" * 200_000, b"[" + b"[],[]," * 400_000, b'{"files": {"\\ud800": 1}}', b"\xff"])
 def test_symbols_that_are_no_symbols_are_refused(root: Path, tmp_path: Path, text: bytes) -> None:
     write_capture(tmp_path, scan_root(root), "cam")

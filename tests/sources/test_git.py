@@ -154,7 +154,7 @@ def test_an_exported_mirror_is_enough_for_an_empty_cache(
     assert git(plain, "rev-parse", "v1") == first
 
 
-@pytest.mark.hostile("names")
+@pytest.mark.hostile(kind="names")
 def test_a_mirror_that_is_named_like_an_option_is_a_folder(
     places: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

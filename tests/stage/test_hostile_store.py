@@ -24,7 +24,7 @@ from recipes.stage.store import Store, open_store
 from tests.stage.test_store import KEY, entry, passes
 from tests.support.objectserver import serving
 
-pytestmark = [pytest.mark.usefixtures("home"), pytest.mark.hostile("store")]
+pytestmark = [pytest.mark.usefixtures("home"), pytest.mark.hostile(kind="store")]
 Part = tuple[str, bytes, str, bytes]
 """Name, kind, target and content of a member."""
 

@@ -12,7 +12,7 @@ from recipes import paths
 from recipes.errors import ConfigError
 from recipes.stage.keys import KEY_VARIABLE, is_signed, key_id, public_pem, signing_key, trusted_keys
 
-pytestmark = [pytest.mark.usefixtures("home"), pytest.mark.hostile("store")]
+pytestmark = [pytest.mark.usefixtures("home"), pytest.mark.hostile(kind="store")]
 
 
 def trust(private: Ed25519PrivateKey, name: str = "ci") -> Path:
