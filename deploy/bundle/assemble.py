@@ -252,7 +252,9 @@ def pack_bundle(
     ProofError
         A library that a file needs is neither bundled nor proved on the board.
     """
-    if odd := [path for path in contents if not is_relative_path(path)]:
+    texts = licence_texts(manifest, notices or {})
+    own = {MANIFEST_NAME, SIGNATURE_NAME, SBOM_NAME, *texts}
+    if odd := [path for path in contents if path in own or not is_relative_path(path)]:
         raise ConfigError(f"{odd[0]!r} cannot be the name of a file in a bundle")
     origins = {file.path: file.origin for file in manifest.files} if origins is None else origins
     files = tuple(
@@ -266,10 +268,6 @@ def pack_bundle(
         )
         for path, (data, mode) in sorted(contents.items())
     )
-    texts = licence_texts(manifest, notices or {})
-    own = {MANIFEST_NAME, SIGNATURE_NAME, SBOM_NAME, *texts}
-    if odd := [path for path in contents if path in own]:
-        raise ConfigError(f"{odd[0]!r} cannot be the name of a file in a bundle")
     digests = {name: hashlib.sha256(text).hexdigest() for name, text in texts.items()}
     manifest = manifest.model_copy(update={"files": files, "licences": digests, "sbom": ""})
     bill = make_sbom(manifest)
