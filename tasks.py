@@ -8,7 +8,7 @@ from deploy.commands import bundle as bundle_tasks
 from deploy.commands import sysroot as sysroot_tasks
 from deploy.commands.build import build, images, shell, why
 from deploy.commands.command import read_ahead
-from deploy.commands.project import bench, matrix
+from deploy.commands.project import bench, matrix, security
 from deploy.commands.release import deploy, rollback, verify
 from deploy.commands.sim import demo, sim
 from deploy.commands.sources import fetch, pins
@@ -19,7 +19,24 @@ bundle = Collection(
 )
 sysroot = Collection("sysroot", sysroot_tasks.make, sysroot_tasks.index, sysroot_tasks.diff, sysroot_tasks.pull)
 
+selftest = Collection("selftest", security)
+
 ns = Collection(
-    fetch, pins, images, sysroot, build, why, shell, bundle, deploy, verify, rollback, sim, matrix, demo, bench
+    fetch,
+    pins,
+    images,
+    sysroot,
+    build,
+    why,
+    shell,
+    bundle,
+    deploy,
+    verify,
+    rollback,
+    sim,
+    matrix,
+    demo,
+    bench,
+    selftest,
 )
 read_ahead(ns)

@@ -13,7 +13,7 @@ BOARDS = CHECKOUT / "board-configs"
 
 def work() -> Path:
     """Return this checkout's own folder for stages, bundles, logs and simulated boards; never in git."""
-    return Path(os.environ.get("BOARDCAST_WORK", CHECKOUT / ".boardcast"))
+    return Path(os.environ.get("BOARDCAST_WORK", CHECKOUT / ".boardcast")).absolute()
 
 
 def cache() -> Path:
@@ -22,7 +22,7 @@ def cache() -> Path:
     It may be deleted at any time; everything in it is named by what it was made from.
     """
     if "BOARDCAST_CACHE" in os.environ:
-        return Path(os.environ["BOARDCAST_CACHE"])
+        return Path(os.environ["BOARDCAST_CACHE"]).absolute()
     from platformdirs import user_cache_path
 
     return user_cache_path("boardcast")

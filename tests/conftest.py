@@ -16,13 +16,13 @@ from deploy.boards.board import load_board
 from deploy.boards.index import board_index
 from deploy.boards.inventory import SimState
 from deploy.bundle.assemble import make_bundle
-from deploy.bundle.keys import KEY_VARIABLE
 from deploy.bundle.load import Bundle
 from deploy.sim.boards import bring_up, prepare_board, take_down
 from recipes import paths
 from recipes.builder.request import BuildRequest
 from recipes.builder.run import build_stage, prepare_build
 from recipes.engine.docker import Engine
+from recipes.stage.keys import KEY_VARIABLE
 from recipes.stage.manifest import Stage
 from recipes.toolchains.debian_root import BoardRoot
 from recipes.toolchains.images import ensure_base_image

@@ -28,8 +28,8 @@ OWNERS = {
     "requests": {"recipes.sources.fetch", "recipes.stage.places"},
     "rich": {"recipes.console"},
     "filelock": {"recipes.files"},
-    "cryptography": {"deploy.bundle.sign", "deploy.bundle.keys", "deploy.sim.keys"},
-    "zstandard": {"deploy.bundle.archive", "recipes.rootfs.capture"},
+    "cryptography": {"deploy.bundle.sign", "recipes.stage.keys", "recipes.stage.entry", "deploy.sim.keys"},
+    "zstandard": {"recipes.packed", "deploy.bundle.archive", "recipes.rootfs.capture"},
     "cyclonedx": {"deploy.bundle.sbom", "deploy.bundle.dpkg"},
     "debian_inspector": {"deploy.bundle.dpkg"},
     "packageurl": {"deploy.bundle.sbom"},
@@ -128,6 +128,6 @@ def test_docker_folder_is_no_package() -> None:
 
 def test_top_level_is_the_users_frame() -> None:
     allowed = {"tasks.py", "docker", "recipes", "deploy", "board-configs", "tests", "pyproject.toml", "README.md"}
-    allowed |= {"LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "docs", "bootstrap", "__pycache__"}
+    allowed |= {"LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs", "bootstrap", "__pycache__"}
     found = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
     assert found <= allowed, found - allowed

@@ -18,7 +18,7 @@ from recipes.config import Strict
 from recipes.toolchains.vendor import Toolchain
 
 ROOT = Path(__file__).parent.parent
-PAPERS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
+PAPERS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")] + sorted(
     (ROOT / "docs").glob("*.md")
 )
 SVG = "{http://www.w3.org/2000/svg}"

@@ -9,12 +9,20 @@ from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 from deploy.dedupe.preferences import Prefer, Preference, Preferences
 from recipes import paths
 from recipes.builder.request import BuildRequest, SourcePolicy
-from recipes.config import Strict, read_toml
+from recipes.config import (
+    AbsoluteBoardPath,
+    AbsoluteBoardPathOrNone,
+    FileName,
+    Name,
+    OneLine,
+    PackageName,
+    Strict,
+    Url,
+    Version,
+    checked_name,
+    read_toml,
+)
 from recipes.errors import unknown
-
-Plain = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$")]
-"""Text that may reach a shell after quoting: no NUL, no line break."""
-Absolute = Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9._/-]+$")]
 
 
 def _word(value: object) -> object:
@@ -23,32 +31,32 @@ def _word(value: object) -> object:
     return value
 
 
-Policy = Annotated[SourcePolicy | str, Field(union_mode="left_to_right"), BeforeValidator(_word)]
+Policy = Annotated[SourcePolicy | Version, Field(union_mode="left_to_right"), BeforeValidator(_word)]
 
 
 class ProbeSettings(Strict):
     """What boardprobe is asked on this board."""
 
-    elements: tuple[Plain, ...] = ()
+    elements: tuple[FileName, ...] = ()
     """GStreamer elements that it tries to load."""
-    ca_file: Plain = ""
+    ca_file: AbsoluteBoardPathOrNone = ""
     """File of certificates on the board."""
-    https: Plain = ""
+    https: Url = ""
     """An address that it fetches with curl; empty: none."""
-    wss: Plain = ""
+    wss: Url = ""
     """An address that it opens with libwebsockets; empty: none."""
 
 
 class SimSettings(Strict):
     """How the simulated board of this name is made."""
 
-    suite: str
+    suite: Name
     """Debian suite."""
     mode: Literal["extract", "configure"]
     """`configure` runs the packages' own scripts, under emulation; `extract` unpacks only."""
-    packages: tuple[str, ...]
+    packages: tuple[PackageName, ...]
     """What is installed."""
-    scripts: tuple[str, ...] = ()
+    scripts: tuple[FileName, ...] = ()
     """Scripts of `docker/` that finish the root."""
     server: Literal["openssh", "dropbear"]
     """Its SSH server."""
@@ -61,7 +69,7 @@ class DedupeRule(Strict):
 
     prefer: Prefer
     """Whose copy, and how strictly."""
-    because: Annotated[str, StringConstraints(min_length=3, pattern=r"^[^\x00-\x1f\x7f]*$")]
+    because: Annotated[OneLine, StringConstraints(min_length=3)]
     """Shown wherever the decision is."""
     build_id: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{8,64})?$")] = ""
     """Of the board's copy, or its beginning; for `pin`."""
@@ -78,23 +86,26 @@ class BoardFile(Strict):
 
     schema_: Literal[1] = Field(alias="schema")
     """The form of this file."""
-    arch: str = Field(examples=["armv7"])
+    arch: Name = Field(examples=["armv7"])
     """An architecture, or the name of a vendor's toolchain."""
-    sysroot: str = Field(examples=["debian12-armv7"])
+    sysroot: Name = Field(examples=["debian12-armv7"])
     """What is linked against: a file of `board-configs/sysroots/`."""
-    root: Absolute = "/opt/boardcast"
+    root: AbsoluteBoardPath = "/opt/boardcast"
     """Folder on the board that is ours; nothing outside it is changed."""
-    recipes: tuple[str, ...] = Field(examples=[["producer", "boardprobe"]])
+    recipes: tuple[Name, ...] = Field(examples=[["producer", "boardprobe"]])
     """What this board gets."""
     keep: Annotated[int, Field(ge=2, le=20)] = 3
     """Releases kept on the board, the running one and the one before it among them."""
-    policy: dict[str, Policy] = Field(default_factory=dict)
+    policy: dict[Name, Policy] = Field(default_factory=dict)
     """Per dependency: auto, board, source, or a version that its recipe knows."""
-    dedupe: dict[str, DedupeRule] = Field(default_factory=dict)
+    trusted_keys: tuple[Name, ...] | None = None
+    """Whose bundles this board gets: names of files in `board-configs/trusted-keys`, without `.pub`. Everybody's who
+    is trusted here without it; with it not even your own, unless it is there and named."""
+    dedupe: dict[FileName, DedupeRule] = Field(default_factory=dict)
     """Per SONAME, or name without a version: board, bundle, pin or never."""
-    variants: tuple[str, ...] = ()
+    variants: tuple[Name, ...] = ()
     """As for `build --variant`."""
-    patches: tuple[str, ...] = ()
+    patches: tuple[Name, ...] = ()
     """As for `build --patch`."""
     probe: ProbeSettings = ProbeSettings()
     """For boardprobe."""
@@ -105,7 +116,7 @@ class BoardFile(Strict):
 class Board(Strict):
     """A board file and its name."""
 
-    name: str
+    name: Name
     file: BoardFile
 
     def ask(self) -> BuildRequest:
@@ -129,12 +140,14 @@ class Board(Strict):
 
 
 def board_names() -> list[str]:
-    return sorted(path.parent.name for path in paths.BOARDS.glob("*/board.toml"))
+    """Return the names of the boards; raises ConfigError where a folder with a board's file has a name that is none."""
+    folders = sorted(path.parent for path in paths.BOARDS.glob("*/board.toml"))
+    return [checked_name("board", folder.name, where=str(folder)) for folder in folders]
 
 
 def load_board(name: str) -> Board:
     """Read a board file; raises ConfigError for an unknown name (with the known ones) or for faults in the file."""
-    path = paths.BOARDS / name / "board.toml"
+    path = paths.BOARDS / checked_name("board", name) / "board.toml"
     if name not in board_names():
         raise unknown("board", name, board_names(), where=str(paths.BOARDS))
     return Board(name=name, file=read_toml(path, BoardFile))

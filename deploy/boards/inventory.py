@@ -9,29 +9,29 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from deploy.boards.board import Plain, board_names
+from deploy.boards.board import board_names
 from deploy.boards.session import Target
 from recipes import paths
-from recipes.config import Strict, read_toml
+from recipes.config import HostAddress, LocalPath, Name, OneLine, Strict, UserName, checked_name, read_toml
 from recipes.errors import ConfigError, PreflightError, unknown
 
 
 class Host(Strict):
     """One reachable board. Keys and passwords are never in it: `key` is a path."""
 
-    board: str = Field(examples=["mycam"])
+    board: Name = Field(examples=["mycam"])
     """A folder of `board-configs/`."""
     simulated: bool = False
     """A board that `sim up` starts; it needs no other key of this table."""
-    address: Plain = ""
+    address: HostAddress = ""
     """Name or IP address."""
     port: Annotated[int, Field(ge=1, le=65535)] = 22
     """Where its SSH server listens."""
-    user: Plain = "root"
+    user: UserName = "root"
     """Who logs in."""
-    key: Plain = ""
+    key: LocalPath = ""
     """Path of the private key on this machine; the SSH agent and the user's own keys where it is empty."""
-    host_key: Plain = ""
+    host_key: OneLine = ""
     """Type and base64 of the board's host key, as `ssh-keyscan` prints them."""
 
 
@@ -40,7 +40,7 @@ class HostsFile(Strict):
 
     schema_: Literal[1] = Field(alias="schema")
     """The form of this file."""
-    hosts: dict[str, Host] = Field(default_factory=dict)
+    hosts: dict[Name, Host] = Field(default_factory=dict)
     """By a name of your own, for `--host`."""
 
 
@@ -66,6 +66,7 @@ def load_hosts() -> dict[str, Host]:
 
 def load_host(name: str) -> Host:
     hosts = load_hosts()
+    checked_name("host", name)
     if name not in hosts:
         raise unknown("host", name, hosts, where=str(paths.BOARDS / "hosts.toml"))
     return hosts[name]
@@ -85,7 +86,7 @@ class SimState:
 
 
 def sim_folder(name: str) -> Path:
-    return paths.work() / "sim" / name
+    return paths.work() / "sim" / checked_name("host", name)
 
 
 def sim_state(name: str) -> SimState | None:

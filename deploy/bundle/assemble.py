@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from deploy.boards.board import Board
-from deploy.bundle.archive import Suffix, is_plain_name, pack_archive
+from deploy.bundle.archive import Suffix, pack_archive
 from deploy.bundle.audit import board_libraries, contradictions, decision_differences, unaccounted
 from deploy.bundle.dpkg import package_owners, unlicensed
-from deploy.bundle.keys import signing_key
 from deploy.bundle.load import Bundle, bundles_folder, needed_of
 from deploy.bundle.manifest import (
     MANIFEST_NAME,
@@ -32,6 +33,7 @@ from deploy.dedupe.plan import plan_dedupe
 from deploy.launch.arguments import probe_arguments
 from deploy.launch.script import launch_script
 from recipes.arch import Arch
+from recipes.config import is_relative_path
 from recipes.errors import ConfigError, ProofError
 from recipes.files import write_whole
 from recipes.proof.consistency import cache_disagreements
@@ -40,7 +42,9 @@ from recipes.rootfs.loaderconf import LD_CACHE
 from recipes.rootfs.origin import Origin, OriginKind
 from recipes.sources.lock import load_lock
 from recipes.sources.recipe import load_catalogue
+from recipes.stage.keys import signing_key
 from recipes.stage.manifest import STAGE_MANIFEST, Stage, load_stage, stage_folder
+from recipes.text import one_line
 from recipes.toolchains.sysroots import Sysroot, known_sysroot
 from recipes.toolchains.vendor import parse_arch
 
@@ -93,10 +97,17 @@ def make_bundle(
     contents = _contents(board, staged, sysroot.tree, decided)
     owned, texts = package_owners(sysroot, _copies(decided))
     decided = replace(decided, notes=(*decided.notes, *unlicensed(owned)))
-    manifest = _manifest(board, staged, decided, providers, board_index).model_copy(update={"packages": owned})
     origins = dict(_origins(staged, decided))
     notices = _notices(staged) | {f"{PACKAGES_FOLDER}{name}": text for name, text in texts.items()}
-    packed = pack_bundle(manifest, contents, origins=origins, notices=notices, suffix=suffix, write=write)
+    try:
+        manifest = _manifest(board, staged, decided, providers, board_index).model_copy(update={"packages": owned})
+        packed = pack_bundle(manifest, contents, origins=origins, notices=notices, suffix=suffix, write=write)
+    except ValidationError as error:
+        raise ProofError(
+            "a name of the Stage or of the board is none that a bundle may have",
+            where=board_index.source,
+            why=one_line("; ".join(f"{fault['msg']}: {fault['input']!r}" for fault in error.errors()[:3])),
+        ) from error
     return packed, decided
 
 
@@ -241,6 +252,10 @@ def pack_bundle(
     ProofError
         A library that a file needs is neither bundled nor proved on the board.
     """
+    texts = licence_texts(manifest, notices or {})
+    own = {MANIFEST_NAME, SIGNATURE_NAME, SBOM_NAME, *texts}
+    if odd := [path for path in contents if path in own or not is_relative_path(path)]:
+        raise ConfigError(f"{odd[0]!r} cannot be the name of a file in a bundle")
     origins = {file.path: file.origin for file in manifest.files} if origins is None else origins
     files = tuple(
         BundleFile(
@@ -253,10 +268,6 @@ def pack_bundle(
         )
         for path, (data, mode) in sorted(contents.items())
     )
-    texts = licence_texts(manifest, notices or {})
-    own = {MANIFEST_NAME, SIGNATURE_NAME, SBOM_NAME, *texts}
-    if odd := [path for path in contents if path in own or not is_plain_name(path)]:
-        raise ConfigError(f"{odd[0]!r} cannot be the name of a file in a bundle")
     digests = {name: hashlib.sha256(text).hexdigest() for name, text in texts.items()}
     manifest = manifest.model_copy(update={"files": files, "licences": digests, "sbom": ""})
     bill = make_sbom(manifest)

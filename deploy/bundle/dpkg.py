@@ -17,6 +17,8 @@ from recipes.toolchains.sysroots import Sysroot, sysroot_spec
 
 _DPKG = "var/lib/dpkg"
 _DOC = "usr/share/doc"
+_TEXT_LIMIT = 4 << 20
+"""Bytes of a copyright file; Debian's longest has some hundred thousand."""
 # What Debian calls licences that SPDX calls otherwise; most of its names differ in capitals at most.
 _SPDX = {"expat": "MIT", "artistic": "Artistic-1.0", "bsd-2-clauses": "BSD-2-Clause", "bsd-3-clauses": "BSD-3-Clause"}
 _GNU = re.compile(r"(A?GPL|LGPL|GFDL)-(\d+)(\.\d+)?(\+?)")
@@ -111,11 +113,14 @@ def _deb(sysroot: Sysroot, facts: Mapping[str, str], text: bytes) -> PackagedFil
 
 
 def _copyright(tree: Path, name: str) -> bytes:
-    """Return a package's copyright text; its folder may be a link to another package's."""
-    try:
-        return (tree / _DOC / name / "copyright").read_bytes()
-    except OSError:
+    """Return a package's copyright text; its folder may be a link to another package's, but leads nowhere else.
+
+    What it returns becomes part of a bundle: nothing of this machine may get there through a link in a sysroot.
+    """
+    path = (tree / _DOC / name / "copyright").resolve()
+    if not path.is_relative_to(tree.resolve()) or not path.is_file() or path.stat().st_size > _TEXT_LIMIT:
         return b""
+    return path.read_bytes()
 
 
 def declared_licence(text: bytes) -> str:

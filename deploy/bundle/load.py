@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from deploy.bundle.archive import SUFFIXES, Members, unpack_archive
+from deploy.boards.board import board_names, load_board
+from deploy.bundle.archive import SUFFIXES, Members, Suffix, open_archive
 from deploy.bundle.audit import contradictions, decision_differences, unaccounted
-from deploy.bundle.keys import trusted_keys
-from deploy.bundle.manifest import MANIFEST_NAME, SBOM_NAME, SIGNATURE_NAME, Manifest
+from deploy.bundle.manifest import SBOM_NAME, Manifest, manifest_identity
 from deploy.bundle.sign import check_signature
 from recipes import elf, paths
-from recipes.errors import ConfigError
+from recipes.config import checked_name
+from recipes.errors import ConfigError, PreflightError
+from recipes.stage.keys import trusted_keys
+from recipes.text import one_line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +33,12 @@ class Bundle:
 
     def blobs(self) -> dict[str, bytes]:
         """Read the contents back, by store name; each is checked against the manifest that this bundle has here."""
-        manifest, members = _opened(self.path)
-        if manifest.canonical() != self.manifest.canonical():
-            raise ConfigError("the bundle was changed since it was read", where=str(self.path))
-        _complete(manifest, members, self.path)
+        with open_archive(self.path, _suffix(self.path)) as archive:
+            if archive.manifest != self.manifest.canonical():
+                raise ConfigError("the bundle was changed since it was read", where=str(self.path))
+            members = archive.members(_wanted(self.manifest))
+        _check_contents(self.manifest, members, self.path)
+        manifest = self.manifest
         return {file.blob: members[file.path][0] for file in manifest.files}
 
 
@@ -66,11 +70,13 @@ def needed_of(data: bytes) -> tuple[str, ...]:
 
 
 def bundles_folder(board: str) -> Path:
-    return paths.work() / "bundles" / board
+    return paths.work() / "bundles" / checked_name("board", board)
 
 
 def bundle_path(board: str, identity: str) -> Path:
-    """Return where the bundle of this id is, or would be."""
+    """Return where the bundle of this id is, or would be; raises ConfigError for what cannot be an id."""
+    if not re.fullmatch(r"[0-9a-f]{32}", identity):
+        raise ConfigError(f"{identity[:64]!r} is no id of a bundle", where=str(bundles_folder(board)))
     found = [bundles_folder(board) / f"{identity}{suffix}" for suffix in SUFFIXES]
     return next((path for path in found if path.is_file()), found[0])
 
@@ -102,18 +108,23 @@ def verify_bundle(path: Path, keys: Mapping[str, bytes] | None = None) -> Verifi
     Raises
     ------
     PreflightError
-        It is not signed, or by nobody whose key is among these.
+        It is not signed, or by nobody whose key is among these; or its board's file allows other keys only.
     ConfigError
         It is damaged or incomplete, or does not account for what is in it.
     """
-    manifest, members = _opened(path)
-    if path.name not in [f"{manifest.identity}{suffix}" for suffix in SUFFIXES]:
-        why = f"it is {manifest.identity}"
-        raise ConfigError("the bundle's manifest does not belong to its name", where=str(path), why=why)
-    signature, _ = members.get(SIGNATURE_NAME, (b"", 0))
-    trusted = trusted_keys() if keys is None else keys
-    key = check_signature(members[MANIFEST_NAME][0], signature, trusted, where=str(path))
-    _complete(manifest, members, path)
+    with open_archive(path, _suffix(path)) as archive:
+        identity = manifest_identity(archive.manifest)
+        if path.name not in [f"{identity}{suffix}" for suffix in SUFFIXES]:
+            why = f"it is {identity}"
+            raise ConfigError("the bundle's manifest does not belong to its name", where=str(path), why=why)
+        trusted = trusted_keys() if keys is None else keys
+        key = check_signature(archive.manifest, archive.signature, trusted, where=str(path))
+        # Whose it is is known from here on: what the manifest says counts, and bounds what else is read.
+        manifest = _read_manifest(archive.manifest, str(path))
+        if keys is None:
+            _check_board_trusts(manifest.board, key, path)
+        members = archive.members(_wanted(manifest))
+    _check_contents(manifest, members, path)
     bill, _ = members[SBOM_NAME]
     faults = unaccounted(manifest, bill) + contradictions(manifest) + decision_differences(manifest)
     faults += [
@@ -129,31 +140,46 @@ def verify_bundle(path: Path, keys: Mapping[str, bytes] | None = None) -> Verifi
     return VerifiedBundle(bundle=bundle, key=key, components=len(json.loads(bill)["components"]))
 
 
-def _opened(path: Path) -> tuple[Manifest, Members]:
-    """Read an archive and its manifest, of which nothing is believed yet."""
+def _check_board_trusts(board: str, key: str, path: Path) -> None:
+    """Raise PreflightError where a board's file names the keys that may sign for it, and this one is none of them."""
+    names = load_board(board).file.trusted_keys if board in board_names() else None
+    if names is None or key in (trusted := trusted_keys(names)):
+        return
+    raise PreflightError(
+        f"the bundle is signed by a key that may not sign for {board}",
+        where=str(path),
+        why=f"signed by {key}; trusted_keys of {board}: {', '.join(sorted(trusted)) or 'none'}",
+        next_step=f"sign it with one of them (BOARDCAST_SIGNING_KEY), or correct board-configs/{board}/board.toml",
+    )
+
+
+def _suffix(path: Path) -> Suffix:
     suffix = next((ending for ending in SUFFIXES if path.name.endswith(ending)), None)
     if suffix is None:
         raise ConfigError("not a bundle", where=str(path), why=f"its name ends in none of {SUFFIXES}")
+    if not path.is_file():
+        raise ConfigError("no such bundle", where=str(path), next_step="invoke bundle --board BOARD")
+    return suffix
+
+
+def _read_manifest(data: bytes, where: str) -> Manifest:
     try:
-        members = unpack_archive(path.read_bytes(), suffix, where=str(path))
-        data, _ = members.get(MANIFEST_NAME, (b"", 0))
         manifest = Manifest.model_validate(json.loads(data))
-    except FileNotFoundError as error:
-        raise ConfigError("no such bundle", where=str(path), next_step="invoke bundle --board BOARD") from error
-    except (OSError, ValueError, RecursionError, ValidationError) as error:
-        raise ConfigError("not a bundle", where=str(path), why=str(error).splitlines()[0]) from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError("not a bundle", where=where, why=one_line(str(error).splitlines()[0])) from error
     if manifest.canonical() != data:
         why = "its manifest is not written as this version of Boardcast writes it"
-        raise ConfigError("not a bundle", where=str(path), why=why, next_step="invoke bundle --board BOARD")
-    return manifest, members
+        raise ConfigError("not a bundle", where=where, why=why, next_step="invoke bundle --board BOARD")
+    return manifest
 
 
-def _complete(manifest: Manifest, members: Members, path: Path) -> None:
-    """Check every member against the manifest: raises ConfigError for one too many, one too few, or other content."""
-    wanted = manifest.members()
-    if odd := wanted.keys() ^ (members.keys() - {MANIFEST_NAME, SIGNATURE_NAME}):
-        state = "missing from the bundle" if min(odd) in wanted else "in the bundle, and its manifest does not name it"
-        raise ConfigError(f"{min(odd)} is {state}", where=str(path))
-    for name, (digest, mode) in wanted.items():
-        if hashlib.sha256(members[name][0]).hexdigest() != digest or members[name][1] != mode:
+def _wanted(manifest: Manifest) -> dict[str, tuple[int | None, int]]:
+    """Return the size, as far as the manifest states it, and the mode of each member but the first two."""
+    sizes = {file.path: file.size for file in manifest.files}
+    return {name: (sizes.get(name), mode) for name, (_, mode) in manifest.members().items()}
+
+
+def _check_contents(manifest: Manifest, members: Members, path: Path) -> None:
+    for name, (digest, _) in manifest.members().items():
+        if hashlib.sha256(members[name][0]).hexdigest() != digest:
             raise ConfigError(f"{name} in the bundle is not what its manifest says", where=str(path))

@@ -9,9 +9,10 @@ from typing import Literal, Self
 from pydantic import Field
 
 from deploy.dedupe.decision import Action, Decision
-from recipes.config import Strict
+from recipes.config import AbsoluteBoardPath, FileName, Name, OneLine, RelativePath, Strict
 from recipes.proof.result import Proof
 from recipes.rootfs.origin import Origin, OriginKind
+from recipes.sources.lock import Sha256
 
 MANIFEST_NAME = "manifest.json"
 SIGNATURE_NAME = "signature.json"
@@ -22,13 +23,13 @@ LICENCES_FOLDER = "licences/"
 class BundleFile(Strict):
     """One file of a bundle."""
 
-    path: str
-    sha256: str
+    path: RelativePath
+    sha256: Sha256
     size: int
     mode: int
-    origin: str = ""
+    origin: OneLine = ""
     """`recipe:NAME`, or `sysroot:NAME:PATH` for a copy from there; empty for what Boardcast itself wrote."""
-    needed: tuple[str, ...] = ()
+    needed: tuple[OneLine, ...] = ()
     """Its DT_NEEDED."""
 
     @property
@@ -45,24 +46,24 @@ class BundleFile(Strict):
 class PinnedSource(Strict):
     """One source that a recipe was built from."""
 
-    name: str
-    version: str = ""
-    url: str = ""
-    digest: str
+    name: Name
+    version: OneLine = ""
+    url: OneLine = ""
+    digest: OneLine
     """A commit (40 characters) or the sha256 of an archive."""
 
 
 class SourceRecipe(Strict):
     """A recipe as it was built."""
 
-    name: str
-    version: str
-    licence: str
+    name: Name
+    version: OneLine
+    licence: OneLine
     """An SPDX expression."""
     pins: tuple[PinnedSource, ...] = ()
     """The recipe's own first, then what it nests; none for a source of this repository."""
-    variants: tuple[str, ...] = ()
-    patches: dict[str, str] = Field(default_factory=dict)
+    variants: tuple[Name, ...] = ()
+    patches: dict[OneLine, OneLine] = Field(default_factory=dict)
 
 
 class PackagedFiles(Strict):
@@ -70,35 +71,35 @@ class PackagedFiles(Strict):
 
     kind: Literal["deb", "toolchain", "sysroot"]
     """`sysroot` where nothing else is known to own them."""
-    name: str
-    version: str
-    arch: str
-    suite: str = ""
-    source: str = ""
+    name: FileName
+    version: OneLine
+    arch: Name
+    suite: OneLine = ""
+    source: OneLine = ""
     """Name and version of the source package, a space between."""
-    licence: str = ""
+    licence: OneLine = ""
     """An SPDX expression, `LicenseRef-debian-…` for what SPDX has no name for; empty where nothing is known."""
-    digest: str = ""
+    digest: OneLine = ""
     """sha256 of the archive that it came in."""
-    files: tuple[str, ...] = ()
+    files: tuple[RelativePath, ...] = ()
 
 
 class LoaderSearch(Strict):
     """Where the board's loader looks by itself, as it was when the proofs were made."""
 
-    loader: str = ""
-    directories: tuple[str, ...] = ()
-    cache: str = ""
+    loader: OneLine = ""
+    directories: tuple[OneLine, ...] = ()
+    cache: OneLine = ""
     """sha256 of /etc/ld.so.cache; empty where the board has none."""
 
 
 class DecisionRow(Strict):
     """One decision, as `Decision.as_dict` writes it."""
 
-    library: str
+    library: OneLine
     """A SONAME; for files that no board needs the name of their group."""
     action: Action
-    because: str
+    because: OneLine
     provider: Origin
     """Who brings it: the bundle or the board; of a merged copy the path of the one that travels, in the Stage; empty
     for what no process gets."""
@@ -113,21 +114,21 @@ class DecisionRow(Strict):
 class ProofRow(Strict):
     """One proof, as `Proof.as_dict` writes it; the fields mean what they mean there."""
 
-    library: str
-    provider: str
-    opened: str
-    earlier: tuple[str, ...]
-    build_id: str
-    sha256: str
-    symbols: tuple[str, ...]
-    nodes: tuple[str, ...]
-    objects: dict[str, tuple[str, str]]
-    missing: tuple[str, ...]
-    faults: tuple[str, ...]
-    range: str
-    types: str
-    overridden: str
-    kind: str
+    library: OneLine
+    provider: OneLine
+    opened: OneLine
+    earlier: tuple[OneLine, ...]
+    build_id: OneLine
+    sha256: OneLine
+    symbols: tuple[OneLine, ...]
+    nodes: tuple[OneLine, ...]
+    objects: dict[OneLine, tuple[OneLine, OneLine]]
+    missing: tuple[OneLine, ...]
+    faults: tuple[OneLine, ...]
+    range: OneLine
+    types: OneLine
+    overridden: OneLine
+    kind: OneLine
     """What was compared, in words."""
 
     @classmethod
@@ -135,36 +136,41 @@ class ProofRow(Strict):
         return cls.model_validate(proof.as_dict())
 
 
+def manifest_identity(data: bytes) -> str:
+    """Return the id of the bundle with a manifest of these bytes."""
+    return hashlib.sha256(data).hexdigest()[:32]
+
+
 class Manifest(Strict):
     """`manifest.json`: everything that decides what a board gets; its hash is the bundle's id."""
 
     schema_: int
-    board: str
-    arch: str
-    machines: tuple[str, ...]
-    root: str
+    board: Name
+    arch: Name
+    machines: tuple[OneLine, ...]
+    root: AbsoluteBoardPath
     keep: int
-    stage_keys: dict[str, str]
-    entries: tuple[str, ...]
+    stage_keys: dict[OneLine, OneLine]
+    entries: tuple[RelativePath, ...]
     files: tuple[BundleFile, ...]
     decisions: tuple[DecisionRow, ...]
     proofs: tuple[ProofRow, ...]
     """Of the libraries that are the board's."""
     refused: tuple[ProofRow, ...] = ()
     """Of those that travel: what speaks against the board's copy."""
-    providers: dict[str, dict[str, Origin]]
-    notes: tuple[str, ...]
-    loader: str = ""
+    providers: dict[RelativePath, dict[OneLine, Origin]]
+    notes: tuple[OneLine, ...]
+    loader: OneLine = ""
     """The dynamic loader that the programs name; it also lists what a plugin would load."""
     sources: tuple[SourceRecipe, ...] = ()
     packages: tuple[PackagedFiles, ...] = ()
     """Of the files whose origin is the sysroot."""
     search: LoaderSearch = LoaderSearch()
-    build_ids: dict[str, str] = Field(default_factory=dict)
+    build_ids: dict[OneLine, OneLine] = Field(default_factory=dict)
     """Path of each library of the board that a program may get, to its build id; empty where it has none."""
-    sbom: str = ""
+    sbom: OneLine = ""
     """sha256; with these two the manifest's signature covers every byte of the archive."""
-    licences: dict[str, str] = Field(default_factory=dict)
+    licences: dict[RelativePath, OneLine] = Field(default_factory=dict)
     """Name in the archive to sha256."""
 
     def canonical(self) -> bytes:
@@ -173,7 +179,7 @@ class Manifest(Strict):
 
     @property
     def identity(self) -> str:
-        return hashlib.sha256(self.canonical()).hexdigest()[:32]
+        return manifest_identity(self.canonical())
 
     def members(self) -> dict[str, tuple[str, int]]:
         """Return the sha256 and mode of every member of the archive but the manifest and its signature."""

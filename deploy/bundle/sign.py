@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from deploy.bundle.keys import key_id
 from recipes.errors import ConfigError, PreflightError
+from recipes.stage.keys import is_signed, key_id
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -45,16 +46,13 @@ def check_signature(data: bytes, signature: bytes, keys: Mapping[str, bytes], *,
     ConfigError
         `signature.json` is no signature as Boardcast writes it.
     """
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
     try:
         fields: dict[str, Any] = json.loads(signature)
         identity, value = str(fields["key"]), base64.b64decode(str(fields["signature"]), validate=True)
         written = _written(identity, value)
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError("the bundle's signature cannot be read", where=where, why=type(error).__name__) from error
-    if written != signature:
+    if written != signature or not re.fullmatch(r"[0-9a-f]{16}", identity):
         raise ConfigError("the bundle's signature is not written as Boardcast writes it", where=where)
     if identity not in keys:
         raise PreflightError(
@@ -63,13 +61,11 @@ def check_signature(data: bytes, signature: bytes, keys: Mapping[str, bytes], *,
             why=f"signed by {identity}; trusted: {', '.join(sorted(keys)) or 'none'}",
             next_step=f"if you know whose {identity} is: put its public key into board-configs/trusted-keys/NAME.pub",
         )
-    try:
-        Ed25519PublicKey.from_public_bytes(keys[identity]).verify(value, data)
-    except InvalidSignature as error:
+    if not is_signed(data, value, keys[identity]):
         raise PreflightError(
             "the bundle's signature does not fit its manifest",
             where=where,
             why=f"key {identity} signed something else: one of the two was changed or swapped",
             next_step="get the bundle again from where it was made",
-        ) from error
+        )
     return identity

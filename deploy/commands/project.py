@@ -1,13 +1,20 @@
-"""Tasks of the project itself: the CI matrix and the benches."""
+"""Tasks of the project itself: the CI matrix, the benches, and the test of what it does with hostile input."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+from typing import Any
 
 from invoke import Context, Exit
 
 from deploy.commands.command import BOARD, benches, command
-from recipes.errors import ConfigError, unknown
+from recipes.errors import ConfigError, VerifyError, unknown
+from recipes.text import shown
+
+KINDS = ("store", "bundle", "names", "board", "build")
+"""Where hostile input may come from; the marks of the tests name them."""
+_SELFTEST_SECONDS = 1800
 
 
 @command(
@@ -54,3 +61,63 @@ def matrix(_: Context, board: list[str], format: str = "json", json: bool = Fals
     if not rows:
         print("no board is configured: the matrix is empty", file=sys.stderr)
     print(render_matrix(rows, "json" if json else format))
+
+
+def _tried(table: Path) -> dict[str, dict[str, Any]]:
+    """Return what was tried by kind, as the tests wrote it down; nothing where they did not come so far."""
+    import json
+
+    try:
+        rows = json.loads(table.read_text())
+    except (OSError, ValueError):
+        rows = {}
+    return {name: rows[name] for name in KINDS if name in rows}
+
+
+@command(
+    iterable=["kind"],
+    help={
+        "kind": "store, bundle, names, build or board; all without it; may be given more than once",
+        "engine": "also what needs a container engine and simulated boards",
+        "dry_run": "print the command line only",
+    },
+)
+def security(_: Context, kind: list[str], engine: bool = False, json: bool = False, dry_run: bool = False) -> None:
+    """Hand hostile input to this installation, and count what is refused."""
+    import shlex
+    import tempfile
+
+    from recipes import console, paths, process
+
+    if strange := [name for name in kind if name not in KINDS]:
+        raise unknown("kind of hostile input", strange[0], KINDS, next_step="invoke selftest.security")
+    wanted = " or ".join(f"hostile(kind='{name}')" for name in kind or KINDS)
+    tests = paths.CHECKOUT / "tests"
+    if not tests.is_dir():
+        raise ConfigError("the tests are not here", where=str(tests), next_step="run it in a checkout of Boardcast")
+    with tempfile.TemporaryDirectory(prefix="boardcast-selftest-") as folder:
+        table = Path(folder) / "table.json"
+        argv = [sys.executable, "-m", "pytest", "-q", "-p", "tests.support.hostile", "--hostile-table", str(table)]
+        argv += [
+            "-m",
+            wanted if engine else f"({wanted}) and not engine and not sim",
+            f"--basetemp={folder}/pytest",
+            "--",
+            str(tests),
+        ]
+        if dry_run:
+            console.emit(argv) if json else print(shlex.join(argv))
+            return
+        environment = {"PYTHONPATH": str(paths.CHECKOUT)}
+        done = process.run(argv, cwd=paths.CHECKOUT, env=environment, check=False, timeout=_SELFTEST_SECONDS)
+        rows = _tried(table)
+    if json:
+        console.emit(rows)
+    else:
+        lines = [
+            [name, f"{row['inputs']:,}", f"{row['refused']:,}", "; ".join(row["figures"])] for name, row in rows.items()
+        ]
+        console.table("Hostile input", ["kind", "inputs", "refused", "figures"], lines, right=["inputs", "refused"])
+    if done.code:
+        tail = shown("\n".join(done.text.splitlines()[-12:]))
+        raise VerifyError("not all hostile input was refused", why=tail, next_step=shlex.join(argv))

@@ -12,7 +12,7 @@ import types
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -21,6 +21,7 @@ from pydantic_core import PydanticUndefined
 from deploy.boards.board import BoardFile
 from deploy.boards.inventory import HostsFile
 from recipes.builder.diagnosis import CauseTable
+from recipes.config import Form
 from recipes.sources.lock import Lock
 from recipes.sources.recipe import RecipeFile
 from recipes.toolchains.images import ImagesFile
@@ -84,17 +85,22 @@ VARIABLES = (
     Variable(
         name="BOARDCAST_STORE",
         default="none",
-        meaning="Where built trees are shared: a folder, `http(s)://…` or `s3://bucket/prefix`.",
+        meaning="Where built trees are shared: a folder, `https://…` or `s3://bucket/prefix`; signed entries count.",
     ),
     Variable(
         name="BOARDCAST_STORE_WRITE",
         default="read only",
-        meaning="`1`: this machine adds what it builds to the store.",
+        meaning="`1`: this machine adds what it builds to the store, signed.",
+    ),
+    Variable(
+        name="BOARDCAST_STORE_INSECURE",
+        default="refused",
+        meaning="`1`: the store may be asked by plain `http://`.",
     ),
     Variable(
         name="BOARDCAST_SIGNING_KEY",
         default="`boardcast/signing-key.pem` in the user's configuration folder, made on first use",
-        meaning="The Ed25519 private key that bundles are signed with.",
+        meaning="The Ed25519 private key that bundles and entries of a store are signed with.",
     ),
     Variable(
         name="BOARDCAST_RELEASE",
@@ -121,9 +127,18 @@ def render_reference() -> str:
     """Return the whole page as Markdown."""
     parts = [_HEAD, "| file | tables in it |\n| --- | --- |\n"]
     parts += [f"| [`{path}`](#{_anchor(path)}) | {_contents(path, model) or '-'} |\n" for path, model in FILES]
+    parts.append("| [texts](#texts): what each type of them is | - |\n")
     parts.append("| [environment variables](#environment-variables) | - |\n")
     for path, model in FILES:
         parts += _file_section(path, model)
+    parts.append("\n## Texts\n\n| type | is |\n| --- | --- |\n")
+    forms = {
+        form.name: form.words
+        for _, model in FILES
+        for table in (model, *nested_models(model))
+        for form in _forms(table)
+    }
+    parts += [f"| {name} | {_cell(words)} |\n" for name, words in sorted(forms.items())]
     parts.append("\n## Environment variables\n\n| name | without it | meaning |\n| --- | --- | --- |\n")
     parts += [f"| `{row.name}` | {_cell(row.default)} | {_cell(row.meaning)} |\n" for row in VARIABLES]
     parts.append(_ENGINE)
@@ -134,6 +149,17 @@ def model_fields(model: type[BaseModel]) -> Iterator[tuple[str, str, FieldInfo]]
     """Yield each key that a file may have for a model: as the file spells it, the attribute's name, and the field."""
     for name, field in model.model_fields.items():
         yield field.alias or name, name, field
+
+
+def _forms(model: type[BaseModel]) -> Iterator[Form]:
+    """Yield the forms of a model's texts."""
+    todo: list[Any] = [part for field in model.model_fields.values() for part in (field.annotation, *field.metadata)]
+    while todo:
+        part = todo.pop()
+        if isinstance(part, Form):
+            yield part
+        else:
+            todo += [*get_args(part), *getattr(part, "__metadata__", ())]
 
 
 def nested_models(model: type[BaseModel]) -> dict[type[BaseModel], list[str]]:
@@ -208,12 +234,13 @@ def _default(field: FieldInfo) -> str:
 def _type_text(field: FieldInfo, path: str) -> str:
     bounds = [f"{word} {getattr(rule, name)}" for name, word in _BOUNDS.items() for rule in _rules(field, name)]
     patterns = [rule.pattern for rule in _rules(field, "pattern")]
-    forms = ["on one line" if pattern == _ONE_LINE else f"like `{pattern}`" for pattern in patterns]
-    return "; ".join([_words(field.annotation, path), *bounds, *forms])
+    forms = [f"like `{pattern}`" for pattern in patterns]
+    named = [rule for rule in field.metadata if isinstance(rule, Form)]
+    text = named[-1].name if named else _words(field.annotation, path)
+    return "; ".join([text, *bounds, *forms])
 
 
 _BOUNDS = {"ge": "at least", "le": "at most"}
-_ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
 
 
 def _rules(field: FieldInfo, name: str) -> list[Any]:
@@ -234,6 +261,8 @@ def _words(annotation: Any, path: str) -> str:
         return " or ".join(f"`{member.value}`" for member in annotation)
     if origin is Literal:
         return " or ".join(f"`{value}`" for value in arguments)
+    if origin is Annotated and (forms := [rule for rule in annotation.__metadata__ if isinstance(rule, Form)]):
+        return forms[-1].name
     if origin is tuple:
         return f"list of {_words(arguments[0], path)}"
     if origin is dict:

@@ -24,14 +24,7 @@ from deploy.streams.elements import (
     Gives,
     SourceKind,
 )
-from deploy.streams.gstquote import has_control
-from recipes.config import Strict
-
-
-def _plain(text: str) -> str:
-    if has_control(text):
-        raise ValueError("has a control character or a line break")
-    return text
+from recipes.config import OneLine, Strict
 
 
 def _absolute(path: str) -> str:
@@ -57,7 +50,7 @@ def _address(url: str) -> str:
     return url
 
 
-Text = Annotated[str, StringConstraints(min_length=1, max_length=1024), AfterValidator(_plain)]
+Text = Annotated[OneLine, StringConstraints(min_length=1, max_length=1024)]
 Path = Annotated[Text, AfterValidator(_absolute)]
 Rtsp = Annotated[Text, AfterValidator(_address)]
 ElementName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
@@ -117,7 +110,7 @@ class Source(Part):
 
     model_config = ConfigDict(json_schema_extra=_schema(SOURCES))
 
-    kind: str
+    kind: Word
     address: int | Text
     """Device, file, pattern, address or element: the value of the source's word."""
     gives: Gives | None = None
@@ -271,7 +264,7 @@ class Audio(Part):
 
     model_config = ConfigDict(json_schema_extra=_schema({**AUDIO_SOURCES, "track": None}))
 
-    kind: str
+    kind: Word
     address: Text
     """ALSA or PulseAudio device, wave of the test tone, or for `track` what the source's own sound track is."""
     encoder: Literal[AUDIO_ENCODERS] = "voaacenc"  # type: ignore[valid-type]

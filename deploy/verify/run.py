@@ -43,7 +43,7 @@ def run_checks(target: Target, bundle: Bundle) -> Verdict:
             done = process.run(argv, env=environment, cwd=folder, timeout=TIMEOUT_SECONDS, check=False)
         finally:
             # testinfra keeps one connection open between its commands; it must not outlive the checks.
-            process.run(["ssh", "-F", str(config), "-O", "exit", target.name], check=False, timeout=20)
+            process.run(["ssh", "-F", str(config), "-O", "exit", "--", target.name], check=False, timeout=20)
     if not junit.is_file() or done.code not in (0, 1):
         raise PreflightError(
             f"the checks of {target.name} could not run",
@@ -67,7 +67,9 @@ def _command(target: Target, config: Path, junit: Path, folder: Path) -> list[st
 
 def _reach(target: Target, config: Path) -> None:
     """Open the connection that all checks share; a board that cannot be reached is neither green nor red."""
-    answer = process.run(["ssh", "-F", str(config), target.name, "true"], check=False, timeout=2 * CONNECT_SECONDS)
+    answer = process.run(
+        ["ssh", "-F", str(config), "--", target.name, "true"], check=False, timeout=2 * CONNECT_SECONDS
+    )
     if answer.code != 0:
         lines = [line for line in answer.stderr.decode("utf-8", "replace").splitlines() if line.strip(" @\r")]
         raise PreflightError(

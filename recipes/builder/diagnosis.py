@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from recipes import paths
-from recipes.config import Strict, read_toml
+from recipes.config import Strict, Text, read_toml
 from recipes.text import one_line, shown
 
 LONGEST_LINE = 2_000
@@ -47,9 +47,9 @@ class CauseRule(Strict):
     """Must be in the log as well: what the patterns find alone may be harmless."""
     within: Annotated[int, Field(ge=0)] = 0
     """How many lines away `also` may be; anywhere for 0."""
-    because: str
+    because: Text
     """What went wrong, in words."""
-    cure: str
+    cure: Text
     """What to do."""
     source: Annotated[str, StringConstraints(pattern=r"^https://\S+$")]
     """Where this is written down."""

@@ -28,6 +28,7 @@ from recipes.files import whole_folder
 from recipes.sources.fetch import fetch_pins
 from recipes.sources.lock import load_lock
 from recipes.sources.recipe import in_order, load_catalogue
+from recipes.stage.gate import gate_faults
 from recipes.stage.manifest import STAGE_MANIFEST, Stage, graft_tree, is_intact, load_stage, write_manifest
 from recipes.stage.store import open_store
 from recipes.toolchains.images import ensure_image, known_image
@@ -87,7 +88,12 @@ def _is_to_be_built(prepared: BuildPlan, step: RecipeBuild, *, force: bool) -> b
 
 def _from_store(prepared: BuildPlan, step: RecipeBuild) -> bool:
     shared = open_store()
-    if shared is None or not shared.get(step.built):
+    brought = {library.soname for made in prepared.steps for library in made.recipe.libraries}
+
+    def faults(tree: Path) -> list[str]:
+        return gate_faults(step.recipe, prepared.arch, tree, prepared.sysroot.index(), brought)
+
+    if shared is None or not shared.get(step.built, faults):
         return False
     console.say(f"{step.recipe.name} {step.recipe.version} for {prepared.arch.name}: from {shared.where}")
     return is_built(step)

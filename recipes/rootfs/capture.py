@@ -7,7 +7,9 @@ first. Together they are as good as the board's root: a proof needs nothing else
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,14 +17,20 @@ from typing import Any
 
 from recipes.errors import ConfigError
 from recipes.files import write_whole
+from recipes.packed import PackedReader
 from recipes.rootfs.codec import file_row, loader_row, long_texts, read_cache_rows, read_file_row, read_loader_row
 from recipes.rootfs.index import Index
 from recipes.rootfs.loaderconf import LD_CACHE, processor_folders
+from recipes.text import one_line
 
 CAPTURE_SCHEMA = 2
 INDEX_NAME, SYMBOLS_NAME = "index.json", "index.symbols.zst"
-_LIMIT = 1 << 28
-"""Bytes of symbols, unpacked; a real board has some millions."""
+_LIMIT = 1 << 27
+"""Bytes of either file, unpacked; a Debian with GStreamer has 16 million of symbols."""
+_RATIO, _SMALL = 64, 1 << 20
+"""How often its own size the file of symbols may unpack to, and what any may; the same Debian's is seven times."""
+_VALUES = 1 << 20
+"""Lists and values of either file: each takes memory whatever its length. The same Debian's symbols have 8,477."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,24 +123,23 @@ def read_capture(folder: Path) -> CapturedIndex:
     ConfigError
         There is none, it is of another schema or damaged, or the two files do not belong together.
     """
-    import zstandard
-
     where = folder / INDEX_NAME
     again = "invoke sysroot.pull --host HOST, or invoke sysroot.index ROOT --board BOARD"
     try:
-        data = json.loads(where.read_bytes())
+        data = _bounded_json(_read(where))
         if data["schema"] != CAPTURE_SCHEMA:
-            what = f"the index is of schema {data['schema']}, not {CAPTURE_SCHEMA}"
+            what = f"the index is of schema {one_line(str(data['schema']))}, not {CAPTURE_SCHEMA}"
             raise ConfigError(what, where=str(where), next_step=again)
-        packed = (folder / SYMBOLS_NAME).read_bytes()
+        packed = _read(folder / SYMBOLS_NAME)
         if hashlib.sha256(packed).hexdigest() != data["symbols"]:
             raise ConfigError(
                 f"{SYMBOLS_NAME} is not the one that {INDEX_NAME} names", where=str(folder), next_step=again
             )
-        rest = json.loads(zstandard.ZstdDecompressor().decompress(packed, max_output_size=_LIMIT))
+        limit = min(_LIMIT, max(_SMALL, _RATIO * len(packed)))
+        rest = _bounded_json(b"".join(PackedReader(io.BytesIO(packed), len(packed), "zstd", limit=limit)))
         return CapturedIndex(
             source=str(where),
-            of=data["of"],
+            of=one_line(data["of"]),
             files={path: read_file_row(row, rest["files"][path]) for path, row in data["files"].items()},
             links=data["links"],
             damaged=data["damaged"],
@@ -144,5 +151,22 @@ def read_capture(folder: Path) -> CapturedIndex:
         )
     except FileNotFoundError as error:
         raise ConfigError("no captured index", where=str(error.filename), next_step=again) from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, zstandard.ZstdError) as error:
-        raise ConfigError("the index is damaged", where=str(where), why=repr(error), next_step=again) from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ConfigError(
+            "the index is damaged", where=str(where), why=one_line(repr(error)), next_step=again
+        ) from error
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > _LIMIT:
+            raise ValueError(f"{path.name} has more than {_LIMIT:,} bytes")
+        return file.read(size)
+
+
+def _bounded_json(data: bytes) -> Any:
+    """Parse JSON that has at most so many values; raises ValueError for more, and for what is no JSON."""
+    if sum(data.count(mark) for mark in (b",", b"[", b"{")) > _VALUES:
+        raise ValueError(f"it has more than {_VALUES:,} values")
+    return json.loads(data)

@@ -9,6 +9,8 @@ import posixpath
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Self
 
+from recipes.config import ONE_LINE
+
 if TYPE_CHECKING:
     from pydantic_core import CoreSchema
 
@@ -73,4 +75,4 @@ class Origin(str):
         """Let a model have fields of this type: a text in a file, an Origin in the program."""
         from pydantic_core import core_schema
 
-        return core_schema.no_info_after_validator_function(cls, core_schema.str_schema())
+        return core_schema.no_info_after_validator_function(lambda text: cls(ONE_LINE(text)), core_schema.str_schema())

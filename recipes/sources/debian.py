@@ -77,12 +77,14 @@ def download_source(package: str, suite: str, file: str, into: Path) -> None:
     """
     apt = _apt(suite, sources=True)
     process.run([*apt, "update"], timeout=300)
-    listed = process.run([*apt, "--print-uris", "source", "--only-source", f"{package}/{suite}"], timeout=300).text
+    listed = process.run(
+        [*apt, "--print-uris", "source", "--only-source", "--", f"{package}/{suite}"], timeout=300
+    ).text
     # A row reads: 'URI' NAME SIZE HASH
     uris = {row.split()[1]: row.split()[0].strip("'") for row in listed.splitlines() if row.startswith("'")}
     if file not in uris:
         raise BuildError(f"{package}/{suite} does not carry {file}", why=f"it carries {', '.join(sorted(uris))}")
-    process.run([_APT_HELPER, "download-file", uris[file], str(into)], timeout=900)
+    process.run([_APT_HELPER, "download-file", "--", uris[file], str(into)], timeout=900)
 
 
 def bootstrap_root(suite: str, into: Path) -> None:
@@ -95,5 +97,6 @@ def bootstrap_root(suite: str, into: Path) -> None:
             "mmdebstrap is not on this machine", next_step="apt-get install mmdebstrap, or ./bootstrap install as root"
         )
     process.run(
-        ["mmdebstrap", "--quiet", "--variant=minbase", "--include=ca-certificates", suite, str(into)], timeout=1800
+        ["mmdebstrap", "--quiet", "--variant=minbase", "--include=ca-certificates", "--", suite, str(into)],
+        timeout=1800,
     )

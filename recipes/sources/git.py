@@ -85,7 +85,7 @@ def git_fault(search: str) -> str:
 def _refuses_others(search: str) -> bool:
     """Tell whether a git of an old number was patched by its distribution: it is asked as its own tests ask it."""
     with tempfile.TemporaryDirectory(prefix="boardcast-git-") as folder:
-        process.run(["git", "init", "--quiet", "--bare", folder], env={"PATH": search})
+        process.run(["git", "init", "--quiet", "--bare", "--", folder], env={"PATH": search})
         asked = {"PATH": search, "GIT_TEST_ASSUME_DIFFERENT_OWNER": "1", "HOME": folder, "GIT_CONFIG_NOSYSTEM": "1"}
         return process.run(["git", "-C", folder, "rev-parse", "--git-dir"], env=asked, check=False).code != 0
 
@@ -116,7 +116,7 @@ def fetch_repository(
 
 def gitlinks(repository: Path, commit: str) -> dict[str, str]:
     """Return path and commit of each submodule in a commit's tree."""
-    listed = run_git("ls-tree", "-r", "-z", commit, repository=repository).text
+    listed = run_git("ls-tree", "-r", "-z", "--", commit, repository=repository).text
     rows = [row.split(None, 3) for row in listed.split("\0") if row]
     return {row[3]: row[2] for row in rows if row[1] == "commit"}
 
@@ -131,9 +131,9 @@ def holds_commit(path: Path, commit: str) -> bool:
         return False
     packs = sorted(str(pack) for pack in (path / "objects" / "pack").glob("*.idx"))
     loose = [folder for folder in (path / "objects").iterdir() if len(folder.name) == 2]
-    if not packs or loose or run_git("verify-pack", *packs, repository=path, check=False).code != 0:
+    if not packs or loose or run_git("verify-pack", "--", *packs, repository=path, check=False).code != 0:
         return False
-    return run_git("rev-list", "--objects", "--quiet", commit, repository=path, check=False).code == 0
+    return run_git("rev-list", "--objects", "--quiet", commit, "--", repository=path, check=False).code == 0
 
 
 def _bring(
@@ -147,7 +147,7 @@ def _bring(
             return FetchedRepository(url=url, path=target, rung="cache")
         answers.append(f"cache: {target} does not hold the commit whole any more; set aside")
         shutil.rmtree(target)
-    rungs = [(f"mirror {mirror}", str(mirror / "git" / mirror_place(url))) for mirror in mirrors]
+    rungs = [(f"mirror {mirror}", str(mirror.absolute() / "git" / mirror_place(url))) for mirror in mirrors]
     if not offline:
         rungs.append((f"upstream {url}", url))
     for rung, source in rungs:
@@ -171,10 +171,10 @@ def _bring(
 
 
 def _transfer(part: Path, source: str, commit: str) -> None:
-    run_git("init", "--quiet", "--bare", str(part))
+    run_git("init", "--quiet", "--bare", "--", str(part))
     words = ("fetch", "--quiet", "--no-tags", "--depth", "1")
     upload = () if "://" in source else ("--upload-pack", _UPLOAD)
-    run_git("-c", "fetch.unpackLimit=1", *words, *upload, source, f"{commit}:{_BRANCH}", repository=part)
+    run_git("-c", "fetch.unpackLimit=1", *words, *upload, "--", source, f"{commit}:{_BRANCH}", repository=part)
     if not holds_commit(part, commit):
         raise BuildError(f"what came is not commit {commit} with all that it names; refused")
 
@@ -185,10 +185,10 @@ def _name(path: Path, commit: str, refs: Sequence[str]) -> None:
     listed = run_git("for-each-ref", "--format=%(refname) %(objectname)", repository=path).text
     present = dict(line.split(" ", 1) for line in listed.splitlines())
     for ref in present.keys() - wanted.keys():
-        run_git("update-ref", "-d", ref, repository=path)
+        run_git("update-ref", "-d", "--", ref, repository=path)
     for ref, value in wanted.items():
         if present.get(ref) != value:
-            run_git("update-ref", ref, value, repository=path)
+            run_git("update-ref", "--", ref, value, repository=path)
     (path / "HEAD").write_text(f"ref: {_BRANCH}\n")
     shutil.rmtree(path / "hooks", ignore_errors=True)
 
@@ -203,12 +203,12 @@ def export_repository(repository: Repository, into: Path) -> None:
         target = into / "git" / mirror_place(url)
         if not (target / "HEAD").is_file():
             with whole_folder(target) as part:
-                run_git("init", "--quiet", "--bare", str(part))
+                run_git("init", "--quiet", "--bare", "--", str(part))
         source = str(repository_path(url, commit))
         branch = f"refs/heads/pinned-{commit[:16]}"
-        run_git("fetch", "--quiet", "--no-tags", "--depth", "1", source, f"{_BRANCH}:{branch}", repository=target)
+        run_git("fetch", "--quiet", "--no-tags", "--depth", "1", "--", source, f"{_BRANCH}:{branch}", repository=target)
         for ref in refs:
-            run_git("update-ref", f"refs/tags/{ref}", commit, repository=target)
+            run_git("update-ref", "--", f"refs/tags/{ref}", commit, repository=target)
         (target / "HEAD").write_text(f"ref: {branch}\n")
 
 
@@ -217,5 +217,5 @@ def commit_date(url: str, commit: str) -> str:
     path = repository_path(url, commit)
     if not (path / "HEAD").is_file():
         return ""
-    shown = run_git("show", "--no-patch", "--format=%cs", commit, repository=path, check=False)
+    shown = run_git("show", "--no-patch", "--format=%cs", commit, "--", repository=path, check=False)
     return shown.text.strip() if shown.code == 0 else ""

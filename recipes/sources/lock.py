@@ -11,7 +11,19 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from recipes import paths
-from recipes.config import Strict, read_toml
+from recipes.config import (
+    FileName,
+    GitRef,
+    Name,
+    NameOrNone,
+    OneLine,
+    PackageName,
+    RelativePath,
+    Strict,
+    Url,
+    Version,
+    read_toml,
+)
 from recipes.errors import unknown
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -22,37 +34,37 @@ GitUrl = Annotated[str, StringConstraints(pattern=r"^https://[A-Za-z0-9.-]+(/[A-
 class SourcePackage(Strict):
     """A Debian source package whose `.orig` archive is the same file."""
 
-    package: str
+    package: PackageName
     """Debian's name of the source package."""
-    suite: str
+    suite: Name
     """The release of Debian that carries this version, by its code name."""
 
 
 class Pin(Strict):
     """What archives and repositories have in common."""
 
-    name: str
+    name: Name
     """By which recipes and commands call it."""
-    version: str
+    version: Version
     """Upstream's."""
     eol: dt.date | None = None
     """End of life: the day from which upstream fixes nothing in this line of releases."""
-    on_request: str = Field(default="", alias="on-request")
+    on_request: OneLine = Field(default="", alias="on-request")
     """Why `invoke fetch` leaves it out unless it is named: no recipe builds from it."""
 
 
 class Archive(Pin):
     """One source archive."""
 
-    file: str
+    file: FileName
     """The name it has in a mirror's `archives/` folder and in the cache."""
     sha256: Sha256
     """Of the file; nothing else is ever used."""
-    url: str
+    url: Url
     """Where upstream keeps it."""
     distribution: SourcePackage | None = None
     """Where the distribution has the same file, for when upstream does not answer."""
-    unit: str = ""
+    unit: NameOrNone = ""
     """The SDK release that it belongs to, if any."""
 
     @property
@@ -63,7 +75,7 @@ class Archive(Pin):
 class Submodule(Strict):
     """A nested repository. Its commit is the one that the parent's own tree names, so the parent's id pins it."""
 
-    path: str
+    path: RelativePath
     """In the parent's tree."""
     url: GitUrl
     """As the parent's build asks for it, `.git` included."""
@@ -76,9 +88,9 @@ class Repository(Pin):
     """As upstream's build asks for it, `.git` included."""
     commit: Commit
     """All 40 digits: a name may move."""
-    refs: tuple[str, ...] = ()
+    refs: tuple[GitRef, ...] = ()
     """Tags by which a build may ask for the commit."""
-    unit: str
+    unit: Name
     """The SDK release that it belongs to: what one release nests is locked, and moves, together."""
     submodules: tuple[Submodule, ...] = ()
     """All that its commit nests."""

@@ -11,40 +11,56 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from recipes import paths
-from recipes.config import Strict, read_toml
+from recipes.config import (
+    FileName,
+    FileNameOrNone,
+    GlobPattern,
+    MakeTarget,
+    Name,
+    OneLine,
+    RelativePath,
+    SourceName,
+    Strict,
+    Symbol,
+    Text,
+    VariableName,
+    VersionRange,
+    read_toml,
+)
+from recipes.config import Version as VersionText
 from recipes.errors import ConfigError, unknown
 
 
 class Dependency(Strict):
     """One library that a recipe links against."""
 
-    name: str
+    name: Name
     """Its recipe."""
-    range: str = ""
+    range: VersionRange = ""
     """A version range as `packaging` reads it; any version without one."""
-    symbols: tuple[str, ...] = ()
+    symbols: tuple[Symbol, ...] = ()
     """Those that the recipe's own sources need beyond what every version of the range exports: SONAMEs are no guide."""
 
 
 class Library(Strict):
     """One shared library that a recipe brings."""
 
-    link: str
+    link: FileName
     """The linker's name for it, without `lib` and `.so`."""
-    soname: str
+    soname: FileName
     """The SONAME that it must come out with."""
 
 
 class Output(Strict):
     """One file that the recipe must have installed."""
 
-    path: str
+    path: RelativePath
     """Below the prefix."""
     kind: Literal["program", "plugin", "library", "data"]
     """What the gate checks it for; `data` may be a folder."""
 
 
-Pattern = Annotated[str, StringConstraints(pattern=r"^(src|build|files)/[A-Za-z0-9._*/+-]+$")]
+Pattern = Annotated[GlobPattern, StringConstraints(pattern=r"^(src|build|files)/[A-Za-z0-9._*/+-]+$")]
 
 
 class Collect(Strict):
@@ -52,7 +68,7 @@ class Collect(Strict):
 
     from_: Pattern = Field(alias="from")
     """The pattern; `*` stands for any part of a name."""
-    to: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._/+-]+$")]
+    to: RelativePath
     """A folder of the installed tree."""
     optional: bool = False
     """Not every release has it, and nothing that goes to a board depends on it."""
@@ -61,11 +77,11 @@ class Collect(Strict):
 class Edit(Strict):
     """One text of one source file, replaced exactly as often as stated; anything else stops the build."""
 
-    file: str
+    file: RelativePath
     """Below the sources."""
-    find: str
+    find: Text
     """The text to replace."""
-    put: str
+    put: Text
     """The text in its place."""
     times: int = 1
     """How often it must be there."""
@@ -74,7 +90,7 @@ class Edit(Strict):
 class Patch(Strict):
     """A named change of upstream's sources, applied on request and recorded in the Stage."""
 
-    summary: str
+    summary: OneLine
     """What it changes, for a person."""
     edits: tuple[Edit, ...]
     """The texts that it replaces."""
@@ -85,23 +101,23 @@ class Patch(Strict):
 class Variant(Strict):
     """A named way to build a recipe, added to its defaults."""
 
-    summary: str
+    summary: OneLine
     """What it is, for a person."""
-    refused: str = ""
+    refused: OneLine = ""
     """Why it cannot be; asking for it is an error with this reason."""
-    instead: str = ""
+    instead: OneLine = ""
     """The command to offer where it is refused; ARCH stands for the architecture."""
-    arches: tuple[str, ...] = ()
+    arches: tuple[Name, ...] = ()
     """The only architectures that it is for; all without one."""
-    options: dict[str, str] = Field(default_factory=dict)
+    options: dict[VariableName, OneLine] = Field(default_factory=dict)
     """Options added to the recipe's, or in their place."""
-    arguments: tuple[str, ...] = ()
+    arguments: tuple[OneLine, ...] = ()
     """Words added to the recipe's."""
-    flags: tuple[str, ...] = ()
+    flags: tuple[OneLine, ...] = ()
     """Compiler flags added to the recipe's."""
-    targets: tuple[str, ...] = ()
+    targets: tuple[MakeTarget, ...] = ()
     """Make targets in place of the recipe's."""
-    drop: tuple[str, ...] = ()
+    drop: tuple[GlobPattern, ...] = ()
     """Patterns of outputs and of what is collected that this variant does not have."""
     outputs: tuple[Output, ...] = ()
     """Outputs that only this variant has."""
@@ -109,22 +125,22 @@ class Variant(Strict):
     """Files to collect that only this variant has."""
     depends: tuple[Dependency, ...] = ()
     """Dependencies that only this variant has."""
-    forget: tuple[str, ...] = ()
+    forget: tuple[Name, ...] = ()
     """Dependencies that it does without."""
 
 
 class Version(Strict):
     """Another version of a library, built when a policy names it."""
 
-    source: str
+    source: Name
     """A name of the lock."""
     libraries: tuple[Library, ...]
     """In place of the recipe's."""
     outputs: tuple[Output, ...]
     """In place of the recipe's."""
-    arguments: tuple[str, ...] = ()
+    arguments: tuple[OneLine, ...] = ()
     """In place of the recipe's, where there are any."""
-    targets: tuple[str, ...] = ()
+    targets: tuple[MakeTarget, ...] = ()
     """In place of the recipe's, where there are any."""
     edits: tuple[Edit, ...] = ()
     """In place of the recipe's, where there are any."""
@@ -135,57 +151,57 @@ class RecipeFile(Strict):
 
     schema_: Literal[1] = Field(alias="schema")
     """The form of this file."""
-    name: str
+    name: Name
     """The name of its folder too."""
-    version: str
+    version: VersionText
     """Upstream's, as in the lock."""
-    licence: str
+    licence: OneLine
     """An expression of SPDX."""
-    summary: str
+    summary: OneLine
     """What it is, for a person."""
-    source: str
+    source: SourceName
     """A name of the lock, or `path:FOLDER` for sources that are beside the recipe."""
     build: Literal["cmake", "autotools", "openssl", "meson", "make"]
     """How upstream builds it."""
     generator: Literal["Ninja", "Unix Makefiles"] = "Ninja"
     """Of CMake."""
-    pkgconfig: str = ""
+    pkgconfig: FileNameOrNone = ""
     """The `.pc` name that tells the version of a copy in a sysroot."""
     depends: tuple[Dependency, ...] = ()
     """The libraries that it links against."""
-    sysroot: tuple[str, ...] = ()
+    sysroot: tuple[FileName, ...] = ()
     """`.pc` names that must be in the sysroot because nothing of ours builds them (GStreamer)."""
     libraries: tuple[Library, ...] = ()
     """The shared libraries that it brings."""
     outputs: tuple[Output, ...]
     """The files that it must have installed."""
-    options: dict[str, str] = Field(default_factory=dict)
+    options: dict[VariableName, OneLine] = Field(default_factory=dict)
     """Options of CMake and Meson, or variables of a hand-written Makefile."""
-    arch_options: dict[str, dict[str, str]] = Field(default_factory=dict, alias="arch-options")
+    arch_options: dict[Name, dict[VariableName, OneLine]] = Field(default_factory=dict, alias="arch-options")
     """Architecture to options that come on top, or in place of those above."""
-    arguments: tuple[str, ...] = ()
+    arguments: tuple[OneLine, ...] = ()
     """Words for an autotools or OpenSSL configure line."""
-    targets: tuple[str, ...] = ()
+    targets: tuple[MakeTarget, ...] = ()
     """Make targets instead of the default one."""
-    install: tuple[str, ...] = ("install",)
+    install: tuple[MakeTarget, ...] = ("install",)
     """Make targets that install; empty where `collect` alone does."""
-    prune: tuple[str, ...] = ()
+    prune: tuple[GlobPattern, ...] = ()
     """Installed files that neither a board nor a later build needs, as glob patterns."""
-    dlopen: tuple[str, ...] = ()
+    dlopen: tuple[FileName, ...] = ()
     """SONAMEs that the programs load at run time, if the board has them."""
-    flags: tuple[str, ...] = ()
+    flags: tuple[OneLine, ...] = ()
     """More words for CFLAGS and CXXFLAGS."""
     collect: tuple[Collect, ...] = ()
     """Files that upstream builds and does not install."""
     edits: tuple[Edit, ...] = ()
     """Changes that every build needs, recorded in the Stage: no path of ours may be in what goes to a board."""
-    hidden: tuple[str, ...] = ()
+    hidden: tuple[FileName, ...] = ()
     """`.pc` names that the build must not find in a sysroot: it nests its own release of them."""
-    patches: dict[str, Patch] = Field(default_factory=dict)
+    patches: dict[Name, Patch] = Field(default_factory=dict)
     """Name to a change that is made when it is asked for."""
-    variants: dict[str, Variant] = Field(default_factory=dict)
+    variants: dict[Name, Variant] = Field(default_factory=dict)
     """Name to another way to build it."""
-    versions: dict[str, Version] = Field(default_factory=dict)
+    versions: dict[VersionText, Version] = Field(default_factory=dict)
     """Version to what is other about it."""
     default: bool = False
     """Built where no recipe is named."""
@@ -194,11 +210,11 @@ class RecipeFile(Strict):
 class Recipe(RecipeFile):
     """A recipe of the catalogue as it is asked for: what its file says, where that is, and what was asked of it."""
 
-    applied: tuple[str, ...] = ()
+    applied: tuple[Name, ...] = ()
     """Patches that were asked for."""
-    varied: tuple[str, ...] = ()
+    varied: tuple[Name, ...] = ()
     """Variants that were asked for."""
-    home: str = ""
+    home: OneLine = ""
     """The folder that it was read from; the catalogue's own without one."""
 
     def folder(self) -> Path:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from recipes import paths
-from recipes.config import Strict
+from recipes.config import FileName, Name, OneLine, RelativePath, SourceName, Strict, Version, checked_name
 from recipes.errors import ConfigError
 from recipes.files import write_whole
 
@@ -25,29 +25,29 @@ STAGE_MANIFEST = "stage.json"
 class StageFile(Strict):
     """One file or link of a tree; a link has a target and no hash."""
 
-    path: str
-    sha256: str = ""
+    path: RelativePath
+    sha256: OneLine = ""
     size: int = 0
     mode: int = 0
-    target: str = ""
+    target: OneLine = ""
 
 
 class StagedRecipe(Strict):
     """What a recipe brought to a Stage, and the key it was built under."""
 
-    name: str
-    version: str
-    licence: str
-    source: str
-    key: str
-    parts: dict[str, str]
-    outputs: dict[str, str]
+    name: Name
+    version: Version
+    licence: OneLine
+    source: SourceName
+    key: OneLine
+    parts: dict[OneLine, OneLine]
+    outputs: dict[RelativePath, OneLine]
     """Path to kind."""
-    dlopen: tuple[str, ...] = ()
-    pins: dict[str, str] = Field(default_factory=dict)
+    dlopen: tuple[FileName, ...] = ()
+    pins: dict[Name, OneLine] = Field(default_factory=dict)
     """Name in the lock to the commit or sha256 that was built."""
-    variants: tuple[str, ...] = ()
-    patches: dict[str, str] = Field(default_factory=dict)
+    variants: tuple[Name, ...] = ()
+    patches: dict[Name, OneLine] = Field(default_factory=dict)
     """Name to the digest of what it changes."""
 
 
@@ -55,12 +55,12 @@ class StageManifest(Strict):
     """`stage.json`."""
 
     schema_: Literal[1] = Field(alias="schema")
-    arch: str
-    sysroot: str
-    sysroot_fingerprint: str
-    image: str
+    arch: Name
+    sysroot: Name
+    sysroot_fingerprint: OneLine
+    image: OneLine
     recipes: tuple[StagedRecipe, ...]
-    resolution: tuple[dict[str, str], ...]
+    resolution: tuple[dict[OneLine, OneLine], ...]
     files: tuple[StageFile, ...]
 
     def data(self) -> list[str]:
@@ -96,7 +96,7 @@ class Stage:
 
 
 def stage_folder(arch: str, sysroot: str) -> Path:
-    return paths.work() / "stage" / arch / sysroot
+    return paths.work() / "stage" / checked_name("architecture", arch) / checked_name("sysroot", sysroot)
 
 
 def walk_tree(tree: Path) -> Iterator[StageFile]:

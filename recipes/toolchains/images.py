@@ -9,13 +9,13 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from recipes import console, elf, paths
 from recipes.arch import ARCHES, Arch
-from recipes.config import Strict, read_toml
+from recipes.config import ImageName, Name, Strict, read_toml
 from recipes.engine.container import ContainerSession, Job
 from recipes.engine.docker import Engine
 from recipes.engine.layout import WORK
@@ -44,11 +44,11 @@ _CHECKS = WORK
 class BaseImage(Strict):
     """The image that everything else starts from."""
 
-    suite: str
+    suite: Name
     """The release of Debian that it is, by its code name."""
-    image: str
+    image: ImageName
     """Its name at a registry."""
-    digest: str
+    digest: Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
     """`sha256:…` of its manifest."""
 
 

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from recipes import console, paths
 from recipes.arch import Arch
-from recipes.config import Strict, read_toml
+from recipes.config import Name, NameOrNone, PackageName, Strict, checked_name, read_toml
 from recipes.engine.docker import Engine
 from recipes.errors import BuildError, ConfigError, unknown
 from recipes.files import whole_folder
@@ -31,9 +31,9 @@ class PackageList(Strict):
 
     schema_: Literal[1] = Field(alias="schema")
     """The form of this file."""
-    suite: str
+    suite: Name
     """The release of Debian, by its code name."""
-    packages: tuple[str, ...] = Field(min_length=1)
+    packages: tuple[PackageName, ...] = Field(min_length=1)
     """Debian's names of `-dev` packages; what they depend on comes with them."""
 
 
@@ -45,15 +45,15 @@ class SysrootSpec(Strict):
 
     schema_: Literal[1] = Field(alias="schema")
     """The form of this file."""
-    arch: str
+    arch: Name
     """The architecture that it is for."""
     from_: Literal["packages", "toolchain"] = Field(default="packages", alias="from")
     """`packages` of a suite, or the `toolchain` itself."""
-    extends: str = ""
+    extends: NameOrNone = ""
     """A list of `sysroots/lists`, which names the suite and the first packages."""
-    suite: str = Field(default="", validate_default=True)
+    suite: NameOrNone = Field(default="", validate_default=True)
     """The release of Debian, by its code name."""
-    packages: tuple[str, ...] = Field(default=(), validate_default=True)
+    packages: tuple[PackageName, ...] = Field(default=(), validate_default=True)
     """Debian's names of `-dev` packages, beside those of the list; what they depend on comes with them."""
 
     @field_validator("extends", "suite", "packages")
@@ -99,7 +99,7 @@ def sysroot_spec(name: str) -> SysrootSpec:
     ConfigError
         Nobody knows the name or its list, or a file has faults.
     """
-    path = paths.BOARDS / "sysroots" / f"{name}.toml"
+    path = paths.BOARDS / "sysroots" / f"{checked_name('sysroot', name)}.toml"
     if path.is_file():
         return _extended(read_toml(path, SysrootSpec), path)
     arch = name.removeprefix(_TOOLCHAIN)

@@ -32,7 +32,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from recipes import paths
 from recipes.arch import ARCHES, Arch, Libc
-from recipes.config import Strict, read_toml
+from recipes.config import LocalPath, Name, RelativePathOrNone, Strict, read_toml
 from recipes.errors import BuildError, ConfigError, unknown
 from recipes.rootfs.loaderconf import LIBC_NAMES
 from recipes.sources.lock import Archive, Sha256, load_lock, lock_path
@@ -50,12 +50,6 @@ def _of_the_table(name: str) -> str:
     return name
 
 
-def _inside(path: str) -> str:
-    if path.startswith("/") or ".." in PurePosixPath(path).parts:
-        raise ValueError("must be a path in the toolchain, without .. and not from / on")
-    return path
-
-
 # Each flag becomes a part of CFLAGS, which make gives to a shell: nothing that a shell acts on.
 Flag = Annotated[str, StringConstraints(pattern=r"^-[A-Za-z0-9][A-Za-z0-9_=.,+/:-]*$")]
 Triple = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]+(-[A-Za-z0-9_.]+)+$")]
@@ -66,13 +60,13 @@ class Toolchain(Strict):
 
     schema_: Literal[1] = Field(alias="schema")
     """The form of this file."""
-    arch: Annotated[str, AfterValidator(_of_the_table)]
+    arch: Annotated[Name, AfterValidator(_of_the_table)]
     """The machine that it compiles for: one of the table."""
     triple: Triple
     """What comes before `-gcc` in its bin/."""
     libc: Libc
     """The C library of its sysroot."""
-    archive: Annotated[str, StringConstraints(min_length=1)]
+    archive: Annotated[LocalPath, StringConstraints(min_length=1)]
     """The tarball: a path, from this file's folder on, or a name of the lock."""
     sha256: Sha256
     """Of the tarball."""
@@ -80,7 +74,7 @@ class Toolchain(Strict):
     """Leading folders of the tarball above bin/."""
     cflags: tuple[Flag, ...] = ()
     """Compiler flags of every build."""
-    sysroot: Annotated[str, AfterValidator(_inside)] = ""
+    sysroot: RelativePathOrNone = ""
     """A folder of the toolchain; what the compiler itself says without it."""
     gcc_ceiling: int | None = Field(default=None, alias="gcc-ceiling", ge=4)
     """The newest GCC major that is let through; the architecture's own without it."""

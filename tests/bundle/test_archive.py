@@ -14,16 +14,16 @@ import pytest
 
 from deploy.bundle.archive import Members, Suffix, pack_archive
 from deploy.bundle.assemble import pack_bundle
-from deploy.bundle.keys import signing_key
 from deploy.bundle.load import bundles_folder, verify_bundle
 from deploy.bundle.manifest import Manifest
 from deploy.bundle.sign import sign_manifest
 from deploy.dedupe.decision import Action
 from recipes.errors import ConfigError, ProofError
+from recipes.stage.keys import signing_key
 from tests.support.bundles import EACH_SUFFIX, LIBC, compress, contents, make, manifest, members, refused
 from tests.support.facts import decision_row, proof_row
 
-pytestmark = pytest.mark.usefixtures("home")
+pytestmark = [pytest.mark.usefixtures("home"), pytest.mark.hostile(kind="bundle")]
 Change = Callable[[Members, Members], Members]
 
 
@@ -66,7 +66,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "extra licence": (adding("licences/b.txt"), "licences/b.txt is in the bundle, and its manifest does not name it"),
     "extra file": (adding("bin/more"), "bin/more is in the bundle, and its manifest does not name it"),
     "removed file": (without("share/app.conf"), "share/app.conf is missing"),
-    "renamed file": (renamed, "share/app.conf is missing"),
+    "renamed file": (renamed, "share/other.conf is in the bundle, and its manifest does not name it"),
     "other mode": (executable, "share/app.conf in the bundle is not what its manifest says"),
     "two files swapped": (swapped, "is not what its manifest says"),
     "way out": (adding("../evil"), "not a bundle"),

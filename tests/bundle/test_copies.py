@@ -12,12 +12,12 @@ import pytest
 
 from deploy.boards.board import DedupeRule, load_board
 from deploy.boards.index import board_index
-from deploy.bundle.archive import unpack_archive
 from deploy.bundle.assemble import make_bundle
 from deploy.bundle.load import Bundle, verify_bundle
 from deploy.dedupe.preferences import Prefer
 from recipes.stage.manifest import Stage
 from recipes.toolchains.sysroots import known_sysroot
+from tests.support.bundles import members as bundle_members
 
 pytestmark = pytest.mark.engine
 
@@ -33,7 +33,7 @@ def test_a_copy_names_its_package_its_licence_and_brings_the_text(built: Callabl
     curl = owned["libcurl4"]
     assert (curl.files, curl.licence, curl.arch) == (("lib/libcurl.so.4",), "curl", "armhf")
     assert curl.source.startswith("curl 7.")
-    members = unpack_archive(made.path.read_bytes(), ".tar.zst", where="")
+    members = bundle_members(made)
     text, _ = members["licences/packages/libcurl4.txt"]
     assert b"SPDX-License-Identifier: curl" in text
     assert b"Daniel Stenberg" in text

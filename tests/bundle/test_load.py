@@ -8,26 +8,40 @@ import random
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from deploy.bundle import archive
-from deploy.bundle.archive import SUFFIXES, Suffix, _decompressed, _seal, pack_archive
+from deploy.bundle.archive import SUFFIXES, Suffix, pack_archive
 from deploy.bundle.assemble import pack_bundle
 from deploy.bundle.audit import unaccounted
-from deploy.bundle.keys import key_id, signing_key, trusted_keys
 from deploy.bundle.load import bundle_path, bundles_folder, latest_bundle, load_bundle, verify_bundle
 from deploy.bundle.sign import sign_manifest
 from deploy.release.deployment import bundle_for
 from recipes import paths
 from recipes.errors import ConfigError, PreflightError, ProofError
-from tests.support.bundles import EACH_SUFFIX, LIBC, ROOT, compress, contents, make, manifest, members, refused
+from recipes.stage.keys import key_id, signing_key, trusted_keys
+from tests.support.bundles import (
+    EACH_SUFFIX,
+    LIBC,
+    ROOT,
+    compress,
+    contents,
+    decompressed,
+    make,
+    manifest,
+    members,
+    refused,
+    seal,
+)
 from tests.support.facts import proof_row
 from tests.support.smallelf import small_elf
 
 pytestmark = pytest.mark.usefixtures("home")
+Record = Callable[[str, object], None]
 
 
 @EACH_SUFFIX
@@ -58,8 +72,9 @@ def test_the_form_of_the_file_does_not_change_the_id() -> None:
     assert make(".tar.zst").id == make(".tar.gz").id
 
 
+@pytest.mark.hostile(kind="bundle")
 @EACH_SUFFIX
-def test_a_thousand_flipped_bytes_are_refused(suffix: Suffix) -> None:
+def test_a_thousand_flipped_bytes_are_refused(suffix: Suffix, record_property: Record) -> None:
     made = make(suffix)
     data = bytearray(made.path.read_bytes())
     chance, count = random.Random(9), 0
@@ -68,6 +83,7 @@ def test_a_thousand_flipped_bytes_are_refused(suffix: Suffix) -> None:
         data[at] ^= bits
         count += refused(made.path, bytes(data)) is not None
         data[at] ^= bits
+    record_property("inputs", 1000)
     print(f"{count} of 1000 flips in {len(data)} bytes of {suffix} refused")
     assert count == 1000
     assert refused(made.path, bytes(data)) is None
@@ -78,13 +94,13 @@ def test_flips_under_a_seal_made_anew_are_refused_or_change_nothing(suffix: Suff
     """Both formats have bits that unpackers ignore; a flip of one leaves the signed content as it was."""
     made = make(suffix)
     data, content = made.path.read_bytes(), members(made)
-    body = bytearray(data[: -len(_seal(b"", suffix))])
+    body = bytearray(data[: -len(seal(b"", suffix))])
     chance, same = random.Random(11), 0
     flips = [(at, 1 << bit) for at in range(20) for bit in range(8)]
     flips += [(chance.randrange(len(body)), 1 << chance.randrange(8)) for _ in range(1000)]
     for at, bits in flips:
         body[at] ^= bits
-        if refused(made.path, bytes(body) + _seal(bytes(body), suffix)) is None:
+        if refused(made.path, bytes(body) + seal(bytes(body), suffix)) is None:
             same += 1
             assert members(made) == content
         body[at] ^= bits
@@ -92,15 +108,17 @@ def test_flips_under_a_seal_made_anew_are_refused_or_change_nothing(suffix: Suff
     assert same < 60
 
 
-def test_every_byte_of_the_tar_inside_is_covered() -> None:
+@pytest.mark.hostile(kind="bundle")
+def test_every_byte_of_the_tar_inside_is_covered(record_property: Record) -> None:
     made = make()
-    tar = bytearray(_decompressed(made.path.read_bytes()[:-40], ".tar.zst"))
+    tar = bytearray(decompressed(made.path.read_bytes()[:-40], ".tar.zst"))
     chance, count = random.Random(13), 0
     for _ in range(1000):
         at, bits = chance.randrange(len(tar)), chance.randrange(1, 256)
         tar[at] ^= bits
         count += refused(made.path, compress(bytes(tar))) is not None
         tar[at] ^= bits
+    record_property("inputs", 1000)
     print(f"{count} of 1000 flips in the {len(tar)} bytes of the tar refused")
     assert count == 1000
 
@@ -112,9 +130,9 @@ def test_cut_and_lengthened_files_are_refused(suffix: Suffix) -> None:
     offsets = sorted({0, 1, len(data) - 1, *random.Random(5).sample(range(len(data)), 47)})
     for offset in offsets:
         assert refused(made.path, data[:offset]) is not None
-    body = data[: -len(_seal(b"", suffix))]
-    tar = _decompressed(body, suffix)
-    for longer in (data + b"\0", data + data, body + body + _seal(body + body, suffix)):
+    body = data[: -len(seal(b"", suffix))]
+    tar = decompressed(body, suffix)
+    for longer in (data + b"\0", data + data, body + body + seal(body + body, suffix)):
         assert refused(made.path, longer) is not None
     assert refused(made.path, compress(tar, suffix)) is None, "another compressor's file of the same tar is the bundle"
     for changed in (tar + b"\0", tar + bytes(10240), tar[:-512], tar + tar, tar[:-10240], b"", bytes(10240)):

@@ -22,10 +22,10 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from deploy.bundle.keys import KEY_VARIABLE, key_id, public_pem, signing_key, trusted_keys
 from deploy.bundle.sign import check_signature, sign_manifest, unsigned_signature
 from recipes import paths
 from recipes.errors import ConfigError, PreflightError
+from recipes.stage.keys import KEY_VARIABLE, key_id, public_pem, signing_key, trusted_keys
 
 DATA = b'{"board":"cam"}\n'
 

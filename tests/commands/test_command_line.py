@@ -179,6 +179,7 @@ DRY: dict[str, tuple[list[str], int]] = {
     "images": ([], 0),
     "pins": (["--update", "curl", "--to-version", "9"], 0),
     "rollback": (["--host", "sim-tiny"], 5),
+    "selftest.security": ([], 0),
     "shell": (["--arch", "armv7"], 3),
     "sim": (["up"], 0),
     "sysroot.index": (["recipes"], 0),

@@ -83,6 +83,10 @@ def test_help_has_a_line_for_every_argument(name: str) -> None:
         (["sysroot", "--name", "debian1"], 2, "no sysroot 'debian1'"),
         (["bench", "everything"], 2, "no bench 'everything'"),
         (["bench", "elf", "--svg", "x.svg"], 2, "bench elf draws nothing"),
+        (["selftest.security", "--kind", "everything"], 2, "no kind of hostile input 'everything'"),
+        (["build", "--arch", "armv7", "--board", "../sim-tiny"], 2, "cannot be the name of a board"),
+        (["deploy", "--host", "-oProxyCommand=x"], 2, "cannot be the name of a host"),
+        (["sysroot", "--name", "../lists/debian12"], 2, "cannot be the name of a sysroot"),
         (["build"], 1, "arch"),
         (["build", "--arch", "aarch64", "--board", "sim-armv7"], 2, "board sim-armv7 is armv7, not aarch64"),
     ],
@@ -208,3 +212,11 @@ def test_what_cannot_be_built_so_is_told_before_anything_runs(words: list[str], 
     assert done.returncode == 2
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_hostile_input_is_tried_and_counted() -> None:
+    done = invoke("selftest.security", "--kind", "store", "--json")
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(done.stdout).items()
+    assert row[0] == "store"
+    assert row[1]["inputs"] == row[1]["refused"] > 40

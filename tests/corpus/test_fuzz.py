@@ -18,7 +18,7 @@ from tests.corpus.peak import mark_peak, peak
 from tests.corpus.targets import Batch, Target
 from tests.support.corpus import Pair
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.hostile(kind="board")]
 TRIES = 2500
 SECONDS = 2.0
 KIBIBYTES = 256 * 1024

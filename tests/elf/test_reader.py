@@ -139,6 +139,7 @@ def test_a_directory_and_a_tar_of_it_have_the_same_index(arm_sysroot: Sysroot, t
     assert one.digests([path]) == two.digests([path])
 
 
+@pytest.mark.hostile(kind="board")
 @settings(max_examples=200, deadline=None)
 @given(data=st.data())
 def test_a_file_that_ends_before_its_segments_do_is_refused(sample: list[Path], data: st.DataObject) -> None:
@@ -176,6 +177,7 @@ def smallest(sample: list[Path]) -> list[Path]:
     return sorted(sample, key=lambda path: path.stat().st_size)[:12]
 
 
+@pytest.mark.hostile(kind="board")
 @pytest.mark.parametrize("length", [0, 3, 4, 16, 51, 52, 63, 64])
 def test_a_header_alone_is_not_a_usable_file(length: int, sample: list[Path]) -> None:
     head = sample[0].read_bytes()[:length]
@@ -183,6 +185,7 @@ def test_a_header_alone_is_not_a_usable_file(length: int, sample: list[Path]) ->
         elf.parse(head)
 
 
+@pytest.mark.hostile(kind="board")
 def test_a_hostile_hash_table_allocates_nothing(sample: list[Path]) -> None:
     """A symbol count of four thousand million is refused before anything of that size is made."""
     path = next(path for path in sample if elf.read(path).exports)

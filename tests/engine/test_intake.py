@@ -184,6 +184,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.hostile(kind="build")
 @pytest.mark.parametrize("what", HOSTILE)
 @pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
 def test_the_hostile_is_refused_and_touches_nothing(into: Path, what: str, form: int) -> None:
@@ -234,6 +235,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.hostile(kind="build")
 @pytest.mark.parametrize("what", BOMBS)
 def test_a_bomb_takes_no_memory(into: Path, what: str) -> None:
     tracemalloc.start()
@@ -245,6 +247,7 @@ def test_a_bomb_takes_no_memory(into: Path, what: str) -> None:
     assert untouched(into)
 
 
+@pytest.mark.hostile(kind="build")
 def test_an_endless_stream_ends(into: Path) -> None:
     def endless() -> Iterator[bytes]:
         yield header(b"a", 1 << 40, b"0")
@@ -255,6 +258,7 @@ def test_an_endless_stream_ends(into: Path) -> None:
         take(endless(), into, limits=Limits(bytes=1 << 20))
 
 
+@pytest.mark.hostile(kind="build")
 def test_a_million_members_end(into: Path) -> None:
     members = (header(b"f%d" % number, 0, b"0") for number in range(1_000_000))
     with pytest.raises(RefusedError, match="more than 100"):
@@ -266,6 +270,7 @@ PATHS = st.lists(NAMES, min_size=1, max_size=4).map("/".join)
 KINDS = st.sampled_from([tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE])
 
 
+@pytest.mark.hostile(kind="build")
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(PATHS, KINDS, PATHS), max_size=8), st.sampled_from(AbsoluteLinks))
 def test_no_sequence_of_members_reaches_outside(
@@ -290,6 +295,7 @@ def test_no_sequence_of_members_reaches_outside(
     assert untouched(into)
 
 
+@pytest.mark.hostile(kind="build")
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_damaged_stream_is_refused_or_read(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:

@@ -15,7 +15,7 @@ from deploy.boards import pull
 from deploy.bundle import archive
 from deploy.release import run
 from recipes.engine.tarstream import files_tar, pack_folder
-from recipes.stage import store
+from recipes.stage.entry import pack_entry
 from recipes.tarfiles import PAX, USTAR, TarEntry, tar_bytes
 
 LONG = "lib/" + "/".join(["a-folder-of-thirty-characters-x"] * 5) + "/libx.so.1"  # over 100 bytes: two fields of USTAR
@@ -50,9 +50,9 @@ def test_a_bundle_is_what_tarfile_writes() -> None:
         for name in ("manifest.json", "signature.json", "sbom.cdx.json", "bin/app", LONG):
             made.addfile(*member(name, *members[name]))
 
-    assert archive._tar(members) == plain(tarfile.USTAR_FORMAT, by_hand)
+    assert archive.tar_of(members) == plain(tarfile.USTAR_FORMAT, by_hand)
     with pytest.raises(ValueError, match="name is too long"):
-        archive._tar({LONGEST: (b"", 0o644)})
+        archive.tar_of({LONGEST: (b"", 0o644)})
 
 
 def test_an_entry_of_the_store_is_what_tarfile_writes(tmp_path: Path) -> None:
@@ -79,7 +79,9 @@ def test_an_entry_of_the_store_is_what_tarfile_writes(tmp_path: Path) -> None:
             else:
                 made.addfile(info)
 
-    assert gzip.decompress(store._pack(tmp_path)) == plain(tarfile.PAX_FORMAT, by_hand)
+    packed = io.BytesIO()
+    pack_entry(tmp_path, packed)
+    assert gzip.decompress(packed.getvalue()) == plain(tarfile.PAX_FORMAT, by_hand)
 
 
 def test_a_pulled_root_is_what_tarfile_writes(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from recipes.text import one_line, shown
 
 
+@pytest.mark.hostile(kind="board")
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -31,6 +32,7 @@ def test_what_acts_is_shown_as_what_it_is(text: str, expected: str) -> None:
     assert shown(text) == expected
 
 
+@pytest.mark.hostile(kind="board")
 def test_bytes_that_are_no_text_are_shown() -> None:
     assert shown(b"caf\xe9 \x1b") == "caf\\xe9 \\x1b"
 
@@ -44,6 +46,7 @@ def test_one_line_is_one_line() -> None:
     assert shown("a\nb", lines=False) == "a\\x0ab"
 
 
+@pytest.mark.hostile(kind="board")
 @given(st.text())
 def test_nothing_that_is_shown_can_act(text: str) -> None:
     kept = {letter for letter in shown(text) if unicodedata.category(letter)[0] == "C"}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from deploy.boards.index import capture_index
 from deploy.reports.root_diff import root_differences
@@ -118,3 +121,40 @@ def test_a_root_of_another_architecture_is_not_captured(
     assert not (boards / "cam" / INDEX_NAME).exists()
     (boards / "cam" / "board.toml").write_text(text.format("x86_64"))
     assert capture_index(scan_root(root), "cam").is_file()
+
+
+def planted(folder: Path, packed: bytes) -> None:
+    """Give a captured index other symbols, and the hash that fits them: whoever can change one file can do both."""
+    (folder / SYMBOLS_NAME).write_bytes(packed)
+    data = json.loads((folder / INDEX_NAME).read_text())
+    data["symbols"] = hashlib.sha256(packed).hexdigest()
+    (folder / INDEX_NAME).write_text(json.dumps(data))
+
+
+@pytest.mark.hostile(kind="bundle")
+@pytest.mark.parametrize("stated", [True, False])
+def test_symbols_that_unpack_to_gigabytes_are_refused_and_take_no_memory(
+    root: Path, tmp_path: Path, *, stated: bool
+) -> None:
+    write_capture(tmp_path, scan_root(root), "cam")
+    size = 6 << 30
+    writer = zstandard.ZstdCompressor(level=3).compressobj(**({"size": size} if stated else {}))
+    packed = b"".join(writer.compress(bytes(1 << 24)) for _ in range(size >> 24)) + writer.flush()
+    assert len(packed) < 1 << 20
+    planted(tmp_path, packed)
+    tracemalloc.start()
+    with pytest.raises(ConfigError, match="the index is damaged") as caught:
+        read_capture(tmp_path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert "unpacks to" in caught.value.why
+    assert peak < 48 << 20
+
+
+@pytest.mark.hostile(kind="bundle")
+@pytest.mark.parametrize("text", [b"[" * 200_000, b"[" + b"[],[]," * 400_000, b'{"files": {"\\ud800": 1}}', b"\xff"])
+def test_symbols_that_are_no_symbols_are_refused(root: Path, tmp_path: Path, text: bytes) -> None:
+    write_capture(tmp_path, scan_root(root), "cam")
+    planted(tmp_path, zstandard.ZstdCompressor(level=3).compress(text))
+    with pytest.raises(ConfigError, match="the index is damaged"):
+        read_capture(tmp_path)

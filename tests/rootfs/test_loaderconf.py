@@ -38,6 +38,7 @@ def test_a_cache_is_read_in_both_layouts() -> None:
     assert read_cache(loadercache.old(rows)) == without
 
 
+@pytest.mark.hostile(kind="board")
 def test_a_torn_cache_is_none() -> None:
     whole = loadercache.glibc([("liba.so.1", "/opt/x/liba.so.1", HARD, 0)])
     assert all(read_cache(whole[:end]) is None for end in range(len(whole)))

@@ -191,3 +191,19 @@ def test_an_older_one_is_told_with_what_to_do(tmp_path: Path, monkeypatch: pytes
 def test_an_answer_that_is_no_version_is_shown_on_one_line(tmp_path: Path) -> None:
     fault = git_fault(f"{fake(tmp_path / 'odd', chr(27) + '[2J no', patched=False)}:/usr/bin:/bin")
     assert fault.isprintable()
+
+
+@pytest.mark.hostile(kind="names")
+def test_a_mirror_that_is_named_like_an_option_is_a_folder(
+    places: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is made absolute, and comes behind `--`: git would run what `--upload-pack=` says."""
+    work, mirror = places
+    commit = upstream(work, mirror, URL, {"a.txt": "wanted"})
+    evil = Path(f"--upload-pack=touch {tmp_path.name};")
+    mirror.rename(tmp_path / evil)
+    monkeypatch.chdir(tmp_path)
+    (found,) = fetch_repository(repository(commit), [evil], offline=True)
+    assert found.rung == f"mirror {evil}"
+    assert holds_commit(found.path, commit)
+    assert not (tmp_path / tmp_path.name).exists()

@@ -17,7 +17,7 @@ from recipes.stage.store import Store, open_store
 from tests.support.objectserver import Handler, serving
 from tests.support.smallelf import small_elf
 
-pytestmark = pytest.mark.loopback
+pytestmark = [pytest.mark.loopback, pytest.mark.usefixtures("home")]
 KEY = "0123456789abcdef01234567"
 
 
@@ -46,6 +46,11 @@ def entry(cache: Path, key: str = KEY) -> Path:
     return built
 
 
+def passes(_: Path) -> list[str]:
+    """Stand in for the gate of a tree without faults."""
+    return []
+
+
 @pytest.fixture(params=["folder", "http", "s3"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
     """Name a store of each kind in the environment; yields what it keeps, name to bytes or a folder."""
@@ -57,6 +62,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     with serving() as (address, handler):
         if request.param == "http":
             monkeypatch.setenv("BOARDCAST_STORE", f"{address}/builds")
+            monkeypatch.setenv("BOARDCAST_STORE_INSECURE", "1")
         else:
             monkeypatch.setenv("BOARDCAST_STORE", "s3://bucket/builds")
             monkeypatch.setenv("AWS_ENDPOINT_URL_S3", address)
@@ -70,13 +76,13 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 def damage(place: object) -> None:
     """Change one byte inside what the store keeps, so that the archive still opens."""
     if isinstance(place, Path):
-        (path,) = place.iterdir()
+        (path,) = place.glob("*.tar.gz")
         path.write_bytes(_flipped(path.read_bytes()))
         return
     assert isinstance(place, type)
     assert issubclass(place, Handler)
-    ((name, data),) = place.kept.items()
-    place.kept[name] = _flipped(data)
+    (name,) = (name for name in place.kept if name.endswith(".tar.gz"))
+    place.kept[name] = _flipped(place.kept[name])
 
 
 def _flipped(data: bytes) -> bytes:
@@ -90,11 +96,11 @@ def test_what_one_machine_puts_in_another_gets_out(cache: Path, place: object) -
     assert shared is not None
     shared.put(built)
     shutil.rmtree(cache)
-    assert shared.get(built)
+    assert shared.get(built, passes)
     again = load_stage(built)
     assert again.manifest == before
     assert is_intact(again.tree, before.files)
-    assert not shared.get(built.with_name("demo-ffffffffffffffffffffffff")), "a key that nobody built"
+    assert not shared.get(built.with_name("demo-ffffffffffffffffffffffff"), passes), "a key that nobody built"
 
 
 def test_a_damaged_entry_is_not_used_and_leaves_nothing(
@@ -106,17 +112,22 @@ def test_a_damaged_entry_is_not_used_and_leaves_nothing(
     shared.put(built)
     shutil.rmtree(cache)
     damage(place)
-    assert not shared.get(built)
+    assert not shared.get(built, passes)
     assert "is not used" in capsys.readouterr().err
     assert not list((cache / "built").iterdir())
 
 
-def test_an_entry_under_the_name_of_another_is_not_used(cache: Path, tmp_path: Path) -> None:
+def test_an_entry_under_the_name_of_another_is_not_used(
+    cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = Store("x", FolderPlace(tmp_path / "s"), writable=True)
     folder.put(entry(cache))
+    capsys.readouterr()
     other = cache / "built" / "demo-ffffffffffffffffffffffff"
-    (tmp_path / "s" / f"demo-{KEY}.tar.gz").rename(tmp_path / "s" / f"{other.name}.tar.gz")
-    assert not folder.get(other)
+    for suffix in (".tar.gz", ".sig"):
+        (tmp_path / "s" / f"demo-{KEY}{suffix}").rename(tmp_path / "s" / f"{other.name}{suffix}")
+    assert not folder.get(other, passes)
+    assert "is one of another entry" in capsys.readouterr().err
 
 
 def test_a_store_is_read_only_unless_told(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,16 +144,18 @@ def test_two_machines_put_the_same_bytes(cache: Path, tmp_path: Path) -> None:
         built = entry(cache)
         Store("x", FolderPlace(folder), writable=True).put(built)
         shutil.rmtree(cache)
-    assert next(one.iterdir()).read_bytes() == next(two.iterdir()).read_bytes()
+    assert next(one.glob("*.tar.gz")).read_bytes() == next(two.glob("*.tar.gz")).read_bytes()
+    assert next(one.glob("*.sig")).read_bytes() == next(two.glob("*.sig")).read_bytes(), "and the same key"
 
 
 def test_a_server_that_does_not_answer_is_told_and_the_build_goes_on(
     cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("BOARDCAST_STORE", "http://127.0.0.1:9/none")
+    monkeypatch.setenv("BOARDCAST_STORE_INSECURE", "1")
     shared = open_store()
     assert shared is not None
-    assert not shared.get(cache / "built" / f"demo-{KEY}")
+    assert not shared.get(cache / "built" / f"demo-{KEY}", passes)
     assert "does not answer" in capsys.readouterr().err
 
 

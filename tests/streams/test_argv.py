@@ -459,7 +459,7 @@ def test_the_judge_is_no_model_of_our_own() -> None:
 
 
 NASTY = st.one_of(
-    st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_size=12),
+    st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), max_size=12),
     st.text(st.sampled_from(" \"'\\!,;=(){}[]<>|&$`#*~^%@?:/.ä€\U0001f4f7ab\u00a0\u3000"), max_size=16),
     st.sampled_from(
         ["NULL", '"', '""', '"a b"', "'a'", "\\", "\\\\", '\\"', " ", "  a  ", "true", "a/b ! c", "-v", "%D %H"]

@@ -13,12 +13,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     kept: dict[str, bytes]
     read_only = False
+    encoding = ""
+    """What answers say that their content is encoded with."""
     signed: list[str]
     protocol_version = "HTTP/1.1"
 
     def _answer(self, code: int, body: bytes = b"") -> None:
         self.send_response(code)
         self.send_header("Content-Length", str(len(body)))
+        if self.encoding:
+            self.send_header("Content-Encoding", self.encoding)
         self.end_headers()
         self.wfile.write(body)
 

@@ -61,11 +61,11 @@ def test_all_faults_are_named_with_their_lines(folder: Path) -> None:
     assert caught.value.what == "6 faults in acme.toml"
     assert caught.value.where == str(folder / "acme.toml")
     for line in (
-        "line 2: arch: Value error, 'armv9' is not of the table: armv7, aarch64",
+        "line 2: arch: 'armv9' is not of the table: armv7, aarch64",
         "line 3: triple:",
         "line 4: libc:",
         "line 6: sha256:",
-        "line 7: sysroot: Value error, must be a path in the toolchain",
+        "line 7: sysroot: must be a path below its folder",
         "line 8: strp: unknown key (did you mean 'strip'?)",
     ):
         assert line in caught.value.why
@@ -253,7 +253,7 @@ def test_a_sysroot_is_of_packages_or_of_a_toolchain(tmp_path: Path) -> None:
     path.write_text('schema = 1\narch = "acme"\nfrom = "toolchain"\nsuite = "bookworm"\n')
     with pytest.raises(ConfigError) as caught:
         read_toml(path, SysrootSpec)
-    assert 'line 4: suite: Value error, has no place beside from = "toolchain"' in caught.value.why
+    assert 'line 4: suite: has no place beside from = "toolchain"' in caught.value.why
     path.write_text('schema = 1\narch = "armv7"\nsuite = "bookworm"\n')
     with pytest.raises(ConfigError, match="1 fault") as caught:
         read_toml(path, SysrootSpec)

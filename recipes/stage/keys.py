@@ -1,23 +1,27 @@
-"""Keys that bundles are signed with: the user's own, made on first use, and whose are trusted here.
+"""Keys that bundles and entries of a store are signed with: the user's own, made on first use, and whose are trusted.
 
-A private key never leaves its file.
+A private key never leaves its file. A file of a key counts only where nobody else can have put it there: `_safe`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import stat
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recipes import console, paths
-from recipes.errors import ConfigError
+from recipes.errors import ConfigError, unknown
 from recipes.files import disk_error, whole_file, write_whole
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 KEY_VARIABLE = "BOARDCAST_SIGNING_KEY"
+_MOST = 1 << 16
+"""Bytes of a key's file that are read."""
 
 
 def key_id(public: bytes) -> str:
@@ -35,7 +39,7 @@ def key_path() -> Path:
 
 
 def signing_key() -> Ed25519PrivateKey:
-    """Return the key that bundles are signed with; the user's own is made on first use.
+    """Return the key that is signed with here; the user's own is made on first use.
 
     Raises
     ------
@@ -73,23 +77,85 @@ def public_pem(private: Ed25519PrivateKey) -> bytes:
     return private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
-def trusted_keys() -> dict[str, bytes]:
+def trusted_keys(names: Iterable[str] | None = None) -> dict[str, bytes]:
     """Return key id to raw public key: the project's board-configs/trusted-keys/*.pub, and the user's own.
 
-    No private key is read where its public half is beside it.
+    The user's own comes out of the private key, where that is on this machine, whatever is beside it.
+
+    Parameters
+    ----------
+    names:
+        The files of board-configs/trusted-keys that count, without `.pub`; then nobody else's key does, and the user's
+        own only where it is one of them. Without it all do.
 
     Raises
     ------
     ConfigError
-        One of the files is not an Ed25519 public key, or the user's own key cannot be used.
+        A name has no file, a file is not an Ed25519 public key, others can change it or its folder, or the user's own
+        key cannot be used.
     """
-    found = [_public(path) for path in sorted((paths.BOARDS / "trusted-keys").glob("*.pub"))]
-    own = key_path()
-    if own.with_suffix(".pub").exists():
-        found.append(_public(own.with_suffix(".pub")))
-    elif own.exists():
-        found.append(_private(own).public_key().public_bytes_raw())
+    folder = paths.BOARDS / "trusted-keys"
+    known = {path.stem: path for path in sorted(folder.glob("*.pub"))}
+    if names is not None:
+        wanted = list(names)
+        if missing := [name for name in wanted if name not in known]:
+            raise unknown("trusted key", missing[0], known, where=str(folder))
+        found = [_public(known[name]) for name in wanted]
+    else:
+        found = [*map(_public, known.values()), *_own_public()]
     return {key_id(raw): raw for raw in found}
+
+
+def _own_public() -> list[bytes]:
+    private = key_path()
+    if private.exists():
+        return [_private(private).public_key().public_bytes_raw()]
+    beside = private.with_suffix(".pub")
+    return [_public(beside)] if beside.exists() else []
+
+
+def is_signed(data: bytes, signature: bytes, public: bytes) -> bool:
+    """Tell whether the owner of a raw Ed25519 public key signed just these bytes."""
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, data)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _safe(path: Path, opened: os.stat_result) -> None:
+    """Raise ConfigError where somebody else can have put a file there, or can change it.
+
+    Its owner has to be this user, root, or whoever owns the program that runs here (who could change that too); with
+    `sudo` these differ. Nobody else may write to it, nor to its folder; a sticky one, as /tmp is, keeps what is there.
+    """
+    owners = {0, os.geteuid(), paths.CHECKOUT.stat().st_uid}
+    for place in (path, *dict.fromkeys((path.parent, path.resolve().parent))):
+        state = opened if place == path else place.stat()
+        sticky = stat.S_ISDIR(state.st_mode) and state.st_mode & stat.S_ISVTX
+        if state.st_uid not in owners:
+            why = f"{place} belongs to user {state.st_uid}"
+        elif not sticky and (state.st_mode & 0o002 or (state.st_mode & 0o020 and not _private_group(state.st_gid))):
+            why = f"others may write to {place}, its mode is {state.st_mode & 0o7777:04o}"
+        else:
+            continue
+        cure = f"look whose key it is; then chown $(id -u) {place} && chmod go-w {place}"
+        raise ConfigError("others can change this key", where=str(path), why=why, next_step=cure)
+
+
+def _private_group(number: int) -> bool:
+    """Tell whether a group is root's, or of this user alone, as many systems give each user one of the same name."""
+    import grp
+    import pwd
+
+    try:
+        group, user = grp.getgrgid(number), pwd.getpwuid(os.geteuid())
+    except KeyError:
+        return False
+    return number == 0 or (group.gr_name == user.pw_name and set(group.gr_mem) <= {user.pw_name})
 
 
 def _create(path: Path) -> None:
@@ -117,9 +183,10 @@ def _private(path: Path) -> Ed25519PrivateKey:
 
     try:
         with path.open("rb") as file:
-            mode, data = os.fstat(file.fileno()).st_mode & 0o777, file.read(1 << 16)
+            opened, data = os.fstat(file.fileno()), file.read(_MOST)
     except OSError as error:
         raise ConfigError("the signing key cannot be read", where=str(path), why=error.strerror or "") from error
+    mode = opened.st_mode & 0o777
     if mode & 0o077:
         raise ConfigError(
             "the signing key may be read or changed by others",
@@ -127,6 +194,7 @@ def _private(path: Path) -> Ed25519PrivateKey:
             why=f"its mode is {mode:04o}",
             next_step=f"chmod 600 {path}; where somebody else had access, make another key and trust that one instead",
         )
+    _safe(path, opened)
     try:
         private = load_pem_private_key(data, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
@@ -147,7 +215,10 @@ def _public(path: Path) -> bytes:
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
     try:
-        public = load_pem_public_key(path.read_bytes())
+        with path.open("rb") as file:
+            opened, data = os.fstat(file.fileno()), file.read(_MOST)
+        _safe(path, opened)
+        public = load_pem_public_key(data)
     except (OSError, ValueError, UnsupportedAlgorithm) as error:
         raise ConfigError("this is not a public key", where=str(path), next_step=_PUBLIC_ADVICE) from error
     if not isinstance(public, Ed25519PublicKey):
