@@ -102,7 +102,8 @@ def _job(prepared: BuildPlan, step: RecipeBuild, scratch: Path, sources: Sources
         (scratch / "work" / name).write_text(text)
     place_answers(recipe, step.parts, scratch / "work")
     if (recipe.folder() / "files").is_dir():
-        shutil.copytree(recipe.folder() / "files", scratch / "work" / "files")
+        # A link in a recipe's folder may name any file of this machine: it stays a link, which leads nowhere there.
+        shutil.copytree(recipe.folder() / "files", scratch / "work" / "files", symlinks=True)
     built = {made.recipe.name: made for made in prepared.steps}
     known = {name: made.recipe for name, made in built.items()} | _stubs(prepared, built)
     for need in in_order(known, [recipe.name]):

@@ -30,9 +30,10 @@ class Rights(Enum):
 
     NONE = ()
     """A build, a check, a shell: an unprivileged user, the image read-only, a volume of its own for its work."""
-    PACKAGES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETGID", "SETUID", "SYS_CHROOT")
+    PACKAGES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETFCAP", "SETGID", "SETUID", "SYS_CHROOT")
     """A root of packages: root of the container, which makes files of all owners and modes (CHOWN, DAC_OVERRIDE,
     FOWNER, FSETID), and runs the packages' own scripts in it (SYS_CHROOT), some as the users they add (SETGID, SETUID).
+    Where a script cannot give a program a capability (SETFCAP), it makes it setuid root.
     """
 
 

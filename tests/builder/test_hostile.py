@@ -135,6 +135,18 @@ def test_what_a_build_leaves_is_refused_and_touches_nothing(build: Build, victim
     assert b"secret" not in b"".join(kept)
 
 
+@pytest.mark.parametrize("folder", ["files", "src"])
+def test_a_link_in_a_recipes_own_folder_brings_no_file_of_this_machine(
+    build: Build, tmp_path: Path, victim: Path, folder: str
+) -> None:
+    where = tmp_path / "recipes" / "evil" / folder
+    where.mkdir(parents=True)
+    (where / "leak").symlink_to(victim / "key")
+    with pytest.raises(BuildError, match="install failed"):
+        build(f"cp /bc/work/{folder}/leak $(SHARE)/leak")
+    assert not built()
+
+
 def test_a_setuid_bit_stays_where_it_was_made(build: Build) -> None:
     staged = build("chmod 6755 $(BIN)/evil", "chmod 1777 $(SHARE)", "touch $(SHARE)/x", "chmod 0666 $(SHARE)/x")
     entry = built()[0]
