@@ -6,7 +6,7 @@ from pathlib import Path
 
 from invoke import Context
 
-from deploy.commands.command import BOARD, HOST, command
+from deploy.commands.command import BOARD, HOST, command, known_names
 
 _FILE = "bundle file in .boardcast/bundles/<board>/, or one that came from elsewhere"
 
@@ -46,6 +46,8 @@ def make(
         console.emit(made.manifest.model_dump() | {"id": made.id, "file": str(made.path)})
     else:
         print_bundle(made, decided)
+        if not dry_run:
+            print(f"  {made.path}\n  next: invoke deploy --host {known_names({'board': board})['HOST'] or 'HOST'}")
     if limit is not None and not dry_run:
         check_budget(weigh_bundle(made, decided), limit)
 

@@ -63,7 +63,7 @@ def command(**options: Any) -> Callable[[Callable[..., None]], Any]:
                 _require(arguments, texts)
                 function(context, **arguments)
             except UserError as error:
-                error.fill_in(_names(arguments))
+                error.fill_in(known_names(arguments))
                 raise _exit(error, as_json=arguments["json"]) from None
             except Exit:
                 raise
@@ -96,7 +96,7 @@ def _known(argument: str) -> str:
     return f"; known: {', '.join(_MAKERS[f'{argument}s']()) or 'none'}" if argument in ("board", "host") else ""
 
 
-def _names(arguments: Mapping[str, Any]) -> dict[str, str]:
+def known_names(arguments: Mapping[str, Any]) -> dict[str, str]:
     """Return what is known of HOST, BOARD and ARCH from a task's arguments, and from what the files say of these."""
     from deploy.boards.board import load_board
     from deploy.boards.inventory import load_hosts

@@ -85,14 +85,16 @@ def print_bundle(made: Bundle, decided: DedupePlan) -> None:
         title, ["library", "action", "because", "provider", "bytes"], rows, right=["bytes"], roomy=["provider"]
     )
     for note in decided.notes:
-        print(f"  note: {note}")
+        _fill(f"note: {note}", "  ", "    ")
     for proof in (*decided.proofs, *decided.refused):
         if proof.types:
             print(f"  types of {proof.library}: {proof.types}")
     payload = sum(file.size for file in made.manifest.files)
-    print(
-        f"  {len(made.manifest.files)} files travel ({console.size(payload)}, {console.size(made.packed)} "
-        f"packed); saved {console.size(decided.saved)} of {console.size(decided.total)}"
+    _fill(
+        f"{len(made.manifest.files)} files travel ({console.size(payload)}, {console.size(made.packed)} "
+        f"packed); saved {console.size(decided.saved)} of {console.size(decided.total)}",
+        "  ",
+        "    ",
     )
 
 
@@ -142,7 +144,7 @@ def print_sizes(report: SizeReport, title: str) -> None:
     if report.squashfs is not None:
         image = f"{console.size(report.squashfs)} as one squashfs ({report.squashfs_note})"
     raw, gzipped, xz = map(console.size, totals)
-    print(f"  {raw} travel ({gzipped} gzipped, {xz} as xz; {image})")
+    _fill(f"{raw} travel ({gzipped} gzipped, {xz} as xz; {image})", "  ", "    ")
     print(f"  saved {console.size(report.saved)} of {console.size(report.naive)}")
     _print_twins(group_twins(report.twins))
     if report.free_flash is not None and report.left is not None:
@@ -195,7 +197,7 @@ def print_outcome(done: DeployOutcome) -> None:
         return
     print(f"Deploy to {release.host}: release {release.id[:12]} runs ({console.size(release.payload)} sent, {trips})")
     for line in done.proved_again:
-        print(f"  note: {line}")
+        _fill(f"note: {line}", "  ", "    ")
     if done.verdict is not None:
         print_verdicts([done.verdict])
 
@@ -216,6 +218,6 @@ def print_verdicts(verdicts: Sequence[Verdict]) -> None:
         console.table("Verify", ["host", "check", "result", "evidence"], rows)
     for verdict in verdicts:
         for note in verdict.notes:
-            print(f"  note: {verdict.host}: {note}")
+            _fill(f"note: {verdict.host}: {note}", "  ", "    ")
         if verdict is not told:
             print(f"  {verdict.host}: {'green' if verdict.green else 'red'} (JUnit: {verdict.junit})")

@@ -68,7 +68,7 @@ def demo(_: Context, host: str = "sim-armv7", json: bool = False, dry_run: bool 
     if dry_run:
         steps = [f"build the recipes of {board.name}", f"bring {host} up", "bundle", "deploy", "verify", "deploy again"]
         steps.append(f"take {host} down")
-        console.emit({"host": host, "steps": steps}) if json else print(", ".join(steps))
+        console.emit({"host": host, "steps": steps}) if json else print("\n".join(steps))
         return
     begun = time.monotonic()
     engine = Engine.connect()

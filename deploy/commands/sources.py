@@ -55,7 +55,7 @@ def fetch(
     else:
         console.table("Sources", ["source", "version", "pinned", "state"], rows)
         if export and not (check or dry_run):
-            console.say(f"a mirror of them is in {export}: invoke build --arch armv7 --mirror {export}")
+            console.say(f"a mirror of them is in {export}: invoke build --arch ARCH --mirror {export}")
     if check and lacking:
         raise Exit(f"{lacking} of {len(rows)} sources are not whole in the cache: invoke fetch", 3)
 
@@ -105,7 +105,7 @@ def pins(
         elif dry_run:
             print(f"{update}: {', '.join(f'{key} → {value}' for key, value in changes.items()) or 'nothing'}")
         else:
-            print(f"{update} is moved in {where}; next: invoke build --arch armv7")
+            print(f"{update} is moved in {where}; next: invoke build --arch ARCH")
         return
     today = dt.datetime.now(dt.UTC).date()
     rows = pin_rows(load_lock(), today)
@@ -115,4 +115,5 @@ def pins(
     table = [
         [row.name, row.version, row.unit or "-", row.pinned[:12], pin_age(row, today), row.flag or "-"] for row in rows
     ]
-    console.table("Pins", ["source", "version", "sdk", "pinned", "age", "flags"], table)
+    columns = ["source", "version", "sdk", "pinned", "age", "flags"]
+    console.table("Pins", columns, table, roomy=["sdk", "pinned"])

@@ -79,9 +79,9 @@ def explain_library(wanted: str, decided: DedupePlan, board: Index, arch: Arch) 
     rows = {decision.library: decision for decision in decided.decisions}
     names = dict.fromkeys([*chains, *(name for name in rows if wanted in (name, library_stem(name)))])
     if not names:
-        raise unknown(
-            "library", wanted, sorted({*rows, *(library_stem(name) for name in rows if name.startswith("lib"))})
-        )
+        libraries = {name for name in rows if ".so" in name}
+        known = libraries | {library_stem(name) for name in libraries}
+        raise unknown("library", wanted, known, next_step="invoke bundle --board BOARD has the table of all")
     return [
         LibraryAnswer(
             library=name,

@@ -43,7 +43,7 @@ def apply_requests(
     for kind, wanted in asked.items():
         for name in wanted:
             if name not in known[kind]:
-                raise unknown(kind, name, known[kind], next_step=f"invoke build --arch {arch}")
+                raise unknown(kind, name, known[kind], next_step="invoke build --help has them all")
     found: dict[str, Recipe] = dict(recipes)
     for name, version in (versions or {}).items():
         found[name] = _pinned(found[name], version)

@@ -104,7 +104,8 @@ def sysroot_spec(name: str) -> SysrootSpec:
         return _extended(read_toml(path, SysrootSpec), path)
     arch = name.removeprefix(_TOOLCHAIN)
     if arch == name or arch not in vendor_names():
-        raise unknown("sysroot", name, sysroot_names(), where=str(path.parent))
+        cure = "invoke sysroot.pull --host HOST, which writes that of a board with Debian"
+        raise unknown("sysroot", name, sysroot_names(), where=str(path.parent), next_step=cure)
     return SysrootSpec.model_validate({"schema": 1, "arch": arch, "from": "toolchain"})
 
 
