@@ -9,7 +9,7 @@ from deploy.commands import sysroot as sysroot_tasks
 from deploy.commands.build import build, images, shell, why
 from deploy.commands.command import read_ahead
 from deploy.commands.project import bench, matrix
-from deploy.commands.release import deploy, rollback, verify
+from deploy.commands.release import deploy, rollback, status, up, verify
 from deploy.commands.sim import demo, sim
 from deploy.commands.sources import fetch, pins
 
@@ -20,6 +20,22 @@ bundle = Collection(
 sysroot = Collection("sysroot", sysroot_tasks.make, sysroot_tasks.index, sysroot_tasks.diff, sysroot_tasks.pull)
 
 ns = Collection(
-    fetch, pins, images, sysroot, build, why, shell, bundle, deploy, verify, rollback, sim, matrix, demo, bench
+    fetch,
+    pins,
+    images,
+    sysroot,
+    build,
+    why,
+    shell,
+    bundle,
+    deploy,
+    verify,
+    rollback,
+    status,
+    up,
+    sim,
+    matrix,
+    demo,
+    bench,
 )
 read_ahead(ns)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +14,10 @@ from pydantic import ValidationError
 from deploy.bundle.archive import SUFFIXES, Members, unpack_archive
 from deploy.bundle.audit import contradictions, decision_differences, unaccounted
 from deploy.bundle.keys import trusted_keys
-from deploy.bundle.manifest import MANIFEST_NAME, SBOM_NAME, SIGNATURE_NAME, Manifest
+from deploy.bundle.manifest import ID_LETTERS, MANIFEST_NAME, SBOM_NAME, SIGNATURE_NAME, Manifest
 from deploy.bundle.sign import check_signature
 from recipes import elf, paths
+from recipes.config import Strict
 from recipes.errors import ConfigError
 
 
@@ -36,6 +38,22 @@ class Bundle:
             raise ConfigError("the bundle was changed since it was read", where=str(self.path))
         _complete(manifest, members, self.path)
         return {file.blob: members[file.path][0] for file in manifest.files}
+
+    def papers(self) -> dict[str, bytes]:
+        """Return the manifest and its signature, by their names in the archive: what a release on a board carries."""
+        _, members = _opened(self.path)
+        return {name: members[name][0] for name in (MANIFEST_NAME, SIGNATURE_NAME)}
+
+
+class MadeOf(Strict):
+    """`<id>.made.json`, beside a bundle and no part of it: digests of what it was made of on this workstation."""
+
+    stage: str
+    """sha256 of `stage.json`."""
+    board: str
+    """sha256 of the board's file."""
+    index: str
+    """Fingerprint of what the board had."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +91,41 @@ def bundle_path(board: str, identity: str) -> Path:
     """Return where the bundle of this id is, or would be."""
     found = [bundles_folder(board) / f"{identity}{suffix}" for suffix in SUFFIXES]
     return next((path for path in found if path.is_file()), found[0])
+
+
+def find_bundle(given: str) -> Path:
+    """Return the file of a bundle that was named: a path, or the id of one that was made here, or its beginning.
+
+    Raises
+    ------
+    ConfigError
+        There is none, or more than one.
+    """
+    path = Path(given)
+    if path.is_file() or not re.fullmatch(rf"[0-9a-f]{{4,{ID_LETTERS}}}", given):
+        return path
+    here = paths.work() / "bundles"
+    files = sorted(file for suffix in SUFFIXES for file in here.glob(f"*/{given}*{suffix}"))
+    ids = {f"{file.name[:12]} ({file.parent.name})": file for file in files}
+    if len(ids) > 1:
+        raise ConfigError(f"more than one bundle begins with {given}", where=str(here), why=", ".join(ids))
+    if not files:
+        known = sorted(file.name[:12] for suffix in SUFFIXES for file in here.glob(f"*/*{suffix}"))
+        raise ConfigError(
+            f"no bundle begins with {given}",
+            where=str(here),
+            why=f"there are: {', '.join(known) or 'none'}",
+            next_step="invoke bundle --board BOARD",
+        )
+    return files[0]
+
+
+def read_made_of(board: str, identity: str) -> MadeOf | None:
+    """Return what a bundle of this workstation was made of; None where nothing readable says so."""
+    try:
+        return MadeOf.model_validate_json((bundles_folder(board) / f"{identity}.made.json").read_bytes())
+    except (OSError, ValueError):
+        return None
 
 
 def latest_bundle(board: str) -> Bundle:
@@ -127,6 +180,24 @@ def verify_bundle(path: Path, keys: Mapping[str, bytes] | None = None) -> Verifi
         )
     bundle = Bundle(id=manifest.identity, path=path, manifest=manifest, packed=path.stat().st_size)
     return VerifiedBundle(bundle=bundle, key=key, components=len(json.loads(bill)["components"]))
+
+
+def signed_manifest(data: bytes, signature: bytes, *, where: str) -> tuple[Manifest, str]:
+    """Read a manifest that came by itself, and return it with the id of the trusted key that signed it.
+
+    Raises
+    ------
+    PreflightError
+        No trusted key signed it.
+    ConfigError
+        It is no signature or no manifest as Boardcast writes them.
+    """
+    try:
+        key = check_signature(data, signature, trusted_keys(), where=where)
+        # Another version may have written it: what was signed are these bytes, whatever we would write today.
+        return Manifest.model_validate(json.loads(data)), key
+    except (ValueError, RecursionError) as error:
+        raise ConfigError("this is no manifest", where=where, why=str(error).splitlines()[0]) from error
 
 
 def _opened(path: Path) -> tuple[Manifest, Members]:

@@ -17,6 +17,8 @@ MANIFEST_NAME = "manifest.json"
 SIGNATURE_NAME = "signature.json"
 SBOM_NAME = "sbom.cdx.json"
 LICENCES_FOLDER = "licences/"
+ID_LETTERS = 32
+"""Hexadecimal digits of a bundle's id: the first of its manifest's sha256."""
 
 
 class BundleFile(Strict):
@@ -173,7 +175,7 @@ class Manifest(Strict):
 
     @property
     def identity(self) -> str:
-        return hashlib.sha256(self.canonical()).hexdigest()[:32]
+        return hashlib.sha256(self.canonical()).hexdigest()[:ID_LETTERS]
 
     def members(self) -> dict[str, tuple[str, int]]:
         """Return the sha256 and mode of every member of the archive but the manifest and its signature."""

@@ -16,6 +16,7 @@ from deploy.reports.static_twins import LinkedTwice, group_twins
 from deploy.verify.verdict import Verdict, verdict_rows
 from recipes import console
 from recipes.builder.plan import BuildPlan
+from recipes.errors import UserError
 from recipes.stage.manifest import Stage
 
 WIDEST = 100
@@ -80,6 +81,22 @@ def print_bundle(made: Bundle, decided: DedupePlan) -> None:
         f"  {len(made.manifest.files)} files travel ({console.size(payload)}, {console.size(made.packed)} "
         f"packed); saved {console.size(decided.saved)} of {console.size(decided.total)}"
     )
+    if made.path.is_file():
+        print(f"  file: {made.path}")
+        print(f"  next: {_next_of_bundle(made.manifest.board)}")
+
+
+def _next_of_bundle(board: str) -> str:
+    """Return the command that deploys a bundle, with the host filled in where the inventory has one for the board."""
+    from deploy.boards.inventory import load_hosts
+
+    try:
+        hosts = [name for name, host in load_hosts().items() if host.board == board]
+    except UserError:  # what is wrong with the inventory is told by the task that needs it
+        hosts = []
+    if not hosts:
+        return f"invoke deploy --host HOST, once board-configs/hosts.toml names one of {board}"
+    return f"invoke deploy --host {hosts[0]}"
 
 
 def print_answers(answers: Sequence[LibraryAnswer]) -> None:
@@ -176,7 +193,7 @@ def print_outcome(done: DeployOutcome) -> None:
     if not release.changed:
         print(f"Deploy to {release.host}: nothing to do: {release.because} (0 B payload, {trips})")
         return
-    print(f"Deploy to {release.host}: release {release.id[:12]} is on ({console.size(release.payload)} sent, {trips})")
+    print(f"Deploy to {release.host}: {release.id[:12]} runs there now ({console.size(release.payload)} sent, {trips})")
     for line in done.proved_again:
         print(f"  note: {line}")
     if done.verdict is not None:
