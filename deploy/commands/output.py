@@ -201,7 +201,9 @@ def print_outcome(done: DeployOutcome) -> None:
 
 
 def print_verdicts(verdicts: Sequence[Verdict]) -> None:
-    """Print the checks of one or more boards."""
+    """Print the checks of boards; nothing where there are none."""
+    if not verdicts:
+        return
     rows = [
         [host, name, "ok" if state == "passed" else state, evidence or "-"]
         for host, name, state, evidence in verdict_rows(verdicts)

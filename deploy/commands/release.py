@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from invoke import Context, Exit
 
 from deploy.commands.command import HOST, command
-from recipes.errors import ConfigError, PreflightError
+from recipes.errors import ConfigError, PreflightError, VerifyError
 
 if TYPE_CHECKING:
     from deploy.release.deployment import DeployOutcome
@@ -89,21 +89,26 @@ def verify(_: Context, host: list[str], json: bool = False, dry_run: bool = Fals
             print("\n".join(f"{name}: {checks}" for name in names))
         return
     done = verify_each(names)
-    errors = [outcome.error for outcome in done if outcome.error and (host or not outcome.off)]
     verdicts = [outcome.verdict for outcome in done if outcome.verdict]
-    if json and not (errors and len(done) == 1):
+    if json:
         console.emit([outcome.as_dict() for outcome in done])
+    elif len(done) > 1:
+        print_verdicts(verdicts)
+        print("".join(f"  {outcome.host}: {outcome.state}\n" for outcome in done if outcome.error), end="")
     elif verdicts:
         print_verdicts(verdicts)
-    if not json:
-        lines = [f"  {outcome.host}: {outcome.state}" for outcome in done if outcome.error and len(done) > 1]
-        print("\n".join(lines)) if lines else None
-    for verdict in verdicts:
-        require_green(verdict)
+    # A host that was named has to answer; of all hosts, those that are off are no fault.
+    errors = [outcome.error for outcome in done if outcome.error and (host or not outcome.off)]
+    if not verdicts and not errors:
+        errors = [PreflightError("no host answers", why=", ".join(names), next_step="invoke sim status")]
+    try:
+        for verdict in verdicts:
+            require_green(verdict, told=True)
+    except VerifyError as red:
+        errors.insert(0, red)
     if errors:
-        raise errors[0]
-    if not verdicts:
-        raise PreflightError("no host answers", why=f"asked were {', '.join(names)}", next_step="invoke sim status")
+        # The result is JSON already; a second one for the error would make both unreadable.
+        raise Exit(str(errors[0]), int(errors[0].code)) if json else errors[0]
 
 
 @command(help={"host": HOST, "dry_run": "prove the release before on the board, and print which one it is"})
@@ -163,4 +168,4 @@ def up(_: Context, host: str, json: bool = False, dry_run: bool = False) -> None
             print_verdicts([verdict])
     if json:
         console.emit(outcome_facts(done) | {"verdict": verdict.as_dict()})
-    require_green(verdict)
+    require_green(verdict, told=True)

@@ -37,6 +37,7 @@ def answer_checks(line: socket.socket, session: BoardSession, release: Mapping[s
         They did not end in time.
     """
     deadline = time.monotonic() + seconds
+    line.settimeout(seconds)
     with line.makefile("rw", encoding="ascii") as stream:
         _say(stream, release)
         while True:
@@ -75,6 +76,9 @@ class AskingLine:
         ValueError
             Both are long: a script that is too long for an argument has to go on stdin itself.
         """
+        # A shell may become its last command; where a signal ends that one, the SSH server has no exit code to tell. So
+        # the shell stays, and says 128 and the signal's number.
+        script += "\nexit $?"
         if len(script) > LONGEST_ARGUMENT:
             if stdin:
                 raise ValueError(f"a script of more than {LONGEST_ARGUMENT} characters leaves no room on stdin")

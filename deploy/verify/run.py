@@ -18,6 +18,7 @@ from recipes.text import one_line, shown
 
 TIMEOUT_SECONDS = 300
 """For all checks of one board."""
+_PLUGIN = "deploy.verify.plugin"
 _ENDING_SECONDS = 20
 """For pytest to write its report."""
 _OUTPUT_BYTES = 1 << 16
@@ -75,16 +76,18 @@ def _carry_out(session: BoardSession, host: str, release: dict[str, object], jun
             try:
                 answer_checks(line, session, release, seconds=TIMEOUT_SECONDS)
                 code = child.wait(_ENDING_SECONDS)
-            except OSError as error:
-                why = f"they did not end within {TIMEOUT_SECONDS} s" if isinstance(error, TimeoutError) else str(error)
+            except TimeoutError as error:
+                why = f"they did not end within {TIMEOUT_SECONDS} s"
                 raise PreflightError(f"the checks of {host} could not run", why=why) from error
+            except ConnectionError:
+                code = child.wait(_ENDING_SECONDS)  # it ended before it asked anything; what it printed says why
         log.seek(0)
         return code, log.read(_OUTPUT_BYTES)
 
 
 def _command(junit: Path, folder: Path) -> list[str]:
     """Return pytest's command line: our checks, our plugin, nothing of the caller's own configuration."""
-    own = f"--rootdir {folder} -p no:cacheprovider -p deploy.verify.plugin -c /dev/null -o junit_family=xunit1"
+    own = f"--rootdir {folder} -p no:cacheprovider -p {_PLUGIN} -c /dev/null -o junit_family=xunit1"
     checks = str(Path(__file__).parent / "checks")
     return [sys.executable, "-m", "pytest", "-q", *own.split(), f"--junitxml={junit}", checks]
 

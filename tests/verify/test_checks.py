@@ -230,8 +230,17 @@ def test_a_check_of_many_words_travels_on_stdin(root: Path) -> None:
         words = " ".join(f"word{number}" for number in range(2000))
         assert line.run(f"for word in {words}; do :; done; echo $word").out == "word1999\n"
         assert line.run("cat", "given").out == "given"
+        assert line.run("sh -c 'kill -SEGV $$'").code == 139
         with pytest.raises(ValueError, match="leaves no room on stdin"):
             line.run("x" * 5000, "given")
         line.close()
         answering.join(timeout=20)
-    assert len(session.scripts) == 2
+    assert len(session.scripts) == 3
+
+
+def test_checks_that_cannot_start_say_what_they_printed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module is missing, as in an installation that is broken."""
+    monkeypatch.setattr("deploy.verify.run._PLUGIN", "deploy.verify.gone")
+    with pytest.raises(PreflightError, match="the checks of cam could not run") as caught:
+        look(put(root, program())[1])
+    assert "deploy.verify.gone" in caught.value.why
