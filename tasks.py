@@ -9,7 +9,7 @@ from deploy.commands import sysroot as sysroot_tasks
 from deploy.commands.build import build, images, shell, why
 from deploy.commands.command import read_ahead
 from deploy.commands.project import bench, matrix, security
-from deploy.commands.release import deploy, rollback, verify
+from deploy.commands.release import deploy, rollback, status, up, verify
 from deploy.commands.sim import demo, sim
 from deploy.commands.sources import fetch, pins
 
@@ -33,6 +33,8 @@ ns = Collection(
     deploy,
     verify,
     rollback,
+    status,
+    up,
     sim,
     matrix,
     demo,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -86,6 +87,50 @@ def run(
             f"{argv[0]} failed with exit code {result.code}", where=" ".join(argv), why="\n    ".join(tail)
         )
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A program that runs beside us."""
+
+    _started: subprocess.Popen[bytes]
+
+    def wait(self, seconds: float) -> int:
+        """Return its exit code; raises TimeoutError where it runs on after `seconds`."""
+        try:
+            return self._started.wait(seconds)
+        except subprocess.TimeoutExpired as error:
+            raise TimeoutError(f"the program did not end within {seconds:g} s") from error
+
+
+@contextmanager
+def child(
+    argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], output: IO[bytes], descriptor: int
+) -> Iterator[Child]:
+    """Start a program that talks to us while it runs; it is ended with the block, however that ends.
+
+    Parameters
+    ----------
+    output:
+        An open file that takes both of its streams.
+    descriptor:
+        An open descriptor of ours that it may use too, under the same number.
+    """
+    started = subprocess.Popen(
+        list(argv),
+        cwd=cwd,
+        env=environment(env),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        pass_fds=(descriptor,),
+    )
+    try:
+        yield Child(started)
+    finally:
+        if started.poll() is None:
+            started.kill()
+        started.wait()
 
 
 def passthrough(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:

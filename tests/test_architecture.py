@@ -35,7 +35,7 @@ OWNERS = {
     "packageurl": {"deploy.bundle.sbom"},
     "tomlkit": {"recipes.sources.pins"},
     "junitparser": {"deploy.verify.run"},
-    "testinfra": set(),
+    "testinfra": {"deploy.verify.plugin"},
     "elftools": set(),
     "lief": set(),
 }

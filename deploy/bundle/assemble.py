@@ -13,7 +13,7 @@ from deploy.boards.board import Board
 from deploy.bundle.archive import Suffix, pack_archive
 from deploy.bundle.audit import board_libraries, contradictions, decision_differences, unaccounted
 from deploy.bundle.dpkg import package_owners, unlicensed
-from deploy.bundle.load import Bundle, bundles_folder, needed_of
+from deploy.bundle.load import Bundle, MadeOf, bundles_folder, needed_of
 from deploy.bundle.manifest import (
     MANIFEST_NAME,
     SBOM_NAME,
@@ -32,10 +32,11 @@ from deploy.dedupe.decision import DedupePlan
 from deploy.dedupe.plan import plan_dedupe
 from deploy.launch.arguments import probe_arguments
 from deploy.launch.script import launch_script
+from recipes import paths
 from recipes.arch import Arch
 from recipes.config import is_relative_path
 from recipes.errors import ConfigError, ProofError
-from recipes.files import write_whole
+from recipes.files import file_sha256, write_whole
 from recipes.proof.consistency import cache_disagreements
 from recipes.rootfs.index import Index, scan_root
 from recipes.rootfs.loaderconf import LD_CACHE
@@ -95,6 +96,14 @@ def make_bundle(
     sysroot = _sysroot(board, staged, arch)
     decided, providers = decide_for_board(board, staged, sysroot.index(), board_index, i_know, types=types)
     contents = _contents(board, staged, sysroot.tree, decided)
+    if not contents:
+        raise ConfigError(
+            f"the bundle of {board.name} would be empty",
+            where=str(staged.folder),
+            why=f"of {', '.join(recipe.name for recipe in staged.manifest.recipes) or 'no recipe'} nothing travels",
+            next_step=f"name what the board gets in `recipes` of its file, then invoke build --arch {arch.name} "
+            f"--board {board.name}",
+        )
     owned, texts = package_owners(sysroot, _copies(decided))
     decided = replace(decided, notes=(*decided.notes, *unlicensed(owned)))
     origins = dict(_origins(staged, decided))
@@ -108,7 +117,19 @@ def make_bundle(
             where=board_index.source,
             why=one_line("; ".join(f"{fault['msg']}: {fault['input']!r}" for fault in error.errors()[:3])),
         ) from error
+    if write:
+        made = made_of(board, staged, board_index)
+        write_whole(packed.path.with_name(f"{packed.id}.made.json"), made.model_dump_json(indent=1).encode())
     return packed, decided
+
+
+def made_of(board: Board, staged: Stage, board_index: Index) -> MadeOf:
+    """Return the digests of what a bundle of this board is made of now."""
+    return MadeOf(
+        stage=file_sha256(staged.folder / STAGE_MANIFEST),
+        board=file_sha256(paths.BOARDS / board.name / "board.toml"),
+        index=board_index.fingerprint,
+    )
 
 
 def _manifest(
@@ -222,7 +243,13 @@ def _notices(staged: Stage) -> dict[str, bytes]:
 
 
 def stage_for(board: Board) -> Stage:
-    """Return the Stage that a board's bundle is made from; raises ConfigError where it was not built."""
+    """Return the Stage that a board's bundle is made from.
+
+    Raises
+    ------
+    ConfigError
+        It was not built, or has fewer recipes than the board's file asks for.
+    """
     where = stage_folder(board.file.arch, board.file.sysroot)
     if not (where / STAGE_MANIFEST).is_file():
         raise ConfigError(
@@ -230,7 +257,16 @@ def stage_for(board: Board) -> Stage:
             where=str(where),
             next_step=f"invoke build --arch {board.file.arch} --board {board.name}",
         )
-    return load_stage(where)
+    staged = load_stage(where)
+    has = [recipe.name for recipe in staged.manifest.recipes]
+    if lost := [name for name in board.file.recipes if name not in has]:
+        raise ConfigError(
+            f"the Stage has no {', '.join(lost)}, which {board.name} asks for",
+            where=str(where),
+            why=f"it holds {', '.join(has) or 'no recipe'}",
+            next_step=f"invoke build --arch {board.file.arch} --board {board.name}",
+        )
+    return staged
 
 
 def pack_bundle(

@@ -12,10 +12,10 @@ from pathlib import Path
 from deploy.boards.board import board_names, load_board
 from deploy.bundle.archive import SUFFIXES, Members, Suffix, open_archive
 from deploy.bundle.audit import contradictions, decision_differences, unaccounted
-from deploy.bundle.manifest import SBOM_NAME, Manifest, manifest_identity
+from deploy.bundle.manifest import ID_LETTERS, MANIFEST_NAME, SBOM_NAME, SIGNATURE_NAME, Manifest, manifest_identity
 from deploy.bundle.sign import check_signature
 from recipes import elf, paths
-from recipes.config import checked_name
+from recipes.config import Strict, checked_name
 from recipes.errors import ConfigError, PreflightError
 from recipes.stage.keys import trusted_keys
 from recipes.text import one_line
@@ -40,6 +40,22 @@ class Bundle:
         _check_contents(self.manifest, members, self.path)
         manifest = self.manifest
         return {file.blob: members[file.path][0] for file in manifest.files}
+
+    def papers(self) -> dict[str, bytes]:
+        """Return the manifest and its signature, by their names in the archive: what a release on a board carries."""
+        with open_archive(self.path, _suffix(self.path)) as archive:
+            return {MANIFEST_NAME: archive.manifest, SIGNATURE_NAME: archive.signature}
+
+
+class MadeOf(Strict):
+    """`<id>.made.json`, beside a bundle and no part of it: digests of what it was made of on this workstation."""
+
+    stage: str
+    """sha256 of `stage.json`."""
+    board: str
+    """sha256 of the board's file."""
+    index: str
+    """Fingerprint of what the board had."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +95,41 @@ def bundle_path(board: str, identity: str) -> Path:
         raise ConfigError(f"{identity[:64]!r} is no id of a bundle", where=str(bundles_folder(board)))
     found = [bundles_folder(board) / f"{identity}{suffix}" for suffix in SUFFIXES]
     return next((path for path in found if path.is_file()), found[0])
+
+
+def find_bundle(given: str) -> Path:
+    """Return the file of a bundle that was named: a path, or the id of one that was made here, or its beginning.
+
+    Raises
+    ------
+    ConfigError
+        There is none, or more than one.
+    """
+    path = Path(given)
+    if path.is_file() or not re.fullmatch(rf"[0-9a-f]{{4,{ID_LETTERS}}}", given):
+        return path
+    here = paths.work() / "bundles"
+    files = sorted(file for suffix in SUFFIXES for file in here.glob(f"*/{given}*{suffix}"))
+    ids = {f"{file.name[:12]} ({file.parent.name})": file for file in files}
+    if len(ids) > 1:
+        raise ConfigError(f"more than one bundle begins with {given}", where=str(here), why=", ".join(ids))
+    if not files:
+        known = sorted(file.name[:12] for suffix in SUFFIXES for file in here.glob(f"*/*{suffix}"))
+        raise ConfigError(
+            f"no bundle begins with {given}",
+            where=str(here),
+            why=f"there are: {', '.join(known) or 'none'}",
+            next_step="invoke bundle --board BOARD",
+        )
+    return files[0]
+
+
+def read_made_of(board: str, identity: str) -> MadeOf | None:
+    """Return what a bundle of this workstation was made of; None where nothing readable says so."""
+    try:
+        return MadeOf.model_validate_json((bundles_folder(board) / f"{identity}.made.json").read_bytes())
+    except (OSError, ValueError):
+        return None
 
 
 def latest_bundle(board: str) -> Bundle:
@@ -151,6 +202,24 @@ def _check_board_trusts(board: str, key: str, path: Path) -> None:
         why=f"signed by {key}; trusted_keys of {board}: {', '.join(sorted(trusted)) or 'none'}",
         next_step=f"sign it with one of them (BOARDCAST_SIGNING_KEY), or correct board-configs/{board}/board.toml",
     )
+
+
+def signed_manifest(data: bytes, signature: bytes, *, where: str) -> tuple[Manifest, str]:
+    """Read a manifest that came by itself, and return it with the id of the trusted key that signed it.
+
+    Raises
+    ------
+    PreflightError
+        No trusted key signed it.
+    ConfigError
+        It is no signature or no manifest as Boardcast writes them.
+    """
+    try:
+        key = check_signature(data, signature, trusted_keys(), where=where)
+        # Another version may have written it: what was signed are these bytes, whatever we would write today.
+        return Manifest.model_validate(json.loads(data)), key
+    except (ValueError, RecursionError) as error:
+        raise ConfigError("this is no manifest", where=where, why=str(error).splitlines()[0]) from error
 
 
 def _suffix(path: Path) -> Suffix:

@@ -18,6 +18,8 @@ MANIFEST_NAME = "manifest.json"
 SIGNATURE_NAME = "signature.json"
 SBOM_NAME = "sbom.cdx.json"
 LICENCES_FOLDER = "licences/"
+ID_LETTERS = 32
+"""Hexadecimal digits of a bundle's id: the first of its manifest's sha256."""
 
 
 class BundleFile(Strict):
@@ -138,7 +140,7 @@ class ProofRow(Strict):
 
 def manifest_identity(data: bytes) -> str:
     """Return the id of the bundle with a manifest of these bytes."""
-    return hashlib.sha256(data).hexdigest()[:32]
+    return hashlib.sha256(data).hexdigest()[:ID_LETTERS]
 
 
 class Manifest(Strict):

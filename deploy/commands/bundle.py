@@ -8,7 +8,7 @@ from invoke import Context
 
 from deploy.commands.command import BOARD, HOST, command, known_names
 
-_FILE = "bundle file in .boardcast/bundles/<board>/, or one that came from elsewhere"
+_FILE = "id of a bundle here, or its beginning as printed; or a bundle file, such as one from elsewhere"
 
 
 @command(
@@ -18,6 +18,7 @@ _FILE = "bundle file in .boardcast/bundles/<board>/, or one that came from elsew
         "budget": "fail if what travels is larger, such as 6MiB",
         "types": "also compare types with libabigail, where both copies have debug information",
         "i_know": "reason to use a board's copy whose proof fails, where a rule of the board allows no other",
+        "as_built": "take the Stage as it is, though recipes or the board's file changed since it was built",
         "dry_run": "decide and print; write no archive",
     },
 )
@@ -27,20 +28,22 @@ def make(
     budget: str = "",
     types: bool = False,
     i_know: str = "",
+    as_built: bool = False,
     json: bool = False,
     dry_run: bool = False,
 ) -> None:
     """Decide what a board gets, prove what it has, pack the rest."""
     from deploy.boards.board import load_board
     from deploy.boards.index import board_index
-    from deploy.bundle.assemble import make_bundle, stage_for
+    from deploy.bundle.assemble import make_bundle
     from deploy.commands.output import print_bundle
+    from deploy.release.fresh import current_stage
     from deploy.reports.sizes import check_budget, parse_size, weigh_bundle
     from recipes import console
 
     limit = parse_size(budget) if budget else None
     read = load_board(board)
-    staged, index = stage_for(read), board_index(read)
+    staged, index = current_stage(read, as_built=as_built), board_index(read)
     made, decided = make_bundle(read, staged, index, write=not dry_run, i_know=i_know, types=types)
     if json:
         console.emit(made.manifest.model_dump() | {"id": made.id, "file": str(made.path)})
@@ -102,7 +105,7 @@ def sizes(
     from deploy.boards.index import board_index
     from deploy.bundle.assemble import make_bundle, stage_for
     from deploy.commands.output import print_sizes
-    from deploy.release.deployment import free_flash
+    from deploy.release.deployment import free_flash_if_on
     from deploy.reports.sizes import check_budget, parse_size, weigh_bundle
     from deploy.reports.svg import draw_sizes
     from recipes import console
@@ -111,7 +114,7 @@ def sizes(
     limit = parse_size(budget) if budget else None
     read = load_board(board)
     made, decided = make_bundle(read, stage_for(read), board_index(read))
-    free = free_flash(host) if host else None
+    free = free_flash_if_on(host) if host else None
     weighed = weigh_bundle(made, decided, squashed=True, free_flash=free)
     if svg and not dry_run:
         write_whole(Path(svg), draw_sizes(weighed, f"Bundle {made.id[:12]} for {board}").encode())
@@ -129,11 +132,11 @@ def sizes(
 )
 def diff(_: Context, old: str, new: str, json: bool = False) -> None:
     """Say what changed from one bundle to another."""
-    from deploy.bundle.load import load_bundle
+    from deploy.bundle.load import find_bundle, load_bundle
     from deploy.reports.bundle_diff import bundle_differences
     from recipes import console
 
-    rows = bundle_differences(load_bundle(Path(old)).manifest, load_bundle(Path(new)).manifest)
+    rows = bundle_differences(load_bundle(find_bundle(old)).manifest, load_bundle(find_bundle(new)).manifest)
     if json:
         console.emit([dict(zip(("what", "name", "change"), row, strict=True)) for row in rows])
     elif rows:
@@ -150,8 +153,8 @@ def diff(_: Context, old: str, new: str, json: bool = False) -> None:
 )
 def verify(_: Context, file: str, json: bool = False) -> None:
     """Check a bundle offline: signature, every byte, bill of materials."""
-    from deploy.bundle.load import verify_bundle
+    from deploy.bundle.load import find_bundle, verify_bundle
     from recipes import console
 
-    facts = verify_bundle(Path(file)).as_dict()
+    facts = verify_bundle(find_bundle(file)).as_dict()
     console.emit(facts) if json else console.fields("Whole, and signed by a trusted key", facts)

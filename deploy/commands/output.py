@@ -17,6 +17,7 @@ from deploy.reports.static_twins import LinkedTwice, group_twins
 from deploy.verify.verdict import Verdict, verdict_rows
 from recipes import console
 from recipes.builder.plan import BuildPlan
+from recipes.errors import UserError
 from recipes.stage.manifest import Stage
 
 WIDEST = 100
@@ -96,6 +97,22 @@ def print_bundle(made: Bundle, decided: DedupePlan) -> None:
         "  ",
         "    ",
     )
+    if made.path.is_file():
+        print(f"  file: {made.path}")
+        print(f"  next: {_next_of_bundle(made.manifest.board)}")
+
+
+def _next_of_bundle(board: str) -> str:
+    """Return the command that deploys a bundle, with the host filled in where the inventory has one for the board."""
+    from deploy.boards.inventory import load_hosts
+
+    try:
+        hosts = [name for name, host in load_hosts().items() if host.board == board]
+    except UserError:  # what is wrong with the inventory is told by the task that needs it
+        hosts = []
+    if not hosts:
+        return f"invoke deploy --host HOST, once board-configs/hosts.toml names one of {board}"
+    return f"invoke deploy --host {hosts[0]}"
 
 
 def print_answers(answers: Sequence[LibraryAnswer]) -> None:
@@ -195,7 +212,7 @@ def print_outcome(done: DeployOutcome) -> None:
     if not release.changed:
         print(f"Deploy to {release.host}: nothing to do: {release.because} (0 B payload, {trips})")
         return
-    print(f"Deploy to {release.host}: release {release.id[:12]} runs ({console.size(release.payload)} sent, {trips})")
+    print(f"Deploy to {release.host}: {release.id[:12]} runs there now ({console.size(release.payload)} sent, {trips})")
     for line in done.proved_again:
         _fill(f"note: {line}", "  ", "    ")
     if done.verdict is not None:
@@ -203,10 +220,12 @@ def print_outcome(done: DeployOutcome) -> None:
 
 
 def print_verdicts(verdicts: Sequence[Verdict]) -> None:
-    """Print the checks of one or more boards.
+    """Print the checks of boards; nothing where there are none.
 
     The error that follows a red verdict has what was seen of the first red board: it is not printed twice.
     """
+    if not verdicts:
+        return
     told = next((verdict for verdict in verdicts if not verdict.green), None)
     rows = [
         [host, name, "ok" if state == "passed" else state, evidence or "-"]

@@ -1,45 +1,76 @@
-"""Tasks of boards: bundle, deploy, verify, roll back, simulate."""
+"""Tasks of hosts: deploy, verify, roll back, say what runs there, and the whole chain from sources to a verdict."""
 
 from __future__ import annotations
 
-from invoke import Context
+from typing import TYPE_CHECKING
+
+from invoke import Context, Exit
 
 from deploy.commands.command import HOST, command
-from recipes.errors import ConfigError
+from recipes.errors import ConfigError, PreflightError, VerifyError
+
+if TYPE_CHECKING:
+    from deploy.release.deployment import DeployOutcome
+
+_AGAIN = "send everything, though it runs there already: what was damaged there is repaired"
+_BUILD = "build and bundle again first what changed since the bundle was made"
 
 
 @command(
     help={
         "host": HOST,
-        "bundle": "file to deploy; the last one made for the board without it",
+        "bundle": "file to deploy, or the id of a bundle here, or its beginning; the board's last one without it",
+        "build": _BUILD,
+        "again": _AGAIN,
     }
 )
-def deploy(_: Context, host: str, bundle: str = "", json: bool = False, dry_run: bool = False) -> None:
+def deploy(
+    _: Context,
+    host: str,
+    bundle: str = "",
+    build: bool = False,
+    again: bool = False,
+    json: bool = False,
+    dry_run: bool = False,
+) -> None:
     """Send a bundle, switch to it, check it; go back if red."""
     from deploy.commands.output import outcome_facts, print_outcome, print_release_plan
-    from deploy.release.deployment import bundle_for, deploy_to, plan_deploy
+    from deploy.release.deployment import bundle_for, plan_deploy
     from recipes import console
 
-    chosen = bundle_for(host, bundle)
+    chosen = bundle_for(host, bundle, build=build and not dry_run, make=not dry_run)
     if dry_run:
-        planned = plan_deploy(host, chosen)
+        planned = plan_deploy(host, chosen, again=again)
         if json:
             console.emit({"host": host, "release": chosen.id, "steps": [step.detail for step in planned.steps]})
         else:
             print_release_plan(host, planned)
         return
-    done = deploy_to(host, chosen)
+    from deploy.release.deployment import deploy_to
+
+    try:
+        done = deploy_to(host, chosen, again=again)
+    except KeyboardInterrupt:
+        raise _interrupted(host) from None
     if json:
         console.emit(outcome_facts(done))
     else:
         print_outcome(done)
 
 
+def _interrupted(host: str) -> Exit:
+    return Exit(
+        "interrupted; what arrived is kept, and what ran there runs on\n"
+        f"  next: give the same command again: invoke deploy --host {host}",
+        130,
+    )
+
+
 @command(iterable=["host"], help={"host": f"{HOST}; every reachable one without it"})
 def verify(_: Context, host: list[str], json: bool = False, dry_run: bool = False) -> None:
     """Check what runs on boards, with evidence and JUnit."""
     from deploy.commands.output import print_verdicts
-    from deploy.release.deployment import reachable_hosts, verify_host
+    from deploy.release.deployment import reachable_hosts, verify_each
     from deploy.verify.verdict import require_green
     from recipes import console
 
@@ -57,25 +88,84 @@ def verify(_: Context, host: list[str], json: bool = False, dry_run: bool = Fals
         else:
             print("\n".join(f"{name}: {checks}" for name in names))
         return
-    verdicts = [verify_host(name) for name in names]
+    done = verify_each(names)
+    verdicts = [outcome.verdict for outcome in done if outcome.verdict]
     if json:
-        console.emit([verdict.as_dict() for verdict in verdicts])
-    else:
+        console.emit([outcome.as_dict() for outcome in done])
+    elif len(done) > 1:
         print_verdicts(verdicts)
-    for verdict in verdicts:
-        require_green(verdict)
+        print("".join(f"  {outcome.host}: {outcome.state}\n" for outcome in done if outcome.error), end="")
+    elif verdicts:
+        print_verdicts(verdicts)
+    # A host that was named has to answer; of all hosts, those that are off are no fault.
+    errors = [outcome.error for outcome in done if outcome.error and (host or not outcome.off)]
+    if not verdicts and not errors:
+        errors = [PreflightError("no host answers", why=", ".join(names), next_step="invoke sim status")]
+    try:
+        for verdict in verdicts:
+            require_green(verdict, told=True)
+    except VerifyError as red:
+        errors.insert(0, red)
+    if errors:
+        # The result is JSON already; a second one for the error would make both unreadable.
+        raise Exit(str(errors[0]), int(errors[0].code)) if json else errors[0]
 
 
-@command(help={"host": HOST, "dry_run": "print which release it would be"})
+@command(help={"host": HOST, "dry_run": "prove the release before on the board, and print which one it is"})
 def rollback(_: Context, host: str, json: bool = False, dry_run: bool = False) -> None:
-    """Go back to the release that ran before."""
+    """Go back to the release that ran before, proved and checked."""
     from deploy.release.deployment import roll_back_host
     from recipes import console
 
     identity = roll_back_host(host, dry_run=dry_run)
     if json:
         console.emit({"host": host, "release": identity, "done": not dry_run})
+    elif dry_run:
+        print(f"{host}: would go back to {identity[:12]}, which is proved on the board as it is now")
     else:
-        print(
-            f"{host}: {'would go' if dry_run else 'went'} back to {identity[:12] or 'nothing: no release came before'}"
-        )
+        print(f"{host}: went back to {identity[:12]}; its checks are green")
+
+
+@command(help={"host": HOST})
+def status(_: Context, host: str, json: bool = False) -> None:
+    """Say what runs on a host, what ran before, who brought it."""
+    from deploy.release.status import host_status
+    from recipes import console
+
+    found = host_status(host)
+    console.emit(found.as_dict()) if json else console.fields(host, found.lines())
+
+
+@command(help={"host": HOST})
+def up(_: Context, host: str, json: bool = False, dry_run: bool = False) -> None:
+    """Build, bundle, deploy and verify for one host; skip what is done."""
+    from deploy.boards.board import load_board
+    from deploy.boards.inventory import host_target, load_host
+    from deploy.commands.output import outcome_facts, print_outcome, print_verdicts
+    from deploy.release.deployment import deploy_to, verify_host
+    from deploy.release.fresh import plan_chain, up_to_date_bundle
+    from deploy.verify.verdict import require_green
+    from recipes import console
+
+    board = load_board(load_host(host).board)
+    if dry_run:
+        steps = plan_chain(board)
+        console.emit({"host": host, "steps": steps}) if json else print("\n".join(f"{host}: {step}" for step in steps))
+        return
+    host_target(host)  # a simulated board that is not up is told before minutes of compiling
+    bundle = up_to_date_bundle(board)
+    try:
+        done: DeployOutcome = deploy_to(host, bundle)
+    except KeyboardInterrupt:
+        raise _interrupted(host) from None
+    verdict = done.verdict
+    if not json:
+        print_outcome(done)
+    if verdict is None:
+        console.say("verify: nothing was deployed, so what runs there is checked now")
+        verdict = verify_host(host)
+        if not json:
+            print_verdicts([verdict])
+    if json:
+        console.emit(outcome_facts(done) | {"verdict": verdict.as_dict()})
+    require_green(verdict, told=True)

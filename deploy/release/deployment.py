@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from deploy.boards.board import load_board
-from deploy.boards.index import board_index
 from deploy.boards.inventory import host_target, load_host, load_hosts, sim_state
 from deploy.boards.probe import HostFacts, probe_host
 from deploy.boards.session import BoardSession, connect
-from deploy.bundle.assemble import make_bundle, stage_for
-from deploy.bundle.load import Bundle, bundle_path, bundles_folder, latest_bundle, load_bundle
+from deploy.bundle.load import Bundle, find_bundle, load_bundle
+from deploy.release.carried import find_release, paper_sizes
+from deploy.release.fresh import current_bundle
 from deploy.release.plan import ReleasePlan, plan_release, refuse_unfit
+from deploy.release.preflight import look_before, refuse_unfounded, refuse_unwritable
 from deploy.release.recheck import still_proved, watched_paths
-from deploy.release.run import ReleaseResult, deploy_release, roll_back_release
+from deploy.release.run import ReleaseResult, deploy_release, refuse_no_way_back, roll_back_release, this_user
 from deploy.verify.run import run_checks
 from deploy.verify.verdict import Verdict, require_green
-from recipes.errors import ConfigError
+from recipes import console
+from recipes.errors import ConfigError, PreflightError, UserError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,50 +42,67 @@ class _Prepared:
     proved_again: tuple[str, ...]
 
 
-def bundle_for(host_name: str, given: str = "") -> Bundle:
-    """Return the bundle to deploy: the file that was named, the last one made, or a first one made now.
+def bundle_for(host_name: str, given: str = "", *, build: bool = False, make: bool = True) -> Bundle:
+    """Return the bundle to deploy: the one that was named, the last one made, or one made now where there is none.
+
+    Parameters
+    ----------
+    given:
+        A file, or the id of a bundle here, or its beginning.
+    build:
+        Build and bundle again what is older than what it was made of.
+    make:
+        False for a dry run, which makes no first bundle.
 
     Raises
     ------
     ConfigError
-        The bundle is for another board, or nothing was built yet.
+        The bundle is for another board, is older than what it was made of, or nothing was built yet.
     """
     host = load_host(host_name)
     if given:
-        loaded = load_bundle(Path(given))
+        loaded = load_bundle(find_bundle(given))
         if loaded.manifest.board != host.board:
-            raise ConfigError(f"the bundle is for {loaded.manifest.board}, {host_name} is a {host.board}", where=given)
+            what = f"the bundle is for {loaded.manifest.board}, the board of {host_name} is {host.board}"
+            raise ConfigError(what, where=given, next_step=f"invoke bundle --board {host.board}")
         return loaded
-    if (bundles_folder(host.board) / "latest").is_file():
-        return latest_bundle(host.board)
-    board = load_board(host.board)
-    return make_bundle(board, stage_for(board), board_index(board))[0]
+    return current_bundle(load_board(host.board), host_name, build=build, make=make)
 
 
-def plan_deploy(host_name: str, bundle: Bundle) -> ReleasePlan:
+def plan_deploy(host_name: str, bundle: Bundle, *, again: bool = False) -> ReleasePlan:
     """Probe a host and return what a deploy would do; nothing is changed there."""
     with connect(host_target(host_name)) as session:
-        return _prepare(session, bundle).plan
+        return _prepare(session, host_name, bundle, again=again).plan
 
 
-def _prepare(session: BoardSession, bundle: Bundle) -> _Prepared:
+def _prepare(session: BoardSession, host_name: str, bundle: Bundle, *, again: bool) -> _Prepared:
     """Probe a board, check that the bundle is still proved there, and plan.
 
     Raises
     ------
     PreflightError
-        The bundle is not for this board, or is not proved there any more.
+        The bundle is not for this board, is not proved there any more, or could not run there.
     """
     manifest = bundle.manifest
     facts = probe_host(session, manifest.root, watched_paths(manifest))
+    if not facts.writable and facts.machine in manifest.machines:
+        raise refuse_unwritable(look_before(session, manifest.root, manifest.loader), manifest.root)
     refuse_unfit(manifest, facts)
-    proved = still_proved(session, bundle, facts)
-    plan = plan_release(bundle.id, manifest, proved.facts, proved.notes.keys())
+    proved = still_proved(session, bundle, facts, host_name)
+    papers = paper_sizes(bundle)
+    plan = plan_release(bundle.id, manifest, proved.facts, proved.notes.keys(), papers=papers, again=again)
+    if plan.steps:
+        refuse_unfounded(look_before(session, manifest.root, manifest.loader), manifest)
     return _Prepared(facts=facts, plan=plan, proved_again=tuple(proved.notes.values()))
 
 
-def deploy_to(host_name: str, bundle: Bundle) -> DeployOutcome:
-    """Bring a bundle to a host, switch to it, check it, and go back where the checks are red.
+def deploy_to(host_name: str, bundle: Bundle, *, again: bool = False) -> DeployOutcome:
+    """Bring a bundle to a host, switch to it, check it, and go back where the checks are red; over one connection.
+
+    Parameters
+    ----------
+    again:
+        Send everything, though it runs there already: what was damaged there is repaired.
 
     Raises
     ------
@@ -92,16 +111,16 @@ def deploy_to(host_name: str, bundle: Bundle) -> DeployOutcome:
     RolledBackError
         The checks were red: the release from before runs again.
     """
-    target = host_target(host_name)
     verdicts: list[Verdict] = []
+    with connect(host_target(host_name)) as session:
 
-    def check() -> None:
-        verdicts.append(run_checks(target, bundle))
-        require_green(verdicts[-1])
+        def check() -> None:
+            verdicts.append(run_checks(session, host_name, bundle.id, bundle.manifest))
+            require_green(verdicts[-1])
 
-    with connect(target) as session:
-        prepared = _prepare(session, bundle)
-        result = deploy_release(session, host_name, bundle, check, planned=prepared.plan, tools=prepared.facts.tools)
+        prepared = _prepare(session, host_name, bundle, again=again)
+        tools = prepared.facts.tools
+        result = deploy_release(session, host_name, bundle, check, planned=prepared.plan, tools=tools, who=this_user())
     return DeployOutcome(
         release=result,
         plan=prepared.plan,
@@ -110,30 +129,45 @@ def deploy_to(host_name: str, bundle: Bundle) -> DeployOutcome:
     )
 
 
-def _host_facts(host_name: str) -> tuple[str, HostFacts]:
-    root = load_board(load_host(host_name).board).file.root
-    with connect(host_target(host_name)) as session:
-        return root, probe_host(session, root, [])
+def board_root(host_name: str) -> str:
+    """Return the folder that is ours on a host."""
+    return load_board(load_host(host_name).board).file.root
 
 
 def free_flash(host_name: str) -> int:
     """Return the bytes that are free on a board's file system for releases."""
-    return _host_facts(host_name)[1].free_kib * 1024
+    with connect(host_target(host_name)) as session:
+        return probe_host(session, board_root(host_name), []).free_kib * 1024
+
+
+def free_flash_if_on(host_name: str) -> int | None:
+    """Return what `free_flash` does; None, and a line on stderr, where the board does not answer."""
+    try:
+        return free_flash(host_name)
+    except PreflightError as error:
+        if not is_off(error):
+            raise
+        console.say(f"{host_name} does not answer ({error.why}): what its flash has left is not known")
+        return None
 
 
 def verify_host(host_name: str) -> Verdict:
-    """Check the release that runs on a host.
+    """Check the release that runs on a host; the verdict says where its manifest is from.
 
     Raises
     ------
     ConfigError
-        Nothing runs there, or its bundle is not on this workstation.
+        Nothing runs there.
+    PreflightError
+        Nothing that is trusted here says what runs there: neither a bundle nor what the release carries.
     """
-    _, facts = _host_facts(host_name)
-    if not facts.current:
-        raise ConfigError(f"nothing of ours runs on {host_name}", next_step=f"invoke deploy --host {host_name}")
-    path = bundle_path(load_host(host_name).board, facts.current)
-    return run_checks(host_target(host_name), load_bundle(path))
+    board, root = load_host(host_name).board, board_root(host_name)
+    with connect(host_target(host_name)) as session:
+        current = probe_host(session, root, []).current
+        if not current:
+            raise ConfigError(f"nothing of ours runs on {host_name}", next_step=f"invoke deploy --host {host_name}")
+        release, source = find_release(session, host_name, board, root, current)
+        return run_checks(session, host_name, release.id, release.manifest, [source])
 
 
 def reachable_hosts() -> list[str]:
@@ -141,10 +175,74 @@ def reachable_hosts() -> list[str]:
     return [name for name, host in load_hosts().items() if not host.simulated or sim_state(name) is not None]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostVerdict:
+    """What verifying one of several hosts came to: a verdict, or the reason why there is none."""
+
+    host: str
+    verdict: Verdict | None = None
+    error: UserError | None = None
+
+    @property
+    def off(self) -> bool:
+        """True for a host that does not answer: that is no fault of what runs there."""
+        return self.error is not None and is_off(self.error)
+
+    @property
+    def state(self) -> str:
+        """In words: `green`, `red`, `off`, or why it could not be checked."""
+        if self.verdict:
+            return "green" if self.verdict.green else "red"
+        return f"off ({self.error.why or 'it does not answer'})" if self.off and self.error else str(self.error)
+
+    def as_dict(self) -> dict[str, object]:
+        if self.verdict:
+            return self.verdict.as_dict()
+        why = self.error.as_dict() if self.error else {}
+        return {"host": self.host, "state": "off" if self.off else "error", **why}
+
+
+def is_off(error: UserError) -> bool:
+    """Tell whether an error says that nothing answers at a board's address."""
+    return isinstance(error, PreflightError) and error.what.endswith("does not answer")
+
+
+def verify_each(names: Sequence[str]) -> list[HostVerdict]:
+    """Check host after host; one that cannot be checked does not keep the others from it."""
+    found = []
+    for name in names:
+        try:
+            found.append(HostVerdict(host=name, verdict=verify_host(name)))
+        except UserError as error:
+            found.append(HostVerdict(host=name, error=error))
+    return found
+
+
 def roll_back_host(host_name: str, *, dry_run: bool) -> str:
-    """Go back to the release before and return its id; with `dry_run` only say which one that would be."""
-    root, facts = _host_facts(host_name)
-    if dry_run:
-        return facts.previous
+    """Go back to the release before and return its id; with `dry_run` only prove it and say which one it would be.
+
+    It is proved on the board as it is now before the switch and checked after it, as a new release is.
+
+    Raises
+    ------
+    ConfigError
+        There is no release to go back to.
+    PreflightError
+        The release before would not run on the board as it is now; what runs there runs on.
+    RolledBackError
+        Its checks were red: the release that ran runs again.
+    """
+    board, root = load_host(host_name).board, board_root(host_name)
     with connect(host_target(host_name)) as session:
-        return roll_back_release(session, root, facts)
+        facts = probe_host(session, root, [])
+        refuse_no_way_back(root, facts)
+        release, source = find_release(session, host_name, board, root, facts.previous)
+        older = probe_host(session, root, watched_paths(release.manifest))
+        still_proved(session, release, older, host_name)
+        if dry_run:
+            return facts.previous
+
+        def check() -> None:
+            require_green(run_checks(session, host_name, release.id, release.manifest, [source]))
+
+        return roll_back_release(session, host_name, root, facts, check, who=this_user())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -45,7 +45,13 @@ class ReleasePlan:
 
 
 def plan_release(
-    identity: str, manifest: Manifest, facts: HostFacts, proved_again: Collection[str] = ()
+    identity: str,
+    manifest: Manifest,
+    facts: HostFacts,
+    proved_again: Collection[str] = (),
+    *,
+    papers: Mapping[str, int] | None = None,
+    again: bool = False,
 ) -> ReleasePlan:
     """Decide what a deploy sends and switches. Pure.
 
@@ -54,6 +60,10 @@ def plan_release(
     proved_again:
         Libraries of the board, and its loader's cache, that changed since the bundle was made and serve all the same
         (`deploy.release.recheck`).
+    papers:
+        Store name to bytes of what the release carries besides its files: the signed manifest.
+    again:
+        Send everything and switch, though it runs there: what was damaged on the board is repaired.
 
     Raises
     ------
@@ -69,11 +79,22 @@ def plan_release(
         if proof.library not in proved_again:
             state = f"{path} is another one than was proved" if path else f"{proof.opened} is gone"
             raise PreflightError(f"{state}; nothing was changed", next_step=f"invoke bundle --board {manifest.board}")
-    if facts.current == identity and identity in facts.confirmed:
+    if facts.current == identity and identity in facts.confirmed and not again:
         return ReleasePlan(steps=(), because=f"{identity[:12]} runs there already, and was verified")
+    steps = _send_step(manifest, facts, frozenset() if again else facts.blobs, papers or {})
+    before = f"now {facts.current[:12]}" if facts.current else "nothing runs there now"
+    steps.append(RemoteStep(kind=StepKind.ACTIVATE, detail=f"switch to {identity[:12]} ({before})"))
+    return ReleasePlan(steps=tuple(steps), because="")
+
+
+def _send_step(
+    manifest: Manifest, facts: HostFacts, there: frozenset[str], papers: Mapping[str, int]
+) -> list[RemoteStep]:
+    """Return the step that sends what is not there, or none; raises PreflightError where the board has no room."""
     sizes = {file.blob: file.size for file in manifest.files}
-    missing = tuple(sorted(sizes.keys() - facts.blobs))
-    payload = sum(sizes[blob] for blob in missing)
+    missing = tuple(sorted(sizes.keys() - there))
+    extra = {blob: size for blob, size in papers.items() if blob not in there}
+    payload = sum(sizes[blob] for blob in missing) + sum(extra.values())
     needed = payload * 12 // 10 // 1024 + RESERVE_KIB
     if facts.free_kib < needed:
         raise PreflightError(
@@ -82,13 +103,10 @@ def plan_release(
             why=f"{needed:,} KiB needed, {facts.free_kib:,} KiB free",
             next_step="free some space there, or lower `keep` in the board's file",
         )
-    steps = []
-    if missing:
-        detail = f"{len(missing)} of {len(sizes)} files, {console.size(payload)}"
-        steps.append(RemoteStep(kind=StepKind.SEND, blobs=missing, size=payload, detail=detail))
-    before = f"now {facts.current[:12]}" if facts.current else "nothing runs there now"
-    steps.append(RemoteStep(kind=StepKind.ACTIVATE, detail=f"switch to {identity[:12]} ({before})"))
-    return ReleasePlan(steps=tuple(steps), because="")
+    if not missing and not extra:
+        return []
+    detail = f"{len(missing)} of {len(sizes)} files{' and the manifest' if extra else ''}, {console.size(payload)}"
+    return [RemoteStep(kind=StepKind.SEND, blobs=(*missing, *extra), size=payload, detail=detail)]
 
 
 def refuse_unfit(manifest: Manifest, facts: HostFacts) -> None:

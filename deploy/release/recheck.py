@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 
 from deploy.boards.probe import HostFacts
 from deploy.boards.session import BoardSession
-from deploy.bundle.load import Bundle
 from deploy.bundle.manifest import Manifest, ProofRow
+from deploy.release.carried import KnownRelease
 from recipes import elf
 from recipes.arch import Libc
 from recipes.elf import ElfError, ElfFile
@@ -51,29 +51,34 @@ class StillProved:
     notes: Mapping[str, str]
 
 
-def still_proved(session: BoardSession, bundle: Bundle, facts: HostFacts) -> StillProved:
-    """Check that the proofs of a bundle hold on a board as it is now; what changed there is fetched and proved again.
+def still_proved(session: BoardSession, release: KnownRelease, facts: HostFacts, host: str = "HOST") -> StillProved:
+    """Check that the proofs of a release hold on a board as it is now; what changed there is fetched and proved again.
+
+    Parameters
+    ----------
+    host:
+        Its name, for the next step.
 
     Raises
     ------
     PreflightError
         A library is gone, or is unsuitable now; nothing was changed.
     """
-    manifest = bundle.manifest
+    manifest = release.manifest
     moved = cache_moved(manifest, facts.files)
     changed = look_up_again(session, manifest) if moved else changed_proofs(manifest, facts.files)
-    notes = prove_again(session, manifest, _elf_files(bundle), changed) if changed else {}
+    notes = prove_again(session, manifest, _elf_files(release), changed, host) if changed else {}
     if moved:
         # Every path was asked for again, so what the old ones say does not count.
-        notes[LD_CACHE] = f"{LD_CACHE} was changed; {len(manifest.proofs)} libraries were looked up again"
+        notes[LD_CACHE] = f"{LD_CACHE} was changed; what it leads to was looked up again"
         proved = {proof.opened: proof.sha256 for proof in manifest.proofs}
         facts = replace(facts, files={**proved, LD_CACHE: facts.files[LD_CACHE]})
     return StillProved(facts=facts, notes=notes)
 
 
-def _elf_files(bundle: Bundle) -> dict[str, ElfFile]:
-    blobs = bundle.blobs()
-    contents = ((file.path, blobs[file.blob]) for file in bundle.manifest.files)
+def _elf_files(release: KnownRelease) -> dict[str, ElfFile]:
+    blobs = release.blobs()
+    contents = ((file.path, blobs[file.blob]) for file in release.manifest.files)
     return {path: elf.parse(data) for path, data in contents if data.startswith(elf.MAGIC)}
 
 
@@ -177,7 +182,11 @@ class _Board:
 
 
 def prove_again(
-    session: BoardSession, manifest: Manifest, ours: Mapping[str, ElfFile], changed: Sequence[tuple[ProofRow, str]]
+    session: BoardSession,
+    manifest: Manifest,
+    ours: Mapping[str, ElfFile],
+    changed: Sequence[tuple[ProofRow, str]],
+    host: str = "HOST",
 ) -> dict[str, str]:
     """Fetch what changed and prove it again; returns library to what to say of it.
 
@@ -196,14 +205,14 @@ def prove_again(
     notes: dict[str, str] = {}
     for row, path in changed:
         if not path:
-            raise _refusal(row, f"{row.opened} is gone", _count_symbols(row.symbols, "were proved on it"), manifest)
+            raise _refusal(row, f"{row.opened} is gone", _count_symbols(row.symbols, "were proved on it"), host)
         copy = board.read(path)
         companions, lost = board.beside(copy, elsewhere)
         demand = Demand.recall(row, parse_arch(manifest.arch).identity)
         libc = libc_of(manifest.loader) or Libc.GLIBC
         proof = check_copy(demand, path, copy, companions, list(ours.values()), lost, libc=libc)
         if worse := _worse(proof, row):
-            raise _refusal(row, f"{path} was changed, and is unsuitable now", "; ".join(worse[:3]), manifest)
+            raise _refusal(row, f"{path} was changed, and is unsuitable now", "; ".join(worse[:3]), host)
         build = f"build {row.build_id[:12] or 'unknown'} → {copy.build_id[:12] or 'unknown'}"
         notes[row.library] = f"{path} was changed ({build}); proved again, {len(proof.symbols)} symbols"
     return notes
@@ -218,13 +227,15 @@ def _worse(proof: Proof, row: ProofRow) -> list[str]:
 
 
 def _count_symbols(symbols: Sequence[str], what: str) -> str:
+    if len(symbols) < 3:
+        return f"{' and '.join(symbols) or 'no symbol'} {what}"
     return f"{len(symbols)} symbols {what}, {', '.join(symbols[:2])} among them"
 
 
-def _refusal(row: ProofRow, what: str, why: str, manifest: Manifest) -> PreflightError:
+def _refusal(row: ProofRow, what: str, why: str, host: str) -> PreflightError:
     return PreflightError(
         f"{what}; nothing was changed",
         where=row.library,
         why=why,
-        next_step=f"invoke sysroot.pull --host HOST, then invoke bundle --board {manifest.board}",
+        next_step=f"invoke sysroot.pull --host {host}, then invoke up --host {host}",
     )

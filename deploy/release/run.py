@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import getpass
 import hashlib
+import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from deploy.boards.probe import HostFacts
 from deploy.boards.session import BoardSession, Reply
 from deploy.bundle.load import Bundle
+from deploy.release.carried import bundle_papers
 from deploy.release.plan import ReleasePlan, StepKind
 from deploy.release.scripts import ACTIVATE, CONFIRM, RECEIVE, ROLL_BACK
 from recipes.errors import ConfigError, PreflightError, RolledBackError, UserError
 from recipes.tarfiles import USTAR, TarEntry, tar_bytes
+from recipes.text import one_line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +33,21 @@ class ReleaseResult:
     """Bytes sent, contents and lists."""
 
 
-def install_release(session: BoardSession, bundle: Bundle, planned: ReleasePlan, tools: frozenset[str]) -> None:
+def this_user() -> str:
+    """Return who deploys, and since when: `user@workstation since TIME`, in UTC."""
+    now = dt.datetime.now(dt.UTC)
+    return one_line(f"{getpass.getuser()}@{socket.gethostname()} since {now:%Y-%m-%dT%H:%M:%SZ}", most=120)
+
+
+def install_release(
+    session: BoardSession, bundle: Bundle, planned: ReleasePlan, tools: frozenset[str], who: str = ""
+) -> None:
     """Send what a board lacks and switch to the release; the checks are still to come.
+
+    Parameters
+    ----------
+    who:
+        Shown to another who comes while this one is at work.
 
     Raises
     ------
@@ -38,27 +56,29 @@ def install_release(session: BoardSession, bundle: Bundle, planned: ReleasePlan,
     """
     for step in planned.steps:
         if step.kind is StepKind.SEND:
-            _send(session, bundle, step.blobs, tools)
+            _send(session, bundle, step.blobs, tools, who)
         else:
-            _activate(session, bundle)
+            _activate(session, bundle, who)
 
 
-def _send(session: BoardSession, bundle: Bundle, names: Sequence[str], tools: frozenset[str]) -> None:
+def _send(session: BoardSession, bundle: Bundle, names: Sequence[str], tools: frozenset[str], who: str) -> None:
     """Send blobs to the board's store: in one stream where it has tar, else each by itself."""
-    root, blobs = bundle.manifest.root, bundle.blobs()
+    root, blobs = bundle.manifest.root, bundle.blobs() | dict(bundle_papers(bundle).values())
     if "tar" in tools:
-        _check(session.run(RECEIVE, [root, "tar"], _tar_stream(blobs, names)), root)
+        _check(session.run(RECEIVE, [root, "tar", who], _tar_stream(blobs, names)), root)
         return
     for name in names:
-        _check(session.run(RECEIVE, [root, name], _chunks(blobs[name])), root)
+        _check(session.run(RECEIVE, [root, name, who], _chunks(blobs[name])), root)
 
 
-def _activate(session: BoardSession, bundle: Bundle) -> None:
+def _activate(session: BoardSession, bundle: Bundle, who: str) -> None:
     """Build the release from the board's store and switch to it."""
     manifest = bundle.manifest
-    listing = "".join(f"{file.blob} {file.path}\n" for file in manifest.files).encode()
+    rows = [(file.blob, file.path) for file in manifest.files]
+    rows += [(blob, path) for path, (blob, _) in bundle_papers(bundle).items()]
+    listing = "".join(f"{blob} {path}\n" for blob, path in rows).encode()
     digest = hashlib.sha256(listing).hexdigest()
-    _check(session.run(ACTIVATE, [manifest.root, bundle.id, digest], [listing]), manifest.root)
+    _check(session.run(ACTIVATE, [manifest.root, bundle.id, digest, who], [listing]), manifest.root)
 
 
 def _chunks(data: bytes) -> Iterator[bytes]:
@@ -82,18 +102,23 @@ _REASONS = {
     78: "another release was switched on while the checks ran",
 }
 
+_CURES = {
+    75: "wait for it to end, then give the same command again. It ends with its connection: where that workstation is "
+    "gone for good, end the process on the board"
+}
+
 
 def _check(reply: Reply, root: str) -> None:
     """Raise PreflightError for a script that did not run to its end, with the reason behind its exit code."""
     if reply.code == 0:
         return
-    detail = " ".join((reply.out.strip() + " " + reply.err.strip()).split())[-300:]
+    detail = one_line(f"{reply.out} {reply.err}"[-1000:])
     full = "; no space left on the board" if "No space" in detail else ""
     raise PreflightError(
         f"the board stopped: {_REASONS.get(reply.code, f'exit code {reply.code}')}{full}",
         where=root,
         why=detail,
-        next_step="the release that ran there runs on; fix the cause and give the same command again",
+        next_step=_CURES.get(reply.code, "the release that ran there runs on; fix the cause and repeat the command"),
     )
 
 
@@ -105,6 +130,7 @@ def deploy_release(
     *,
     planned: ReleasePlan,
     tools: frozenset[str],
+    who: str = "",
 ) -> ReleaseResult:
     """Install a release and check it: confirm it where the checks are green, else go back.
 
@@ -122,7 +148,7 @@ def deploy_release(
     """
     before = session.traffic.sent
     if planned.steps:
-        install_release(session, bundle, planned, tools)
+        install_release(session, bundle, planned, tools, who)
         try:
             check()
         except UserError as error:
@@ -132,7 +158,7 @@ def deploy_release(
             _go_back(session, bundle)
             raise
         root, keep = bundle.manifest.root, str(bundle.manifest.keep)
-        _check(session.run(CONFIRM, [root, bundle.id, keep]), root)
+        _check(session.run(CONFIRM, [root, bundle.id, keep, who]), root)
     return ReleaseResult(
         host=host,
         id=bundle.id,
@@ -164,20 +190,46 @@ def _rolled_back(host: str, current: str, error: UserError) -> RolledBackError:
     )
 
 
-def roll_back_release(session: BoardSession, root: str, facts: HostFacts) -> str:
-    """Go back to the release before; returns the id that runs now.
+def refuse_no_way_back(root: str, facts: HostFacts) -> None:
+    """Raise ConfigError where nothing runs, or nothing that was verified came before it."""
+    if facts.current and facts.previous and facts.previous != facts.current and facts.previous in facts.confirmed:
+        return
+    verified = len(facts.confirmed)
+    why = "no release of ours runs there"
+    if facts.current:
+        count = f"{verified} releases there were verified" if verified != 1 else "one release there was verified"
+        why = f"{count if verified else 'no release there was verified'}, and none of them ran before this one"
+    raise ConfigError("there is nothing to go back to", where=root, why=why)
+
+
+def roll_back_release(
+    session: BoardSession, host: str, root: str, facts: HostFacts, check: Callable[[], object], who: str = ""
+) -> str:
+    """Go back to the release before and check it; returns the id that runs now.
 
     Raises
     ------
     ConfigError
-        Nothing runs there, or nothing that was verified came before it.
+        There is none.
     PreflightError
         The board stopped before the switch.
+    RolledBackError
+        The checks were red: the release that ran before the roll-back runs again.
     """
-    if not facts.current or not facts.previous or facts.previous not in facts.confirmed:
-        have = f"{len(facts.confirmed)} verified releases" if facts.confirmed else "no verified release"
-        raise ConfigError("there is nothing to go back to", where=root, why=f"the board has {have}, no earlier one")
-    reply = session.run(ROLL_BACK, [root, facts.current, "keep"])
-    if reply.code != 0:
-        raise PreflightError("the roll-back stopped", why=_REASONS.get(reply.code, reply.err.strip()))
-    return _current(reply)
+    refuse_no_way_back(root, facts)
+    reply = session.run(ROLL_BACK, [root, facts.current, "keep", who])
+    _check(reply, root)
+    now = _current(reply)
+    try:
+        check()
+    except (UserError, KeyboardInterrupt) as error:
+        reply = session.run(ROLL_BACK, [root, now, "keep", who])
+        _check(reply, root)
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        raise RolledBackError(
+            f"{host}: {now[:12]} did not hold either; {_current(reply)[:12]} runs there again, as before",
+            why=f"{error.what}: {error.why}" if error.why else error.what,
+            next_step=f"repair the board, or: invoke sysroot.pull --host {host}, then invoke up --host {host}",
+        ) from error
+    return now

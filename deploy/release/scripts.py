@@ -1,32 +1,112 @@
-"""What runs on a board: POSIX sh and BusyBox, nothing else. Every value arrives as an argument or on stdin."""
+"""What runs on a board: POSIX sh and BusyBox, nothing else. Every value arrives as an argument or on stdin.
+
+One deploy at a time holds a board, from its first write to its last. Who holds the lock is the process of the SSH
+server that has the connection: it lives as long as all the commands of a deploy, and not longer.
+"""
 
 from __future__ import annotations
 
-RECEIVE = r"""
-# $1 our folder; $2 tar, or the name of a single blob whose bytes come on stdin. Nothing enters the store unchecked.
+HOLDER = r"""
+# The rest of a process' line in /proc, behind its name: $2 is its parent, ${20} when it was started.
+state() { rest=''; { read -r rest < "/proc/$1/stat"; } 2>/dev/null; rest=${rest##*) }; }
+parent() { state "$1"; set -- $rest; echo "${2:-0}"; }
+started() { state "$1"; set -- $rest; echo "${20:-}"; }
+holder() {
+    process=$$
+    while [ "$process" -gt 1 ] 2>/dev/null; do
+        name=''; { read -r name < "/proc/$process/comm"; } 2>/dev/null
+        case $name in *sshd* | dropbear*) echo "$process"; return ;; esac
+        process=$(parent "$process")
+    done
+    echo "$$"
+}
+boot=$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)
+me=$(holder)
+# $1 a lock: prints who has it, where that is somebody else who lives. A run that was cut leaves its lock, its process
+# is gone then, and after a reboot its number is another's.
+held() {
+    owner=''; born=''; start=''; by=''
+    { read -r owner born start < "$1/pid"; } 2>/dev/null
+    { read -r by < "$1/who"; } 2>/dev/null
+    [ -n "$owner" ] && [ "$born" = "$boot" ] && [ "$owner" != "$me" ] || return 1
+    [ -z "$start" ] || [ "$(started "$owner")" = "$start" ] || return 1
+    kill -0 "$owner" 2>/dev/null || [ -d "/proc/$owner" ] || return 1
+    echo "${by:-somebody} (process $owner on the board)"
+}
+"""
+_LOCK = (
+    HOLDER
+    + r"""
+lock() {
+    # $1: who we are, and since when.
+    tries=0
+    until mkdir "$root/.lock" 2>/dev/null; do
+        [ -d "$root/.lock" ] || { mkdir "$root/.lock" || exit 70; break; }
+        if keeper=$(held "$root/.lock"); then
+            cat > /dev/null # what is still on its way is taken, so that the answer is heard
+            echo "held by $keeper" >&2
+            exit 75
+        fi
+        owner=''; { read -r owner _ < "$root/.lock/pid"; } 2>/dev/null
+        tries=$((tries + 1))
+        [ "$tries" -lt 6 ] || exit 75
+        if [ -n "$owner" ] && [ "$owner" = "$me" ]; then break; fi
+        # One that was made this moment has no owner yet.
+        if [ -z "$owner" ] && [ "$tries" -lt 2 ]; then sleep 1; continue; fi
+        # Of two that take it over at once, one moves it away.
+        mv "$root/.lock" "$root/.lock.$$" 2>/dev/null && rm -rf "$root/.lock.$$"
+    done
+    echo "$1" > "$root/.lock/who"
+    echo "$me $boot $(started "$me")" > "$root/.lock/pid"
+    if [ "$me" = "$$" ]; then trap 'unlock' EXIT; else trap '[ $? = 0 ] || unlock' EXIT; fi
+    trap 'exit 76' HUP INT TERM PIPE
+}
+unlock() { rm -rf "$root/.lock"; }
+"""
+)
+RECEIVE = (
+    r"""
+# $1 our folder; $2 tar, or the name of a single blob whose bytes come on stdin; $3 who. Nothing enters the store
+# unchecked.
 set -u
 umask 022
-root=$1
+root=$1 what=$2
 mkdir -p "$root/store" "$root/incoming" "$root/releases" || exit 70
+"""
+    + _LOCK
+    + r"""
+lock "${3:-}"
 cd "$root/incoming" || exit 70
-if [ "$2" = tar ]; then tar -xf - || exit 71; else cat > "$2" || exit 71; fi
+if [ "$what" = tar ]; then tar -xf - || exit 71; else cat > "$what" || exit 71; fi
 bad=0
+keep() {
+    # Of dozens of blobs at once: what has the hash that it is named by goes into the store, the rest is thrown away.
+    hashes=$(sha256sum "$@") || exit 71
+    chmod 644 "$@"
+    set --
+    while read -r hash blob; do
+        if [ "$hash" != "${blob%.x}" ]; then echo "damaged=$blob"; rm -f "$blob"; bad=1; continue; fi
+        case $blob in *.x) chmod 755 "$blob" ;; esac
+        set -- "$@" "$blob"
+    done <<EOT
+$hashes
+EOT
+    [ $# = 0 ] || mv -f "$@" ../store/ || exit 72
+}
+set --
 for blob in *; do
     [ -f "$blob" ] || continue
-    set -- $(sha256sum "$blob")
-    if [ "$1" = "${blob%.x}" ]; then
-        case $blob in *.x) chmod 755 "$blob" ;; *) chmod 644 "$blob" ;; esac
-        mv -f "$blob" "../store/$blob" || exit 72
-    else
-        echo "damaged=$blob"
-        rm -f "$blob"
-        bad=1
-    fi
+    set -- "$@" "$blob"
+    if [ $# -ge 64 ]; then keep "$@"; set --; fi
 done
+[ $# = 0 ] || keep "$@"
 [ "$bad" = 0 ] || exit 73
 exit 0
 """
-_SWITCH = r"""
+)
+_SWITCH = (
+    _LOCK
+    + r"""
 # rename(2) of a link is the switch: readers see the old release or the new one. Without `mv -T` the link is replaced
 # by ln, which has a short moment without one.
 point() {
@@ -38,42 +118,40 @@ point() {
     fi
 }
 target() { [ -L "$root/$1" ] && { t=$(readlink "$root/$1"); echo "${t##*/}"; }; }
-lock() {
-    # A run that was cut leaves its lock; its process is gone then, and after a reboot its number may be another's.
-    boot=$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)
-    if ! mkdir "$root/.lock" 2>/dev/null; then
-        owner=''; born=''
-        read -r owner born 2>/dev/null < "$root/.lock/pid" || true
-        if [ -n "$owner" ] && [ "$born" = "$boot" ] && kill -0 "$owner" 2>/dev/null; then
-            echo "locked by process $owner" >&2
-            exit 75
-        fi
-        rm -rf "$root/.lock"
-        mkdir "$root/.lock" || exit 75
-    fi
-    echo "$$ $boot" > "$root/.lock/pid"
-    trap 'rm -rf "$root/.lock"' EXIT
-    trap 'exit 76' HUP INT TERM PIPE
-}
 """
+)
 ACTIVATE = (
     r"""
-# $1 our folder, $2 release id, $3 the list's sha256; stdin: the list, "BLOB PATH" lines. Builds the release beside the
-# others, reads every file back, then switches to it. Whatever is cut before the switch leaves `current` as it was.
+# $1 our folder, $2 release id, $3 the list's sha256, $4 who; stdin: the list, "BLOB PATH" lines. Builds the release
+# beside the others, reads every file back, then switches. What is cut before the switch leaves `current` as it was.
 set -u
 umask 022
-root=$1 id=$2 list=$3
+root=$1 id=$2 list=$3 who=${4:-}
 """
     + _SWITCH
     + r"""
+hashes() {
+    # $1 folder, $2 list: the hash of each file that is there, dozens by one process.
+    (
+        cd "$1" || exit 1
+        set --
+        while read -r blob path; do
+            set -- "$@" "./$path"
+            if [ $# -ge 64 ]; then sha256sum "$@"; set --; fi
+        done
+        [ $# = 0 ] || sha256sum "$@"
+    ) < "$2" 2>/dev/null
+}
 whole() {
     # $1 folder, $2 list: every file of the list is there with its content; names the first that is not.
-    while read -r blob path; do
-        hash=$(sha256sum "$1/$path" 2>/dev/null)
-        if [ "${hash%% *}" != "${blob%.x}" ]; then echo "damaged=$path"; bad=$blob; return 1; fi
-    done < "$2"
+    hashes "$1" "$2" > "$root/.hashes"
+    while read -r blob path <&3; do
+        hash=''; file=''
+        read -r hash file <&4 || true
+        if [ "$hash $file" != "${blob%.x} ./$path" ]; then echo "damaged=$path"; bad=$blob; return 1; fi
+    done 3< "$2" 4< "$root/.hashes"
 }
-lock
+lock "$who"
 cat > "$root/.list" || exit 70
 # A line that was cut looks like the end of the list: a release of half the files must not come of it.
 set -- $(sha256sum "$root/.list")
@@ -81,8 +159,11 @@ set -- $(sha256sum "$root/.list")
 part=$root/releases/.$id.part
 rm -rf "$part"
 mkdir -p "$part" || exit 70
+made=''
 while read -r blob path; do
-    case $path in */*) mkdir -p "$part/${path%/*}" || exit 70 ;; esac
+    case $path in
+        */*) if [ "${path%/*}" != "$made" ]; then made=${path%/*}; mkdir -p "$part/$made" || exit 70; fi ;;
+    esac
     ln "$root/store/$blob" "$part/$path" 2>/dev/null || cp "$root/store/$blob" "$part/$path" || exit 71
 done < "$root/.list"
 sync
@@ -104,6 +185,7 @@ else
     rm -rf "$root/releases/$id"
     mv "$part" "$root/releases/$id" || exit 72
 fi
+echo "$who" > "$root/releases/$id/.deployed"
 sync
 if [ "$current" != "$id" ]; then
     if [ -n "$current" ] && [ -f "$root/releases/$current/.confirmed" ]; then point previous "$current" || exit 72; fi
@@ -115,13 +197,13 @@ echo "current=$(target current)"
 )
 CONFIRM = (
     r"""
-# $1 our folder, $2 release id, $3 how many releases stay. The checks were green: the release may be gone back to.
+# $1 our folder, $2 release id, $3 how many releases stay, $4 who. The checks were green: it may be gone back to.
 set -u
 root=$1 id=$2 keep=$3
 """
     + _SWITCH
     + r"""
-lock
+lock "${4:-}"
 # Another deploy, or a person, may have switched while the checks ran: what does not run is not confirmed.
 [ "$(target current || true)" = "$id" ] || exit 78
 : > "$root/releases/$id/.confirmed" && sync || exit 70
@@ -132,26 +214,27 @@ ls -dt "$root"/releases/*/ | while read -r dir; do
     if [ "$kept" -lt "$keep" ] && [ -f "$dir/.confirmed" ]; then kept=$((kept + 1)); continue; fi
     rm -rf "$dir"
 done
-rm -rf "$root"/releases/.*.part "$root"/releases/.*.old
+rm -rf "$root"/releases/.*.part "$root"/releases/.*.old "$root"/.lock.*
 for blob in "$root"/store/*; do
     [ -f "$blob" ] || continue
     cat "$root"/releases/*/.list | grep -q "^${blob##*/} " || rm -f "$blob"
 done
+unlock
 exit 0
 """
 )
 ROLL_BACK = (
     r"""
-# $1 our folder, $2 the release that is to go, $3 keep: it may be gone back to; drop: it never held.
+# $1 our folder, $2 the release that is to go, $3 keep: it may be gone back to; drop: it never held; $4 who.
 set -u
 root=$1 bad=$2
 """
     + _SWITCH
     + r"""
-lock
+lock "${4:-}"
 current=$(target current || true)
 back=$(target previous || true)
-if [ "$current" != "$bad" ]; then echo "current=$current"; exit 0; fi
+if [ "$current" != "$bad" ]; then unlock; echo "current=$current"; exit 0; fi
 if [ -n "$back" ] && [ "$back" != "$bad" ] && [ -f "$root/releases/$back/.confirmed" ]; then
     point current "$back" || exit 72
     if [ "$3" = keep ]; then point previous "$bad" || exit 72; fi
@@ -162,6 +245,7 @@ else
 fi
 if [ "$3" = drop ] && [ ! -f "$root/releases/$bad/.confirmed" ]; then rm -rf "$root/releases/$bad"; fi
 sync
+unlock
 echo "current=$(target current || true)"
 """
 )

@@ -103,9 +103,9 @@ VARIABLES = (
         meaning="The Ed25519 private key that bundles and entries of a store are signed with.",
     ),
     Variable(
-        name="BOARDCAST_RELEASE",
+        name="BOARDCAST_CHANNEL",
         default="set by `verify` itself",
-        meaning="Tells the checks which release they look at. Not for users.",
+        meaning="Tells the checks how to reach the connection to the board. Not for users.",
     ),
 )
 """Every BOARDCAST_* variable that the code reads; a test looks for others."""

@@ -1,111 +1,95 @@
-"""Testinfra modules run against a board, and read back as a verdict with evidence."""
+"""Testinfra modules run against a board over the session that is open, and read back as a verdict with evidence."""
 
 from __future__ import annotations
 
-import json
+import socket
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from deploy.boards.session import CONNECT_SECONDS, Target
-from deploy.bundle.load import Bundle
+from deploy.boards.session import BoardSession
+from deploy.bundle.manifest import Manifest
+from deploy.verify.line import CHANNEL_VARIABLE, answer_checks
 from deploy.verify.verdict import Check, Verdict
 from recipes import paths, process
 from recipes.errors import PreflightError
+from recipes.text import one_line, shown
 
 TIMEOUT_SECONDS = 300
+"""For all checks of one board."""
+_PLUGIN = "deploy.verify.plugin"
+_ENDING_SECONDS = 20
+"""For pytest to write its report."""
+_OUTPUT_BYTES = 1 << 16
+_EVIDENCE = 2000
+"""Characters of what one check says; it may quote the board."""
 
 
-def run_checks(target: Target, bundle: Bundle) -> Verdict:
-    """Run every check against a board.
+def run_checks(
+    session: BoardSession, host: str, identity: str, manifest: Manifest, notes: Sequence[str] = ()
+) -> Verdict:
+    """Run every check against the release of this id on a board, over a session that is open.
+
+    pytest runs in a process of its own, without the user's configuration and plugins; it has no connection but ours.
+
+    Parameters
+    ----------
+    notes:
+        What the verdict says besides, such as where the manifest is from.
 
     Raises
     ------
     PreflightError
         The checks could not run at all: that is neither green nor red.
     """
-    junit = paths.work() / "verify" / f"{target.name}.xml"
+    junit = paths.work() / "verify" / f"{host}.xml"
     junit.parent.mkdir(parents=True, exist_ok=True)
     junit.unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory(prefix="boardcast-verify-") as name:
-        folder = Path(name)
-        config = _ssh_config(target, folder)
-        release = bundle.manifest.model_dump() | {"id": bundle.id}
-        (folder / "release.json").write_text(json.dumps(release))
-        argv = _command(target, config, junit, folder)
-        environment = {
-            "BOARDCAST_RELEASE": str(folder / "release.json"),
-            "PYTHONPATH": str(paths.CHECKOUT),
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
-        try:
-            _reach(target, config)
-            done = process.run(argv, env=environment, cwd=folder, timeout=TIMEOUT_SECONDS, check=False)
-        finally:
-            # testinfra keeps one connection open between its commands; it must not outlive the checks.
-            process.run(["ssh", "-F", str(config), "-O", "exit", "--", target.name], check=False, timeout=20)
-    if not junit.is_file() or done.code not in (0, 1):
-        raise PreflightError(
-            f"the checks of {target.name} could not run",
-            why=(done.stdout + done.stderr).decode("utf-8", "replace")[-800:],
-        )
-    notes = tuple(
+    folder = f"{manifest.root}/releases/{identity}"
+    release = manifest.model_dump() | {"id": identity, "host": host, "folder": folder}
+    code, output = _carry_out(session, host, release, junit)
+    if not junit.is_file() or code not in (0, 1):
+        raise PreflightError(f"the checks of {host} could not run", why=shown(output[-800:]))
+    overridden = [
         f"{proof.library} is the board's though its proof fails: {proof.overridden}"
-        for proof in bundle.manifest.proofs
+        for proof in manifest.proofs
         if proof.overridden
-    )
-    return Verdict(host=target.name, release=bundle.id, checks=tuple(read_checks(junit)), junit=junit, notes=notes)
-
-
-def _command(target: Target, config: Path, junit: Path, folder: Path) -> list[str]:
-    """Return pytest's command line: our checks, one host, nothing of the caller's own configuration."""
-    own = f"--rootdir {folder} -p no:cacheprovider -p no:hypothesispytest -c /dev/null -o junit_family=xunit1"
-    host = f"ssh://{target.name}?ssh_config={config}&timeout={CONNECT_SECONDS}"
-    checks = str(Path(__file__).parent / "checks")
-    return [sys.executable, "-m", "pytest", "-q", *own.split(), "--hosts", host, f"--junitxml={junit}", checks]
-
-
-def _reach(target: Target, config: Path) -> None:
-    """Open the connection that all checks share; a board that cannot be reached is neither green nor red."""
-    answer = process.run(
-        ["ssh", "-F", str(config), "--", target.name, "true"], check=False, timeout=2 * CONNECT_SECONDS
-    )
-    if answer.code != 0:
-        lines = [line for line in answer.stderr.decode("utf-8", "replace").splitlines() if line.strip(" @\r")]
-        raise PreflightError(
-            f"the checks of {target.name} could not run: SSH says no",
-            where=f"{target.user}@{target.address}:{target.port}",
-            why="; ".join(line.strip() for line in lines[-2:]),
-            next_step=f"invoke deploy --host {target.name} --dry-run says more of the connection",
-        )
-
-
-def _ssh_config(target: Target, folder: Path) -> Path:
-    """Write an OpenSSH configuration that knows one host key and asks nothing: testinfra's ssh backend takes it."""
-    place = target.address if target.port == 22 else f"[{target.address}]:{target.port}"
-    (folder / "known_hosts").write_text(f"{place} {target.host_key}\n")
-    lines = [
-        f"Host {target.name}",
-        f"  HostName {target.address}",
-        f"  Port {target.port}",
-        f"  User {target.user}",
-        f"  UserKnownHostsFile {folder}/known_hosts",
-        "  GlobalKnownHostsFile /dev/null",
-        "  StrictHostKeyChecking yes",
-        "  BatchMode yes",
-        "  LogLevel ERROR",
-        f"  ConnectTimeout {CONNECT_SECONDS}",
-        "  ServerAliveInterval 15",
-        "  ControlMaster auto",
-        f"  ControlPath {folder}/mux",
-        "  ControlPersist 60",
     ]
-    if target.key is not None:
-        lines += [f"  IdentityFile {target.key}", "  IdentitiesOnly yes"]
-    config = folder / "ssh_config"
-    config.write_text("\n".join(lines) + "\n")
-    config.chmod(0o600)
-    return config
+    checks = tuple(read_checks(junit))
+    return Verdict(host=host, release=identity, checks=checks, junit=junit, notes=(*overridden, *notes))
+
+
+def _carry_out(session: BoardSession, host: str, release: dict[str, object], junit: Path) -> tuple[int, bytes]:
+    """Run pytest and answer what its checks ask of the board; returns its exit code and what it printed."""
+    line, theirs = socket.socketpair()
+    environment = {
+        CHANNEL_VARIABLE: str(theirs.fileno()),
+        "PYTHONPATH": str(paths.CHECKOUT),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+    }
+    with line, theirs, tempfile.TemporaryDirectory(prefix="boardcast-verify-") as name, tempfile.TemporaryFile() as log:
+        argv = _command(junit, Path(name))
+        with process.child(argv, cwd=Path(name), env=environment, output=log, descriptor=theirs.fileno()) as child:
+            theirs.close()
+            try:
+                answer_checks(line, session, release, seconds=TIMEOUT_SECONDS)
+                code = child.wait(_ENDING_SECONDS)
+            except TimeoutError as error:
+                why = f"they did not end within {TIMEOUT_SECONDS} s"
+                raise PreflightError(f"the checks of {host} could not run", why=why) from error
+            except ConnectionError:
+                code = child.wait(_ENDING_SECONDS)  # it ended before it asked anything; what it printed says why
+        log.seek(0)
+        return code, log.read(_OUTPUT_BYTES)
+
+
+def _command(junit: Path, folder: Path) -> list[str]:
+    """Return pytest's command line: our checks, our plugin, nothing of the caller's own configuration."""
+    own = f"--rootdir {folder} -p no:cacheprovider -p {_PLUGIN} -c /dev/null -o junit_family=xunit1"
+    checks = str(Path(__file__).parent / "checks")
+    return [sys.executable, "-m", "pytest", "-q", *own.split(), f"--junitxml={junit}", checks]
 
 
 def read_checks(junit: Path) -> list[Check]:
@@ -127,5 +111,7 @@ def read_checks(junit: Path) -> list[Check]:
         elif Skipped in messages:
             state, evidence = "skipped", messages[Skipped]
         name = (case.name or "").partition("[")[0].removeprefix("test_").replace("_", " ")
-        checks.append(Check(name=name, state=state, evidence=evidence, seconds=case.time or 0.0))
+        checks.append(
+            Check(name=name, state=state, evidence=one_line(evidence, most=_EVIDENCE), seconds=case.time or 0.0)
+        )
     return checks

@@ -49,17 +49,42 @@ class Verdict:
         }
 
 
-def require_green(verdict: Verdict) -> Verdict:
-    """Return a green verdict; raises VerifyError for a red one, with the red checks."""
+def require_green(verdict: Verdict, *, told: bool = False) -> Verdict:
+    """Return a green verdict; raises VerifyError for a red one, with the red checks and a cure.
+
+    Parameters
+    ----------
+    told:
+        What the checks saw was printed already, and is not said twice.
+    """
     if verdict.green:
         return verdict
-    red = [f"{check.name}: {check.evidence}" for check in verdict.checks if check.state == "failed"]
+    failed = [check for check in verdict.checks if check.state == "failed"]
+    red = [check.name if told else f"{check.name}: {check.evidence}" for check in failed]
     raise VerifyError(
         f"{verdict.host}: {len(red)} of {len(verdict.checks)} checks are red",
         where=str(verdict.junit),
         why="\n       ".join(red) or "no check passed",
-        next_step=f"invoke verify --host {verdict.host}",
+        next_step=_cure(verdict),
     )
+
+
+_CURES = {
+    "files are intact": "invoke deploy --host {host} --again sends what is damaged once more",
+    "current points to this release": "somebody switched meanwhile: invoke status --host {host} says to what",
+    "every library comes from its named provider": "the board has other libraries than it was bundled for: "
+    "invoke sysroot.pull --host {host}, then invoke up --host {host}",
+    "boardprobe answers without an error": "repair what it names on the board, then invoke verify --host {host}; "
+    "invoke rollback --host {host} goes back to the release before",
+}
+
+
+def _cure(verdict: Verdict) -> str:
+    """Return what to do about the first red check; of files that are damaged everything else may be a consequence."""
+    red = [check.name for check in verdict.checks if check.state == "failed"]
+    first = next((name for name in _CURES if name in red), "")
+    usual = "the evidence is in the JUnit file; invoke rollback --host {host} goes back to the release before"
+    return _CURES.get(first, usual).format(host=verdict.host)
 
 
 def verdict_rows(verdicts: Sequence[Verdict]) -> list[list[str]]:

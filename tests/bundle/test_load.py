@@ -191,7 +191,9 @@ def test_deploy_refuses_before_it_opens_a_connection() -> None:
     shutil.copytree(ROOT / "board-configs", paths.BOARDS, ignore=shutil.ignore_patterns("trusted-keys", "*.tar"))
     made = make()
     assert bundle_for("sim-tiny", str(made.path)).id == made.id
-    assert bundle_for("sim-tiny").id == made.id
+    assert bundle_for("sim-tiny", made.id[:12]).id == made.id
+    with pytest.raises(ConfigError, match="is older than what it was made of"):
+        bundle_for("sim-tiny")
     found = members(made)
     found["signature.json"] = (sign_manifest(found["manifest.json"][0], Ed25519PrivateKey.generate()), 0o644)
     made.path.write_bytes(pack_archive(found, ".tar.zst"))

@@ -185,6 +185,7 @@ DRY: dict[str, tuple[list[str], int]] = {
     "sysroot.index": (["recipes"], 0),
     "sysroot.make": ([], 0),
     "sysroot.pull": (["--host", "sim-tiny"], 0),
+    "up": (["--host", "sim-tiny"], 0),
     "verify": ([], 2),
 }
 """Words for each task that would change something, and the exit code where there is no engine, cache or board."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -15,7 +13,7 @@ from deploy.verify.checks.test_loader import test_every_library_comes_from_its_n
 from recipes import elf
 from recipes.arch import ARCHES, Arch
 from recipes.engine.confinement import Rights
-from recipes.engine.container import ContainerSession, Job
+from recipes.engine.container import Job
 from recipes.engine.docker import Engine
 from recipes.errors import ProofError
 from recipes.rootfs.index import Index, scan_root
@@ -25,6 +23,7 @@ from recipes.toolchains.environment import build_environment
 from recipes.toolchains.vendor import parse_arch
 from tests.corpus import targets
 from tests.corpus.targets import HERE, Target
+from tests.support.containerboard import ContainerBoard
 from tests.support.gatefaults import RECIPE
 
 pytestmark = pytest.mark.engine
@@ -47,30 +46,6 @@ set +e
 chroot root /app/bin/program
 echo "ended with $?"
 """
-
-
-# A container's chroot would give its own programs what is meant for the board's.
-_INSIDE = """
-import os, shlex, subprocess, sys
-words = shlex.split(sys.argv[1])
-count = next(at for at, word in enumerate(words) if word.startswith("/"))
-given = dict(word.split("=", 1) for word in words[:count])
-enter = lambda: (os.chroot("root"), os.chdir("/"))
-sys.exit(subprocess.run(words[count:], env=given, preexec_fn=enter, stderr=subprocess.DEVNULL).returncode)
-"""
-
-
-class Board:
-    """As much of testinfra's host as the check asks for, on the root in a container."""
-
-    def __init__(self, session: ContainerSession) -> None:
-        self._session = session
-
-    def run(self, command: str, *words: str) -> SimpleNamespace:
-        log = io.BytesIO()
-        line = command % tuple(shlex.quote(word) for word in words)
-        code = self._session.run(["python3", "-c", _INSIDE, line], log=log)
-        return SimpleNamespace(rc=code, stdout=log.getvalue().decode("utf-8", "replace"))
 
 
 @pytest.fixture
@@ -146,15 +121,15 @@ def test_the_board_is_asked_about_plugins_too(vendors: Arch, engine: Engine, *, 
     words = [word for word in environment["LDFLAGS"].split() if not word.startswith("--sysroot")]
     given = {"LD_RUN_PATH": environment["LD_RUN_PATH"], "LDFLAGS": " ".join(words), "LC_ALL": "C"}
     release = {
-        "root": "",
-        "id": "one",
+        "folder": "/releases/one",
         "loader": "/lib/ld-uClibc.so.1",
         "providers": {
             "gstreamer-1.0/libnear.so.1": {"libdeep.so.1": "bundle:lib/libdeep.so.1", "libc.so.0": "/lib/libc.so.0"},
             "bin/program": {"libnear.so.1": "bundle:lib/libnear.so.1", "libc.so.0": "/lib/libc.so.0"},
         },
     }
-    move = "mkdir root/releases; mv root/app root/releases/one; cd root/releases/one; cp -R lib gstreamer-1.0"
+    move = "mkdir /releases; mv root/app /releases/one; cp -RP /opt/uclibc/lib/. /lib/"
+    move += "; cd /releases/one; cp -R lib gstreamer-1.0"
     if lost:
         move += "; rm lib/libdeep.so.1 gstreamer-1.0/libdeep.so.1"
     log = io.BytesIO()
@@ -166,10 +141,10 @@ def test_the_board_is_asked_about_plugins_too(vendors: Arch, engine: Engine, *, 
         said: dict[str, object] = {}
         if lost:
             with pytest.raises(AssertionError, match=r"gstreamer-1.0/libnear.so.1: libdeep.so.1 not found"):
-                check(Board(session), release, said.__setitem__)
+                check(ContainerBoard(session), release, said.__setitem__)
         else:
-            check(Board(session), release, said.__setitem__)
+            check(ContainerBoard(session), release, said.__setitem__)
             assert said == {"evidence": "4 libraries resolved as planned"}
         mute = release | {"loader": "/lib/called-otherwise.so.1"}
         with pytest.raises(AssertionError, match=r"gstreamer-1.0/libnear.so.1: the loader listed nothing"):
-            check(Board(session), mute, said.__setitem__)
+            check(ContainerBoard(session), mute, said.__setitem__)

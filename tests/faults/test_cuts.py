@@ -13,6 +13,7 @@ from deploy.boards.probe import probe_host
 from deploy.boards.session import BoardSession, Reply, Traffic, connect
 from deploy.bundle.assemble import pack_bundle
 from deploy.bundle.load import Bundle
+from deploy.release.carried import paper_sizes
 from deploy.release.plan import plan_release
 from deploy.release.recheck import watched_paths
 from deploy.release.run import ReleaseResult, deploy_release, install_release
@@ -65,7 +66,7 @@ def places(script: str) -> list[int]:
     return [
         number
         for number, line in enumerate(script.splitlines())
-        if line.strip().startswith((*CHANGES, 'if [ "$2" = tar ]', "ln -s"))
+        if line.strip().startswith((*CHANGES, 'if [ "$what" = tar ]', "ln -s"))
     ]
 
 
@@ -93,7 +94,7 @@ def current(session: BoardSession) -> tuple[str, dict[str, str]]:
     """Return the id that `current` names and the hash of each of its files, as the board has them."""
     text = session.run(
         f"cd {ROOT}/current 2>/dev/null && readlink {ROOT}/current && "
-        'find . -type f ! -name ".*" -exec sha256sum {} +'
+        'find . -type f ! -name ".*" ! -path "./.bundle/*" -exec sha256sum {} +'
     ).out.splitlines()
     if not text:
         return "", {}
@@ -113,7 +114,7 @@ def whole(session: BoardSession, *known: Bundle) -> str:
 
 def deploy(session: BoardSession, bundle: Bundle) -> ReleaseResult:
     facts = probe_host(session, ROOT, watched_paths(bundle.manifest))
-    planned = plan_release(bundle.id, bundle.manifest, facts)
+    planned = plan_release(bundle.id, bundle.manifest, facts, papers=paper_sizes(bundle))
     return deploy_release(session, "tiny", bundle, lambda: None, planned=planned, tools=facts.tools)
 
 
@@ -198,7 +199,8 @@ def test_a_release_that_does_not_run_is_not_confirmed(board: BoardSession, tiny_
     first, second = variant(tiny_bundle, "first"), variant(tiny_bundle, "second")
     deploy(board, first)
     facts = probe_host(board, ROOT, watched_paths(second.manifest))
-    install_release(board, second, plan_release(second.id, second.manifest, facts), facts.tools)
+    planned = plan_release(second.id, second.manifest, facts, papers=paper_sizes(second))
+    install_release(board, second, planned, facts.tools)
     assert board.run(CONFIRM, [ROOT, first.id, "3"]).code == 78
     assert whole(board, first, second) == second.id
 
@@ -209,7 +211,7 @@ def test_going_back_by_deploying_the_old_one_never_loses_it(board: BoardSession,
     with pytest.raises(CutError):
         deploy(CutSession(board, 4, "before"), new)
     facts = probe_host(board, ROOT, watched_paths(good.manifest))
-    planned = plan_release(good.id, good.manifest, facts)
+    planned = plan_release(good.id, good.manifest, facts, papers=paper_sizes(good))
 
     def unreachable() -> None:
         raise PreflightError("the checks could not run")

@@ -12,7 +12,6 @@ from recipes import paths
 OPERANDS = {
     "recipes/sources/git.py": {"fetch", "init", "verify-pack", "ls-tree", "update-ref", "rev-list", "show"},
     "recipes/sources/debian.py": {"mmdebstrap", "download-file", "source"},
-    "deploy/verify/run.py": {"ssh"},
 }
 """Files to the words behind which operands follow."""
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from deploy.boards.probe import PROBE_SCRIPT
 from deploy.launch.script import launch_script
-from deploy.release import scripts
+from deploy.release import carried, preflight, scripts, status
 from recipes import paths
 from recipes.errors import ConfigError
 
@@ -82,7 +82,8 @@ def test_every_script_of_ours_passes_shellcheck(tmp_path: Path) -> None:
     rendered = tmp_path / "launch"
     rendered.write_bytes(script(["it's", "$HOME", "a b"]))
     files.append(rendered)
-    for name, text in {"probe": PROBE_SCRIPT, **vars(scripts)}.items():
+    parts = {"probe": PROBE_SCRIPT, "look": preflight._LOOK, "status": status._BROUGHT, "papers": carried._READ}
+    for name, text in {**parts, **vars(scripts)}.items():
         if not isinstance(text, str) or name.startswith("_"):
             continue
         path = tmp_path / name

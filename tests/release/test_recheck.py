@@ -13,7 +13,7 @@ from deploy.boards.session import SshSession, connect
 from deploy.bundle.assemble import pack_bundle
 from deploy.bundle.load import Bundle, verify_bundle
 from deploy.bundle.manifest import ProofRow
-from deploy.release.deployment import deploy_to, plan_deploy, verify_host
+from deploy.release.deployment import deploy_to, plan_deploy, roll_back_host, verify_host
 from recipes import elf
 from recipes.errors import PreflightError
 
@@ -178,4 +178,24 @@ def test_an_override_is_repeated_by_every_verify(arm: SimState, arm_bundle: Bund
     assert done.verdict is not None
     for verdict in (done.verdict, verify_host(arm.name)):
         assert verdict.green
-        assert verdict.notes == (f"libcurl.so.4 is the board's though its proof fails: {why}",)
+        assert verdict.notes[0] == f"libcurl.so.4 is the board's though its proof fails: {why}"
+
+
+def test_a_roll_back_to_what_the_board_cannot_run_any_more_is_refused(
+    arm: SimState, arm_bundle: Bundle, session: SshSession, changed: Callable[[bytes, bytes], str]
+) -> None:
+    """The release before needs what an update took away; the one that runs does not, and runs on."""
+    name = next(symbol.partition("@")[0] for symbol in proof(arm_bundle).symbols)
+    deploy_to(arm.name, arm_bundle)
+    blobs = arm_bundle.blobs()
+    contents = {file.path: (blobs[file.blob], file.mode) for file in arm_bundle.manifest.files}
+    second = pack_bundle(arm_bundle.manifest, contents | {"run/note": (b"second", 0o644)})
+    deploy_to(arm.name, second)
+    changed(b"\0" + name.encode() + b"\0", b"\0" + name[:-1].encode() + b"?\0")
+    for dry_run in (True, False):
+        with pytest.raises(PreflightError, match="nothing was changed") as caught:
+            roll_back_host(arm.name, dry_run=dry_run)
+        assert caught.value.code == 5
+        assert f"it lacks {name}" in caught.value.why
+        assert caught.value.next_step.startswith(f"invoke sysroot.pull --host {arm.name}")
+    assert second.id in session.run(f"readlink {OURS}/current").out

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,12 @@ import pytest
 from deploy.boards.probe import HostFacts, probe_host
 from deploy.bundle.assemble import pack_bundle
 from deploy.bundle.load import Bundle
+from deploy.release.carried import bundle_papers, paper_sizes, read_carried
 from deploy.release.plan import StepKind, plan_release
-from deploy.release.run import ReleaseResult, deploy_release, roll_back_release
+from deploy.release.run import ReleaseResult, deploy_release, roll_back_release, this_user
 from recipes.errors import ConfigError, PreflightError, RolledBackError, VerifyError
 from tests.support import bundles
-from tests.support.localboard import ARCH, LocalSession
+from tests.support.localboard import ARCH, ConnectedSession, LocalSession
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("home")]
 
@@ -45,12 +47,16 @@ def deploy(
     check: Callable[[], object] = lambda: None,
     session: LocalSession | None = None,
     without: frozenset[str] = frozenset(),
+    who: str = "",
+    *,
+    again: bool = False,
 ) -> ReleaseResult:
     session = session or LocalSession()
     facts = probe(session, bundle)
     facts = replace(facts, tools=facts.tools - without)
-    planned = plan_release(bundle.id, bundle.manifest, replace(facts, files={"/etc/ld.so.cache": "absent"}))
-    return deploy_release(session, "cam", bundle, check, planned=planned, tools=facts.tools)
+    facts = replace(facts, files={"/etc/ld.so.cache": "absent"})
+    planned = plan_release(bundle.id, bundle.manifest, facts, papers=paper_sizes(bundle), again=again)
+    return deploy_release(session, "cam", bundle, check, planned=planned, tools=facts.tools, who=who)
 
 
 def running(root: Path) -> str:
@@ -89,12 +95,12 @@ def test_green_checks_confirm_the_release_and_the_second_time_nothing_is_done(ro
 def test_only_what_is_missing_is_sent(root: Path) -> None:
     first, second = bundle_of(root, "first"), bundle_of(root, "second")
     deploy(first)
-    planned = plan_release(
-        second.id, second.manifest, replace(probe(LocalSession(), second), files={"/etc/ld.so.cache": "absent"})
-    )
+    facts = replace(probe(LocalSession(), second), files={"/etc/ld.so.cache": "absent"})
+    planned = plan_release(second.id, second.manifest, facts, papers=paper_sizes(second))
     assert [step.kind for step in planned.steps] == [StepKind.SEND, StepKind.ACTIVATE]
     changed = next(file for file in second.manifest.files if file.path == "run/app")
-    assert planned.steps[0].blobs == (changed.blob,)
+    assert planned.steps[0].blobs == (changed.blob, *paper_sizes(second))
+    assert planned.steps[0].detail.startswith("1 of 2 files and the manifest, ")
     deploy(second)
     assert running(root) == second.id
 
@@ -128,8 +134,8 @@ def test_ctrl_c_during_the_checks_goes_back_too(root: Path) -> None:
 def test_a_board_without_tar_gets_each_file_by_itself(root: Path) -> None:
     first, session = bundle_of(root, "first"), LocalSession()
     deploy(first, session=session, without=frozenset({"tar"}))
-    blobs = sorted(file.blob for file in first.manifest.files)
-    assert [arguments[1:] for arguments in session.asked[1:3]] == [(blob,) for blob in blobs]
+    blobs = [*sorted(file.blob for file in first.manifest.files), *paper_sizes(first)]
+    assert [arguments[1] for arguments in session.asked[1:5]] == blobs
     assert running(root) == first.id
 
 
@@ -141,8 +147,116 @@ def test_a_living_deploy_is_not_disturbed(root: Path) -> None:
     (root / ".lock" / "pid").write_text(f"{os.getpid()} {boot}")
     with pytest.raises(PreflightError, match="another deploy is at work there") as caught:
         deploy(second)
-    assert f"locked by process {os.getpid()}" in caught.value.why
+    assert f"held by somebody (process {os.getpid()} on the board)" in caught.value.why
+    assert caught.value.code == 5
     assert running(root) == first.id
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Iterator[Callable[[], ConnectedSession]]:
+    made: list[ConnectedSession] = []
+
+    def connect() -> ConnectedSession:
+        made.append(ConnectedSession(tmp_path / f"connection{len(made)}"))
+        return made[-1]
+
+    yield connect
+    for session in made:
+        session.cut()
+
+
+Connect = Callable[[], ConnectedSession]
+
+
+def test_a_board_is_held_from_the_first_write_to_the_last(root: Path, connection: Connect) -> None:
+    """Between the commands of one deploy nobody else gets in, and is told who is at work there, and since when."""
+    first, second = bundle_of(root, "first"), bundle_of(root, "second")
+    refusals: list[str] = []
+
+    def try_meanwhile() -> None:
+        with pytest.raises(PreflightError, match="another deploy is at work there") as caught:
+            deploy(second, session=connection(), who="bob@desk since noon")
+        refusals.append(caught.value.why)
+        assert "give the same command again" in caught.value.next_step
+        assert not list((root / "incoming").iterdir()), "nothing of the second is taken"
+
+    deploy(first, try_meanwhile, session=connection(), who="alice@laptop_since_ten")
+    assert "held by alice@laptop_since_ten (process " in refusals[0]
+    assert running(root) == first.id
+    assert not (root / ".lock").exists()
+    deploy(second, session=connection())
+    assert running(root) == second.id
+
+
+def test_a_lock_whose_connection_was_cut_is_taken_over(root: Path, connection: Connect) -> None:
+    first, second, session = bundle_of(root, "first"), bundle_of(root, "second"), connection()
+
+    def cut() -> None:
+        session.cut()
+        raise KeyError("the process was killed")
+
+    with pytest.raises(KeyError):
+        deploy(first, cut, session=session)
+    assert (root / ".lock" / "pid").is_file()
+    deploy(second, session=connection())
+    assert running(root) == second.id
+
+
+def test_a_lock_of_a_process_whose_number_is_anothers_now_is_taken_over(root: Path) -> None:
+    first = bundle_of(root, "first")
+    (root / ".lock").mkdir(parents=True)
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    (root / ".lock" / "pid").write_text(f"{os.getpid()} {boot} 1\n")
+    deploy(first)
+    assert running(root) == first.id
+
+
+def test_who_deployed_is_written_down_on_the_board(root: Path) -> None:
+    first = bundle_of(root, "first")
+    deploy(first, who=this_user())
+    written = (root / "current" / ".deployed").read_text().strip()
+    assert re.fullmatch(r"\S+@\S+ since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", written)
+
+
+def test_what_was_damaged_is_sent_again_where_that_is_asked_for(root: Path) -> None:
+    first = bundle_of(root, "first")
+    deploy(first)
+    (root / "current" / "run" / "app").write_bytes(b"damaged")
+    assert not deploy(first).changed, "it was verified"
+    assert deploy(first, again=True).changed
+    assert running(root) == first.id
+
+
+def test_a_release_carries_its_signed_manifest(root: Path) -> None:
+    first = bundle_of(root, "first")
+    deploy(first)
+    carried = read_carried(LocalSession(), str(root), first.id)
+    assert carried is not None
+    assert carried.manifest == first.manifest
+    assert carried.blobs() == first.blobs()
+    assert read_carried(LocalSession(), str(root), "0" * 32) is None
+
+
+def test_what_a_board_sends_is_not_believed_before_its_signature(root: Path) -> None:
+    first, second = bundle_of(root, "first"), bundle_of(root, "second")
+    deploy(first)
+    papers = root / "current" / ".bundle"
+    good = {path.name: path.read_bytes() for path in papers.iterdir()}
+    other = {name.rpartition("/")[2]: content for name, (_, content) in bundle_papers(second).items()}
+    hostile: list[tuple[dict[str, bytes], str]] = [
+        ({"manifest.json": good["manifest.json"].replace(b"app.conf", b"bpp.conf")}, "does not fit its manifest"),
+        (other, "is that of another release"),
+        ({"signature.json": b"[" * 4000}, "this is no manifest"),
+        ({"signature.json": good["signature.json"] + b" "}, "is not written as Boardcast writes it"),
+        ({"signature.json": b"x" * 5000}, "does not send the manifest that it says it has"),
+        ({"manifest.json": b""}, "does not fit its manifest"),
+    ]
+    for change, says in hostile:
+        for name, content in {**good, **change}.items():
+            (papers / name).unlink()
+            (papers / name).write_bytes(content)
+        with pytest.raises((ConfigError, PreflightError), match=says):
+            read_carried(LocalSession(), str(root), first.id)
 
 
 def test_a_folder_in_the_way_is_told_and_the_old_release_runs_on(root: Path) -> None:
@@ -158,8 +272,31 @@ def test_a_folder_in_the_way_is_told_and_the_old_release_runs_on(root: Path) -> 
 def test_a_roll_back_goes_to_the_release_before_and_no_further(root: Path) -> None:
     first, second = bundle_of(root, "first"), bundle_of(root, "second")
     deploy(first)
-    session = LocalSession()
-    with pytest.raises(ConfigError, match="nothing to go back to"):
-        roll_back_release(session, str(root), probe(session, first))
+    with pytest.raises(ConfigError, match="nothing to go back to") as caught:
+        roll_back(first)
+    assert caught.value.why == "one release there was verified, and none of them ran before this one"
     deploy(second)
-    assert roll_back_release(session, str(root), probe(session, second)) == first.id == running(root)
+    assert roll_back(second) == first.id == running(root)
+    assert roll_back(first) == second.id == running(root), "and forth"
+
+
+def test_a_roll_back_whose_checks_are_red_returns_to_where_it_was(root: Path) -> None:
+    first, second = bundle_of(root, "first"), bundle_of(root, "second")
+    deploy(first)
+    deploy(second)
+    with pytest.raises(RolledBackError) as caught:
+        roll_back(second, red)
+    assert caught.value.code == 6
+    assert f"{second.id[:12]} runs there again" in caught.value.what
+    assert "libx not found" in caught.value.why
+    assert running(root) == second.id
+    facts = probe(LocalSession(), second)
+    assert (facts.previous, facts.confirmed) == (first.id, frozenset({first.id, second.id})), "nothing else changed"
+    with pytest.raises(KeyboardInterrupt):
+        roll_back(second, interrupted)
+    assert running(root) == second.id
+
+
+def roll_back(now: Bundle, check: Callable[[], object] = lambda: None) -> str:
+    session = LocalSession()
+    return roll_back_release(session, "cam", now.manifest.root, probe(session, now), check)

@@ -43,7 +43,9 @@ def test_the_boards_own_gstreamer_loads_kvssink_and_its_loader_the_rest(
     assert done.verdict is not None
     assert done.verdict.green
     evidence = {one.name: one.evidence for one in done.verdict.checks}
-    assert "8 of 8 elements load" in evidence["boardprobe answers without an error"], "kvssink is the eighth"
+    assert "8 of 8 elements load" in evidence["boardprobe answers without an error"], (
+        "kvssink, which travels, is the eighth"
+    )
 
     where = f"GST_PLUGIN_PATH={ROOT}/current/gstreamer-1.0 GST_REGISTRY=/tmp/r"
     code, out = run(arm.name, f"unset LD_LIBRARY_PATH; {where} gst-inspect-1.0 kvssink")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 import pytest
@@ -109,7 +110,7 @@ def test_a_library_that_went_is_told_with_what_was_proved_on_it(bundle: Bundle, 
     library.unlink()
     with pytest.raises(PreflightError, match="is gone; nothing was changed") as caught:
         check(bundle)
-    assert "1 symbols were proved on it, puts" in caught.value.why
+    assert re.fullmatch(r"puts@\S+ were proved on it", caught.value.why)
 
 
 def test_a_damaged_copy_is_refused(bundle: Bundle, library: Path) -> None:
@@ -138,5 +139,5 @@ def test_a_cache_that_is_another_one_has_every_library_looked_up_again(bundle: B
     with pytest.raises(PreflightError, match="is another one"):
         plan_release(moved.id, moved.manifest, facts)
     proved = still_proved(session, moved, facts)
-    assert "1 libraries were looked up again" in proved.notes[str(CACHE)]
+    assert "what it leads to was looked up again" in proved.notes[str(CACHE)]
     assert plan_release(moved.id, moved.manifest, proved.facts, proved.notes.keys()).steps

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ class LocalSession:
     def __init__(self) -> None:
         self.traffic = Traffic()
         self.asked: list[tuple[str, ...]] = []
+        self.scripts: list[str] = []
 
     def run(self, script: str, arguments: Sequence[str] = (), stdin: Iterable[bytes] = ()) -> Reply:
         code, out, err = self._run(script, arguments, stdin)
@@ -34,11 +36,43 @@ class LocalSession:
     def _run(self, script: str, arguments: Sequence[str], stdin: Iterable[bytes]) -> tuple[int, bytes, bytes]:
         data = b"".join(stdin)
         self.asked.append(tuple(arguments))
+        self.scripts.append(script)
         self.traffic.round_trips += 1
         self.traffic.sent += len(data)
         argv = ["sh", "-c", script, "boardcast", *arguments]
         done = subprocess.run(argv, input=data, capture_output=True, check=False)
         return done.returncode, done.stdout, done.stderr
+
+
+class ConnectedSession(LocalSession):
+    """Runs each script below a process of its own that is called `sshd`, as one connection to a board does."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        folder.mkdir(parents=True)
+        self._folder = folder
+        shutil.copy("/bin/sh", folder / "sshd")
+        loop = 'while read -r number; do sh -c "$(cat script)" boardcast "$@" <in >out 2>err; echo $?; done'
+        loop = loop.replace('"$@"', "$(cat arguments)")
+        argv = [str(folder / "sshd"), "-c", loop]
+        self.process = subprocess.Popen(argv, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def _run(self, script: str, arguments: Sequence[str], stdin: Iterable[bytes]) -> tuple[int, bytes, bytes]:
+        self.traffic.round_trips += 1
+        (self._folder / "script").write_text(script)
+        (self._folder / "arguments").write_text(" ".join(word.replace(" ", "_") for word in arguments))
+        (self._folder / "in").write_bytes(b"".join(stdin))
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(b"1\n")
+        self.process.stdin.flush()
+        code = int(self.process.stdout.readline())
+        return code, (self._folder / "out").read_bytes(), (self._folder / "err").read_bytes()
+
+    def cut(self) -> None:
+        """End the connection, as a cable that is pulled does."""
+        self.process.kill()
+        self.process.communicate()
 
 
 def own_libc() -> tuple[Path, Path]:

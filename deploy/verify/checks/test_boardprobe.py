@@ -8,21 +8,40 @@ from typing import Any
 
 import pytest
 
+_LIBRARIES = "curl {curl}, {openssl}, libwebsockets {libwebsockets}"
+_ELEMENTS = {"gstreamer-1.0/libgstkvssink.so": "kvssink"}
+"""Plugins of ours, and the element that each is there for."""
+
+
+def _not_loading(report: dict[str, Any], asked: list[str]) -> list[str]:
+    """Return the elements that were asked for, here or by the launcher, and do not load; each with the reason."""
+    states = dict.fromkeys(asked, "missing") | report.get("elements", {})
+    told = {finding["detail"].split()[0].rstrip(":"): finding["detail"] for finding in report["findings"]}
+    if report.get("gstreamer") == "missing":
+        lost = [finding["detail"] for finding in report["findings"] if finding["check"] == "gstreamer"]
+        return [f"GStreamer {detail}" for detail in lost] + [f"{name} does not load" for name in asked]
+    return [told.get(name, f"{name} is missing") for name, state in states.items() if state != "loads"]
+
 
 def test_boardprobe_answers_without_an_error(
     host: Any, release: dict[str, Any], record_property: Callable[[str, object], None]
 ) -> None:
+    """Whatever the board's file asks about is among its launcher's words; a plugin that travels is asked about too."""
     if "bin/boardprobe" not in release["providers"]:
         pytest.skip("this release has no boardprobe")
-    answer = host.run("%s", f"{release['root']}/current/run/boardprobe")
-    assert answer.exit_status in (0, 1, 2), f"exit {answer.exit_status}: {answer.stderr.strip()[-300:]}"
+    paths = {file["path"] for file in release["files"]}
+    asked = [element for path, element in _ELEMENTS.items() if path in paths]
+    launcher = f"{release['root']}/current/run/boardprobe"
+    answer = host.run("%s" + " --element %s" * len(asked), launcher, *asked)
+    code, said = answer.exit_status, answer.stderr.strip()[-300:]
+    ended = f"a signal ended it ({code - 128})" if code > 128 else f"exit {code}"
+    assert code in (0, 1, 2), f"{ended}: {said}"
     report = json.loads(answer.stdout)
     errors = [
         f"{finding['check']}: {finding['detail']}" for finding in report["findings"] if finding["level"] == "error"
     ]
-    libraries = (
-        f"curl {report['curl']}, {report['openssl'].partition(' (')[0]}, libwebsockets {report['libwebsockets']}"
-    )
+    errors += _not_loading(report, asked)
+    libraries = _LIBRARIES.format(**report | {"openssl": report["openssl"].partition(" (")[0]})
     loads = sum(state == "loads" for state in report.get("elements", {}).values())
     media = f", {loads} of {len(report['elements'])} elements load" if report.get("elements") else ""
     record_property("evidence", f"{report['machine']}, glibc {report['libc_version']}, {libraries}{media}")

@@ -1,0 +1,150 @@
+"""What is known of a release that is on a board: from its bundle here, or from the signed manifest that it carries.
+
+What a board sends is not believed before the signature of a trusted key is checked, and never read without a limit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from deploy.boards.session import BoardSession
+from deploy.bundle.load import Bundle, bundle_path, load_bundle, signed_manifest
+from deploy.bundle.manifest import ID_LETTERS, MANIFEST_NAME, SIGNATURE_NAME, Manifest
+from recipes.errors import PreflightError
+
+PAPERS_FOLDER = ".bundle"
+"""In the folder of a release: its manifest and the signature, beside what the manifest lists."""
+_MANIFEST_BYTES = 32 << 20
+_SIGNATURE_BYTES = 4096
+# Sizes first, then both files; a board that says otherwise than it sends is refused.
+_READ = f"""
+cd "$1/releases/$2/{PAPERS_FOLDER}" 2>/dev/null || exit 0
+signature=$(wc -c < {SIGNATURE_NAME}) && manifest=$(wc -c < {MANIFEST_NAME}) || exit 0
+echo $signature $manifest
+[ "$signature" -le {_SIGNATURE_BYTES} ] && [ "$manifest" -le {_MANIFEST_BYTES} ] || exit 0
+cat {SIGNATURE_NAME} {MANIFEST_NAME}
+"""
+_CONTENTS = """
+cd "$1" || exit 1
+while IFS= read -r path; do cat "./$path" || exit 1; done
+"""
+
+
+class KnownRelease(Protocol):
+    """A release whose manifest was checked; its contents are read when they are asked for."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def manifest(self) -> Manifest: ...
+
+    def blobs(self) -> Mapping[str, bytes]:
+        """Return the contents by store name, each of the hash that the manifest has."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CarriedRelease:
+    """A release whose signed manifest came from the board."""
+
+    id: str
+    manifest: Manifest
+    key: str
+    """Who signed it."""
+    session: BoardSession
+
+    def blobs(self) -> dict[str, bytes]:
+        """Read the contents from the board, in one stream.
+
+        Raises
+        ------
+        PreflightError
+            A file is not there, or is not what the manifest says.
+        """
+        files = self.manifest.files
+        names = "".join(f"{file.path}\n" for file in files).encode()
+        data = self.session.fetch(_CONTENTS, [f"{self.manifest.root}/releases/{self.id}"], [names])
+        found: dict[str, bytes] = {}
+        at = 0
+        for file in files:
+            content = data[at : at + file.size]
+            at += file.size
+            if hashlib.sha256(content).hexdigest() != file.sha256:
+                raise PreflightError(f"{file.path} of {self.id[:12]} is damaged on the board", where=self.manifest.root)
+            found[file.blob] = content
+        return found
+
+
+def find_release(session: BoardSession, host: str, board: str, root: str, identity: str) -> tuple[KnownRelease, str]:
+    """Return a release of a board by its id, and a sentence of where its manifest is from.
+
+    Raises
+    ------
+    ConfigError
+        The bundle here is damaged, or what the board carries is no manifest.
+    PreflightError
+        It is not signed by a key that is trusted here, is of another release, or nothing is known of it at all.
+    """
+    path = bundle_path(board, identity)
+    if path.is_file():
+        return load_bundle(path), f"checked with the bundle of this workstation: {path}"
+    carried = read_carried(session, root, identity)
+    if carried is None:
+        raise PreflightError(
+            f"nothing says what release {identity[:12]} on {host} is made of",
+            where=f"{root}/releases/{identity}/{PAPERS_FOLDER}",
+            why=f"it carries no manifest, and its bundle is not here ({path})",
+            next_step=f"invoke deploy --host {host}",
+        )
+    if carried.manifest.board != board:
+        raise PreflightError(
+            f"the release on {host} is one for {carried.manifest.board}, the inventory says {board}",
+            next_step="is hosts.toml naming the right board?",
+        )
+    return carried, f"checked with the manifest that the release on the board carries, signed by {carried.key}"
+
+
+def read_carried(session: BoardSession, root: str, identity: str) -> CarriedRelease | None:
+    """Return what a release on a board carries, its signature checked; None where it carries nothing.
+
+    Raises
+    ------
+    ConfigError
+        It is no manifest, or no signature, as Boardcast writes them.
+    PreflightError
+        No trusted key signed it, it is of another release, or the board sends something else than it says.
+    """
+    data = session.fetch(_READ, [root, identity])
+    head, _, rest = data.partition(b"\n")
+    if not head:
+        return None
+    where = f"{root}/releases/{identity}/{PAPERS_FOLDER}"
+    sizes = [int(word) for word in head.split() if word.isdigit() and len(word) < 10]
+    if len(sizes) != 2 or sum(sizes) != len(rest) or sizes[0] > _SIGNATURE_BYTES or sizes[1] > _MANIFEST_BYTES:
+        raise PreflightError("the board does not send the manifest that it says it has", where=where)
+    signature, manifest = rest[: sizes[0]], rest[sizes[0] :]
+    read, key = signed_manifest(manifest, signature, where=where)
+    if not (of := hashlib.sha256(manifest).hexdigest()).startswith(identity) or len(identity) != ID_LETTERS:
+        raise PreflightError(
+            f"the manifest on the board is that of another release, {of[:12]}",
+            where=where,
+            next_step="somebody changed it there: deploy again",
+        )
+    return CarriedRelease(id=identity, manifest=read, key=key, session=session)
+
+
+def bundle_papers(bundle: Bundle) -> dict[str, tuple[str, bytes]]:
+    """Return what a release carries besides its files: path in it to store name and content."""
+    found = bundle.papers()
+    return {
+        f"{PAPERS_FOLDER}/{name}": (hashlib.sha256(content).hexdigest(), content) for name, content in found.items()
+    }
+
+
+def paper_sizes(bundle: Bundle) -> dict[str, int]:
+    """Return store name to bytes of what a release carries besides its files, for a plan."""
+    return {blob: len(content) for blob, content in bundle_papers(bundle).values()}

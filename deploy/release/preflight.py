@@ -1,0 +1,96 @@
+"""What a board is asked before anything is written there, so that no healthy release is switched on and taken back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deploy.boards.session import BoardSession
+from deploy.bundle.manifest import Manifest
+from deploy.release.scripts import HOLDER
+from recipes.errors import PreflightError
+from recipes.text import one_line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Footing:
+    """What a release would stand on; every text is the board's, made fit to be shown."""
+
+    place: str
+    """Our folder, or the nearest one above it that is there, as the board resolves it."""
+    user: str
+    owner: str
+    """User and group of that place, and its mode."""
+    loader: bool
+    """Whether the loader that the programs name is there."""
+    locked: str
+    """Who is at work there now; empty for nobody."""
+
+
+def look_before(session: BoardSession, root: str, loader: str) -> Footing:
+    """Ask for all of it in one round trip that changes nothing.
+
+    Raises
+    ------
+    PreflightError
+        The board's shell did not run the script to its end.
+    """
+    reply = session.run(_LOOK, [root, loader])
+    if reply.code != 0:
+        raise PreflightError("the board did not answer a question", where=root, why=one_line(reply.err or reply.out))
+    said = dict(line.split("=", 1) for line in reply.out.splitlines() if "=" in line)
+    shown = {name: one_line(value) for name, value in said.items()}
+    return Footing(
+        place=shown.get("place", ""),
+        user=shown.get("user", ""),
+        owner=shown.get("owner", ""),
+        loader=said.get("loader") == "yes",
+        locked=shown.get("locked", ""),
+    )
+
+
+def refuse_unwritable(footing: Footing, root: str) -> PreflightError:
+    """Return the error for a root that the user may not write to: whose it is, and what to do about it."""
+    return PreflightError(
+        f"{root} cannot be written to by {footing.user}; nothing was changed",
+        where=footing.place,
+        why=f"{footing.place} is {footing.owner}",
+        next_step=f"on the board, as root: mkdir -p {root} && chown {footing.user} {root}; "
+        "or another `root` in the board's file, or another `user` in hosts.toml",
+    )
+
+
+def refuse_unfounded(footing: Footing, manifest: Manifest) -> None:
+    """Raise PreflightError where a release of this manifest could not run, or somebody else is at work there."""
+    if footing.locked:
+        raise PreflightError(
+            "another deploy is at work there; nothing was changed",
+            where=manifest.root,
+            why=f"held by {footing.locked}",
+            next_step="wait for it to end, then give the same command again",
+        )
+    if manifest.loader and not footing.loader:
+        raise PreflightError(
+            f"the board has no {manifest.loader}, which the programs need to start; nothing was changed",
+            next_step="is `arch` in the board's file the right one? invoke sysroot.pull says what the board has",
+        )
+
+
+_LOOK = (
+    r"""
+# $1 our folder, $2 the loader that programs name. Prints name=value lines; changes nothing.
+root=$1 loader=$2
+base=$root
+while [ ! -d "$base" ]; do base=${base%/*}; [ -n "$base" ] || base=/; done
+place=$(cd "$base" && pwd -P)
+echo "place=$place"
+echo "user=$(id -un 2>/dev/null || id -u)"
+set -- $(ls -ld "$place")
+echo "owner=$3:$4, mode ${1%%[+.@]}"
+if [ -n "$loader" ] && [ -e "$loader" ]; then echo loader=yes; fi
+"""
+    + HOLDER
+    + r"""
+if keeper=$(held "$root/.lock"); then echo "locked=$keeper"; fi
+exit 0
+"""
+)

@@ -1,0 +1,89 @@
+"""The line between a session with a board and the checks: they run in a process of their own, over one connection.
+
+The process that has the connection answers; the one that runs pytest asks. One JSON object a line, over a socket pair:
+first the release, then script after script and its reply. Pure but for that socket.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from deploy.boards.session import BoardSession, Reply
+
+CHANNEL_VARIABLE = "BOARDCAST_CHANNEL"
+"""Names the descriptor of the socket in the environment of the checks."""
+LONGEST_ARGUMENT = 4000
+"""Characters of a script that travels as an argument; dropbear refuses some 9,000, and a longer one goes on stdin."""
+_FROM_STDIN = 'eval "$(cat)"'
+
+
+def answer_checks(line: socket.socket, session: BoardSession, release: Mapping[str, Any], *, seconds: float) -> None:
+    """Tell the checks which release they look at, and run what they ask for until they end.
+
+    Parameters
+    ----------
+    seconds:
+        For all of them together.
+
+    Raises
+    ------
+    PreflightError
+        The connection to the board was lost.
+    TimeoutError
+        They did not end in time.
+    """
+    deadline = time.monotonic() + seconds
+    line.settimeout(seconds)
+    with line.makefile("rw", encoding="ascii") as stream:
+        _say(stream, release)
+        while True:
+            line.settimeout(max(0.1, deadline - time.monotonic()))
+            if not (text := stream.readline()):
+                return
+            asked = json.loads(text)
+            reply = session.run(asked["script"], stdin=[asked["stdin"].encode()] if asked["stdin"] else [])
+            _say(stream, {"code": reply.code, "out": reply.out, "err": reply.err})
+
+
+def _say(stream: Any, message: object) -> None:
+    stream.write(json.dumps(message) + "\n")
+    stream.flush()
+
+
+class AskingLine:
+    """The end of the line that the checks have."""
+
+    def __init__(self, descriptor: int) -> None:
+        with socket.socket(fileno=descriptor) as line:
+            self._stream = line.makefile("rw", encoding="ascii")
+        self.release: dict[str, Any] = json.loads(self._stream.readline())
+
+    def close(self) -> None:
+        """Tell the other end that nothing more is asked."""
+        self._stream.close()
+
+    def run(self, script: str, stdin: str = "") -> Reply:
+        """Run a script on the board, with a text on its stdin.
+
+        Raises
+        ------
+        ConnectionError
+            The other end is gone: the board did not answer any more.
+        ValueError
+            Both are long: a script that is too long for an argument has to go on stdin itself.
+        """
+        # A shell may become its last command; where a signal ends that one, the SSH server has no exit code to tell. So
+        # the shell stays, and says 128 and the signal's number.
+        script += "\nexit $?"
+        if len(script) > LONGEST_ARGUMENT:
+            if stdin:
+                raise ValueError(f"a script of more than {LONGEST_ARGUMENT} characters leaves no room on stdin")
+            script, stdin = _FROM_STDIN, script
+        _say(self._stream, {"script": script, "stdin": stdin})
+        if not (text := self._stream.readline()):
+            raise ConnectionError("the board does not answer any more")
+        return Reply(**json.loads(text))

@@ -1,0 +1,58 @@
+"""What every check gets: `host`, testinfra's, over the connection that is open already, and `release`, the manifest.
+
+A pytest plugin, loaded in the process of the checks and nowhere else. Owner of testinfra.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from testinfra.backend.base import BaseBackend, CommandResult
+from testinfra.host import Host
+
+from deploy.verify.line import CHANNEL_VARIABLE, AskingLine
+
+
+class SessionBackend(BaseBackend):  # type: ignore[misc] # testinfra has no types
+    """A testinfra backend without a connection of its own: commands go over the line to the session of the deploy."""
+
+    NAME = "boardcast"
+
+    def __init__(self, line: AskingLine) -> None:
+        super().__init__(str(line.release["host"]))
+        self._line = line
+
+    def run(self, command: str, *words: str, stdin: str = "", **_: Any) -> CommandResult:
+        """Run a command; `%s` in it stand for the words, quoted. A list of paths belongs on stdin."""
+        script = self.get_command(command, *words)
+        reply = self._line.run(script, stdin)
+        return self.result(reply.code, script.encode(), reply.out, reply.err)
+
+    def get_encoding(self) -> str:
+        """Ask no Python of the board: what a board says is read as UTF-8."""
+        return "utf-8"
+
+
+@pytest.fixture(scope="session")
+def _line() -> Iterator[AskingLine]:
+    line = AskingLine(int(os.environ[CHANNEL_VARIABLE]))
+    yield line
+    line.close()
+
+
+@pytest.fixture(scope="session")
+def host(_line: AskingLine) -> Host:
+    """Return the board."""
+    backend = SessionBackend(_line)
+    made = Host(backend)
+    backend.set_host(made)
+    return made
+
+
+@pytest.fixture(scope="session")
+def release(_line: AskingLine) -> dict[str, Any]:
+    """Return the manifest of the release that should be on the board, its `id` and `folder` with it."""
+    return _line.release
