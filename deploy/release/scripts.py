@@ -74,6 +74,7 @@ whole() {
     done < "$2"
 }
 lock
+[ -f "$root/.boardcast" ] || : > "$root/.boardcast"  # what is below is ours: no index of this board names it
 cat > "$root/.list" || exit 70
 # A line that was cut looks like the end of the list: a release of half the files must not come of it.
 set -- $(sha256sum "$root/.list")

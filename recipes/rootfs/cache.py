@@ -24,7 +24,7 @@ from recipes.rootfs.files import SKIPPED_FOLDERS
 from recipes.rootfs.index import Index, scan_root
 from recipes.rootfs.loaderconf import is_loader_conf, restored_cache
 
-CACHE_SCHEMA = 7
+CACHE_SCHEMA = 8
 _TUPLES = {"needed", "rpath", "runpath", "version_needs", "version_defs"}
 _LONG = ("exports", "imports", "objects", "fixed")
 _PLAIN = tuple(name for name in ElfFile.__slots__ if name not in ("identity", *_LONG))
