@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from deploy.boards.board import Board
+from deploy.boards.index import forget_index_before
 from deploy.bundle.archive import Suffix, is_plain_name, pack_archive
 from deploy.bundle.audit import board_libraries, contradictions, decision_differences, unaccounted
 from deploy.bundle.dpkg import package_owners, unlicensed
@@ -97,6 +98,8 @@ def make_bundle(
     origins = dict(_origins(staged, decided))
     notices = _notices(staged) | {f"{PACKAGES_FOLDER}{name}": text for name, text in texts.items()}
     packed = pack_bundle(manifest, contents, origins=origins, notices=notices, suffix=suffix, write=write)
+    if write:
+        forget_index_before(board.name)
     return packed, decided
 
 
