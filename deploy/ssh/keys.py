@@ -48,13 +48,21 @@ def pick_host_key(text: str) -> str:
 
 
 def _type_of(blob: str) -> str:
-    """Return the type that a key's base64 says of itself; empty where it is no key."""
+    """Return the type that a key's base64 says of itself; empty where it is no whole key."""
     try:
         data = base64.b64decode(blob, validate=True)
     except (binascii.Error, ValueError):
         return ""
-    size = int.from_bytes(data[:4], "big")
-    return data[4 : 4 + size].decode("ascii", "replace") if 0 < size < 64 and len(data) > 4 + size else ""
+    fields: list[bytes] = []
+    while len(data) >= 4 and len(fields) < 4:
+        size = int.from_bytes(data[:4], "big")
+        fields, data = [*fields, data[4 : 4 + size]], data[4 + size :]
+        if len(fields[-1]) < size:
+            return ""
+    kind = fields[0].decode("ascii", "replace") if fields else ""
+    # Ed25519 has one number behind its name, the others have two parts: RFC 8709, 4; RFC 5656, 3.1; RFC 4253, 6.6.
+    whole = not data and len(fields) == (2 if kind == "ssh-ed25519" else 3)
+    return kind if whole and all(fields) else ""
 
 
 def _instead(text: str) -> str:
