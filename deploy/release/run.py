@@ -11,6 +11,7 @@ from deploy.boards.session import BoardSession, Reply
 from deploy.bundle.load import Bundle
 from deploy.release.plan import ReleasePlan, StepKind
 from deploy.release.scripts import ACTIVATE, CONFIRM, RECEIVE, ROLL_BACK
+from recipes import console
 from recipes.errors import ConfigError, PreflightError, RolledBackError, UserError
 from recipes.tarfiles import USTAR, TarEntry, tar_bytes
 
@@ -46,11 +47,13 @@ def install_release(session: BoardSession, bundle: Bundle, planned: ReleasePlan,
 def _send(session: BoardSession, bundle: Bundle, names: Sequence[str], tools: frozenset[str]) -> None:
     """Send blobs to the board's store: in one stream where it has tar, else each by itself."""
     root, blobs = bundle.manifest.root, bundle.blobs()
-    if "tar" in tools:
-        _check(session.run(RECEIVE, [root, "tar"], _tar_stream(blobs, names)), root)
-        return
-    for name in names:
-        _check(session.run(RECEIVE, [root, name], _chunks(blobs[name])), root)
+    total, before = sum(len(blobs[name]) for name in names), session.traffic.sent
+    with console.progress(f"sending {len(names)} files", lambda: session.traffic.sent - before, total=total):
+        if "tar" in tools:
+            _check(session.run(RECEIVE, [root, "tar"], _tar_stream(blobs, names)), root)
+            return
+        for name in names:
+            _check(session.run(RECEIVE, [root, name], _chunks(blobs[name])), root)
 
 
 def _activate(session: BoardSession, bundle: Bundle) -> None:
@@ -58,7 +61,8 @@ def _activate(session: BoardSession, bundle: Bundle) -> None:
     manifest = bundle.manifest
     listing = "".join(f"{file.blob} {file.path}\n" for file in manifest.files).encode()
     digest = hashlib.sha256(listing).hexdigest()
-    _check(session.run(ACTIVATE, [manifest.root, bundle.id, digest], [listing]), manifest.root)
+    with console.progress("reading the release back on the board, and switching to it"):
+        _check(session.run(ACTIVATE, [manifest.root, bundle.id, digest], [listing]), manifest.root)
 
 
 def _chunks(data: bytes) -> Iterator[bytes]:

@@ -19,7 +19,7 @@ from deploy.ssh.scan import shown_host_key
 from recipes.errors import ConfigError, PreflightError
 from tests.support.sshserver import Line, ssh_line
 
-pytestmark = [pytest.mark.loopback, pytest.mark.process, pytest.mark.filterwarnings("ignore::ResourceWarning")]
+pytestmark = [pytest.mark.loopback, pytest.mark.process]
 
 
 @pytest.fixture
@@ -128,3 +128,11 @@ def test_a_key_with_a_passphrase_leads_to_the_agent(line: Line, tmp_path: Path) 
     told = refusal(replace(line.target, key=tmp_path / "locked"))
     assert "has a passphrase" in told.what
     assert f"ssh-add {tmp_path}/locked" in told.next_step
+
+
+def test_a_server_that_offers_ssh_rsa_alone_is_told_so(tmp_path: Path) -> None:
+    with ssh_line(tmp_path, kinds=("ssh-rsa",)) as old:
+        told = refusal(old.target)
+    assert told.what == "cam01 speaks an SSH too old for this side"
+    assert "ssh-rsa" in told.why
+    assert "dropbearkey -t ed25519" in told.next_step

@@ -24,7 +24,7 @@ class Line:
     frozen: threading.Event = field(default_factory=threading.Event)
 
 
-def _serve(sock: socket.socket, key: Any) -> None:
+def _serve(sock: socket.socket, key: Any, kinds: tuple[str, ...]) -> Any:
     import paramiko
 
     class Server(paramiko.ServerInterface):  # type: ignore[misc]
@@ -43,8 +43,11 @@ def _serve(sock: socket.socket, key: Any) -> None:
 
     transport = paramiko.Transport(sock)
     transport.add_server_key(key)
+    if kinds:
+        transport._preferred_keys = kinds
     with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
         transport.start_server(server=Server())
+    return transport
 
 
 def _pump(read: Callable[[int], bytes], write: Callable[[bytes], object], over: Callable[[], object]) -> None:
@@ -94,8 +97,14 @@ def _carry(source: socket.socket, sink: socket.socket, frozen: threading.Event) 
 
 
 @contextmanager
-def ssh_line(folder: Path, *, user: str = "root") -> Iterator[Line]:
-    """Serve until the block ends, with keys of its own; the target knows them."""
+def ssh_line(folder: Path, *, kinds: tuple[str, ...] = ()) -> Iterator[Line]:
+    """Serve until the block ends, with keys of its own; the target knows them.
+
+    Parameters
+    ----------
+    kinds:
+        The only algorithms of host keys that the server offers, as an old one does.
+    """
     import paramiko
 
     private, public = ed25519_pair()
@@ -104,17 +113,19 @@ def ssh_line(folder: Path, *, user: str = "root") -> Iterator[Line]:
     key = paramiko.Ed25519Key.from_private_key_file(str(folder / "id"))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        target = Target(name="cam01", address="127.0.0.1", port=port, user=user, key=folder / "id", host_key=public)
-        line = Line(target)
+        target = Target(name="cam01", address="127.0.0.1", port=port, user="root", key=folder / "id", host_key=public)
+        line, used = Line(target), contextlib.ExitStack()
 
         def accept() -> None:
             with contextlib.suppress(OSError, ValueError):
                 while True:
                     client, _ = listener.accept()
                     near, far = socket.socketpair()
+                    for end in (client, near, far):
+                        used.callback(end.close)
                     for ends in ((client, near), (near, client)):
                         threading.Thread(target=_carry, args=(*ends, line.frozen), daemon=True).start()
-                    _serve(far, key)
+                    used.callback(_serve(far, key, kinds).close)
 
         threading.Thread(target=accept, daemon=True).start()
         try:
@@ -122,3 +133,4 @@ def ssh_line(folder: Path, *, user: str = "root") -> Iterator[Line]:
         finally:
             line.frozen.clear()
             listener.shutdown(socket.SHUT_RDWR)
+            used.close()
