@@ -173,7 +173,8 @@ def read_listing(text: str, folders: Sequence[str]) -> Listing:
 
 def _checked(listing: Listing, folders: Sequence[str]) -> Listing:
     for place in (*listing.places, *listing.ours):
-        if not _straight(place):
+        # Our own root may be in a folder of passing things: only libraries are in none.
+        if not (_straight(place) if place in listing.places else _whole(place)):
             raise _refused(place, "it is no folder that libraries are in")
     below = tuple(f"{folder}/" for folder in (*listing.places, *folders))
     for path in (*listing.files, *listing.links):
@@ -196,10 +197,14 @@ def _checked(listing: Listing, folders: Sequence[str]) -> Listing:
     )
 
 
+def _whole(path: str) -> bool:
+    """Tell whether a path is absolute, in its shortest form, and not the root itself."""
+    return path.startswith("/") and not path.startswith("//") and path == posixpath.normpath(path) != "/"
+
+
 def _straight(path: str) -> bool:
-    """Tell whether a path is whole and in its shortest form, and in no folder of the kernel's or of passing things."""
-    whole = path.startswith("/") and not path.startswith("//") and path == posixpath.normpath(path) != "/"
-    return whole and path.split("/")[1] not in SKIPPED_FOLDERS
+    """Tell whether a path is whole, and in no folder of the kernel's or of passing things."""
+    return _whole(path) and path.split("/")[1] not in SKIPPED_FOLDERS
 
 
 def _ways(folders: Iterable[str]) -> set[str]:

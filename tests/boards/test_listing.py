@@ -54,6 +54,7 @@ def test_what_is_ours_is_left_out_whatever_the_board_lists() -> None:
     found = read_listing(listed, TOPS)
     assert found.files == {"/opt/bb/x.so": D}
     assert found.links == {}
+    assert read_listing(f"ours\t/tmp/boardcast\n{END}", TOPS).ours == ("/tmp/boardcast",)
 
 
 @pytest.mark.parametrize(
