@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from invoke import Collection
 
+from deploy.commands import board as board_tasks
 from deploy.commands import bundle as bundle_tasks
 from deploy.commands import sysroot as sysroot_tasks
+from deploy.commands.board import demo, sim
 from deploy.commands.build import build, images, shell, why
 from deploy.commands.command import read_ahead
 from deploy.commands.project import bench, matrix, security
 from deploy.commands.release import deploy, rollback, status, up, verify
-from deploy.commands.sim import demo, sim
 from deploy.commands.sources import fetch, pins
 
 # A task cannot have words of its own that may be left out, so these are `invoke bundle`, `invoke bundle.why`, ….
+board = Collection("board", board_tasks.new)
 bundle = Collection(
     "bundle", bundle_tasks.make, bundle_tasks.why, bundle_tasks.sizes, bundle_tasks.diff, bundle_tasks.verify
 )
@@ -25,6 +27,7 @@ ns = Collection(
     fetch,
     pins,
     images,
+    board,
     sysroot,
     build,
     why,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from deploy.boards.board import Board, board_names, load_board
 from recipes import paths
+from recipes.arch import Arch
 from recipes.errors import ConfigError
+from recipes.files import whole_folder
 from recipes.rootfs.cache import load_index
-from recipes.rootfs.capture import INDEX_NAME, read_capture, write_capture
+from recipes.rootfs.capture import INDEX_NAME, SYMBOLS_NAME, read_capture, write_capture
 from recipes.rootfs.index import Index
 from recipes.toolchains.debian_root import board_root_tar
 from recipes.toolchains.sysroots import known_sysroot, sysroot_names
@@ -17,18 +20,46 @@ from recipes.toolchains.vendor import parse_arch
 
 def same_machine(board: Board, index: Index) -> Index:
     """Return an index that is one for this board; raises ConfigError where its loader is for another machine."""
-    arch = parse_arch(board.file.arch)
+    refuse_other_machine(index, board.name, parse_arch(board.file.arch))
+    return index
+
+
+def refuse_other_machine(index: Index, board: str, arch: Arch) -> None:
+    """Raise ConfigError where the loader of a root is for another machine than a board of this name is to have."""
     place = index.resolve(index.loader)
     loader = index.files.get(place)
     if loader is not None and arch.matches(loader.identity):
-        return index
+        return
     has = f"its loader {place} is {loader.identity.describe()}" if loader else "it has no dynamic loader"
     raise ConfigError(
-        f"the root is not one for {board.name}",
+        f"the root is not one for {board}",
         where=index.source,
-        why=f"{board.name} is {arch.name} ({arch.identity.describe()}); {has}",
+        why=f"{board} is {arch.name} ({arch.identity.describe()}); {has}",
         next_step="is it the right root, and `arch` in the board's file the right one?",
     )
+
+
+BEFORE = "index.before"
+"""Folder beside a board's index: the one that the last bundle was made from, until one is made from the new index."""
+
+
+def set_index_aside(folder: Path) -> None:
+    """Take a board's index away, and keep it as `index.before` where none is kept yet."""
+    if not (folder / INDEX_NAME).is_file():
+        return
+    before = folder / BEFORE
+    if before.is_dir():
+        (folder / INDEX_NAME).unlink()
+        return
+    with whole_folder(before) as kept:
+        for name in (SYMBOLS_NAME, INDEX_NAME):
+            if (folder / name).is_file():
+                (folder / name).replace(kept / name)
+
+
+def forget_index_before(board: str) -> None:
+    """Drop the index from before: a bundle was made from the new one."""
+    shutil.rmtree(paths.BOARDS / board / BEFORE, ignore_errors=True)
 
 
 def board_index(board: Board) -> Index:
@@ -96,4 +127,5 @@ def capture_index(index: Index, board: str) -> Path:
     """Write a root's index as that of a board; raises ConfigError for a root of another architecture."""
     read = load_board(board)
     same_machine(read, index)
+    set_index_aside(paths.BOARDS / board)
     return write_capture(paths.BOARDS / board, index, board)

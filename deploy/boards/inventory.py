@@ -2,18 +2,63 @@
 
 from __future__ import annotations
 
+import difflib
 import json
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from deploy.boards.board import board_names
 from deploy.boards.session import Target
-from recipes import paths
-from recipes.config import HostAddress, LocalPath, Name, OneLine, Strict, UserName, checked_name, read_toml
+from deploy.ssh.keys import pick_host_key
+from recipes import console, paths
+from recipes.config import LocalPath, Name, OneLine, Strict, Text, checked_name, read_tables
 from recipes.errors import ConfigError, PreflightError, unknown
+from recipes.faults import line_of
+
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+"""Of a host or a board: it is part of paths and of commands."""
+
+
+def _address(text: str) -> str:
+    """Take a name or an IP address; say where a user or a port belongs."""
+    user, at, rest = text.rpartition("@")
+    place, colon, port = rest.rpartition(":")
+    keys = [f'user = "{user}"'] if at else []
+    # An IPv6 address has colons of its own; with a port it is in brackets.
+    if colon and port.isdecimal() and (place.count(":") == 0 or place.endswith("]")):
+        keys.append(f"port = {port}")
+        rest = place.strip("[]")
+    if keys:
+        what = " and ".join(key.partition(" ")[0] for key in keys)
+        raise wrong(f'has the {what} in it: write address = "{rest}", {", ".join(keys)}')
+    if text and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*|[0-9A-Fa-f:]+(%[\w.-]+)?|\[[0-9A-Fa-f:]+\]", text):
+        raise wrong("should be the name or the IP address of the board, such as 192.0.2.17")
+    return text.strip("[]")
+
+
+def _user(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9._-]*\$?", text):
+        raise wrong("should be the name of a user of the board, such as root")
+    return text
+
+
+def _host_key(text: str) -> str:
+    try:
+        return pick_host_key(text)
+    except ValueError as error:
+        raise wrong(str(error)) from error
+
+
+def wrong(text: str) -> PydanticCustomError:
+    """Return the fault of a value, in words that stand after its key."""
+    return PydanticCustomError("wrong", "{text}", {"text": text})
 
 
 class Host(Strict):
@@ -23,16 +68,16 @@ class Host(Strict):
     """A folder of `board-configs/`."""
     simulated: bool = False
     """A board that `sim up` starts; it needs no other key of this table."""
-    address: HostAddress = ""
-    """Name or IP address."""
+    address: Annotated[OneLine, AfterValidator(_address)] = ""
+    """Name or IP address, without a user and a port."""
     port: Annotated[int, Field(ge=1, le=65535)] = 22
     """Where its SSH server listens."""
-    user: UserName = "root"
+    user: Annotated[OneLine, AfterValidator(_user)] = "root"
     """Who logs in."""
     key: LocalPath = ""
     """Path of the private key on this machine; the SSH agent and the user's own keys where it is empty."""
-    host_key: OneLine = ""
-    """Type and base64 of the board's host key, as `ssh-keyscan` prints them."""
+    host_key: Annotated[Text, AfterValidator(_host_key)] = ""
+    """The board's host key: its type and base64, or whole lines of `ssh-keyscan`, of which the best key is taken."""
 
 
 class HostsFile(Strict):
@@ -44,32 +89,122 @@ class HostsFile(Strict):
     """By a name of your own, for `--host`."""
 
 
+def inventory_path() -> Path:
+    return paths.BOARDS / "hosts.toml"
+
+
+def _read() -> tuple[dict[str, Host], dict[str, ConfigError]]:
+    """Read the inventory: the hosts that are right, and for each other one its faults."""
+    path = inventory_path()
+    read, faults = read_tables(path, HostsFile, "hosts")
+    known, lines = board_names(), path.read_text().splitlines()
+    hosts: dict[str, Host] = {}
+    for name, host in read.hosts.items():
+        if why := _unfit(name, host, known):
+            at, _ = line_of(lines, ("hosts", name))
+            told = f"line {at}: hosts.{name}: {why}"
+            faults[name] = ConfigError("the inventory has faults", where=str(path), why=told)
+        else:
+            hosts[name] = host
+    return hosts, faults
+
+
+def _unfit(name: str, host: Host, known: Sequence[str]) -> str:
+    if not NAME.fullmatch(name):
+        return "is no name of a host: letters, digits, dots, dashes and underscores, a letter or digit first"
+    if host.board not in known:
+        near = difflib.get_close_matches(host.board, known, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        return f"no board {host.board!r}; {hint}known: {', '.join(known)}; invoke board.new describes a new one"
+    lacks = [key for key, value in (("address", host.address), ("host_key", host.host_key)) if not value]
+    return f"{' and '.join(lacks)} needed for a real board" if lacks and not host.simulated else ""
+
+
 def load_hosts() -> dict[str, Host]:
-    """Read the inventory; raises ConfigError for faults, or a host whose board nobody described."""
-    path = paths.BOARDS / "hosts.toml"
-    hosts = read_toml(path, HostsFile).hosts
-    known = board_names()
-    faults = [
-        f"hosts.{name}: no board {host.board!r}; known: {', '.join(known)}"
-        for name, host in hosts.items()
-        if host.board not in known
-    ]
-    faults += [
-        f"hosts.{name}: address and host_key are needed for a real board"
-        for name, host in hosts.items()
-        if not host.simulated and not (host.address and host.host_key)
-    ]
-    if faults:
-        raise ConfigError("the inventory has faults", where=str(path), why="\n       ".join(faults))
+    """Return all hosts of the inventory that are right; of the others it is said that they are left out.
+
+    Raises
+    ------
+    ConfigError
+        There is no inventory, or it has faults outside of its hosts.
+    """
+    hosts, faults = _read()
+    for name, fault in faults.items():
+        console.say(f"host {name} is left out: {' '.join(fault.why.split())}")
     return hosts
 
 
 def load_host(name: str) -> Host:
-    hosts = load_hosts()
+    """Return one host of the inventory; raises ConfigError for its faults alone, and for a name that nobody knows."""
     checked_name("host", name)
+    hosts, faults = _read()
+    if name in faults:
+        raise faults[name]
     if name not in hosts:
-        raise unknown("host", name, hosts, where=str(paths.BOARDS / "hosts.toml"))
+        raise unknown("host", name, hosts, where=str(inventory_path()))
     return hosts[name]
+
+
+def check_new_host(name: str, board: str, values: Mapping[str, str | int]) -> Host:
+    """Return a host that is to be added; raises ConfigError where its name is taken, or a value is wrong."""
+    where = str(inventory_path())
+    for what, text in (("host", name), ("board", board)):
+        if not NAME.fullmatch(text):
+            raise ConfigError(f"{text!r} is no name of a {what}", why="letters, digits, dots, dashes and underscores")
+    hosts, faults = _read() if inventory_path().is_file() else ({}, {})
+    if name in (*hosts, *faults):
+        raise ConfigError(
+            f"there is a host {name} already", where=where, next_step="edit its table, or take another --host"
+        )
+    if not values["address"]:
+        raise ConfigError("--address is empty", next_step=f"invoke board.new --host {name} --address 192.0.2.17")
+    try:
+        return Host.model_validate(values)
+    except ValidationError as error:
+        faults_told = [f"--{'.'.join(map(str, fault['loc']))} {fault['msg']}" for fault in error.errors()]
+        raise ConfigError("the new host has faults", why="\n       ".join(faults_told)) from error
+
+
+def with_host(text: str, name: str, values: Mapping[str, str | int]) -> str:
+    """Return the text of an inventory with one more host at its end; what is there stays as it is, comments too.
+
+    Raises
+    ------
+    ConfigError
+        It has a host of this name, or is no TOML file.
+    """
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    where = str(inventory_path())
+    try:
+        document = tomlkit.parse(text)
+    except TOMLKitError as error:
+        raise ConfigError("not a TOML file", where=where, why=str(error)) from error
+    if "schema" not in document:
+        document["schema"] = 1
+    hosts = document.get("hosts", {})
+    if name in hosts:
+        raise ConfigError(f"there is a host {name} already", where=where, next_step="edit its table, or take a name")
+    table = tomlkit.table()
+    for key, value in values.items():
+        table[key] = value
+    kept = tomlkit.dumps(document).rstrip("\n")
+    added = tomlkit.document()
+    outer = tomlkit.table(is_super_table=True)
+    outer[name] = table
+    added["hosts"] = outer
+    whole = f"{kept}\n\n{tomlkit.dumps(added)}"
+    try:
+        HostsFile.model_validate(tomllib.loads(whole))
+    except (tomllib.TOMLDecodeError, ValueError) as error:
+        raise ConfigError(
+            "the new host does not fit into the inventory",
+            where=where,
+            why=" ".join(str(error).split())[:200],
+            next_step="write it by hand: docs/quickstart-debian-board.md",
+        ) from error
+    return whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,5 +250,10 @@ def host_target(host_name: str) -> Target:
         return Target(
             name=host_name, address=state.address, port=22, user="root", key=Path(state.key), host_key=state.host_key
         )
+    return target_of(host_name, host)
+
+
+def target_of(name: str, host: Host) -> Target:
+    """Return how to reach a real board, from its entry."""
     key = Path(host.key).expanduser() if host.key else None
-    return Target(name=host_name, address=host.address, port=host.port, user=host.user, key=key, host_key=host.host_key)
+    return Target(name=name, address=host.address, port=host.port, user=host.user, key=key, host_key=host.host_key)

@@ -1,4 +1,4 @@
-"""One probe of a board in one round trip: the script that runs there, and the reader of its answer."""
+"""One probe of a board in one round trip: the script that runs there, and what its answer says."""
 
 from __future__ import annotations
 
@@ -7,7 +7,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from deploy.boards.session import BoardSession
+from deploy.ssh.answers import HEAD_FUNCTION, NAME, NUMBER, PROGRAM, YES, framed, program_identity, read_values
+from recipes.arch import Identity
 from recipes.errors import PreflightError
+from recipes.text import one_line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardFolder:
+    """A folder of the way to our root, as `ls -ldn` shows it."""
+
+    path: str
+    mode: str
+    """Such as `drwxr-xr-x`."""
+    owner: int
+    group: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,8 +29,11 @@ class HostFacts:
     """What one probe of a board returned, in one round trip."""
 
     machine: str
-    """As `uname -m` says it."""
+    """As `uname -m` says it: the kernel's, which may run programs of an older kind."""
+    identity: Identity | None = None
+    """What the board's own shell is made for; None where nothing told."""
     uid: int
+    gid: int = -1
     clock: int
     """Seconds since 1970, by the board's clock."""
     skew: int
@@ -25,6 +42,11 @@ class HostFacts:
     free_kib: int
     """On the file system of our folder."""
     writable: bool
+    """A file was written there, and taken away again."""
+    executes: bool = True
+    """What was written there could be started."""
+    folders: tuple[BoardFolder, ...] = ()
+    """Our root, as far as it is there, and each folder above it; folders in it at the end."""
     tools: frozenset[str]
     """Those of the programs we can use that are there."""
 
@@ -40,38 +62,68 @@ class HostFacts:
     """Path to sha256, or `absent`, of what was asked about."""
 
 
+# For each name: what its value looks like, and the command on the board that printed it.
+_LINES: dict[str, tuple[str, str]] = {
+    "machine": (r"[\w.+-]{1,64}", "uname -m"),
+    "elf": (PROGRAM, "od -An -v -tx1 -N64 /bin/sh"),
+    "uid": (NUMBER, "id -u"),
+    "gid": (NUMBER, "id -g"),
+    "clock": (NUMBER, "date +%s"),
+    "free_kib": (NUMBER, "df -Pk"),
+    "writable": (YES, "mkdir"),
+    "executes": (YES, "a script of two lines"),
+    "folder": (r"[a-z-][rwxsStTlL-]{9}[.+@]? \d{1,10} \d{1,10} /.*", "ls -ldn"),
+    "tool": (NAME, "command -v"),
+    "current": (NAME, "readlink"),
+    "previous": (NAME, "readlink"),
+    "confirmed": (NAME, "ls"),
+    "unconfirmed": (NAME, "ls"),
+    "blob": (r".{1,255}", "ls"),
+    "file": (r"([0-9a-f]{64}|absent) /.*", "sha256sum"),
+}
+
+
 def probe_host(session: BoardSession, root: str, watched: Iterable[str]) -> HostFacts:
-    """Ask a board everything that a plan needs, in one round trip that changes nothing there.
+    """Ask a board everything that a plan needs, in one round trip.
+
+    A file is written below `root`, or where that would be made, and taken away at once: on a board whose file system
+    is read only nothing else tells. No other trace is left.
 
     Raises
     ------
     PreflightError
-        The board's shell did not run the probe to its end.
+        The board's shell did not run the probe to its end, or answers with what its commands cannot print.
     """
     lines = "".join(f"{path}\n" for path in watched).encode()
     begun = time.time()
     reply = session.run(PROBE_SCRIPT, [root], [lines])
     if reply.code != 0:
-        raise PreflightError("the probe did not run through", why=(reply.err or reply.out).strip()[-400:])
-    return parse_facts(reply.out, now=(begun + time.time()) / 2)
+        raise PreflightError("the probe did not run through", why=one_line(reply.err or reply.out))
+    return parse_facts(framed(reply.out), now=(begun + time.time()) / 2)
 
 
 def parse_facts(text: str, *, now: float) -> HostFacts:
-    """Read the probe's `name=value` lines; `now` is this machine's time, seconds since 1970."""
-    single: dict[str, str] = {}
-    many: dict[str, list[str]] = {}
-    for line in text.splitlines():
-        name, _, value = line.partition("=")
-        single[name] = value
-        many.setdefault(name, []).append(value)
-    clock = int(single.get("clock") or 0)
+    """Read the probe's `name=value` lines; `now` is this machine's time, seconds since 1970.
+
+    Raises
+    ------
+    PreflightError
+        A line is none of the probe's, or its value cannot be what its command prints.
+    """
+    many = read_values(text, _LINES)
+    single = {name: values[-1] for name, values in many.items()}
+    clock = int(single.get("clock", 0))
     return HostFacts(
         machine=single.get("machine", ""),
-        uid=int(single.get("uid") or -1),
+        identity=program_identity(single.get("elf", "")),
+        uid=int(single.get("uid", -1)),
+        gid=int(single.get("gid", -1)),
         clock=clock,
         skew=round(clock - now),
-        free_kib=int(single.get("free_kib") or 0),
+        free_kib=int(single.get("free_kib", 0)),
         writable=single.get("writable") == "yes",
+        executes=single.get("executes", "yes") == "yes",
+        folders=tuple(_folder(value) for value in many.get("folder", ())),
         tools=frozenset(many.get("tool", ())),
         current=single.get("current", ""),
         previous=single.get("previous", ""),
@@ -81,20 +133,96 @@ def parse_facts(text: str, *, now: float) -> HostFacts:
     )
 
 
-PROBE_SCRIPT = r"""
-# $1 our folder; stdin: board files whose hashes a proof rests on, one a line. Prints name=value lines; changes nothing.
+def _folder(value: str) -> BoardFolder:
+    mode, owner, group, path = value.split(" ", 3)
+    return BoardFolder(path=path, mode=mode[:10], owner=int(owner), group=int(group))
+
+
+_STAFF = 50  # Debian's group for /usr/local, without members: base-passwd
+
+
+def open_to_others(facts: HostFacts, root: str) -> str:
+    """Say which folder lets another user of the board change what is below our root; empty where none does.
+
+    What they could: put a link where a release is to be written, or another file where a checked one was. Pure.
+    """
+    above = [folder for folder in facts.folders if not folder.path.startswith(f"{root}/")]
+    paths = {folder.path for folder in above}
+    for folder in facts.folders:
+        inside = folder.path.startswith(f"{root}/")
+        if folder.mode.startswith("l"):
+            if inside:
+                return f"{folder.path} is a link"
+            continue
+        if folder.owner not in (0, facts.uid):
+            return f"{folder.path} belongs to user {folder.owner}"
+        if folder.mode[5] == "w" and folder.group not in (0, facts.gid, _STAFF):
+            return f"{folder.path} may be written to by group {folder.group} ({folder.mode})"
+        # In a sticky folder nobody renames what is another's; but anybody may make what is not there yet.
+        below = f"{folder.path.rstrip('/')}/"
+        held = folder.mode[9] in "tT" and any(path.startswith(below) and path != folder.path for path in paths)
+        if folder.mode[8] == "w" and not held:
+            return f"{folder.path} may be written to by everybody ({folder.mode})"
+    return ""
+
+
+PROBE_SCRIPT = (
+    r"""
+# $1 our folder; stdin: board files whose hashes a proof rests on, one a line. Prints name=value lines.
+set -f
 root=$1
+"""
+    + HEAD_FUNCTION
+    + r"""
+echo boardcast=begin
 echo "machine=$(uname -m)"
+echo "elf=$(joined $(first_bytes /bin/sh))"
 echo "uid=$(id -u)"
+echo "gid=$(id -g)"
 echo "clock=$(date +%s)"
 have() { command -v "$1" >/dev/null 2>&1; }
 for tool in tar sha256sum sync; do have "$tool" && echo "tool=$tool"; done
 mv --help 2>&1 | grep -q -e '-T' && echo tool=mv-T
 base=$root
 while [ ! -d "$base" ]; do base=${base%/*}; [ -n "$base" ] || base=/; done
-set -- $(df -Pk "$base" | tail -n 1)
-echo "free_kib=$4"
-[ -w "$base" ] && echo writable=yes
+free() { echo "$4"; }
+kib=$(free $(df -Pk "$base" 2>/dev/null | tail -n 1))
+case $kib in
+    # BusyBox's df finds no mount point in some containers and on some overlays.
+    '' | *[!0-9]*)
+        blocks() { echo "$(($1 * ($2 / 1024)))"; }
+        kib=$(blocks $(stat -f -c '%a %S' "$base" 2>/dev/null) 2>/dev/null) || kib=$(df -Pk "$base" 2>&1 | tail -n 1)
+        ;;
+esac
+echo "free_kib=$kib"
+folder() { echo "folder=$1 $3 $4 $dir"; }
+show() { dir=$1; line=$(LC_ALL=C ls -ldn "$dir") && folder $line; }
+chain() {
+    way=$1
+    while show "$way"; [ "$way" != / ]; do way=${way%/*}; [ -n "$way" ] || way=/; done
+}
+chain "$base"
+real=$(cd -P "$base" 2>/dev/null && pwd -P)
+[ -z "$real" ] || [ "$real" = "$base" ] || chain "$real"
+for part in "$root/store" "$root/incoming" "$root/releases"; do
+    if [ -e "$part" ] || [ -L "$part" ]; then show "$part"; fi
+done
+# `[ -w ]` says yes to root on a read-only file system, and nothing but a try tells of noexec.
+try=${base%/}/.boardcast-try-$$
+trap 'rm -rf "$try"' EXIT
+if mkdir -m 700 "$try" 2>/dev/null && printf '#!/bin/sh
+exit 42
+' 2>/dev/null > "$try/run"; then
+    echo writable=yes
+    chmod 700 "$try/run"
+    "$try/run" 2>/dev/null
+    if [ "$?" = 42 ]; then echo executes=yes; else echo executes=no; fi
+else
+    echo writable=no
+fi
+rm -rf "$try"
+trap - EXIT
+set +f
 link() { [ -L "$root/$1" ] && { target=$(readlink "$root/$1"); echo "$1=${target##*/}"; }; }
 link current
 link previous
@@ -104,8 +232,11 @@ for dir in "$root"/releases/*/; do
     if [ -f "$dir/.confirmed" ]; then echo "confirmed=$id"; else echo "unconfirmed=$id"; fi
 done
 for blob in "$root"/store/*; do [ -f "$blob" ] && echo "blob=${blob##*/}"; done
-while read -r path; do
-    if [ -f "$path" ]; then set -- $(sha256sum "$path"); echo "file=$1 $path"; else echo "file=absent $path"; fi
+hash() { echo "$1"; }
+while IFS= read -r path; do
+    if [ -f "$path" ]; then echo "file=$(hash $(sha256sum "$path")) $path"; else echo "file=absent $path"; fi
 done
+echo boardcast=end
 exit 0
 """
+)

@@ -7,10 +7,12 @@ these libraries. Anywhere else nobody but its maker has them, so no guess is mad
 from __future__ import annotations
 
 import shlex
+import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from recipes.arch import Arch
+from recipes.text import one_line
 
 _COMPILERS = {"bookworm": "12", "trixie": "14"}
 """Debian suite to the version of its C++ library; others have not been tried."""
@@ -64,7 +66,8 @@ def plan_sysroot_file(release: Mapping[str, str], sonames: Iterable[str], arch: 
     has = set(sonames)
     wanted = {soname: package for soname, package in _HEADERS.items() if soname in has}
     suite = release.get("VERSION_CODENAME", "")
-    system = release.get("PRETTY_NAME") or release.get("ID") or "unknown: it has no /etc/os-release"
+    told = release.get("PRETTY_NAME") or release.get("ID") or "unknown: it has no /etc/os-release"
+    system = one_line(told, most=80)
     if release.get("ID") != "debian" or suite not in _COMPILERS:
         derived = "debian" in release.get("ID_LIKE", "").split()
         why = "its packages are not Debian's own" if derived else "no distribution has packages for it"
@@ -81,3 +84,15 @@ def plan_sysroot_file(release: Mapping[str, str], sonames: Iterable[str], arch: 
         f"# Headers of what the board was seen to have; the rest is built from source.\npackages = [\n{listed}]\n"
     )
     return SysrootFile(toml=toml, because=f"{system}: {len(packages)} packages of {suite}")
+
+
+def sysroot_difference(text: str, made: SysrootFile) -> str:
+    """Say how a sysroot's file that is there differs from one made now; empty where it does not, or none is made."""
+    try:
+        has, wants = (set(tomllib.loads(file).get("packages", ())) for file in (text, made.toml))
+    except (tomllib.TOMLDecodeError, TypeError):
+        return "it cannot be read"
+    if not made.toml or has == wants:
+        return ""
+    parts = [("the board has libraries for", wants - has), ("the board lacks what it names", has - wants)]
+    return "; ".join(f"{what}: {', '.join(sorted(names))}" for what, names in parts if names)

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from deploy.boards.board import Board
+from deploy.boards.index import forget_index_before
 from deploy.bundle.archive import Suffix, pack_archive
 from deploy.bundle.audit import board_libraries, contradictions, decision_differences, unaccounted
 from deploy.bundle.dpkg import package_owners, unlicensed
@@ -97,13 +98,7 @@ def make_bundle(
     decided, providers = decide_for_board(board, staged, sysroot.index(), board_index, i_know, types=types)
     contents = _contents(board, staged, sysroot.tree, decided)
     if not contents:
-        raise ConfigError(
-            f"the bundle of {board.name} would be empty",
-            where=str(staged.folder),
-            why=f"of {', '.join(recipe.name for recipe in staged.manifest.recipes) or 'no recipe'} nothing travels",
-            next_step=f"name what the board gets in `recipes` of its file, then invoke build --arch {arch.name} "
-            f"--board {board.name}",
-        )
+        raise _empty(board, staged, arch)
     owned, texts = package_owners(sysroot, _copies(decided))
     decided = replace(decided, notes=(*decided.notes, *unlicensed(owned)))
     origins = dict(_origins(staged, decided))
@@ -120,7 +115,18 @@ def make_bundle(
     if write:
         made = made_of(board, staged, board_index)
         write_whole(packed.path.with_name(f"{packed.id}.made.json"), made.model_dump_json(indent=1).encode())
+        forget_index_before(board.name)
     return packed, decided
+
+
+def _empty(board: Board, staged: Stage, arch: Arch) -> ConfigError:
+    return ConfigError(
+        f"the bundle of {board.name} would be empty",
+        where=str(staged.folder),
+        why=f"of {', '.join(recipe.name for recipe in staged.manifest.recipes) or 'no recipe'} nothing travels",
+        next_step=f"name what the board gets in `recipes` of its file, then invoke build --arch {arch.name} "
+        f"--board {board.name}",
+    )
 
 
 def made_of(board: Board, staged: Stage, board_index: Index) -> MadeOf:

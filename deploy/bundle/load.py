@@ -15,7 +15,7 @@ from deploy.bundle.audit import contradictions, decision_differences, unaccounte
 from deploy.bundle.manifest import ID_LETTERS, MANIFEST_NAME, SBOM_NAME, SIGNATURE_NAME, Manifest, manifest_identity
 from deploy.bundle.sign import check_signature
 from recipes import elf, paths
-from recipes.config import Strict, checked_name
+from recipes.config import Name, Strict, checked_name
 from recipes.errors import ConfigError, PreflightError
 from recipes.stage.keys import trusted_keys
 from recipes.text import one_line
@@ -50,11 +50,11 @@ class Bundle:
 class MadeOf(Strict):
     """`<id>.made.json`, beside a bundle and no part of it: digests of what it was made of on this workstation."""
 
-    stage: str
+    stage: Name
     """sha256 of `stage.json`."""
-    board: str
+    board: Name
     """sha256 of the board's file."""
-    index: str
+    index: Name
     """Fingerprint of what the board had."""
 
 

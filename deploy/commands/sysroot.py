@@ -99,13 +99,15 @@ def pull(_: Context, host: str, json: bool = False, dry_run: bool = False) -> No
     from deploy.boards.inventory import host_target, load_host
     from deploy.boards.pull import pull_root
     from deploy.boards.session import connect
+    from deploy.boards.sysroot_file import sysroot_difference
     from recipes import console, paths
     from recipes.files import write_whole
     from recipes.rootfs.capture import INDEX_NAME
     from recipes.toolchains.vendor import parse_arch
 
     board = load_host(host).board
-    arch = parse_arch(load_board(board).file.arch)
+    file = load_board(board).file
+    arch = parse_arch(file.arch)
     if dry_run:
         what = f"list its libraries and bring them to board-configs/{board}/, with their index"
         if json:
@@ -114,11 +116,12 @@ def pull(_: Context, host: str, json: bool = False, dry_run: bool = False) -> No
             print(f"{host}: would {what}")
         return
     with connect(host_target(host)) as session:
-        done = pull_root(session, board, arch)
+        done = pull_root(session, board, arch, ours=file.root)
     sysroot = paths.BOARDS / "sysroots" / f"{board}.toml"
     if done.headers.toml and not sysroot.exists():
         write_whole(sysroot, done.headers.toml.encode())
-    facts = {
+    differs = sysroot_difference(sysroot.read_text(), done.headers) if sysroot.exists() else ""
+    facts: dict[str, object] = {
         "root": str(done.root),
         "files": done.files,
         "links": done.links,
@@ -129,4 +132,6 @@ def pull(_: Context, host: str, json: bool = False, dry_run: bool = False) -> No
         "sysroot": f"invoke sysroot --name {board}" if sysroot.exists() else "none",
         "headers": done.headers.because,
     }
+    if differs:
+        facts["differs"] = f"{sysroot} was there, and stays as it is: {differs}"
     console.emit(facts) if json else console.fields(f"Pulled from {host}", facts)

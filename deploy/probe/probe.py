@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from deploy.boards.session import BoardSession
 from deploy.probe import devices_alsa, devices_gst, devices_v4l2, system
 from deploy.probe.facts import BoardFacts, GstDevice, SoundDevice, VideoNode, number, short
-from deploy.probe.script import END, PROBE_SCRIPT, START_SCRIPT, Answer, read_answer
+from deploy.probe.script import END, MOST_ANSWER, PROBE_SCRIPT, START_SCRIPT, Answer, read_answer
 from recipes.errors import ConfigError, PreflightError
 
 MOST_FOLDERS = 16
@@ -77,7 +77,7 @@ def probe_board(session: BoardSession, host: str, request: ProbeRequest = DEFAUL
     """
     nonce = secrets.token_hex(16)
     begun = time.time()
-    sent = session.fetch(START_SCRIPT, (), [request.stdin(nonce)])
+    sent = session.fetch(START_SCRIPT, (), [request.stdin(nonce)], most=MOST_ANSWER)
     answer = read_answer(sent, nonce)
     if not answer.frames:
         raise PreflightError(

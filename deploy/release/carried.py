@@ -19,6 +19,7 @@ PAPERS_FOLDER = ".bundle"
 """In the folder of a release: its manifest and the signature, beside what the manifest lists."""
 _MANIFEST_BYTES = 32 << 20
 _SIGNATURE_BYTES = 4096
+_HEAD_BYTES = 64
 # Sizes first, then both files; a board that says otherwise than it sends is refused.
 _READ = f"""
 cd "$1/releases/$2/{PAPERS_FOLDER}" 2>/dev/null || exit 0
@@ -67,7 +68,9 @@ class CarriedRelease:
         """
         files = self.manifest.files
         names = "".join(f"{file.path}\n" for file in files).encode()
-        data = self.session.fetch(_CONTENTS, [f"{self.manifest.root}/releases/{self.id}"], [names])
+        data = self.session.fetch(
+            _CONTENTS, [f"{self.manifest.root}/releases/{self.id}"], [names], most=sum(file.size for file in files)
+        )
         found: dict[str, bytes] = {}
         at = 0
         for file in files:
@@ -118,7 +121,7 @@ def read_carried(session: BoardSession, root: str, identity: str) -> CarriedRele
     PreflightError
         No trusted key signed it, it is of another release, or the board sends something else than it says.
     """
-    data = session.fetch(_READ, [root, identity])
+    data = session.fetch(_READ, [root, identity], most=_HEAD_BYTES + _SIGNATURE_BYTES + _MANIFEST_BYTES)
     head, _, rest = data.partition(b"\n")
     if not head:
         return None

@@ -6,12 +6,15 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from deploy.boards.probe import HostFacts
+from deploy.boards.probe import HostFacts, open_to_others
 from deploy.bundle.manifest import Manifest
 from deploy.release.recheck import cache_moved, changed_proofs
+from deploy.ssh.answers import runs_there
 from recipes import console
-from recipes.errors import PreflightError
+from recipes.arch import Identity
+from recipes.errors import ConfigError, PreflightError
 from recipes.rootfs.loaderconf import LD_CACHE
+from recipes.toolchains.vendor import parse_arch
 
 RESERVE_KIB = 1024
 """Left free on the board's file system, besides a fifth of what is sent."""
@@ -111,18 +114,54 @@ def _send_step(
 
 def refuse_unfit(manifest: Manifest, facts: HostFacts) -> None:
     """Raise PreflightError for a board that this bundle was not made for, or that is in no state for it."""
-    if facts.machine not in manifest.machines:
-        raise PreflightError(
-            f"the bundle is for {manifest.arch}, the board is {facts.machine or 'silent about its machine'}",
-            next_step="is hosts.toml naming the right board?",
-        )
+    _refuse_machine(manifest, facts)
     if "sha256sum" not in facts.tools:
         raise PreflightError("the board has no sha256sum", why="what arrives there could not be checked")
+    if exposed := open_to_others(facts, manifest.root):
+        raise PreflightError(
+            f"another user of the board could change what is below {manifest.root}; nothing was changed",
+            why=exposed,
+            next_step="take that right away there (chmod, chown), or set `root` in the board's file",
+        )
     if not facts.writable:
-        raise PreflightError(f"{manifest.root} cannot be written to", next_step="set `root` in the board's file")
+        owners = [f"{folder.path} belongs to user {folder.owner} ({folder.mode})" for folder in facts.folders[:1]]
+        raise PreflightError(
+            f"{manifest.root} cannot be written to",
+            why="; ".join([f"user {facts.uid} could not make a file there", *owners]),
+            next_step="log in as its owner, mount it for writing, or set `root` in the board's file",
+        )
+    if not facts.executes:
+        raise PreflightError(
+            f"no program can be started below {manifest.root}; nothing was changed",
+            why="a script that was written there could not be run: the file system is mounted noexec, as a rule",
+            next_step="set `root` in the board's file to a folder on another file system",
+        )
     if abs(facts.skew) >= SKEW_REFUSED:
         raise PreflightError(
             f"the board's clock is {facts.skew:+d} s off",
             why="AWS refuses requests that are signed more than 300 s off",
             next_step="set its clock, and let it use NTP",
         )
+
+
+def _refuse_machine(manifest: Manifest, facts: HostFacts) -> None:
+    """Refuse a board of another machine: by its own programs, and by its kernel's word where they do not tell."""
+    wanted = _identity_of(manifest)
+    if facts.identity is None or wanted is None:
+        fits, has = facts.machine in manifest.machines, facts.machine or "silent about its machine"
+    else:
+        fits = runs_there(facts.identity, facts.machine, wanted, manifest.machines)
+        has = f"{facts.machine}, its own programs are {facts.identity.describe()}"
+    if not fits:
+        raise PreflightError(
+            f"the bundle is for {manifest.arch}, the board is {has}",
+            next_step="is hosts.toml naming the right board?",
+        )
+
+
+def _identity_of(manifest: Manifest) -> Identity | None:
+    """Return what the bundle's files are made for; None where its toolchain is unknown on this workstation."""
+    try:
+        return parse_arch(manifest.arch).identity
+    except ConfigError:
+        return None

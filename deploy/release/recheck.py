@@ -26,6 +26,9 @@ from recipes.rootfs.origin import Origin
 from recipes.toolchains.vendor import parse_arch
 
 ABSENT = "absent"
+_CACHE_BYTES = 16 << 20
+_LIBRARY_BYTES = 512 << 20
+"""What one answer of the board may have."""
 _CAT = 'exec cat "$1"'
 _HASH = 'while IFS= read -r path; do if [ -f "$path" ]; then set -- $(sha256sum "$path"); echo "$1 $path"; fi; done'
 
@@ -119,7 +122,7 @@ def look_up_again(session: BoardSession, manifest: Manifest) -> list[tuple[Proof
         links={},
         directories=search.directories,
         loader=search.loader,
-        cache=read_cache(session.fetch(f"[ ! -f {LD_CACHE} ] || exec cat {LD_CACHE}")),
+        cache=read_cache(session.fetch(f"[ ! -f {LD_CACHE} ] || exec cat {LD_CACHE}", most=_CACHE_BYTES)),
     )
     ways = {row.library: loader.candidates(row.library, identity) for row in manifest.proofs}
     asked = "".join(f"{path}\n" for path in sorted({path for paths in ways.values() for path in paths}))
@@ -153,7 +156,7 @@ class _Board:
             return self.ours[place.path]
         if path not in self._read:
             try:
-                self._read[path] = elf.parse(self.session.fetch(_CAT, [path]))
+                self._read[path] = elf.parse(self.session.fetch(_CAT, [path], most=_LIBRARY_BYTES))
             except ElfError as error:
                 raise PreflightError(
                     f"{path} on the board is damaged; nothing was changed", why=str(error), next_step="repair the board"

@@ -152,6 +152,7 @@ whole() {
     done 3< "$2" 4< "$root/.hashes"
 }
 lock "$who"
+[ -f "$root/.boardcast" ] || : > "$root/.boardcast"  # what is below is ours: no index of this board names it
 cat > "$root/.list" || exit 70
 # A line that was cut looks like the end of the list: a release of half the files must not come of it.
 set -- $(sha256sum "$root/.list")

@@ -89,7 +89,7 @@ def _start(host_name: str, image: str, sim: SimSettings, engine: Engine) -> SimS
         image,
         ["/bin/sh", "-c", _SERVERS[sim.server]],
         network=NETWORK,
-        tmpfs={"/flash": f"size={sim.flash_mib}m,exec"} if sim.flash_mib else {},
+        tmpfs={"/flash": f"size={sim.flash_mib}m,mode=0755,exec"} if sim.flash_mib else {},
         files={
             "etc/ssh/ssh_host_ed25519_key": (host_private, 0o600),
             "root/.ssh/authorized_keys": (f"{public} boardcast\n".encode(), 0o600),

@@ -24,7 +24,7 @@ from recipes.rootfs.files import SKIPPED_FOLDERS
 from recipes.rootfs.index import Index, scan_root
 from recipes.rootfs.loaderconf import is_loader_conf
 
-CACHE_SCHEMA = 8
+CACHE_SCHEMA = 9
 
 
 def load_index(root: Path, *, key: str = "") -> Index:

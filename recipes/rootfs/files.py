@@ -15,10 +15,25 @@ from recipes.errors import ConfigError
 from recipes.rootfs.loaderconf import is_loader_conf
 
 SKIPPED_FOLDERS = ("proc", "sys", "dev", "run", "tmp")
+MARKER = ".boardcast"
+"""Name of the file at the root of our releases on a board: what is below it is ours, not the board's."""
 
 
 def absolute_path(name: str) -> str:
     return "/" + posixpath.normpath(name).lstrip("./")
+
+
+def marked_root(path: str) -> str:
+    """Return the root of our releases that a file of this path marks; empty where it marks none.
+
+    Roots made by 0.1 have no marker file; each of their releases has its list. One at `/` itself would be a whole
+    board, and counts for nothing.
+    """
+    folder, _, name = path.rpartition("/")
+    if name == MARKER:
+        return folder
+    parts = folder.split("/")
+    return "/".join(parts[:-2]) if name == ".list" and parts[-2:-1] == ["releases"] else ""
 
 
 def walk_root(root: str, below: str, unread: dict[str, str] | None = None) -> Iterator[tuple[str, os.DirEntry[str]]]:
@@ -41,12 +56,15 @@ def walk_root(root: str, below: str, unread: dict[str, str] | None = None) -> It
 
 
 def root_members(
-    root: Path, unread: dict[str, str], places: dict[str, tuple[int, int]]
+    root: Path, unread: dict[str, str], places: dict[str, tuple[int, int]], marks: set[str]
 ) -> Iterator[tuple[str, str | None, Any]]:
-    """Yield (path, link target, content) of links, ELF files and the loader's configuration."""
+    """Yield (path, link target, content) of links, ELF files and the loader's configuration.
+
+    The files that mark a root of our releases (`marked_root`) go to `marks`; what they are about may have come before.
+    """
     if not root.is_dir():
         try:
-            yield from _tar_members(root, places)
+            yield from _tar_members(root, places, marks)
         except tarfile.TarError as error:
             what = "not a root: neither a directory nor a tar file"
             raise ConfigError(what, where=str(root), why=str(error)) from error
@@ -55,6 +73,8 @@ def root_members(
         if entry.is_symlink():
             yield path, os.readlink(entry.path), None
         elif entry.is_file(follow_symlinks=False):
+            if marked_root(path):
+                marks.add(path)
             try:
                 with open(entry.path, "rb") as file:  # noqa: PTH123 - a Path per file of a root costs more than the read
                     if is_loader_conf(path):
@@ -67,7 +87,9 @@ def root_members(
                     unread[path] = f"cannot be read: {error.strerror}"
 
 
-def _tar_members(root: Path, places: dict[str, tuple[int, int]]) -> Iterator[tuple[str, str | None, Any]]:
+def _tar_members(
+    root: Path, places: dict[str, tuple[int, int]], marks: set[str]
+) -> Iterator[tuple[str, str | None, Any]]:
     with root.open("rb") as file:
         plain = file.read(512)[257:262] == b"ustar"
     with tarfile.open(root, "r:" if plain else "r:*") as archive, root.open("rb") as file:
@@ -76,6 +98,8 @@ def _tar_members(root: Path, places: dict[str, tuple[int, int]]) -> Iterator[tup
             path = absolute_path(member.name)
             if path.split("/", 2)[1] in SKIPPED_FOLDERS:
                 continue
+            if marked_root(path) and (member.isfile() or member.islnk()):
+                marks.add(path)
             if member.issym():
                 yield path, member.linkname, None
             elif plain and not member.sparse and (member.isfile() or absolute_path(member.linkname) in spots):

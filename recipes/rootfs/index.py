@@ -20,7 +20,7 @@ from recipes import elf
 from recipes.arch import Identity, Libc, compatible
 from recipes.elf import ElfFile
 from recipes.errors import ConfigError
-from recipes.rootfs.files import absolute_path, root_members
+from recipes.rootfs.files import MARKER, absolute_path, marked_root, root_members
 from recipes.rootfs.loaderconf import (
     LD_CACHE,
     LIBC_NAMES,
@@ -248,7 +248,10 @@ def _moved(path: str, what: str, root: str) -> ConfigError:
 
 
 def scan_root(root: Path) -> Index:
-    """Read every ELF file of a root; unreadable and damaged ones are listed, never guessed about."""
+    """Read every ELF file of a root; unreadable and damaged ones are listed, never guessed about.
+
+    Releases of ours are left out: an index says what a board has by itself.
+    """
     files: dict[str, ElfFile] = {}
     links: dict[str, str] = {}
     damaged: dict[str, str] = {}
@@ -256,7 +259,8 @@ def scan_root(root: Path) -> Index:
     cached: bytes | None = None
     built: dict[str, tuple[str, ...]] = {}
     places: dict[str, tuple[int, int]] = {}
-    for path, target, data in root_members(root, damaged, places):
+    marks: set[str] = set()
+    for path, target, data in root_members(root, damaged, places, marks):
         if target is not None:
             links[path] = target
         elif path == LD_CACHE:
@@ -270,6 +274,7 @@ def scan_root(root: Path) -> Index:
                 damaged[path] = str(error)
             if (which := libc_of(path)) in (Libc.GLIBC, Libc.UCLIBC):
                 built[path] = built_in_folders(data, which)
+    _leave_out(_our_roots(marks, files), files, links, damaged, built, places)
     loader = loader_of_root((file.interpreter for file in files.values()), (*files, *links))
     index = Index(
         source=str(root),
@@ -289,6 +294,21 @@ def scan_root(root: Path) -> Index:
     folders = search_folders(index.loader, own, confs, wide=wide)
     searched = replace(index, directories=folders)
     return _as_built(searched, own) if index.libc is Libc.UCLIBC and own else searched
+
+
+def _our_roots(marks: Iterable[str], files: Iterable[str]) -> tuple[str, ...]:
+    """Return the folders of our releases, with a slash at the end, by the files that mark them."""
+    sure = {f"{marked_root(mark)}/" for mark in marks if mark.endswith(f"/{MARKER}")}
+    likely = {f"{marked_root(mark)}/" for mark in marks} - sure
+    # A list of that name alone may be anybody's; with a store beside it, it is ours.
+    stored = {path.partition("/store/")[0] + "/" for path in files if "/store/" in path} if likely else set()
+    return tuple(sorted((sure | likely & stored) - {"/"}))
+
+
+def _leave_out(roots: tuple[str, ...], *tables: dict[str, Any]) -> None:
+    for table in tables if roots else ():
+        for path in [path for path in table if path.startswith(roots)]:
+            del table[path]
 
 
 def _as_built(index: Index, own: tuple[str, ...]) -> Index:

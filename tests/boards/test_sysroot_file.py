@@ -6,7 +6,7 @@ import tomllib
 
 import pytest
 
-from deploy.boards.sysroot_file import plan_sysroot_file, read_os_release
+from deploy.boards.sysroot_file import plan_sysroot_file, read_os_release, sysroot_difference
 from recipes.arch import ARCHES
 
 DEBIAN = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\nVERSION_CODENAME=bookworm\n# a remark\nBROKEN="\n'
@@ -40,3 +40,16 @@ def test_any_other_board_is_told_what_is_missing(text: str, says: str) -> None:
     assert says in made.because
     assert "libssl.so.3" in made.because
     assert "toolchains" in made.because
+
+
+def test_a_file_that_is_there_is_compared_with_what_the_board_has_now() -> None:
+    release = read_os_release(DEBIAN)
+    made = plan_sysroot_file(release, ["libssl.so.3", "libz.so.1"], ARCHES["armv7"])
+    assert f"{len(tomllib.loads(made.toml)['packages'])} packages of bookworm" in made.because
+    assert sysroot_difference(made.toml, made) == ""
+    older = plan_sysroot_file(release, ["libz.so.1", "libcurl.so.4"], ARCHES["armv7"])
+    assert sysroot_difference(older.toml, made) == (
+        "the board has libraries for: libssl-dev; the board lacks what it names: libcurl4-openssl-dev"
+    )
+    assert sysroot_difference("packages = 1", made) == "it cannot be read"
+    assert sysroot_difference(made.toml, plan_sysroot_file({}, [], ARCHES["armv7"])) == ""

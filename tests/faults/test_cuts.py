@@ -10,7 +10,7 @@ import pytest
 
 from deploy.boards.inventory import SimState, host_target
 from deploy.boards.probe import probe_host
-from deploy.boards.session import BoardSession, Reply, Traffic, connect
+from deploy.boards.session import TEXT_BYTES, BoardSession, Reply, Traffic, connect
 from deploy.bundle.assemble import pack_bundle
 from deploy.bundle.load import Bundle
 from deploy.release.carried import paper_sizes
@@ -36,13 +36,15 @@ class CutSession:
         self.traffic = Traffic()
         self.count = 0
 
-    def fetch(self, script: str, arguments: Sequence[str] = (), stdin: Iterable[bytes] = ()) -> bytes:
-        return self.session.fetch(script, arguments, stdin)
+    def fetch(self, script: str, arguments: Sequence[str] = (), stdin: Iterable[bytes] = (), *, most: int) -> bytes:
+        return self.session.fetch(script, arguments, stdin, most=most)
 
-    def run(self, script: str, arguments: Sequence[str] = (), stdin: Iterable[bytes] = ()) -> Reply:
+    def run(
+        self, script: str, arguments: Sequence[str] = (), stdin: Iterable[bytes] = (), *, most: int = TEXT_BYTES
+    ) -> Reply:
         self.count += 1
         if self.count != self.at:
-            return self.session.run(script, arguments, stdin)
+            return self.session.run(script, arguments, stdin, most=most)
         if self.moment == "before":
             raise CutError
         if self.moment == "after":

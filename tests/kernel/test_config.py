@@ -18,6 +18,7 @@ from recipes.arch import ARCHES, FloatAbi, Identity
 from recipes.builder.diagnosis import CauseTable
 from recipes.config import read_toml
 from recipes.errors import ConfigError, UserError
+from recipes.faults import line_of
 from recipes.sources.lock import Lock, load_lock
 from recipes.sources.recipe import Recipe, RecipeFile, in_order, load_catalogue
 from recipes.toolchains.images import ImagesFile, image_pins
@@ -119,6 +120,83 @@ def test_an_unknown_key_is_named_with_line_and_suggestion(tmp_path: Path) -> Non
     assert "line 3: sysrot: unknown key (did you mean 'sysroot'?)" in caught.value.why
     assert "line 6: keep" in caught.value.why
     assert caught.value.what.startswith("2 faults")
+
+
+LAYERED = """\
+schema = 1
+arch = "armv7"
+sysroot = "x"
+recipes = [
+  "producer",
+]
+keep = 3
+
+[probe]
+elements = ["keep"]
+htps = "https://example.com"
+
+[dedupe."libz.so.1"]
+prefer = "bord"
+because = "x = 1 is in a text"
+
+[dedupe.libssl]
+prefer = "board"
+becuase = "why"
+
+[sim]
+suite = "bookworm"
+mode = "extract"
+packages = "busybox"
+server = "openssh"
+"""
+
+
+def test_faults_of_inner_tables_have_their_own_line_and_their_own_models_keys(tmp_path: Path) -> None:
+    path = tmp_path / "board.toml"
+    path.write_text(LAYERED)
+    with pytest.raises(ConfigError) as caught:
+        read_toml(path, BoardFile)
+    told = [line.strip() for line in caught.value.why.splitlines()]
+    assert "line 11: probe.htps: unknown key (did you mean 'https'?)" in told
+    assert "line 19: dedupe.libssl.becuase: unknown key (did you mean 'because'?)" in told
+    assert 'line 17: dedupe.libssl.because: missing: write because = "…"' in [line.partition(" (")[0] for line in told]
+    assert 'line 24: sim.packages: is a list: write ["busybox"]' in told
+    assert any(line.startswith('line 14: dedupe.libz.so.1.prefer: no "bord"') for line in told)
+    assert len(told) == 5
+
+
+@pytest.mark.parametrize(
+    ("location", "line", "parts"),
+    [
+        (("hosts", "b", "port"), 8, 3),
+        (("hosts", "b", "key"), 7, 2),
+        (("hosts", "a", "key"), 3, 3),
+        (("hosts", "c.d", "x"), 10, 3),
+        (("steps", 1, "run"), 14, 3),
+        (("steps", 0, "run"), 12, 3),
+        (("steps", 7, "run"), 0, 0),
+        (("nothing",), 0, 0),
+    ],
+)
+def test_a_line_is_found_by_the_whole_way_to_it(location: tuple[str | int, ...], line: int, parts: int) -> None:
+    lines = [
+        "schema = 1  # port = 22",
+        "[hosts.a]",
+        'key = "port"',
+        'note = """',
+        "port = 1",
+        '"""',
+        "[hosts.b]",
+        "port = 22",
+        '[ hosts . "c.d" ] # x',
+        "x = 1",
+        "[[steps]]",
+        'run = "a"',
+        "[[steps]]",
+        'run = "b"',
+    ]
+    found = line_of(lines, location)
+    assert found == ((line, parts) if parts else (0, 0))
 
 
 @pytest.mark.parametrize("key", ["applied", "varied", "home"])

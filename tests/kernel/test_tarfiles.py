@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from deploy.boards import pull
+from deploy.boards.listing import Listing
 from deploy.bundle import archive
 from deploy.release import run
 from recipes.engine.tarstream import files_tar, pack_folder
@@ -85,11 +86,9 @@ def test_an_entry_of_the_store_is_what_tarfile_writes(tmp_path: Path) -> None:
 
 
 def test_a_pulled_root_is_what_tarfile_writes(tmp_path: Path) -> None:
-    tree, target = tmp_path / "tree", tmp_path / "root.tar"
-    files = {f"/usr/{LONG}": "", "/lib/ld.so": "", f"/opt/{'z' * 120}": ""}
-    for name in files:
-        (tree / name.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
-        (tree / name.lstrip("/")).write_bytes(name.encode() * 77)
+    files = {f"/usr/{LONG}": "a" * 64, "/lib/ld.so": "b" * 64, f"/opt/{'z' * 120}": "c" * 64}
+    for name, digest in files.items():
+        (tmp_path / digest).write_bytes(name.encode() * 77)
     links = {"/lib/libx.so": "w" * 120, "/lib": "usr/lib", "/usr/lost": ""}
 
     def by_hand(made: tarfile.TarFile) -> None:
@@ -99,11 +98,10 @@ def test_a_pulled_root_is_what_tarfile_writes(tmp_path: Path) -> None:
                 info.type, info.linkname = tarfile.SYMTYPE, links[path]
                 made.addfile(info)
             else:
-                made.addfile(*member(path.lstrip("/"), (tree / path.lstrip("/")).read_bytes(), 0o755))
+                made.addfile(*member(path.lstrip("/"), (tmp_path / files[path]).read_bytes(), 0o755))
 
-    pull._pack(tree, files, links, target)
-    assert target.read_bytes() == plain(tarfile.PAX_FORMAT, by_hand)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["root.tar", "tree"]
+    entries = pull._entries(tmp_path, Listing(files=files, links=links))
+    assert tar_bytes(entries) == plain(tarfile.PAX_FORMAT, by_hand)
 
 
 def test_what_is_sent_to_a_board_is_what_tarfile_writes() -> None:

@@ -131,10 +131,11 @@ class Board:
         self.traffic = Traffic()
         self.nonce = b""
 
-    def run(self, script: str, arguments: Sequence[str] = (), stdin: Iterable[bytes] = ()) -> Reply:
+    def run(self, script: str, arguments: Sequence[str] = (), stdin: Iterable[bytes] = (), *, most: int = 0) -> Reply:
         raise NotImplementedError
 
-    def fetch(self, script: str, arguments: Sequence[str] = (), stdin: Iterable[bytes] = ()) -> bytes:
+    def fetch(self, script: str, arguments: Sequence[str] = (), stdin: Iterable[bytes] = (), *, most: int) -> bytes:
+        assert most == MOST_ANSWER
         self.traffic.round_trips += 1
         self.nonce = b"".join(stdin).partition(f"\n{END}\n".encode())[2].split(b"\n")[0]
         return self.sent.replace(NONCE.encode(), self.nonce)

@@ -35,7 +35,7 @@ def session(arm: SimState) -> Iterator[SshSession]:
 def changed(session: SshSession, arm_bundle: Bundle) -> Iterator[Callable[[bytes, bytes], str]]:
     """Return a function that replaces bytes in the board's own library, which is put back afterwards."""
     row = proof(arm_bundle)
-    path, good = row.provider, session.fetch('exec cat "$1"', [row.provider])
+    path, good = row.provider, session.fetch('exec cat "$1"', [row.provider], most=1 << 28)
 
     def change(old: bytes, new: bytes) -> str:
         assert old in good
@@ -97,7 +97,7 @@ def test_another_build_that_serves_is_proved_again_and_told(
 @pytest.fixture
 def own_cache(session: SshSession) -> Iterator[bytes]:
     """Return the board's loader cache, which is put back afterwards."""
-    good = session.fetch("exec cat /etc/ld.so.cache")
+    good = session.fetch("exec cat /etc/ld.so.cache", most=1 << 28)
     yield good
     session.run("rm -f /usr/local/lib/arm-linux-gnueabihf/*; cat >/etc/ld.so.cache", stdin=[good])
 
@@ -109,7 +109,7 @@ def test_a_copy_that_the_loader_takes_since_an_update_is_seen(
     """The library that was proved is still there, unchanged; the cache leads to another one."""
     row = proof(arm_bundle)
     name = row.symbols[0].partition("@")[0]
-    poor = session.fetch('exec cat "$1"', [row.provider]).replace(
+    poor = session.fetch('exec cat "$1"', [row.provider], most=1 << 28).replace(
         b"\0" + name.encode() + b"\0", b"\0" + name[:-1].encode() + b"?\0"
     )
     there = f"/usr/local/lib/arm-linux-gnueabihf/{LIBRARY}"
@@ -124,7 +124,7 @@ def test_a_cache_that_leads_to_the_same_libraries_is_looked_through_and_told(
 ) -> None:
     lines = "/usr/local/lib/arm-linux-gnueabihf/libown.so.1"
     session.run('mkdir -p "${1%/*}"; cp /lib/arm-linux-gnueabihf/libdl.so.2 "$1"; ldconfig', [lines])
-    assert session.fetch("exec cat /etc/ld.so.cache") != own_cache
+    assert session.fetch("exec cat /etc/ld.so.cache", most=1 << 28) != own_cache
     done = deploy_to(arm.name, arm_bundle)
     assert any("/etc/ld.so.cache was changed" in line for line in done.proved_again)
     assert done.release.changed

@@ -34,7 +34,7 @@ def bundle_of(root: Path, tag: str) -> Bundle:
     root.parent.mkdir(exist_ok=True)
     contents = {"run/app": (f"#!/bin/sh\necho {tag}\n".encode(), 0o755), "share/app.conf": (b"level = info\n", 0o644)}
     nothing: dict[str, Any] = {"entries": (), "decisions": (), "proofs": (), "refused": (), "providers": {}}
-    plain = bundles.manifest(machines=ARCH.machine, root=str(root), build_ids={}, **nothing)
+    plain = bundles.manifest(arch=ARCH.name, machines=ARCH.machine, root=str(root), build_ids={}, **nothing)
     return pack_bundle(plain, contents)
 
 

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from deploy.boards.session import Reply, Traffic
+from deploy.boards.session import TEXT_BYTES, Reply, Traffic
 from recipes import elf
 from recipes.arch import ARCHES
 
@@ -24,13 +24,16 @@ class LocalSession:
         self.asked: list[tuple[str, ...]] = []
         self.scripts: list[str] = []
 
-    def run(self, script: str, arguments: Sequence[str] = (), stdin: Iterable[bytes] = ()) -> Reply:
+    def run(
+        self, script: str, arguments: Sequence[str] = (), stdin: Iterable[bytes] = (), *, most: int = TEXT_BYTES
+    ) -> Reply:
         code, out, err = self._run(script, arguments, stdin)
         return Reply(code=code, out=out.decode(), err=err.decode())
 
-    def fetch(self, script: str, arguments: Sequence[str] = (), stdin: Iterable[bytes] = ()) -> bytes:
+    def fetch(self, script: str, arguments: Sequence[str] = (), stdin: Iterable[bytes] = (), *, most: int) -> bytes:
         code, out, err = self._run(script, arguments, stdin)
         assert code == 0, err.decode()
+        assert len(out) <= most
         return out
 
     def _run(self, script: str, arguments: Sequence[str], stdin: Iterable[bytes]) -> tuple[int, bytes, bytes]:

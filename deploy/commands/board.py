@@ -1,19 +1,137 @@
-"""Tasks of simulated boards: up, down, status, and the demo."""
+"""Tasks of boards themselves: a new one described, simulated ones brought up and down, and the demo."""
 
 from __future__ import annotations
 
+import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoke import Context
 
 from deploy.commands.command import HOST, command
-from recipes.errors import ConfigError
+from recipes.errors import ConfigError, PreflightError
 
 if TYPE_CHECKING:
     from deploy.boards.board import Board
+    from deploy.boards.introduce import BoardSelf
     from deploy.release.deployment import DeployOutcome
+    from recipes.arch import Arch
     from recipes.engine.docker import Engine
+
+
+@command(
+    help={
+        "host": "name for the new host in board-configs/hosts.toml",
+        "address": "name or IP address of the board",
+        "user": "who logs in",
+        "port": "where its SSH server listens",
+        "key": "path of the private key; the SSH agent and your own keys without it",
+        "fingerprint": "of its host key, as `ssh-keygen -lf` prints it on the board; asked on a terminal without it",
+        "board": "name of the board's folder in board-configs/; the host's name without it",
+        "dry_run": "say what would be asked and written, and do nothing",
+    }
+)
+def new(
+    _: Context,
+    host: str,
+    address: str,
+    user: str = "root",
+    port: int = 22,
+    key: str = "",
+    fingerprint: str = "",
+    board: str = "",
+    json: bool = False,
+    dry_run: bool = False,
+) -> None:
+    """Describe a board: its host key, what it is, and both files."""
+    from deploy.boards.introduce import ask_board
+    from deploy.boards.inventory import check_new_host, inventory_path, target_of
+    from deploy.boards.session import connect
+    from deploy.ssh.scan import shown_host_key
+    from recipes import console, paths
+
+    name = board or host
+    values: dict[str, str | int] = {"board": name, "address": address, "port": port, "user": user, "key": key}
+    fresh = check_new_host(host, name, values)
+    files = [str(paths.BOARDS / name / "board.toml"), str(inventory_path())]
+    if dry_run:
+        plan = f"show the host key of {fresh.address}, ask the board what it is, and write {' and '.join(files)}"
+        console.emit({"host": host, "would": plan}) if json else print(f"{host}: would {plan}")
+        return
+    shown = shown_host_key(fresh.address, fresh.port)
+    _agree(host, shown, fingerprint)
+    with connect(target_of(host, fresh.model_copy(update={"host_key": shown}))) as session:
+        told = ask_board(session)
+    arch = _write_board(host, name, values | {"host_key": shown}, told)
+    steps = [
+        f"invoke sysroot.pull --host {host}",
+        f"invoke build --arch {arch.name} --board {name}",
+        f"invoke bundle --board {name}",
+        f"invoke deploy --host {host}",
+    ]
+    if json:
+        console.emit({"host": host, "board": name, "arch": arch.name, "system": told.system, "files": files})
+        return
+    facts = {"system": told.system, "machine": told.describe(), "arch": arch.name, "files": ", ".join(files)}
+    console.fields(f"{host} is a {name}", facts)
+    print("\n".join(["Next:", *(f"  {step}" for step in steps)]))
+
+
+def _agree(host: str, shown: str, given: str) -> None:
+    """Let a person vouch for a host key: by the fingerprint that was given, or by a yes on the terminal.
+
+    Raises
+    ------
+    PreflightError
+        The key is another one, or nobody vouches for it; nothing was written.
+    """
+    from deploy.ssh.keys import fingerprint
+
+    here = fingerprint(shown)
+    kind = shown.partition(" ")[0]
+    how = "on the board's own console: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub, or dropbearkey -y -f FILE"
+    if given:
+        if given.removeprefix("SHA256:").rstrip("=") == here.removeprefix("SHA256:"):
+            return
+        raise PreflightError(
+            f"{host} shows another host key; nothing was written",
+            why=f"it is {here} ({kind}), not {given}",
+            next_step=how,
+        )
+    print(f"The host key that {host} shows: {here} ({kind})\n  compare it {how}", file=sys.stderr)
+    if not sys.stdin.isatty():
+        raise PreflightError(
+            "nobody vouches for the host key; nothing was written",
+            why=f"{host} shows {here}, and there is no terminal to ask on",
+            next_step="compare it on the board, then give it with --fingerprint",
+        )
+    print("Is it the same? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise PreflightError("the host key was not accepted; nothing was written", next_step=how)
+
+
+def _write_board(host: str, name: str, values: dict[str, str | int], told: BoardSelf) -> Arch:
+    """Write both files of a new board; one that is described already keeps its file, and has to be of its kind."""
+    from deploy.boards.board import board_names, load_board
+    from deploy.boards.introduce import arch_of, board_toml, refuse_other_board
+    from deploy.boards.inventory import inventory_path, with_host
+    from recipes import paths
+    from recipes.files import write_whole
+    from recipes.toolchains.vendor import parse_arch
+
+    path = inventory_path()
+    usual = {"port": 22, "key": ""}
+    table = {key: value for key, value in values.items() if usual.get(key) != value}
+    text = with_host(path.read_text() if path.is_file() else "", host, table)
+    if name in board_names():
+        arch = parse_arch(load_board(name).file.arch)
+        refuse_other_board(told, name, arch)
+    else:
+        arch = arch_of(told)
+        write_whole(paths.BOARDS / name / "board.toml", board_toml(name, told, arch).encode())
+    write_whole(Path(path), text.encode())
+    return arch
 
 
 @command(

@@ -1,0 +1,1 @@
+"""SSH channels with limits, and keys."""

@@ -1,0 +1,94 @@
+"""The probe on a board that is a folder of this machine: what it finds out by doing, and who else could write there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from deploy.boards.probe import BoardFolder, HostFacts, open_to_others, parse_facts, probe_host
+from recipes.process import run as run_process
+from tests.support.localboard import ARCH, LocalSession
+
+ROOT = "/opt/boardcast"
+
+
+@pytest.mark.process
+def test_a_root_that_is_not_there_yet_is_probed_where_it_would_be_made(tmp_path: Path) -> None:
+    facts = probe_host(LocalSession(), str(tmp_path / "a" / "b"), [str(tmp_path), "/bin/sh"])
+    assert facts.writable
+    assert facts.executes
+    assert facts.identity is not None
+    assert ARCH.matches(facts.identity)
+    assert facts.free_kib > 0
+    assert (facts.uid, facts.gid) == (os.getuid(), os.getgid())
+    assert facts.folders[0].path == str(tmp_path)
+    assert facts.folders[-1].path == "/"
+    assert facts.files[str(tmp_path)] == "absent"
+    assert not list(tmp_path.iterdir()), "nothing is left"
+    assert open_to_others(facts, str(tmp_path / "a" / "b")) == ""
+
+
+@pytest.mark.process
+def test_a_link_on_the_way_is_followed_for_its_owners(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real").chmod(0o777)
+    (tmp_path / "link").symlink_to("real")
+    facts = probe_host(LocalSession(), str(tmp_path / "link" / "boardcast"), [])
+    assert open_to_others(facts, str(tmp_path / "link" / "boardcast")) == (
+        f"{tmp_path}/real may be written to by everybody (drwxrwxrwx)"
+    )
+
+
+@pytest.mark.process
+@pytest.mark.skipif(os.getuid() != 0, reason="mounting takes root")
+@pytest.mark.parametrize(("options", "writable", "executes"), [("ro", False, True), ("noexec", True, False)])
+def test_read_only_and_noexec_are_found_by_trying(tmp_path: Path, options: str, writable: bool, executes: bool) -> None:
+    mounted = run_process(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(tmp_path)], check=False)
+    if mounted.code != 0:
+        pytest.skip("this machine mounts nothing")
+    try:
+        facts = probe_host(LocalSession(), f"{tmp_path}/boardcast", [])
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+    assert facts.writable is writable
+    if writable:
+        assert facts.executes is executes
+
+
+def facts_of(*folders: tuple[str, int, int, str], uid: int = 1000, gid: int = 1000) -> HostFacts:
+    lines = [f"folder={mode} {owner} {group} {path}" for mode, owner, group, path in folders]
+    return parse_facts("\n".join([f"uid={uid}", f"gid={gid}", *lines]), now=0)
+
+
+SLASH = ("drwxr-xr-x", 0, 0, "/")
+
+
+@pytest.mark.parametrize(
+    ("folders", "says"),
+    [
+        ([("drwxr-xr-x", 0, 0, "/opt")], ""),
+        ([("drwxr-xr-x", 1000, 1000, ROOT), ("drwxr-xr-x", 0, 0, "/opt")], ""),
+        ([("drwxrwxr-x", 1000, 1000, ROOT), ("drwxrwsr-x", 0, 50, "/opt")], ""),
+        ([("drwxr-xr-x", 1001, 1001, ROOT)], f"{ROOT} belongs to user 1001"),
+        ([("drwxr-xr-x", 1000, 1000, ROOT), ("drwxrwxrwx", 0, 0, "/opt")], "/opt may be written to by everybody"),
+        ([("drwxr-xr-x", 1000, 1000, ROOT), ("drwxrwxrwt", 0, 0, "/opt")], ""),
+        ([("drwxrwxrwt", 0, 0, "/opt")], "/opt may be written to by everybody"),
+        ([("drwxrwxrwt", 1000, 1000, ROOT)], f"{ROOT} may be written to by everybody"),
+        ([("drwxrwxr-x", 0, 100, "/opt")], "/opt may be written to by group 100"),
+        ([("lrwxrwxrwx", 0, 0, "/opt")], ""),
+        ([("drwxr-xr-x", 0, 0, ROOT), ("lrwxrwxrwx", 1000, 0, f"{ROOT}/store")], f"{ROOT}/store is a link"),
+        ([("drwxr-xr-x", 0, 0, ROOT), ("drwxrwxrwx", 0, 0, f"{ROOT}/incoming")], f"{ROOT}/incoming may be written to"),
+    ],
+)
+def test_whoever_else_may_write_on_the_way_is_told(folders: list[tuple[str, int, int, str]], says: str) -> None:
+    told = open_to_others(facts_of(*folders, SLASH), ROOT)
+    assert told.startswith(says)
+    assert bool(told) is bool(says)
+
+
+def test_an_access_list_is_part_of_the_mode() -> None:
+    facts = facts_of(("drwxr-xr-x+", 0, 0, "/opt"))
+    assert facts.folders == (BoardFolder(path="/opt", mode="drwxr-xr-x", owner=0, group=0),)

@@ -1,0 +1,138 @@
+"""A session against a real SSH server of this machine: limits, silence, and each way of not getting in."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deploy.boards.session import Target, connect
+from deploy.sim.keys import ed25519_pair
+from deploy.ssh import channel
+from deploy.ssh.scan import shown_host_key
+from recipes.errors import ConfigError, PreflightError
+from tests.support.sshserver import Line, ssh_line
+
+pytestmark = [pytest.mark.loopback, pytest.mark.process]
+
+
+@pytest.fixture
+def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    with ssh_line(tmp_path) as made:
+        yield made
+
+
+def test_input_and_output_move_side_by_side(line: Line) -> None:
+    data = os.urandom(3 << 20)
+    with connect(line.target) as session:
+        # `cat` answers while it is still fed: whoever sends all first and reads then would wait for ever.
+        parts = (data[at : at + 50_000] for at in range(0, len(data), 50_000))
+        assert session.fetch("exec cat", stdin=parts, most=len(data)) == data
+        assert session.traffic.sent == session.traffic.received == len(data)
+        reply = session.run('echo "$1"; echo no >&2; exit 3', ["it's $HOME"])
+        assert (reply.code, reply.out, reply.err) == (3, "it's $HOME\n", "no\n")
+
+
+def test_a_script_that_ends_before_its_input_tells_its_code(line: Line) -> None:
+    with connect(line.target) as session:
+        reply = session.run("echo full >&2; exit 71", stdin=(b"x" * 65536 for _ in range(200)))
+        assert (reply.code, reply.err) == (71, "full\n")
+
+
+def test_an_answer_without_an_end_is_ended(line: Line) -> None:
+    with connect(line.target) as session:
+        begun = time.monotonic()
+        with pytest.raises(PreflightError, match=r"answers with more than 4\.0 MiB"):
+            session.run("printf '\\033[2J'; exec cat /dev/zero")
+        with pytest.raises(PreflightError, match=r"more than 1\.0 KiB") as caught:
+            session.fetch("exec cat /dev/zero >&2", most=1024)
+        assert time.monotonic() - begun < 20
+        assert caught.value.code == 5
+        assert session.run("echo on").out == "on\n", "the session itself goes on"
+
+
+def test_a_frozen_board_is_given_up_and_said(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel, "SILENT_SECONDS", 2.0)
+    monkeypatch.setattr(channel, "BEAT_SECONDS", 0.3)
+
+    def endless() -> Iterator[bytes]:
+        while True:
+            yield b"x" * 65536
+
+    with connect(line.target) as session:
+        time.sleep(1)
+        threading.Timer(1, line.frozen.set).start()
+        begun = time.monotonic()
+        with pytest.raises(PreflightError, match="cam01 stopped answering") as caught:
+            session.run("exec cat >/dev/null", stdin=endless())
+        assert 1 < time.monotonic() - begun < 10
+        assert "the same command again" in caught.value.next_step
+        with pytest.raises(PreflightError):
+            session.run("echo more")
+
+
+def test_a_command_that_is_busy_is_waited_for(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel, "SILENT_SECONDS", 1.0)
+    monkeypatch.setattr(channel, "BEAT_SECONDS", 0.2)
+    with connect(line.target) as session:
+        assert session.run("sleep 4; echo done").out == "done\n"
+
+
+def test_the_key_that_a_server_shows_is_the_one_to_write_down(line: Line) -> None:
+    assert shown_host_key("127.0.0.1", line.target.port) == line.target.host_key
+
+
+def refusal(target: Target) -> PreflightError:
+    with pytest.raises(PreflightError) as caught, connect(target):
+        pass
+    return caught.value
+
+
+def test_a_host_key_is_taken_as_ssh_keyscan_prints_it(line: Line) -> None:
+    with connect(replace(line.target, host_key=f"127.0.0.1 {line.target.host_key}")) as session:
+        assert session.run("echo in").out == "in\n"
+    assert "is not the one that is known" in refusal(replace(line.target, host_key=ed25519_pair()[1])).what
+    assert "cannot be read" in refusal(replace(line.target, host_key="ssh-ed25519 AAAA")).what
+
+
+def test_each_way_of_not_getting_in_has_its_own_words(line: Line, tmp_path: Path) -> None:
+    assert "refuses the log-in" in refusal(replace(line.target, user="camera")).what
+    nothing = refusal(replace(line.target, key=None))
+    assert nothing.what == "there is no key to log in to cam01 with"
+    assert "ssh-copy-id" in nothing.next_step
+    with pytest.raises(ConfigError, match="private key is missing"), connect(replace(line.target, key=tmp_path / "no")):
+        pass
+    assert "nobody knows the address" in refusal(replace(line.target, address="no-such-name.invalid")).what
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        closed = silent.getsockname()[1]
+    assert refusal(replace(line.target, port=closed)).what == "cam01 does not answer"
+
+
+def test_a_key_with_a_passphrase_leads_to_the_agent(line: Line, tmp_path: Path) -> None:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    (tmp_path / "locked").write_bytes(
+        Ed25519PrivateKey.generate().private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.BestAvailableEncryption(b"w")
+        )
+    )
+    told = refusal(replace(line.target, key=tmp_path / "locked"))
+    assert "has a passphrase" in told.what
+    assert f"ssh-add {tmp_path}/locked" in told.next_step
+
+
+def test_a_server_that_offers_ssh_rsa_alone_is_told_so(tmp_path: Path) -> None:
+    with ssh_line(tmp_path, kinds=("ssh-rsa",)) as old:
+        told = refusal(old.target)
+    assert told.what == "cam01 speaks an SSH too old for this side"
+    assert "ssh-rsa" in told.why
+    assert "dropbearkey -t ed25519" in told.next_step
