@@ -18,7 +18,7 @@ from recipes.text import one_line
 SELF_SCRIPT = (
     HEAD_FUNCTION
     + r"""
-echo boardcast=begin
+echo; echo boardcast=begin # on a line of its own, whatever a log-in printed
 echo "machine=$(uname -m)"
 echo "shell=$(joined $(first_bytes /bin/sh))"
 for loader in /lib/ld-*.so* /lib64/ld-*.so* /lib/ld.so.1; do

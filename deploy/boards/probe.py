@@ -174,7 +174,7 @@ root=$1
 """
     + HEAD_FUNCTION
     + r"""
-echo boardcast=begin
+echo; echo boardcast=begin # on a line of its own, whatever a log-in printed
 echo "machine=$(uname -m)"
 echo "elf=$(joined $(first_bytes /bin/sh))"
 echo "uid=$(id -u)"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from deploy.boards.probe import BoardFolder, HostFacts, open_to_others, parse_facts, probe_host
+from deploy.boards.session import Reply
 from recipes.process import run as run_process
 from tests.support.localboard import ARCH, LocalSession
 
@@ -29,6 +31,16 @@ def test_a_root_that_is_not_there_yet_is_probed_where_it_would_be_made(tmp_path:
     assert facts.files[str(tmp_path)] == "absent"
     assert not list(tmp_path.iterdir()), "nothing is left"
     assert open_to_others(facts, str(tmp_path / "a" / "b")) == ""
+
+
+@pytest.mark.process
+def test_a_profile_that_prints_without_a_line_break_hides_nothing(tmp_path: Path) -> None:
+    class Chatty(LocalSession):
+        def run(self, script: str, *words: Any, **more: Any) -> Reply:
+            return super().run(f"printf '%s' 'ACME camera # '\n{script}", *words, **more)
+
+    facts = probe_host(Chatty(), str(tmp_path), [])
+    assert facts.machine in ARCH.machine
 
 
 @pytest.mark.process

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -152,6 +153,7 @@ def test_the_index_before_is_kept_until_a_bundle_is_made(
         session.run("rm /usr/lib/libnew*.so.1")
     assert (here / "index.before" / "index.json").read_bytes() == first
     assert read_capture(here / "index.before").files != read_capture(here).files
+    shutil.copytree(paths.BOARDS / "sysroots", tmp_path / "sysroots")
     monkeypatch.setattr(paths, "BOARDS", tmp_path)
     make_bundle(board, built("x86_64", "tiny-x86_64"), read_capture(here), write=False)
     assert (here / "index.before").is_dir()
