@@ -76,10 +76,10 @@ def print_bundle(made: Bundle, decided: DedupePlan) -> None:
     for proof in (*decided.proofs, *decided.refused):
         if proof.types:
             print(f"  types of {proof.library}: {proof.types}")
-    payload = sum(file.size for file in made.manifest.files)
+    payload, count = sum(file.size for file in made.manifest.files), len(made.manifest.files)
     print(
-        f"  {len(made.manifest.files)} files travel ({console.size(payload)}, {console.size(made.packed)} "
-        f"packed); saved {console.size(decided.saved)} of {console.size(decided.total)}"
+        f"  {count} file{'s travel' if count != 1 else ' travels'} "
+        f"({console.size(payload)}, {console.size(made.packed)} packed); saved {console.size(decided.saved)} of {console.size(decided.total)}"
     )
     if made.path.is_file():
         print(f"  file: {made.path}")
