@@ -90,9 +90,9 @@ def print_bundle(made: Bundle, decided: DedupePlan) -> None:
     for proof in (*decided.proofs, *decided.refused):
         if proof.types:
             print(f"  types of {proof.library}: {proof.types}")
-    payload = sum(file.size for file in made.manifest.files)
+    payload, count = sum(file.size for file in made.manifest.files), len(made.manifest.files)
     _fill(
-        f"{len(made.manifest.files)} files travel ({console.size(payload)}, {console.size(made.packed)} "
+        f"{count} file{'s travel' if count != 1 else ' travels'} ({console.size(payload)}, {console.size(made.packed)} "
         f"packed); saved {console.size(decided.saved)} of {console.size(decided.total)}",
         "  ",
         "    ",

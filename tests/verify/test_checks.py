@@ -68,7 +68,7 @@ def test_every_check_runs_over_the_session_that_is_open(root: Path, monkeypatch:
     verdict = look(put(root, program())[1], session)
     assert verdict.green, verdict
     assert states(verdict)[FILES] == ("passed", "1 of 1 files intact")
-    assert states(verdict)[LOADER] == ("passed", "1 libraries resolved as planned")
+    assert states(verdict)[LOADER] == ("passed", "1 library resolved as planned")
     assert states(verdict)["boardprobe answers without an error"][0] == "skipped"
     assert session.traffic.round_trips == 3, "one a question"
     assert verdict.junit.is_file()
@@ -103,7 +103,7 @@ def test_the_root_is_compared_as_the_board_resolves_it(root: Path, tmp_path: Pat
     named = way.format(real=root, link=link)
     providers = {"bin/program": {"libc.so.6": f"bundle:{library}"}}
     _, manifest = put(root, contents, root=named, providers=providers, loader=str(loader))
-    assert states(look(manifest))[LOADER] == ("passed", "1 libraries resolved as planned")
+    assert states(look(manifest))[LOADER] == ("passed", "1 library resolved as planned")
     elsewhere = manifest.model_copy(update={"providers": {"bin/program": {"libc.so.6": "/lib/libc.so.6"}}})
     state, evidence = states(look(Manifest.model_validate(elsewhere.model_dump())))[LOADER]
     assert state == "failed"

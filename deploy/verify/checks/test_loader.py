@@ -110,6 +110,6 @@ def test_every_library_comes_from_its_named_provider(
         wrong += [f"{entry}: {fault}" for fault in faults]
         # The loader itself has no arrow, so not every provider is in the list.
         count += len(providers.keys() & loaded.keys())
-    record_property("evidence", f"{count} libraries resolved as planned")
+    record_property("evidence", f"{count} librar{'y' if count == 1 else 'ies'} resolved as planned")
     assert not wrong, "; ".join(wrong)
     assert count > 0, "the loader listed nothing: is the program for this board?"
