@@ -28,8 +28,8 @@ from deploy.streams.pipeline import Caps, Chain, Node, Pipeline, compose
 from recipes.errors import ConfigError
 
 GST_LAUNCH = "gst-launch-1.0"
-RUNNER = "pipeline-runner"
-"""Program that runs a pipeline whose secrets are in files."""
+RUNNER = "boardstream"
+"""Program that runs a pipeline whose secrets are in files: recipe `streamer`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -368,7 +368,7 @@ class KvsSink(Part):
     iot: IotCertificate | None = None
     file_start_time: Annotated[int, Field(ge=0)] | None = None
     """Seconds since 1970 of a file's first picture; 0: now."""
-    user_agent_name: Text | None = None
+    user_agent: Text | None = None
 
 
 class WebRtcSink(Part):

@@ -85,14 +85,14 @@ def test_the_board_streams_and_closes_what_is_open(board: SshSession) -> None:
     code, said = run(board, "--start 120", f"{until}; sleep 5; kill -INT $!; wait $!")
     assert code == 0, said
     assert "boardstream: cam: stop: as asked; the last fragment is closed" in said
-    rows = [json.loads(line) for line in board.fetch(f"cat {HERE}/dump/index.jsonl").splitlines()]
+    rows = [json.loads(line) for line in board.fetch(f"cat {HERE}/dump/index.jsonl", most=8 << 20).splitlines()]
     frames = [row for row in rows if "pts" in row]
     assert len(frames) > 15, "the picture is small, the board emulated"
     assert rows[-1] == {"end": True, "frames": len(frames)}
     assert next(row for row in rows if "caps" in row)["codec_data"].startswith("01")
     assert [row["fragment"] for row in frames if row["key"]][:2] == [1, 2]
     assert [row for row in rows if row.get("ack") == "PERSISTED"][-1]["fragment"] == frames[-1]["fragment"]
-    status = json.loads(board.fetch(f"cat {HERE}/status.json"))
+    status = json.loads(board.fetch(f"cat {HERE}/status.json", most=65536))
     assert (status["state"], status["frames"], status["exit"]) == ("ended", len(frames), 0)
 
 

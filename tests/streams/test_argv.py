@@ -35,7 +35,7 @@ from recipes.errors import ConfigError
 _STREAMS: TypeAdapter[Streams] = TypeAdapter(Streams)
 # The properties that the known lines set, of the elements that a machine may lack.
 STAND_INS = {
-    "kvssink": "sink:stream-name=s,storage-size=u,log-config=s,credential-path=s,track-name=s,user-agent-name=s",
+    "kvssink": "sink:stream-name=s,storage-size=u,log-config=s,credential-path=s,track-name=s,user-agent=s",
     "clockoverlay": "filter:time-format=s",
     "textoverlay": "filter:text=s",
     "alsasrc": "source:device=s",
@@ -472,7 +472,7 @@ def streams_of(text: str) -> Iterator[tuple[dict[str, Any], Expected]]:
     """Put a text into every field of a board file that takes one; say which property of which element has it then."""
     path = text if posixpath.normpath(f"/a/{text}") == f"/a/{text}" else "untidy paths are refused"
     word = text or "no empty text"
-    kvs = {"kvs": "x", "track_name": word, "user_agent_name": word}
+    kvs = {"kvs": "x", "track_name": word, "user_agent": word}
     sinks = [kvs | {"log_config": f"/etc/{path}", "credential_path": f"/{path}"}, {"file": f"/srv/{path}.mkv"}]
     encoder = {"encoder": "acmeenc", "clock": word, "overlay": word, "properties": {"preset": word}}
     yield (
@@ -484,7 +484,7 @@ def streams_of(text: str) -> Iterator[tuple[dict[str, Any], Expected]]:
             ("acmeenc", "preset"): word,
             ("alsasrc", "device"): word,
             ("kvssink", "track-name"): word,
-            ("kvssink", "user-agent-name"): word,
+            ("kvssink", "user-agent"): word,
             ("kvssink", "log-config"): f"/etc/{path}",
             ("kvssink", "credential-path"): f"/{path}",
             ("filesink", "location"): f"/srv/{path}.mkv",
