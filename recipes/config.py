@@ -163,7 +163,7 @@ def below(folder: Path, *parts: str) -> Path:
 class Strict(BaseModel):
     """Base of every file model: unknown keys are errors, values are frozen; the text below a field describes it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, defer_build=True)
 
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import difflib
+import inspect
 import json
 import re
+import textwrap
 import types
 from collections.abc import Iterator, Sequence
+from functools import cache
+from itertools import pairwise
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -70,7 +75,7 @@ def _toml(value: object) -> str:
 def _example(place: Location, model: type[BaseModel]) -> str:
     """Return a line that sets a required key, and what its model says of it."""
     name = str(place[-1])
-    field = _field(place, model)
+    field, text = _field(place, model)
     if field is None:
         return f"{name} = …"
     kind = field.annotation
@@ -78,19 +83,37 @@ def _example(place: Location, model: type[BaseModel]) -> str:
     if get_origin(kind) is Literal:
         value = get_args(kind)[0]
     value = field.examples[0] if field.examples else value
-    return f"{name} = {_toml(value)}" + (f" ({field.description.rstrip('.')})" if field.description else "")
+    return f"{name} = {_toml(value)}" + (f" ({text.rstrip('.')})" if text else "")
 
 
-def _field(place: Location, model: type[BaseModel]) -> FieldInfo | None:
-    """Return the field that a place in a file belongs to."""
+def _field(place: Location, model: type[BaseModel]) -> tuple[FieldInfo | None, str]:
+    """Return the field that a place in a file belongs to, and what its model says of it."""
     level: Any = model
     for part in place[:-1]:
         level = _inner(level, part)
     for kind in _models(level):
         for name, field in kind.model_fields.items():
             if place[-1] in (name, field.alias):
-                return field
-    return None
+                return field, field_texts(kind).get(name, "")
+    return None, ""
+
+
+@cache
+def field_texts(model: type[BaseModel]) -> dict[str, str]:
+    """Return what the text below each field of a model says.
+
+    pydantic's `use_attribute_docstrings` reads the source of every model when it is imported; it is shown rarely.
+    """
+    texts: dict[str, str] = {}
+    for kind in reversed(model.__mro__):
+        if kind is BaseModel or not issubclass(kind, BaseModel):
+            continue
+        (made,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+        for field, text in pairwise(made.body if isinstance(made, ast.ClassDef) else ()):
+            match field, text:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(said))):
+                    texts[name] = inspect.cleandoc(said)
+    return texts
 
 
 def _near(place: Location, model: type[BaseModel]) -> str:

@@ -5,20 +5,24 @@ from __future__ import annotations
 import shlex
 import shutil
 import textwrap
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from deploy.bundle.load import Bundle
-from deploy.dedupe.decision import DedupePlan
-from deploy.release.deployment import DeployOutcome
-from deploy.release.plan import ReleasePlan
-from deploy.reports.explain import LibraryAnswer
-from deploy.reports.sizes import SizeReport
-from deploy.reports.static_twins import LinkedTwice, group_twins
-from deploy.verify.verdict import Verdict, verdict_rows
 from recipes import console
-from recipes.builder.plan import BuildPlan
 from recipes.errors import UserError
-from recipes.stage.manifest import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from deploy.bundle.load import Bundle
+    from deploy.dedupe.decision import DedupePlan
+    from deploy.release.deployment import DeployOutcome
+    from deploy.release.plan import ReleasePlan
+    from deploy.reports.explain import LibraryAnswer
+    from deploy.reports.sizes import SizeReport
+    from deploy.reports.static_twins import LinkedTwice
+    from deploy.verify.verdict import Verdict
+    from recipes.builder.plan import BuildPlan
+    from recipes.stage.manifest import Stage
 
 WIDEST = 100
 """Columns of the widest line of text; a table may be wider."""
@@ -139,6 +143,8 @@ def _width() -> int:
 
 def print_sizes(report: SizeReport, title: str) -> None:
     """Print where the bytes of a bundle go, the largest first, and what they come to."""
+    from deploy.reports.static_twins import group_twins
+
     columns = ["file", "bytes", "gzip", "xz", "squashfs", "code", "data", "symbols", "other"]
     kinds = columns[5:]
     rows = [
@@ -226,6 +232,8 @@ def print_verdicts(verdicts: Sequence[Verdict]) -> None:
     """
     if not verdicts:
         return
+    from deploy.verify.verdict import verdict_rows
+
     told = next((verdict for verdict in verdicts if not verdict.green), None)
     rows = [
         [host, name, "ok" if state == "passed" else state, evidence or "-"]

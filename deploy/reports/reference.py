@@ -22,6 +22,7 @@ from deploy.boards.board import BoardFile
 from deploy.boards.inventory import HostsFile
 from recipes.builder.diagnosis import CauseTable
 from recipes.config import Form
+from recipes.faults import field_texts
 from recipes.sources.lock import Lock
 from recipes.sources.recipe import RecipeFile
 from recipes.toolchains.images import ImagesFile
@@ -209,8 +210,9 @@ def _summary(model: type[BaseModel]) -> str:
 
 def _key_table(path: str, model: type[BaseModel]) -> Iterator[str]:
     yield "| key | type | default | meaning |\n| --- | --- | --- | --- |\n"
-    for key, _, field in model_fields(model):
-        columns = (f"`{key}`", _type_text(field, path), _default(field), field.description or "")
+    texts = field_texts(model)
+    for key, name, field in model_fields(model):
+        columns = (f"`{key}`", _type_text(field, path), _default(field), texts.get(name, ""))
         yield f"| {' | '.join(_cell(column) for column in columns)} |\n"
 
 

@@ -18,7 +18,7 @@ from recipes.arch import ARCHES, FloatAbi, Identity
 from recipes.builder.diagnosis import CauseTable
 from recipes.config import read_toml
 from recipes.errors import ConfigError, UserError
-from recipes.faults import line_of
+from recipes.faults import field_texts, line_of
 from recipes.sources.lock import Lock, load_lock
 from recipes.sources.recipe import Recipe, RecipeFile, in_order, load_catalogue
 from recipes.toolchains.images import ImagesFile, image_pins
@@ -229,7 +229,7 @@ def test_every_key_is_described_where_it_is_declared(model: type[BaseModel]) -> 
     """A reference is made of these texts."""
     assert model.__doc__
     plain = {"schema_", "name", "version"}
-    assert not {name for name, field in model.model_fields.items() if not field.description} - plain
+    assert not set(model.model_fields) - set(field_texts(model)) - plain
 
 
 @pytest.mark.parametrize("name", sorted(ARCHES))
