@@ -74,10 +74,10 @@ def pull_root(
     Raises
     ------
     ConfigError
-        The board is of another machine; the index from before stays as it was.
+        The root has the loader of another machine; the index from before stays as it was.
     PreflightError
-        The connection was lost (the same command goes on where it ended), a file changed while it was read, or an
-        answer is none that an honest board gives.
+        The board is of another machine, and nothing was written; the connection was lost (the same command goes on
+        where it ended); a file changed while it was read; or an answer is none that an honest board gives.
     """
     refuse_other_board(ask_board(session), board, arch)
     folder = paths.work() / "pull" / board
@@ -89,7 +89,7 @@ def pull_root(
         read = {path: (folder / listing.files[path]).read_bytes() for path in confs}
         if more := more_folders(read, listing.places):
             listing = listing.joined(_listed(session, more, ours))
-    if not any(".so" in path for path in listing.files):
+    if not any(".so" in path and not is_loader_conf(path) for path in listing.files):
         raise PreflightError("the board lists no libraries", next_step="may this user read /usr/lib?")
     fetched += _bring(session, listing, listing.files, folder)
     packed = target or paths.BOARDS / board / "root.tar"

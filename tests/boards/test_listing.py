@@ -170,6 +170,13 @@ def test_other_content_than_was_listed_is_not_kept(home: Path) -> None:
         pull_root(session, "cam", ARCHES["armv7"])
 
 
+def test_a_board_without_a_library_is_told_so(home: Path) -> None:
+    empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    sent = stream(("etc/ld.so.conf", tarfile.REGTYPE, b""))
+    with pytest.raises(PreflightError, match="lists no libraries"):
+        pull_root(HostileSession(f"{empty}  /etc/ld.so.conf\n{END}", sent), "cam", ARCHES["armv7"])
+
+
 def test_a_link_in_the_pulls_folder_is_not_followed(home: Path, tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"")
     digest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
