@@ -77,10 +77,9 @@ def print_bundle(made: Bundle, decided: DedupePlan) -> None:
         if proof.types:
             print(f"  types of {proof.library}: {proof.types}")
     payload, count = sum(file.size for file in made.manifest.files), len(made.manifest.files)
-    print(
-        f"  {count} file{'s travel' if count != 1 else ' travels'} "
-        f"({console.size(payload)}, {console.size(made.packed)} packed); saved {console.size(decided.saved)} of {console.size(decided.total)}"
-    )
+    travels = f"{count} file{'s travel' if count != 1 else ' travels'}"
+    packed = f"{console.size(payload)}, {console.size(made.packed)} packed"
+    print(f"  {travels} ({packed}); saved {console.size(decided.saved)} of {console.size(decided.total)}")
     if made.path.is_file():
         print(f"  file: {made.path}")
         print(f"  next: {_next_of_bundle(made.manifest.board)}")
