@@ -93,7 +93,7 @@ def _require(arguments: dict[str, Any], texts: dict[str, str]) -> None:
 
 def _known(argument: str) -> str:
     """Return the names that an argument may have, where the files have them."""
-    return f"; known: {', '.join(_MAKERS[f'{argument}s']()) or 'none'}" if argument in ("board", "host") else ""
+    return f"; known: {_Lists()[f'{argument}s'] or 'none'}" if argument in ("board", "host") else ""
 
 
 def known_names(arguments: Mapping[str, Any]) -> dict[str, str]:

@@ -154,6 +154,7 @@ def test_the_index_before_is_kept_until_a_bundle_is_made(
     assert (here / "index.before" / "index.json").read_bytes() == first
     assert read_capture(here / "index.before").files != read_capture(here).files
     shutil.copytree(paths.BOARDS / "sysroots", tmp_path / "sysroots")
+    shutil.copy(paths.BOARDS / board.name / "board.toml", here)
     monkeypatch.setattr(paths, "BOARDS", tmp_path)
     make_bundle(board, built("x86_64", "tiny-x86_64"), read_capture(here), write=False)
     assert (here / "index.before").is_dir()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deploy.commands.build import _arches, _asked
-from deploy.commands.command import known_names
+from deploy.commands.command import _known, known_names
 from recipes import paths
 from recipes.builder.request import SourcePolicy
 from recipes.errors import ConfigError, UserError
@@ -58,6 +58,14 @@ def test_names_of_broken_files_are_simply_not_known(yard: Path) -> None:
     (paths.BOARDS / "hosts.toml").write_text("schema = \n")
     yard.write_text("arch = \n")
     assert known_names({"board": "yard"}) == {"HOST": "", "BOARD": "yard", "ARCH": ""}
+
+
+def test_an_argument_that_was_left_out_is_told_though_the_inventory_is_broken(yard: Path) -> None:
+    assert _known("host") == "; known: cam01, cam02, gate01"
+    assert _known("board") == "; known: gate, yard"
+    (paths.BOARDS / "hosts.toml").write_text("schema = \n")
+    assert _known("host") == "; known: (not readable: not a TOML file)"
+    assert _known("library") == ""
 
 
 def test_the_board_says_which_architecture_it_is(yard: Path) -> None:
