@@ -13,6 +13,7 @@ from deploy.boards.probe import probe_host
 from deploy.boards.session import SshSession, connect
 from deploy.bundle.assemble import pack_bundle
 from deploy.bundle.load import Bundle
+from deploy.release.carried import paper_sizes
 from deploy.release.plan import plan_release
 from deploy.release.recheck import watched_paths
 from deploy.release.run import install_release
@@ -45,7 +46,7 @@ def test_a_board_that_freezes_in_a_deploy_is_given_up_within_45_seconds(tiny: Si
     with connect(host_target(tiny.name)) as session:
         session.run(f"rm -rf {ROOT}")
         facts = probe_host(session, ROOT, watched_paths(bundle.manifest))
-        planned = plan_release(bundle.id, bundle.manifest, facts)
+        planned = plan_release(bundle.id, bundle.manifest, facts, papers=paper_sizes(bundle))
         pausing = pause_once_it_moves(session, tiny.container, session.traffic.sent)
         begun = time.monotonic()
         try:
@@ -59,7 +60,9 @@ def test_a_board_that_freezes_in_a_deploy_is_given_up_within_45_seconds(tiny: Si
     with connect(host_target(tiny.name)) as session:
         assert session.run(f"ls {ROOT}/current 2>/dev/null; true").out == ""
         facts = probe_host(session, ROOT, watched_paths(bundle.manifest))
-        install_release(session, bundle, plan_release(bundle.id, bundle.manifest, facts), facts.tools)
+        install_release(
+            session, bundle, plan_release(bundle.id, bundle.manifest, facts, papers=paper_sizes(bundle)), facts.tools
+        )
         assert bundle.id in session.run(f"readlink {ROOT}/current; rm -rf {ROOT}").out
 
 
