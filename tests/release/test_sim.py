@@ -165,14 +165,17 @@ def test_a_board_of_busybox_and_dropbear_takes_a_release(clean_tiny: str, tiny_b
     assert "goes without" in tiny_bundle.manifest.notes[0]
 
 
-@pytest.mark.parametrize("name", ["tiny", "arm"])
-def test_thousands_of_paths_are_read_back(request: pytest.FixtureRequest, name: str) -> None:
+@pytest.mark.parametrize(("name", "files", "words"), [("tiny", 2000, 1), ("arm", 780, 11)])
+def test_a_list_of_140_kb_is_read_back(request: pytest.FixtureRequest, name: str, files: int, words: int) -> None:
     """Dropbear refuses a command of 9,000 characters, the kernel one of 128 KiB: a list never is one."""
     board, made = request.getfixturevalue(name), request.getfixturevalue(f"{name}_bundle")
-    many = {f"share__models__layer_of_the_network_number_{number:04}.bin": b"%d" % number for number in range(2000)}
+    folder = f"share__{'models_' * words}"
+    many = {
+        f"{folder}__{'layer_' * words}of_the_network_number_{number:04}.bin": b"%d" % number for number in range(files)
+    }
     done = deploy_to(board.name, variant(made, "many", **many))
     assert done.verdict is not None
-    count = len(made.manifest.files) + 2001
+    count = len(made.manifest.files) + files + 1
     assert f"{count} of {count} files intact" in {check.evidence for check in done.verdict.checks}
 
 
