@@ -218,7 +218,7 @@ done
 rm -rf "$root"/releases/.*.part "$root"/releases/.*.old "$root"/.lock.*
 # Thousands of blobs are looked up by one process. Without a whole list of what is wanted nothing goes.
 if cat "$root"/releases/*/.list | while read -r blob _; do echo "$blob" || exit 1; done > "$root/.lock/wanted"; then
-    ls "$root/store" | grep -vxFf "$root/.lock/wanted" | while read -r blob; do rm -f "$root/store/$blob"; done
+    cd "$root/store" && printf '%s\n' * | grep -vxFf "$root/.lock/wanted" | while read -r blob; do rm -f "./$blob"; done
 fi
 unlock
 exit 0
