@@ -8,106 +8,43 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 
 _ROOMY = 130
 """Terminal columns from which on a table shows all of its own."""
 _SHORT = 30
 """A column whose cells are no longer than this is not broken over lines."""
-QUIET_SECONDS = 3.0
-"""A step that takes no longer says nothing of its progress."""
-HEARTBEAT_SECONDS = 10.0
-"""Between two lines of progress where no terminal shows one that changes."""
 _WIPE = "\r\x1b[K"
 _LOCK = threading.Lock()
 _START = time.monotonic()
-_STEPS = threading.local()
+_SAID = [_START]
 
 
 def say(line: str) -> None:
     """Print one progress line on stderr with the seconds since the start; stdout stays for results."""
     with _LOCK:
+        _SAID[0] = time.monotonic()
         wipe = _WIPE if sys.stderr.isatty() else ""
-        print(f"{wipe}[{time.monotonic() - _START:6.1f}s] {line}", file=sys.stderr, flush=True)
+        print(f"{wipe}[{_SAID[0] - _START:6.1f}s] {line}", file=sys.stderr, flush=True)
 
 
-@dataclass(slots=True, kw_only=True)
-class _Step:
-    """A step that may take long, and what is known of how far it is."""
-
-    what: str
-    moved: Callable[[], int] | None
-    total: int
-    begun: float = field(default_factory=time.monotonic)
-    over: threading.Event = field(default_factory=threading.Event)
-
-    def line(self) -> str:
-        seconds = time.monotonic() - self.begun
-        count = self.moved() if self.moved else 0
-        if not count:
-            return f"{self.what}: {seconds:.0f} s so far"
-        rate = count / max(seconds, 0.001)
-        far = f"{size(count)} of {size(self.total)}" if self.total else size(count)
-        left = max(self.total - count, 0) / rate
-        return f"{self.what}: {far}, {size(int(rate))}/s" + (f", {left:.0f} s left" if self.total else "")
-
-    def watch(self) -> None:
-        """Show the step until it is over: a line that changes on a terminal, a line now and then elsewhere."""
-        pause = QUIET_SECONDS
-        while not self.over.wait(pause):
-            if sys.stderr.isatty():
-                with _LOCK:
-                    print(f"{_WIPE}{self.line()}", end="", file=sys.stderr, flush=True)
-                pause = 1.0
-            else:
-                say(self.line())
-                pause = HEARTBEAT_SECONDS
+def last_said() -> float:
+    """Return when the last progress line was printed, by the clock of time.monotonic."""
+    return _SAID[0]
 
 
-@contextmanager
-def progress(what: str, moved: Callable[[], int] | None = None, *, total: int = 0) -> Iterator[None]:
-    """Show how far a step is, once it takes longer than QUIET_SECONDS, and how long it took when it ended well.
-
-    A step within another one of the same thread stays silent: the outer one tells more.
-
-    Parameters
-    ----------
-    moved:
-        Returns the bytes that were moved since the step began; it is asked from another thread.
-    total:
-        Bytes that there are to move; 0 where nobody knows.
-    """
-    if getattr(_STEPS, "busy", False):
-        yield
-        return
-    step = _Step(what=what, moved=moved, total=total)
-    watcher = threading.Thread(target=step.watch, name="progress", daemon=True)
-    _STEPS.busy = True
-    watcher.start()
-    try:
-        yield
-    finally:
-        _STEPS.busy = False
-        step.over.set()
-        watcher.join()
-        took = time.monotonic() - step.begun
-        if took > QUIET_SECONDS and sys.stderr.isatty():
-            with _LOCK:
-                print(_WIPE, end="", file=sys.stderr, flush=True)
-    if took > QUIET_SECONDS:
-        count = moved() if moved else 0
-        say(f"{what}: done in {took:.1f} s" + (f", {size(count)}" if count else ""))
+def show_state(line: str, columns: int) -> None:
+    """Show a line on the terminal that the next one takes the place of, no longer than the terminal is wide."""
+    with _LOCK:
+        short = line if len(line) < columns else f"{line[: columns - 2]}…"
+        print(f"{_WIPE}{short}", end="", file=sys.stderr, flush=True)
 
 
-@contextmanager
-def timed(line: str) -> Iterator[None]:
-    """Announce a long step, and say how long it took when it ended well."""
-    begun = time.monotonic()
-    say(f"{line} …")
-    yield
-    say(f"{line}: done in {time.monotonic() - begun:.1f} s")
+def wipe_state() -> None:
+    """Take away what `show_state` shows; nothing happens where no terminal is."""
+    with _LOCK:
+        if sys.stderr.isatty():
+            print(_WIPE, end="", file=sys.stderr, flush=True)
 
 
 def emit(data: object) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from recipes import progress
 from recipes.errors import BuildError
 
 # What a child may see of our environment. The rest stays here: a leaked CC, LD_LIBRARY_PATH or token changes builds.
@@ -135,4 +136,5 @@ def child(
 
 def passthrough(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
     """Run a program on our own terminal (tests, an interactive shell) and return its exit code."""
-    return subprocess.run(list(argv), env=environment(env), check=False).returncode
+    with progress.quiet():
+        return subprocess.run(list(argv), env=environment(env), check=False).returncode

@@ -22,11 +22,12 @@ from deploy.boards.introduce import ask_board, refuse_other_board
 from deploy.boards.listing import LIST_SCRIPT, LISTING_BYTES, TOPS, Listing, more_folders, read_listing
 from deploy.boards.session import BoardSession
 from deploy.boards.sysroot_file import SysrootFile, plan_sysroot_file, read_os_release
-from recipes import console, paths
+from recipes import paths
 from recipes.arch import Arch
 from recipes.engine.tarreader import Kind, Reader, TarError
 from recipes.errors import PreflightError
 from recipes.files import whole_file, write_whole
+from recipes.progress import progress
 from recipes.rootfs.capture import write_capture
 from recipes.rootfs.index import Index, scan_root
 from recipes.rootfs.loaderconf import is_loader_conf
@@ -82,7 +83,7 @@ def pull_root(
     refuse_other_board(ask_board(session), board, arch)
     folder = paths.work() / "pull" / board
     folder.mkdir(parents=True, exist_ok=True)
-    with console.progress(f"{board}: listing its libraries"):
+    with progress(f"{board}: listing its libraries"):
         listing = _listed(session, TOPS, ours)
         confs = [path for path in listing.files if is_loader_conf(path)]
         fetched = _bring(session, listing, confs, folder)
@@ -123,7 +124,7 @@ def _bring(session: BoardSession, listing: Listing, names: Mapping[str, str] | S
     before = session.traffic.received
     lost: list[str] = []
     title = f"bringing {len(missing)} files"
-    with console.progress(title, lambda: session.traffic.received - before, total=total):
+    with progress(title, lambda: session.traffic.received - before, total=total):
         for batch in _batches(missing.values(), listing):
             asked = {path.lstrip("/"): listing.files[path] for path in batch}
             most = sum(listing.room(path) + _HEADER_BYTES for path in batch) + (64 << 10)

@@ -15,6 +15,7 @@ from deploy.ssh.channel import SILENT_SECONDS, Exchange, Pulse, TooLongError
 from deploy.ssh.keys import KeyFile, check_key_file, pick_host_key
 from recipes import console
 from recipes.errors import PreflightError
+from recipes.progress import progress
 from recipes.text import one_line
 
 CONNECT_SECONDS = 20
@@ -114,7 +115,7 @@ class SshSession:
         before = traffic.sent + traffic.received
         try:
             exchange = Exchange(channel=self._channel(), pulse=self._pulse, traffic=traffic, most=most)
-            with console.progress(f"{name}: at work", lambda: traffic.sent + traffic.received - before):
+            with progress(f"{name}: at work", lambda: traffic.sent + traffic.received - before):
                 code = exchange.run(command, stdin)
             return code, bytes(exchange.out), bytes(exchange.err)
         except TooLongError as error:

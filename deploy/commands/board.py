@@ -87,6 +87,7 @@ def _agree(host: str, shown: str, given: str) -> None:
         The key is another one, or nobody vouches for it; nothing was written.
     """
     from deploy.ssh.keys import fingerprint
+    from recipes import progress
 
     here = fingerprint(shown)
     kind = shown.partition(" ")[0]
@@ -106,8 +107,10 @@ def _agree(host: str, shown: str, given: str) -> None:
             why=f"{host} shows {here}, and there is no terminal to ask on",
             next_step="compare it on the board, then give it with --fingerprint",
         )
-    print("Is it the same? [y/N] ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+    with progress.quiet():
+        print("Is it the same? [y/N] ", end="", file=sys.stderr, flush=True)
+        answer = sys.stdin.readline()
+    if answer.strip().lower() not in ("y", "yes"):
         raise PreflightError("the host key was not accepted; nothing was written", next_step=how)
 
 

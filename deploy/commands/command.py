@@ -59,9 +59,12 @@ def command(**options: Any) -> Callable[[Callable[..., None]], Any]:
             # invoke's own --dry stops shell commands only; ours do not go through a shell.
             if "dry_run" in arguments and context.config.run.dry:
                 arguments["dry_run"] = True
+            from recipes.progress import at_work
+
             try:
                 _require(arguments, texts)
-                function(context, **arguments)
+                with at_work():
+                    function(context, **arguments)
             except UserError as error:
                 error.fill_in(known_names(arguments))
                 raise _exit(error, as_json=arguments["json"]) from None

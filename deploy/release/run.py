@@ -15,8 +15,8 @@ from deploy.bundle.load import Bundle
 from deploy.release.carried import bundle_papers
 from deploy.release.plan import ReleasePlan, StepKind
 from deploy.release.scripts import ACTIVATE, CONFIRM, RECEIVE, ROLL_BACK
-from recipes import console
 from recipes.errors import ConfigError, PreflightError, RolledBackError, UserError
+from recipes.progress import progress
 from recipes.tarfiles import USTAR, TarEntry, tar_bytes
 from recipes.text import one_line
 
@@ -66,7 +66,7 @@ def _send(session: BoardSession, bundle: Bundle, names: Sequence[str], tools: fr
     """Send blobs to the board's store: in one stream where it has tar, else each by itself."""
     root, blobs = bundle.manifest.root, bundle.blobs() | dict(bundle_papers(bundle).values())
     total, before = sum(len(blobs[name]) for name in names), session.traffic.sent
-    with console.progress(f"sending {len(names)} files", lambda: session.traffic.sent - before, total=total):
+    with progress(f"sending {len(names)} files", lambda: session.traffic.sent - before, total=total):
         if "tar" in tools:
             _check(session.run(RECEIVE, [root, "tar", who], _tar_stream(blobs, names)), root)
             return
@@ -81,7 +81,7 @@ def _activate(session: BoardSession, bundle: Bundle, who: str) -> None:
     rows += [(blob, path) for path, (blob, _) in bundle_papers(bundle).items()]
     listing = "".join(f"{blob} {path}\n" for blob, path in rows).encode()
     digest = hashlib.sha256(listing).hexdigest()
-    with console.progress("reading the release back on the board, and switching to it"):
+    with progress("reading the release back on the board, and switching to it"):
         _check(session.run(ACTIVATE, [manifest.root, bundle.id, digest, who], [listing]), manifest.root)
 
 

@@ -12,10 +12,11 @@ from dataclasses import asdict
 from deploy.boards.board import Board, SimSettings, load_board
 from deploy.boards.inventory import SimState, load_host, sim_folder, sim_state
 from deploy.sim.keys import ed25519_pair
-from recipes import console, paths
+from recipes import paths
 from recipes.engine.docker import Engine
 from recipes.errors import BuildError, ConfigError
 from recipes.files import write_whole
+from recipes.progress import timed
 from recipes.toolchains.debian_root import BoardRoot, ensure_board_root
 from recipes.toolchains.vendor import parse_arch
 
@@ -65,7 +66,7 @@ def bring_up(host_name: str, engine: Engine) -> SimState:
     if sim is None or not host.simulated:
         raise ConfigError(f"{host_name} is not a simulated board")
     take_down(host_name, engine, keep_network=True)
-    with console.timed(f"simulated board {host_name}"):
+    with timed(f"simulated board {host_name}"):
         made = _start(host_name, root.image, sim, engine)
         try:
             _wait(made, engine)

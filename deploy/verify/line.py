@@ -1,7 +1,8 @@
 """The line between a session with a board and the checks: they run in a process of their own, over one connection.
 
 The process that has the connection answers; the one that runs pytest asks. One JSON object a line, over a socket pair:
-first the release, then script after script and its reply. Pure but for that socket.
+first the release, then script after script and its reply, and a line for each check that begins. Pure but for that
+socket.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from deploy.boards.session import BoardSession, Reply
@@ -21,13 +22,22 @@ LONGEST_ARGUMENT = 4000
 _FROM_STDIN = 'eval "$(cat)"'
 
 
-def answer_checks(line: socket.socket, session: BoardSession, release: Mapping[str, Any], *, seconds: float) -> None:
+def answer_checks(
+    line: socket.socket,
+    session: BoardSession,
+    release: Mapping[str, Any],
+    *,
+    seconds: float,
+    told: Callable[[str], object],
+) -> None:
     """Tell the checks which release they look at, and run what they ask for until they end.
 
     Parameters
     ----------
     seconds:
         For all of them together.
+    told:
+        Takes which check begins: `2 of 4, files are intact`.
 
     Raises
     ------
@@ -45,6 +55,9 @@ def answer_checks(line: socket.socket, session: BoardSession, release: Mapping[s
             if not (text := stream.readline()):
                 return
             asked = json.loads(text)
+            if "begins" in asked:
+                told(asked["begins"])
+                continue
             reply = session.run(asked["script"], stdin=[asked["stdin"].encode()] if asked["stdin"] else [])
             _say(stream, {"code": reply.code, "out": reply.out, "err": reply.err})
 
@@ -65,6 +78,10 @@ class AskingLine:
     def close(self) -> None:
         """Tell the other end that nothing more is asked."""
         self._stream.close()
+
+    def begin(self, check: str) -> None:
+        """Tell the other end which check begins; there is no reply."""
+        _say(self._stream, {"begins": check})
 
     def run(self, script: str, stdin: str = "") -> Reply:
         """Run a script on the board, with a text on its stdin.

@@ -14,6 +14,7 @@ from testinfra.backend.base import BaseBackend, CommandResult
 from testinfra.host import Host
 
 from deploy.verify.line import CHANNEL_VARIABLE, AskingLine
+from deploy.verify.verdict import check_name
 
 
 class SessionBackend(BaseBackend):  # type: ignore[misc] # testinfra has no types
@@ -41,6 +42,13 @@ def _line() -> Iterator[AskingLine]:
     line = AskingLine(int(os.environ[CHANNEL_VARIABLE]))
     yield line
     line.close()
+
+
+@pytest.fixture(autouse=True)
+def _begin(_line: AskingLine, request: pytest.FixtureRequest) -> None:
+    """Tell the other end which check begins, of how many."""
+    items = request.session.items
+    _line.begin(f"{items.index(request.node) + 1} of {len(items)}, {check_name(request.node.name)}")
 
 
 @pytest.fixture(scope="session")

@@ -11,9 +11,10 @@ from pathlib import Path
 from deploy.boards.session import BoardSession
 from deploy.bundle.manifest import Manifest
 from deploy.verify.line import CHANNEL_VARIABLE, answer_checks
-from deploy.verify.verdict import Check, Verdict
+from deploy.verify.verdict import Check, Verdict, check_name
 from recipes import paths, process
 from recipes.errors import PreflightError
+from recipes.progress import progress
 from recipes.text import one_line, shown
 
 TIMEOUT_SECONDS = 300
@@ -74,8 +75,9 @@ def _carry_out(session: BoardSession, host: str, release: dict[str, object], jun
         with process.child(argv, cwd=Path(name), env=environment, output=log, descriptor=theirs.fileno()) as child:
             theirs.close()
             try:
-                answer_checks(line, session, release, seconds=TIMEOUT_SECONDS)
-                code = child.wait(_ENDING_SECONDS)
+                with progress(f"{host}: checks") as step:
+                    answer_checks(line, session, release, seconds=TIMEOUT_SECONDS, told=step.at)
+                    code = child.wait(_ENDING_SECONDS)
             except TimeoutError as error:
                 why = f"they did not end within {TIMEOUT_SECONDS} s"
                 raise PreflightError(f"the checks of {host} could not run", why=why) from error
@@ -110,8 +112,12 @@ def read_checks(junit: Path) -> list[Check]:
             evidence = lines[0].removeprefix("AssertionError: ") if lines else ""
         elif Skipped in messages:
             state, evidence = "skipped", messages[Skipped]
-        name = (case.name or "").partition("[")[0].removeprefix("test_").replace("_", " ")
         checks.append(
-            Check(name=name, state=state, evidence=one_line(evidence, most=_EVIDENCE), seconds=case.time or 0.0)
+            Check(
+                name=check_name(case.name or ""),
+                state=state,
+                evidence=one_line(evidence, most=_EVIDENCE),
+                seconds=case.time or 0.0,
+            )
         )
     return checks

@@ -20,6 +20,11 @@ class Check:
     seconds: float
 
 
+def check_name(test: str) -> str:
+    """Return the name of a check, in words, from its test's: `test_files_are_intact[a]` is `files are intact`."""
+    return test.partition("[")[0].removeprefix("test_").replace("_", " ")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """Every check of one board."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import shlex
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from recipes import console, paths, process
 from recipes.builder.commands import Command, json_digest
@@ -24,6 +27,7 @@ from recipes.engine.intake import AbsoluteLinks, Limits, RefusedError
 from recipes.engine.layout import ARCHIVE, CCACHE, DEBUG, GIT, OUT, OWN, PREFIX, SOURCE, SYSROOT, WORK
 from recipes.errors import BuildError, ConfigError
 from recipes.files import whole_folder, write_whole
+from recipes.progress import Step, timed
 from recipes.sources.fetch import FetchedArchive
 from recipes.sources.git import FetchedRepository, repository_path, run_git
 from recipes.sources.lock import Archive, Lock, Repository, load_lock, lock_path, mirror_place
@@ -55,6 +59,23 @@ _HEADS = """find "$1" -name .git -prune | sort | while read -r path; do
     git -C "${path%/.git}" rev-parse HEAD
 done"""
 
+# CMake's makefiles print `[ 45%]` before a line, ninja `[12/340]`.
+_SHARE = re.compile(rb"^\[ *(?:(\d{1,3})%|(\d{1,6})/(\d{1,6}))\]", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedLog:
+    """The log of a command, read for how far the command says that it is."""
+
+    log: IO[bytes]
+    told: Step
+
+    def write(self, data: bytes, /) -> None:
+        """Write what was printed, and note the last share in it."""
+        self.log.write(data)
+        for percent, done, of in _SHARE.findall(data)[-1:]:
+            self.told.reached(int(percent) / 100 if percent else int(done) / max(1, int(of)))
+
 
 def build_recipe(prepared: BuildPlan, step: RecipeBuild, engine: Engine, sources: Sources) -> None:
     """Build one recipe and put it into the cache under its key.
@@ -71,7 +92,7 @@ def build_recipe(prepared: BuildPlan, step: RecipeBuild, engine: Engine, sources
     scratch_root = paths.work() / "scratch"
     scratch_root.mkdir(parents=True, exist_ok=True)
     with (
-        console.timed(f"{recipe.name} {recipe.version} for {arch.name}"),
+        timed(f"{recipe.name} {recipe.version} for {arch.name}") as told,
         tempfile.TemporaryDirectory(prefix=".scratch.part-", dir=scratch_root) as scratch_name,
         log_path.open("wb") as log,
     ):
@@ -80,13 +101,15 @@ def build_recipe(prepared: BuildPlan, step: RecipeBuild, engine: Engine, sources
             for command in step.commands:
                 log.write(f"\n==> {command.name}: {' '.join(command.full)}\n".encode())
                 begun = time.monotonic()
-                code = session.run(command.full, log=log, cwd=command.cwd)
+                told.at(command.name)
+                code = session.run(command.full, log=WatchedLog(log, told), cwd=command.cwd)
                 log.write(f"\n<== {command.name}: {time.monotonic() - begun:.1f} s\n".encode())
                 log.flush()
                 if code != 0:
                     raise _failed(prepared, recipe, command, log_path, code)
             _same_unit(recipe, session)
             session.still()
+            told.at("what it installed", moved=lambda: session.taken)
             with _what_is_left(recipe):
                 answers = read_answers(session)
             _keep(prepared, step, session)

@@ -6,7 +6,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import Any, Protocol
 
 from recipes.engine.confinement import Rights, build_ids
 from recipes.engine.intake import AbsoluteLinks, Limits, RefusedError, Taken, take
@@ -91,15 +91,21 @@ class Job:
         return dict(self.environment) | told
 
 
+class Log(Protocol):
+    """What takes the output of a command."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+
 class ContainerSession:
     """One running container; made by `Engine.session`, which also removes it."""
 
     def __init__(self, container: Any) -> None:
         self._container = container
+        self.taken = 0
+        """Bytes that came out of it as archives so far."""
 
-    def run(
-        self, argv: Sequence[str], *, log: IO[bytes], cwd: PurePosixPath | None = None, most: int = LONGEST_LOG
-    ) -> int:
+    def run(self, argv: Sequence[str], *, log: Log, cwd: PurePosixPath | None = None, most: int = LONGEST_LOG) -> int:
         """Run one command to its end, write both of its streams to `log`, return its exit code.
 
         Parameters
@@ -152,7 +158,9 @@ class ContainerSession:
             if answer.status_code == _NOT_FOUND:
                 raise AbsentError(f"{path} of the container is not there")
             api._raise_for_status(answer)  # noqa: SLF001
-            yield from answer.iter_content(1 << 20)
+            for chunk in answer.iter_content(1 << 20):
+                self.taken += len(chunk)
+                yield chunk
 
     def take(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -15,10 +16,21 @@ from recipes.engine.container import ContainerSession, Job, Mount
 from recipes.engine.services import LABEL, Services
 from recipes.engine.tarstream import empty_folder, files_tar, pack_folder, read_chunks
 from recipes.errors import BuildError
+from recipes.progress import Step, progress
 from recipes.text import one_line
 
 OWNER_LABEL = f"{LABEL}.owner"
 RUN_LABEL = f"{LABEL}.run"
+
+_STEP = re.compile(r"Step (\d{1,4})/(\d{1,4}) :")
+
+
+def pull_total(layers: dict[str, tuple[int, int]], event: Mapping[str, Any]) -> int:
+    """Note what one event of a pull tells (layer to bytes that came, and bytes in all); return the bytes of all."""
+    if event.get("status") == "Downloading":
+        detail = event.get("progressDetail") or {}
+        layers[str(event.get("id"))] = (int(detail.get("current") or 0), int(detail.get("total") or 0))
+    return sum(total for _, total in layers.values())
 
 
 class Engine:
@@ -70,10 +82,16 @@ class Engine:
         """Pull an image by digest and return its id; raises BuildError with the registry's answer."""
         import docker
 
+        layers: dict[str, tuple[int, int]] = {}
         try:
-            return str(self._client.images.pull(reference).id)
+            with progress(f"pulling {reference}", lambda: sum(came for came, _ in [*layers.values()])) as step:
+                for event in self._client.api.pull(reference, stream=True, decode=True):
+                    if "error" in event:  # the HTTP status stays 200
+                        raise BuildError(f"cannot pull {reference}", why=one_line(str(event["error"])))
+                    step.total = pull_total(layers, event)
         except docker.errors.APIError as error:
             raise BuildError(f"cannot pull {reference}", why=one_line(str(error.explanation))) from error
+        return self.image_id(reference)
 
     def import_tar(self, tar: IO[bytes], tag: str, *, changes: Sequence[str] = ()) -> str:
         """Make an image of one layer from a root file system; the stream is sent as it is read.
@@ -91,8 +109,20 @@ class Engine:
         api._raise_for_status(answer)  # noqa: SLF001
         return self.image_id(tag)
 
-    def build(self, context: Mapping[str, tuple[bytes, int]], tag: str, arguments: Mapping[str, str]) -> str:
+    def build(
+        self,
+        context: Mapping[str, tuple[bytes, int]],
+        tag: str,
+        arguments: Mapping[str, str],
+        *,
+        told: Step | None = None,
+    ) -> str:
         """Build an image with the classic builder and return its id.
+
+        Parameters
+        ----------
+        told:
+            Learns at which step of the Dockerfile the builder is.
 
         Raises
         ------
@@ -111,7 +141,10 @@ class Engine:
             decode=True,
         )
         for event in stream:
-            lines += str(event.get("stream", "")).splitlines()
+            lines += (printed := str(event.get("stream", "")).splitlines())
+            if told is not None:
+                for found in filter(None, map(_STEP.match, printed)):
+                    told.at(f"step {found[1]} of {found[2]}")
             if "error" in event:  # the HTTP status stays 200
                 tail = [*[line for line in lines if line.strip()][-12:], str(event["error"]).strip()]
                 raise BuildError(f"image {tag} did not build", why="\n       ".join(map(one_line, tail)))

@@ -6,6 +6,7 @@ Nothing is used, or promoted from its `.part`, before its sha256 is the lock's.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 from recipes import paths
 from recipes.errors import BuildError, ConfigError
 from recipes.files import file_sha256, whole_file, write_whole
+from recipes.progress import file_size, progress
 from recipes.sources.debian import download_source
 from recipes.sources.git import (
     FetchedRepository,
@@ -189,7 +191,9 @@ def _from_upstream(url: str, part: Path) -> None:
         try:
             with session.get(url, stream=True, timeout=(_CONNECT, _READ)) as answer:
                 answer.raise_for_status()
-                with part.open("wb") as file:
+                length = answer.headers.get("Content-Length", "")
+                total = int(length) if re.fullmatch(r"[0-9]{1,15}", length) else 0
+                with part.open("wb") as file, progress(f"bringing {url.rpartition('/')[2]}", file.tell, total=total):
                     for chunk in answer.iter_content(1 << 20):
                         file.write(chunk)
         except requests.HTTPError as error:
@@ -213,4 +217,5 @@ def _from_distribution(archive: Archive, part: Path) -> None:
     pack = archive.distribution
     if pack is None:
         raise BuildError("the lock names no source package")
-    download_source(pack.package, pack.suite, archive.file, part)
+    with progress(f"bringing {archive.file}", lambda: file_size(part)):
+        download_source(pack.package, pack.suite, archive.file, part)

@@ -19,6 +19,7 @@ from pathlib import Path
 from recipes import paths, process
 from recipes.errors import BuildError, UserError
 from recipes.files import whole_folder
+from recipes.progress import file_size, progress
 from recipes.sources.lock import Repository, lock_path, mirror_place
 from recipes.text import one_line
 
@@ -155,7 +156,7 @@ def _bring(
             answers.append(f"{rung}: has no git/{mirror_place(url)}")
             continue
         try:
-            with whole_folder(target) as part:
+            with whole_folder(target) as part, progress(f"bringing {name}", lambda: _packed(part)):
                 _transfer(part, source, commit)
                 _name(part, commit, refs)
             return FetchedRepository(url=url, path=target, rung=rung)
@@ -168,6 +169,11 @@ def _bring(
         why="\n       ".join(answers) or "no mirror was given and the network is not to be used",
         next_step=f"put a bare clone into DIR/git/{mirror_place(url)} and pass --mirror DIR",
     )
+
+
+def _packed(repository: Path) -> int:
+    """Return the bytes of a repository's packs, those included that git is writing."""
+    return sum(file_size(path) for path in (repository / "objects" / "pack").glob("*"))
 
 
 def _transfer(part: Path, source: str, commit: str) -> None:

@@ -7,7 +7,7 @@ import io
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from recipes import console, paths
+from recipes import paths
 from recipes.arch import Arch
 from recipes.engine.confinement import Rights
 from recipes.engine.container import ContainerSession, Job
@@ -15,6 +15,7 @@ from recipes.engine.docker import Engine
 from recipes.engine.intake import AbsoluteLinks, Limits
 from recipes.errors import BuildError
 from recipes.files import whole_file
+from recipes.progress import file_size, timed
 from recipes.rootfs.cache import load_index
 from recipes.rootfs.index import Index
 from recipes.text import one_line
@@ -91,14 +92,16 @@ def ensure_board_root(
     if not tar.is_file():
         base = ensure_base_image(engine)
         with (
-            console.timed(f"root of the simulated board {board}"),
+            timed(f"root of the simulated board {board}") as step,
             engine.session(packages_job(base)) as session,
         ):
+            step.at("packages")
             make_root(session, [arch.debian, suite, mode, *packages], scripts=scripts)
             session.still()
+            step.at("taking it out", moved=lambda: session.taken)
             with whole_file(tar) as file:
                 file.writelines(session.get(f"{ROOT_TREE}/."))
     if not engine.image_id(image):
-        with console.timed(f"image of {board}"), tar.open("rb") as stream:
+        with tar.open("rb") as stream, timed(f"image of {board}", stream.tell, total=file_size(tar)):
             engine.import_tar(stream, image)
     return BoardRoot(tar=tar, image=image)

@@ -21,6 +21,7 @@ from recipes.engine.docker import Engine
 from recipes.engine.layout import WORK
 from recipes.errors import BuildError
 from recipes.files import write_whole
+from recipes.progress import Step, file_size, timed
 from recipes.sources.debian import bootstrap_root
 from recipes.sources.fetch import fetch_archive, mirror_folders
 from recipes.text import shown
@@ -139,22 +140,23 @@ def _made(arch: Arch, engine: Engine) -> ToolchainImage:
     if found := engine.image_id(name):
         return ToolchainImage(tag=name, id=found)
     base = ensure_image(_HOST, engine).tag if arch.toolchain else ensure_base_image(engine)
-    with console.timed(f"image {name}"):
+    with timed(f"image {name}") as step:
         if arch.toolchain:
-            return ToolchainImage(tag=name, id=_made_of_tarball(arch, engine, name, base))
+            return ToolchainImage(tag=name, id=_made_of_tarball(arch, engine, name, base, step))
         context = {
             part: ((paths.DOCKER / part).read_bytes(), 0o755 if part == "target-pkg-config" else 0o644)
             for part in _CONTEXT
         }
-        return ToolchainImage(tag=name, id=engine.build(context, name, {"BASE": base, "COMPILER": _compiler(arch)}))
+        words = {"BASE": base, "COMPILER": _compiler(arch)}
+        return ToolchainImage(tag=name, id=engine.build(context, name, words, told=step))
 
 
-def _made_of_tarball(arch: Arch, engine: Engine, name: str, base: str) -> str:
+def _made_of_tarball(arch: Arch, engine: Engine, name: str, base: str, step: Step) -> str:
     read, source = toolchain_of(arch), tarball_source(arch)
     path = source if isinstance(source, Path) else fetch_archive(source, mirror_folders()).path
     context = {"Dockerfile": (_VENDOR.read_bytes(), 0o644), "toolchain.tar": (verified_tarball(arch, path), 0o644)}
     words = {"BASE": base, "STRIP": str(read.strip), "TRIPLE": read.triple, "SHA256": read.sha256}
-    return engine.build(context, name, words)
+    return engine.build(context, name, words, told=step)
 
 
 def ensure_base_image(engine: Engine) -> str:
@@ -173,12 +175,14 @@ def ensure_base_image(engine: Engine) -> str:
     else:
         return reference
     with (
-        console.timed(f"base image of {base.suite} from the distribution's mirror"),
+        timed(f"base image of {base.suite} from the distribution's mirror") as step,
         tempfile.TemporaryDirectory(prefix="boardcast-base-") as folder,
     ):
         root = Path(folder) / "base.tar"
+        step.at("packages", moved=lambda: file_size(root))
         bootstrap_root(base.suite, root)
         with root.open("rb") as stream:
+            step.at("into the engine", moved=stream.tell, total=file_size(root))
             engine.import_tar(stream, local)
     return local
 

@@ -10,12 +10,13 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from recipes import console, paths
+from recipes import paths
 from recipes.arch import Arch
 from recipes.config import Name, NameOrNone, PackageName, Strict, checked_name, read_toml
 from recipes.engine.docker import Engine
 from recipes.errors import BuildError, ConfigError, unknown
 from recipes.files import whole_folder
+from recipes.progress import timed
 from recipes.rootfs.cache import load_index
 from recipes.rootfs.index import Index
 from recipes.toolchains.debian_root import make_root, packages_job, root_key, unpack_root
@@ -167,15 +168,18 @@ def ensure_sysroot(name: str, engine: Engine) -> Sysroot:
     folder = _sysroot_folder(name, read)
     # Before the folder is made: an image that is unavailable leaves no trace here.
     image = ensure_image(arch, engine) if read.from_ == "toolchain" else None
-    with console.timed(f"sysroot {name}"), whole_folder(folder) as part:
+    with timed(f"sysroot {name}") as step, whole_folder(folder) as part:
         (part / "tree").mkdir()
         if image is not None:
             with engine.session(compiler_job(arch, image)) as session:
+                step.at("taking it out", moved=lambda: session.taken)
                 unpack_root(session, part / "tree", toolchain_sysroot(arch, asker_in(session)))
             listed = f"{toolchain_of(arch).sha256}  toolchain {arch.name}\n".encode()
         else:
             with engine.session(packages_job(ensure_base_image(engine))) as session:
+                step.at("packages")
                 make_root(session, [arch.debian, read.suite, "extract", *read.packages], scripts=(_OWNERS,))
+                step.at("taking it out", moved=lambda: session.taken)
                 unpack_root(session, part / "tree")
                 listed = session.read(PurePosixPath("/packages.txt"))
         (part / "packages.txt").write_bytes(listed)

@@ -1,13 +1,9 @@
-"""Progress; and tables where no terminal is: all columns, no line off the screen, every word of a long cell."""
+"""Tables where no terminal is: all columns, no line off the screen, every word of a long cell."""
 
 from __future__ import annotations
 
-import re
-import time
-
 import pytest
 
-from recipes import console
 from recipes.console import table
 
 LONG = "63 symbols that ours need are there, at the version nodes that they were linked to; " * 4
@@ -37,31 +33,3 @@ def test_a_long_cell_goes_over_lines_below_its_column_and_loses_nothing(capsys: 
 def test_a_table_without_rows_is_its_head(capsys: pytest.CaptureFixture[str]) -> None:
     table("Title", ["name", "state"], [])
     assert capsys.readouterr().out == "Title\n  name  state\n"
-
-
-def test_a_step_that_takes_long_says_how_far_it_is(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(console, "QUIET_SECONDS", 0.1)
-    monkeypatch.setattr(console, "HEARTBEAT_SECONDS", 0.1)
-    moved = [0]
-    with console.progress("cam01: sending", lambda: moved[0], total=4 << 20):
-        time.sleep(0.15)
-        moved[0] = 1 << 20
-        with console.progress("cam01: within"):
-            time.sleep(0.3)
-    lines = capsys.readouterr().err.splitlines()
-    assert lines[0].endswith("cam01: sending: 0 s so far")
-    assert re.search(r"cam01: sending: 1\.0 MiB of 4\.0 MiB, [\d.]+ [KM]iB/s, \d+ s left$", lines[1])
-    assert re.search(r"cam01: sending: done in 0\.\d s, 1\.0 MiB$", lines[-1])
-    assert not [line for line in lines if "within" in line], "the outer step tells more"
-
-
-def test_a_short_step_says_nothing_and_a_failed_one_is_not_done(capsys: pytest.CaptureFixture[str]) -> None:
-    with console.progress("short"):
-        pass
-    with pytest.raises(ValueError, match="broken"), console.progress("broken"):
-        raise ValueError("broken")
-    assert capsys.readouterr().err == ""
-    with console.progress("again"):
-        pass

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from deploy.bundle.manifest import BundleFile, Manifest
 from deploy.verify.line import LONGEST_ARGUMENT
 from deploy.verify.run import run_checks
 from deploy.verify.verdict import Verdict
+from recipes import progress
 from recipes.errors import PreflightError
 from tests.support import bundles
 from tests.support.localboard import ARCH, LocalSession, own_libc
@@ -73,6 +75,26 @@ def test_every_check_runs_over_the_session_that_is_open(root: Path, monkeypatch:
     assert states(verdict)["boardprobe answers without an error"][0] == "skipped"
     assert session.traffic.round_trips == 3, "one a question"
     assert verdict.junit.is_file()
+
+
+class SlowSession(LocalSession):
+    """A board that takes its time."""
+
+    def _run(self, script: str, arguments: Sequence[str], stdin: Iterable[bytes]) -> tuple[int, bytes, bytes]:
+        time.sleep(0.4)
+        return super()._run(script, arguments, stdin)
+
+
+def test_long_checks_say_which_one_is_at_work(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "QUIET_SECONDS", 0.1)
+    monkeypatch.setattr(progress, "HEARTBEAT_SECONDS", 0.1)
+    assert look(put(root, program())[1], SlowSession()).green
+    said = capsys.readouterr().err
+    assert f"cam: checks: 2 of 4, {LOADER}, " in said
+    assert f"cam: checks: 4 of 4, {FILES}, " in said
+    assert "cam: checks: done in " in said
 
 
 def test_thousands_of_paths_travel_on_stdin(root: Path) -> None:
@@ -219,9 +241,7 @@ def test_a_connection_that_is_lost_is_neither_green_nor_red(root: Path) -> None:
     before = children()
     with pytest.raises(PreflightError, match="the connection to cam was lost"):
         look(manifest, LostSession())
-    assert (
-        children() <= before
-    )  # no child of the checks is left, running or not
+    assert children() <= before  # no child of the checks is left, running or not
 
 
 def test_a_check_of_many_words_travels_on_stdin(root: Path) -> None:
@@ -233,9 +253,10 @@ def test_a_check_of_many_words_travels_on_stdin(root: Path) -> None:
 
     ours, theirs = socket.socketpair()
     session = LocalSession()
+    begun: list[str] = []
     with ours:
         answering = threading.Thread(
-            target=answer_checks, args=(ours, session, {"host": "cam"}), kwargs={"seconds": 60}
+            target=answer_checks, args=(ours, session, {"host": "cam"}), kwargs={"seconds": 60, "told": begun.append}
         )
         answering.start()
         line = AskingLine(theirs.detach())
@@ -245,8 +266,10 @@ def test_a_check_of_many_words_travels_on_stdin(root: Path) -> None:
         assert line.run("sh -c 'kill -SEGV $$'").code == 139
         with pytest.raises(ValueError, match="leaves no room on stdin"):
             line.run("x" * 5000, "given")
+        line.begin("2 of 4, files are intact")
         line.close()
         answering.join(timeout=20)
+    assert begun == ["2 of 4, files are intact"]
     assert len(session.scripts) == 3
 
 
