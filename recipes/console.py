@@ -62,6 +62,8 @@ def table(
 ) -> None:
     """Print a table: ruled on a terminal; elsewhere plain text, as wide as a roomy terminal, long cells over lines.
 
+    Of the plain text no word is broken: a line is wider where a path is.
+
     Parameters
     ----------
     right:
@@ -87,9 +89,12 @@ def table(
         console.print(shown)
         return
     print(title)
-    widths = _plain_widths([max(len(row[at]) for row in (columns, *rows)) for at in range(len(columns))])
+    widths = _plain_widths([[row[at] for row in (columns, *rows)] for at in range(len(columns))])
     for row in (columns, *rows):
-        cells = [textwrap.wrap(cell, width, break_on_hyphens=False) for cell, width in zip(row, widths, strict=True)]
+        cells = [
+            textwrap.wrap(cell, width, break_on_hyphens=False, break_long_words=False)
+            for cell, width in zip(row, widths, strict=True)
+        ]
         for parts in itertools.zip_longest(*cells, fillvalue=""):
             line = [
                 part.rjust(width) if column in right else part.ljust(width)
@@ -98,14 +103,19 @@ def table(
             print("  " + "  ".join(line).rstrip())
 
 
-def _plain_widths(natural: Sequence[int]) -> list[int]:
-    """Return the widths of columns in plain text: short ones as they are, the long ones share what is left."""
+def _plain_widths(columns: Sequence[Sequence[str]]) -> list[int]:
+    """Return the widths of columns in plain text: short ones as they are, the long ones share what is left.
+
+    None is narrower than its longest word: a path or an id is to be copied, so it is never broken.
+    """
+    natural = [max(map(len, cells)) for cells in columns]
+    words = [max((len(word) for cell in cells for word in cell.split()), default=0) for cells in columns]
     left = _ROOMY - 2 * len(natural) - sum(width for width in natural if width <= _SHORT)
     widths = list(natural)
-    # The shortest of the long ones first: what it leaves is for the longer ones.
-    long = sorted((width, at) for at, width in enumerate(natural) if width > _SHORT)
-    for done, (width, at) in enumerate(long):
-        widths[at] = min(width, max(_SHORT, left // (len(long) - done)))
+    # What cannot be narrow first, then the shortest of the long ones: what it leaves is for the longer ones.
+    long = [at for at, width in enumerate(natural) if width > _SHORT]
+    for done, at in enumerate(sorted(long, key=lambda at: (words[at] <= _SHORT, natural[at]))):
+        widths[at] = min(natural[at], max(_SHORT, words[at], left // (len(long) - done)))
         left -= widths[at]
     return widths
 

@@ -7,8 +7,14 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+import shutil
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum
+
+WIDEST = 100
+"""Columns of a line of text, where the terminal has as many."""
+_NARROWEST = 40
 
 
 class ExitCode(IntEnum):
@@ -50,12 +56,10 @@ class UserError(Exception):
         self.next_step = next_step
 
     def __str__(self) -> str:
-        lines = [f"error: {self.what}"]
-        lines += [
-            f"  {label}: {value}"
-            for label, value in (("where", self.where), ("why", self.why), ("next", self.next_step))
-            if value
-        ]
+        told = (("where", self.where), ("why", self.why), ("next", self.next_step))
+        lines = [*_folded("error: ", self.what)]
+        for label, value in told:
+            lines += _folded(f"  {label}: ", value, clauses=label == "next") if value else []
         return "\n".join(lines)
 
     def fill_in(self, names: Mapping[str, str]) -> None:
@@ -75,6 +79,28 @@ class UserError(Exception):
             "next": self.next_step,
             "exit_code": int(self.code),
         }
+
+
+def _folded(label: str, text: str, *, clauses: bool = False) -> Iterator[str]:
+    """Yield the lines of a text, none wider than the terminal or WIDEST but where a single word is.
+
+    Parameters
+    ----------
+    clauses:
+        Break behind punctuation alone: a command stays on one line, to be copied.
+    """
+    width = min(WIDEST, max(_NARROWEST, shutil.get_terminal_size((WIDEST, 24)).columns))
+    for line in f"{label}{text}".split("\n"):
+        if len(line) <= width:
+            yield line
+            continue
+        indent = " " * (len(label) + 2)
+        held = re.sub(r"(?<![,;:.!?)]) ", "\0", line.strip()) if clauses else line.strip()
+        begins = line[: len(line) - len(line.lstrip())]
+        for part in textwrap.wrap(
+            held, width, initial_indent=begins, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        ):
+            yield part.replace("\0", " ")
 
 
 class ConfigError(UserError):

@@ -8,7 +8,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from recipes import console
-from recipes.errors import UserError
+from recipes.errors import WIDEST, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from recipes.builder.plan import BuildPlan
     from recipes.stage.manifest import Stage
 
-WIDEST = 100
-"""Columns of the widest line of text; a table may be wider."""
 _NAME = 40
 """Letters of the name of a library that has nothing but a text for one."""
 
@@ -133,7 +131,9 @@ def print_answers(answers: Sequence[LibraryAnswer]) -> None:
 
 def _fill(text: str, first: str, rest: str) -> None:
     """Print a text over as many lines as it takes, no wider than the terminal or WIDEST."""
-    for line in textwrap.wrap(text, _width(), initial_indent=first, subsequent_indent=rest, break_on_hyphens=False):
+    for line in textwrap.wrap(
+        text, _width(), initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
+    ):
         print(line)
 
 

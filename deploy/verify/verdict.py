@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,12 +59,11 @@ def require_green(verdict: Verdict) -> Verdict:
     """Return a green verdict; raises VerifyError for a red one, with the red checks, what they saw, and a cure."""
     if verdict.green:
         return verdict
-    failed = [check for check in verdict.checks if check.state == "failed"]
-    red = [f"{check.name}: {check.evidence}" for check in failed]
+    red = _causes_first(verdict)
     raise VerifyError(
         f"{verdict.host}: {len(red)} of {len(verdict.checks)} checks are red",
         where=str(verdict.junit),
-        why="\n       ".join(red) or "no check passed",
+        why="\n       ".join(_told_once(red)) or "no check passed",
         next_step=_cure(verdict),
     )
 
@@ -80,10 +80,37 @@ _CURES = {
 
 def _cure(verdict: Verdict) -> str:
     """Return what to do about the first red check; of files that are damaged everything else may be a consequence."""
-    red = [check.name for check in verdict.checks if check.state == "failed"]
-    first = next((name for name in _CURES if name in red), "")
+    first = next((check.name for check in _causes_first(verdict) if check.name in _CURES), "")
     usual = "the evidence is in the JUnit file; invoke rollback --host {host} goes back to the release before"
     return _CURES.get(first, usual).format(host=verdict.host)
+
+
+def _causes_first(verdict: Verdict) -> list[Check]:
+    """Return the red checks, those that others may be a consequence of before these."""
+    turn = {name: at for at, name in enumerate(_CURES)}
+    failed = [check for check in verdict.checks if check.state == "failed"]
+    return sorted(failed, key=lambda check: turn.get(check.name, len(turn)))
+
+
+# What the loaders of glibc, musl and uClibc say where a program does not start, and what our check says of the same.
+_LOST = re.compile(
+    r"version `(?P<version>[^']+)' not found|library (?P<musl>[\w.+-]+): No such file"
+    r"|can't load library '(?P<uclibc>[^']+)'"
+    r"|(?P<name>[\w.+-]+\.so[\w.+-]*)(?: not found|: cannot open shared object file)"
+)
+
+
+def _told_once(red: Sequence[Check]) -> list[str]:
+    """Return a line for each red check; a library or version that an earlier one misses is only named again."""
+    told: set[str] = set()
+    lines = []
+    for check in red:
+        lost = {found[found.lastgroup or 0] for found in _LOST.finditer(check.evidence)}
+        again = bool(lost) and lost <= told
+        seen = f"for want of {', '.join(sorted(lost))}" if again else check.evidence
+        lines.append(f"{check.name}: {seen}")
+        told |= lost
+    return lines
 
 
 def verdict_rows(verdicts: Sequence[Verdict]) -> list[list[str]]:

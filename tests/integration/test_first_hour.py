@@ -173,7 +173,9 @@ def test_the_first_hour_with_a_board_that_nobody_knows(camera: Camera, tmp_path:
     assert "libcurl.so.4 is gone; nothing was changed" in refused
     assert "next: invoke sysroot.pull --host cam01, then invoke up --host cam01" in refused
     red = person.types(*verify, code=7)
-    assert "libcurl.so.4: cannot open shared object file" in red
+    assert "every library comes from its named provider: libcurl.so.4 not found (bin/boardprobe" in red
+    assert "boardprobe answers without an error: for want of libcurl.so.4" in red
+    assert max(len(line) for line in red.partition("error: ")[2].splitlines() if "  where: " not in line) <= 100
     assert "then invoke up --host cam01" in red
     assert "Pulled from cam01" in person.types(*pull)
     table = person.types(*bundle)

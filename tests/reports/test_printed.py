@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from deploy.commands.output import WIDEST, print_answers, print_sizes, print_verdicts
+from deploy.commands.output import print_answers, print_sizes, print_verdicts
 from deploy.dedupe.decision import DedupePlan
 from deploy.reports.explain import ChainLink, LibraryAnswer
 from deploy.reports.sizes import SizeReport, measure_sizes
 from deploy.reports.static_twins import Twin, group_twins
 from deploy.verify.verdict import Check, Verdict, require_green
-from recipes.errors import VerifyError
+from recipes.errors import WIDEST, VerifyError
 
 FOLDER = "lib/kinesis-video/components"
 TEXT = "the certificate that the peer of this session gave is not signed by any authority that is trusted here"

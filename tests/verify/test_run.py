@@ -87,5 +87,54 @@ def test_red_checks_are_named_with_what_they_saw(checks: dict[str, Check], tmp_p
     assert "it fails: libx.so.1 not found" in caught.value.why
 
 
+PROBE = "boardprobe answers without an error"
+LOADER = "every library comes from its named provider"
+
+
+@pytest.mark.parametrize(
+    ("loader", "probe", "again"),
+    [
+        (
+            "libcurl.so.4 not found (bin/boardprobe, lib/libcproducer.so and 7 more)",
+            "exit 127: bin/x: error while loading shared libraries: libcurl.so.4: cannot open shared object file: No",
+            "libcurl.so.4",
+        ),
+        (
+            "libc.musl-armv7.so not found (bin/boardprobe)",
+            "exit 127: Error loading shared library libc.musl-armv7.so: No such file or directory (needed by x)",
+            "libc.musl-armv7.so",
+        ),
+        (
+            "bin/x: /lib/libc.so.6: version `GLIBC_2.38' not found (required by bin/x) (bin/boardprobe)",
+            "exit 1: bin/x: /lib/libc.so.6: version `GLIBC_2.38' not found (required by bin/x)",
+            "GLIBC_2.38",
+        ),
+    ],
+)
+def test_what_a_missing_library_stops_is_told_once_and_fits(
+    loader: str, probe: str, again: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    red = {PROBE: probe, LOADER: loader}
+    checks = tuple(Check(name=name, state="failed", evidence=seen, seconds=0) for name, seen in red.items())
+    with pytest.raises(VerifyError) as caught:
+        require_green(Verdict(host="cam01", release="x", checks=checks, junit=Path("cam01.xml")))
+    assert caught.value.why.splitlines() == [f"{LOADER}: {loader}", f"       {PROBE}: for want of {again}"]
+    for columns in (80, 100, 160):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        lines = str(caught.value).splitlines()
+        assert max(map(len, lines)) <= min(columns, 100)
+        assert any("invoke sysroot.pull --host cam01" in line for line in lines), "a command is on one line"
+        told = f"error: {caught.value.what} where: cam01.xml why: {caught.value.why} next: {caught.value.next_step}"
+        assert " ".join(lines).split() == told.split()
+
+
+def test_another_fault_of_the_same_library_is_told_too(tmp_path: Path) -> None:
+    red = {LOADER: "libz.so.1 not found (bin/x)", PROBE: "libcurl.so.4: cannot open shared object file"}
+    checks = tuple(Check(name=name, state="failed", evidence=seen, seconds=0) for name, seen in red.items())
+    with pytest.raises(VerifyError) as caught:
+        require_green(Verdict(host="cam01", release="x", checks=checks, junit=tmp_path / "cam01.xml"))
+    assert all(seen in caught.value.why for seen in red.values())
+
+
 def test_no_check_is_no_evidence(tmp_path: Path) -> None:
     assert not Verdict(host="cam", release="id", checks=(), junit=tmp_path).green

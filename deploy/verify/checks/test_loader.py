@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from recipes.arch import Libc
+from recipes.console import first_few
 from recipes.rootfs.loaderconf import libc_of
 from recipes.rootfs.origin import Origin
 
@@ -99,7 +100,7 @@ def test_every_library_comes_from_its_named_provider(
         pytest.skip(f"{loader} was built without a mode that lists, and nothing is run to find out")
     folder = head.partition("=")[2]
     answers = dict(_answers(rest))
-    wrong: list[str] = []
+    wrong: dict[str, list[str]] = {}
     count = 0
     for entry, providers in release["providers"].items():
         lines = answers.get(entry, [])
@@ -107,9 +108,10 @@ def test_every_library_comes_from_its_named_provider(
         faults = _faults(lines) + _misplaced(loaded, providers, folder)
         if providers and not loaded and not faults:
             faults = [f"the loader listed nothing{f': {lines[0]}' if lines else ''}"]
-        wrong += [f"{entry}: {fault}" for fault in faults]
+        for fault in faults:
+            wrong.setdefault(fault, []).append(entry)
         # The loader itself has no arrow, so not every provider is in the list.
         count += len(providers.keys() & loaded.keys())
     record_property("evidence", f"{count} librar{'y' if count == 1 else 'ies'} resolved as planned")
-    assert not wrong, "; ".join(wrong)
+    assert not wrong, "; ".join(f"{fault} ({first_few(entries)})" for fault, entries in wrong.items())
     assert count > 0, "the loader listed nothing: is the program for this board?"
