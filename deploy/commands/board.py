@@ -181,28 +181,32 @@ def demo(_: Context, host: str = "sim-armv7", json: bool = False, dry_run: bool 
     from deploy.boards.board import load_board
     from deploy.boards.inventory import load_host
     from deploy.commands.output import outcome_facts
-    from deploy.sim.boards import bring_up, take_down
+    from deploy.sim.boards import bring_up, is_up, take_down
     from recipes import console
     from recipes.engine.docker import Engine
 
     board = load_board(load_host(host).board)
     if dry_run:
         steps = [f"build the recipes of {board.name}", f"bring {host} up", "bundle", "deploy", "verify", "deploy again"]
-        steps.append(f"take {host} down")
+        steps.append(f"take {host} down, unless it was up before")
         console.emit({"host": host, "steps": steps}) if json else print("\n".join(steps))
         return
     begun = time.monotonic()
     engine = Engine.connect()
     _build_beside_the_root(board, engine, quiet=json)
+    was_up = is_up(host, engine)
     try:
         bring_up(host, engine)
         outcomes = _deploy_twice(host, board, quiet=json)
     finally:
-        take_down(host, engine)
+        # Somebody else may be at work on a board that was up: it is not taken away under their hands.
+        if not was_up:
+            take_down(host, engine)
     seconds = time.monotonic() - begun
     if json:
         console.emit({"host": host, "deploys": [outcome_facts(done) for done in outcomes], "seconds": round(seconds)})
-    console.say(f"the demo took {seconds:.0f} s; the board is gone, the bundle stays in .boardcast/bundles")
+    left = "stays up, as it was" if was_up else "is gone"
+    console.say(f"the demo took {seconds:.0f} s; the board {left}, the bundle stays in .boardcast/bundles")
 
 
 def _build_beside_the_root(board: Board, engine: Engine, *, quiet: bool) -> None:

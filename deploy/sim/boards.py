@@ -46,6 +46,12 @@ def prepare_board(board: Board, engine: Engine) -> BoardRoot:
     return ensure_board_root(board.name, arch, sim.suite, sim.mode, sim.packages, sim.scripts, engine)
 
 
+def is_up(host_name: str, engine: Engine) -> bool:
+    """Tell whether a simulated board runs: whoever brought it up may be using it."""
+    state = sim_state(host_name)
+    return state is not None and engine.services.running(state.container)
+
+
 def bring_up(host_name: str, engine: Engine) -> SimState:
     """Bring a simulated board up, and wait until its SSH server answers.
 

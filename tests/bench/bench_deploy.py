@@ -10,10 +10,11 @@ from deploy.boards.board import load_board
 from deploy.boards.index import board_index
 from deploy.bundle.assemble import make_bundle
 from deploy.release.deployment import deploy_to
-from deploy.sim.boards import bring_up, prepare_board, take_down
+from deploy.sim.boards import bring_up, is_up, prepare_board, take_down
 from recipes import paths
 from recipes.builder.run import build_stage, prepare_build
 from recipes.engine.docker import Engine
+from recipes.errors import PreflightError
 from recipes.toolchains.vendor import parse_arch
 from tests.support.bench import show
 
@@ -25,6 +26,9 @@ def measure() -> dict[str, object]:
     prepare_board(board, engine)
     staged = build_stage(prepare_build(parse_arch(board.file.arch), board.ask(), engine=engine))
     bundle = make_bundle(board, staged, board_index(board))[0]
+    if is_up(HOST, engine):
+        # Somebody else may be at work on it, and would lose it at the end.
+        raise PreflightError(f"{HOST} is up already", next_step=f"invoke sim down --host {HOST}, once nobody uses it")
     begun = time.perf_counter()
     bring_up(HOST, engine)
     up = time.perf_counter() - begun

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 
 from recipes import console
+from recipes.errors import UserError
 
 
 def show(title: str, measure: Callable[[], Mapping[str, object]]) -> None:
@@ -15,7 +16,11 @@ def show(title: str, measure: Callable[[], Mapping[str, object]]) -> None:
     parser = argparse.ArgumentParser(description=title)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    figures = dict(measure())
+    try:
+        figures = dict(measure())
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(int(error.code))
     if options.json:
         print(json.dumps(figures, indent=1))
     else:
