@@ -21,8 +21,8 @@ MODULES = {
 OWNERS = {
     "docker": {"recipes.engine.docker", "recipes.engine.connection", "recipes.engine.services"},
     "subprocess": {"recipes.process"},
-    "fabric": {"deploy.boards.session"},
-    "paramiko": {"deploy.boards.session", "deploy.ssh.channel", "deploy.ssh.scan"},
+    "fabric": {"deploy.ssh.dial"},
+    "paramiko": {"deploy.boards.session", "deploy.ssh.channel", "deploy.ssh.dial", "deploy.ssh.scan"},
     "jinja2": {"deploy.launch.script"},
     "boto3": {"recipes.stage.places"},
     "requests": {"recipes.sources.fetch", "recipes.stage.places"},

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
 from deploy.boards.board import board_names
-from deploy.boards.session import Target
+from deploy.ssh.dial import Target
 from deploy.ssh.keys import pick_host_key
 from recipes import console, paths
 from recipes.config import LocalPath, Name, OneLine, Strict, Text, checked_name, read_tables

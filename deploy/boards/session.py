@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 import shlex
-import socket
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 from deploy.ssh.channel import SILENT_SECONDS, Exchange, Pulse, TooLongError
-from deploy.ssh.keys import KeyFile, check_key_file, pick_host_key
+from deploy.ssh.dial import CONNECT_SECONDS, Target, dial, hang_up, place_of
 from recipes import console
 from recipes.errors import PreflightError
 from recipes.progress import progress
 from recipes.text import one_line
 
-CONNECT_SECONDS = 20
-"""For TCP, the SSH banner and the log-in, each; an emulated board takes one to two."""
 TEXT_BYTES = 4 << 20
 """What a command may answer with, errors included; the listing of a board's libraries is larger and says so."""
-_AGAIN = "the same command again: what arrived is kept, what runs there was not touched"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """Where a board answers and how it proves that it is the one; no secret, only the path of one."""
-
-    name: str
-    address: str
-    port: int
-    user: str
-    key: Path | None
-    host_key: str
-    """Type and base64, as in a known_hosts line."""
+_REOPENED = 2
+"""Times that a session is opened again where it was lost between two commands."""
+_AGAIN = "the same command again: what arrived is kept, invoke status --host HOST says what runs there"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,11 +62,12 @@ class BoardSession(Protocol):
 
 @dataclass(slots=True)
 class SshSession:
-    """A session over fabric's connection."""
+    """A session over fabric's connection; one that is lost between two commands is opened again."""
 
     target: Target
-    _client: Any
+    _connection: Any
     _pulse: Pulse
+    _reopened: int = 0
     traffic: Traffic = field(default_factory=Traffic)
 
     def run(
@@ -121,7 +106,7 @@ class SshSession:
         except TooLongError as error:
             raise PreflightError(
                 f"{name} answers with more than {console.size(most)}; the connection was ended",
-                where=_place(self.target),
+                where=place_of(self.target),
                 why=f"the answer begins: {one_line(bytes(exchange.out[:200]), most=120)}",
                 next_step="no board of ours answers like this: is hosts.toml naming the right one?",
             ) from error
@@ -129,167 +114,71 @@ class SshSession:
             raise self._lost(error) from error
 
     def _channel(self) -> Any:
-        transport = self._client.get_transport()
-        if transport is None:
-            raise EOFError("it was closed")
-        # Without a timeout paramiko waits an hour for the channel of a board that vanished.
-        return transport.open_session(timeout=CONNECT_SECONDS)
+        """Return a channel for a command; where the connection went before that was asked for, over a new one.
+
+        Nothing of the command was sent by then, so it runs once.
+        """
+        import paramiko
+
+        while True:
+            transport = self._connection.transport
+            try:
+                # Without a timeout paramiko waits an hour for the channel of a board that vanished.
+                return transport.open_session(timeout=CONNECT_SECONDS)
+            except (OSError, EOFError, paramiko.SSHException):
+                if transport.is_active() or self._pulse.silent or self._reopened >= _REOPENED:
+                    raise
+                self._reopen(transport)
+
+    def _reopen(self, lost: Any) -> None:
+        """Open the connection again; raises PreflightError where that fails."""
+        self._reopened += 1
+        console.say(f"{self.target.name}: the connection went ({_ended(lost)}); it is opened again")
+        self.close()
+        self._connection = dial(self.target)
+        self._pulse = Pulse(self._connection.transport)
+        self.start()
+
+    def start(self) -> None:
+        """Begin to look whether the board lives."""
+        self._pulse.start()
+
+    def close(self) -> None:
+        """End the connection."""
+        self._pulse.stop()
+        hang_up(self._connection)
 
     def _lost(self, error: Exception) -> PreflightError:
         if self._pulse.silent:
             return PreflightError(
                 f"{self.target.name} stopped answering",
-                where=_place(self.target),
+                where=place_of(self.target),
                 why=f"not a byte, and no answer to SSH's own question, for {SILENT_SECONDS:.0f} s",
                 next_step=f"is it still switched on and in reach? Then {_AGAIN}",
             )
         return PreflightError(
             f"the connection to {self.target.name} was lost",
-            where=_place(self.target),
-            why=one_line(str(error)) or type(error).__name__,
+            where=place_of(self.target),
+            why=f"{one_line(str(error)) or type(error).__name__}: {_ended(self._connection.transport)}",
             next_step=_AGAIN,
         )
 
 
+def _ended(transport: Any) -> str:
+    """Say how a connection ended, as far as this side knows."""
+    error = transport.saved_exception
+    if error is None or isinstance(error, EOFError):
+        return "the other side closed it"
+    return one_line(str(error)) or type(error).__name__
+
+
 @contextmanager
 def connect(target: Target) -> Iterator[SshSession]:
-    """Open a session to a board and close it when the block ends.
-
-    Raises
-    ------
-    ConfigError
-        The file of the key that logs in is missing, or no private key.
-    PreflightError
-        Nothing answers, the host key is not the known one (told before any log-in), or the log-in is refused.
-    """
-    import fabric
-    import paramiko
-
-    # paramiko's thread prints its own traceback of a refused host key; the error below says it in one line.
-    logging.getLogger("paramiko").setLevel(logging.CRITICAL)
-    locked = target.key is not None and check_key_file(target.key) is KeyFile.LOCKED
-    connection = fabric.Connection(
-        target.address,
-        user=target.user,
-        port=target.port,
-        connect_timeout=CONNECT_SECONDS,
-        connect_kwargs=_options(target, agent=target.key is None or locked),
-    )
-    _pin(connection, target)
-    pulse = None
+    """Open a session to a board and close it when the block ends; raises what `dial` does."""
+    connection = dial(target)
+    session = SshSession(target, connection, Pulse(connection.transport))
+    session.start()
     try:
-        try:
-            connection.open()
-        except (OSError, EOFError, paramiko.SSHException) as error:
-            raise _not_opened(target, error, locked=locked) from error
-        pulse = Pulse(connection.client.get_transport())
-        pulse.start()
-        yield SshSession(target, connection.client, pulse)
+        yield session
     finally:
-        if pulse is not None:
-            pulse.stop()
-        connection.close()
-
-
-def _options(target: Target, *, agent: bool) -> dict[str, Any]:
-    """Return paramiko's connect options: one key where one is named, and a deadline for each phase."""
-    return {
-        **({"key_filename": str(target.key)} if target.key and not agent else {}),
-        "look_for_keys": target.key is None,
-        "allow_agent": agent,
-        "banner_timeout": CONNECT_SECONDS,
-        "auth_timeout": CONNECT_SECONDS,
-        "channel_timeout": CONNECT_SECONDS,
-    }
-
-
-def _pin(connection: Any, target: Target) -> None:
-    """Replace fabric's AutoAddPolicy on the target and on every hop before it.
-
-    fabric accepts any host key and loads no known_hosts file (https://github.com/fabric/fabric/issues/2071).
-    """
-    import paramiko
-
-    hop = connection
-    while hop is not None:
-        hop.client.set_missing_host_key_policy(paramiko.RejectPolicy())
-        if hop is connection:
-            place = target.address if target.port == 22 else f"[{target.address}]:{target.port}"
-            try:
-                entry = paramiko.hostkeys.HostKeyEntry.from_line(f"{place} {pick_host_key(target.host_key)}")
-            except (ValueError, paramiko.SSHException, paramiko.hostkeys.InvalidHostKey):
-                entry = None
-            if entry is None or entry.key is None:
-                raise PreflightError(
-                    f"the host key of {target.name} cannot be read",
-                    where=one_line(target.host_key, most=60),
-                    next_step=f"ssh-keyscan -t ed25519 -p {target.port} {target.address}",
-                )
-            hop.client.get_host_keys().add(place, entry.key.get_name(), entry.key)
-        else:
-            hop.client.load_system_host_keys()
-        gateway = hop.gateway
-        hop = gateway if hasattr(gateway, "client") else None
-
-
-def _place(target: Target) -> str:
-    return f"{target.user}@{target.address}:{target.port}"
-
-
-def _not_opened(target: Target, error: Exception, *, locked: bool) -> PreflightError:
-    """Say why a connection could not be opened; each cause has its own cure."""
-    import paramiko
-
-    said = one_line(str(error)) or type(error).__name__
-    if isinstance(error, paramiko.BadHostKeyException):
-        return _refused_key(target, f"it shows {error.key.get_name()} {error.key.get_base64()[:32]}…")
-    if "not found in known_hosts" in said:
-        return _refused_key(target, "it has no key of the type that is known")
-    if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
-        return PreflightError(
-            f"{target.name} speaks an SSH too old for this side",
-            where=_place(target),
-            why=f"{said}: a server with an ssh-rsa key of SHA-1 alone is the usual case",
-            next_step="on the board: ssh-keygen -A, or dropbearkey -t ed25519 -f FILE; then its new key in "
-            "board-configs/hosts.toml",
-        )
-    # paramiko has no class of its own for a client that has nothing to show.
-    nothing = "No authentication methods" in said or "No identities" in said
-    if isinstance(error, paramiko.AuthenticationException) or nothing:
-        return _refused_log_in(target, said, locked=locked, nothing=nothing)
-    what, cure = f"{target.name} does not answer", "is it switched on, and is SSH let through?"
-    if isinstance(error, socket.gaierror):
-        what, cure = f"nobody knows the address of {target.name}", "is `address` in board-configs/hosts.toml right?"
-    elif "Error reading SSH protocol banner" in said:
-        cure = "does an SSH server listen on this port? `port` in board-configs/hosts.toml says which"
-    return PreflightError(
-        what, where=_place(target), why=said, next_step=f"{cure} `invoke sim status` for a simulated one"
-    )
-
-
-def _refused_log_in(target: Target, said: str, *, locked: bool, nothing: bool) -> PreflightError:
-    try_it = f"ssh -i {target.key or '~/.ssh/id_ed25519'} -p {target.port} {target.user}@{target.address}"
-    if locked:
-        return PreflightError(
-            f"the key that logs in to {target.name} has a passphrase, and no agent has it unlocked",
-            where=str(target.key),
-            why="nobody is asked for a passphrase here",
-            next_step=f'eval "$(ssh-agent)"; ssh-add {shlex.quote(str(target.key))}; then the same command again',
-        )
-    if nothing:
-        return PreflightError(
-            f"there is no key to log in to {target.name} with",
-            where=_place(target),
-            why="`key` is not set in board-configs/hosts.toml, no SSH agent has one, and ~/.ssh has none",
-            next_step=f"ssh-keygen -t ed25519, then ssh-copy-id -p {target.port} {target.user}@{target.address}",
-        )
-    return PreflightError(f"{target.name} refuses the log-in", where=_place(target), why=said, next_step=try_it)
-
-
-def _refused_key(target: Target, why: str) -> PreflightError:
-    return PreflightError(
-        f"the host key of {target.name} is not the one that is known; nothing was sent",
-        where=_place(target),
-        why=why,
-        next_step="compare it on the board itself, then correct host_key in board-configs/hosts.toml",
-    )
+        session.close()

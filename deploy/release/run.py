@@ -146,7 +146,7 @@ def deploy_release(
     Raises
     ------
     PreflightError
-        It could not be installed or confirmed.
+        It could not be installed or confirmed; or the board was lost before a red release was taken back.
     RolledBackError
         The checks were red: the release from before runs again, and the reason is given.
     """
@@ -156,7 +156,7 @@ def deploy_release(
         try:
             check()
         except UserError as error:
-            raise _rolled_back(host, _go_back(session, bundle), error) from error
+            raise _rolled_back(host, _taken_back(session, bundle, host, error), error) from error
         except KeyboardInterrupt:
             # Nobody will read the verdict: an unverified release must not stay on because a person went away.
             _go_back(session, bundle)
@@ -171,6 +171,19 @@ def deploy_release(
         round_trips=session.traffic.round_trips,
         payload=session.traffic.sent - before,
     )
+
+
+def _taken_back(session: BoardSession, bundle: Bundle, host: str, error: UserError) -> str:
+    """Take back a release that did not hold; says what is on where the board is not reached for that."""
+    try:
+        return _go_back(session, bundle)
+    except PreflightError as lost:
+        raise PreflightError(
+            f"{host}: the new release is switched on, and neither confirmed nor taken back",
+            where=bundle.id[:12],
+            why=f"{error.what}; then: {lost.what}",
+            next_step=f"once it answers: invoke deploy --host {host}, which checks it, and goes back where it is red",
+        ) from error
 
 
 def _go_back(session: BoardSession, bundle: Bundle) -> str:

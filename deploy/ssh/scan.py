@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import socket
-
+from deploy.ssh.dial import way_to
 from deploy.ssh.keys import TYPES
 from recipes.errors import PreflightError
 from recipes.text import one_line
@@ -15,19 +13,19 @@ SCAN_SECONDS = 20
 def shown_host_key(address: str, port: int) -> str:
     """Return the host key that a server shows, as `TYPE BASE64`: of the best type that it has.
 
-    Nothing is sent that a log-in needs. Who answers is not known: the key is to be compared on the board itself.
+    It goes the way that every command goes to the board. Nothing is sent that a log-in needs. Who answers is not known:
+    the key is to be compared on the board itself.
 
     Raises
     ------
     PreflightError
-        Nothing answers there, or no SSH server of our time.
+        Nothing answers there, or no SSH server of our time; or a jump host on the way cannot be passed.
     """
     import paramiko
 
-    logging.getLogger("paramiko").setLevel(logging.CRITICAL)
     where = f"{address}:{port}"
     try:
-        with socket.create_connection((address, port), timeout=SCAN_SECONDS) as link:
+        with way_to(address, port) as link:
             transport = paramiko.Transport(link)
             try:
                 options = transport.get_security_options()

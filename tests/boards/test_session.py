@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.boards.session import Target, connect
+from deploy.boards.session import connect
 from deploy.sim.keys import ed25519_pair
 from deploy.ssh import channel
+from deploy.ssh.dial import Target
 from deploy.ssh.scan import shown_host_key
 from recipes.errors import ConfigError, PreflightError
 from tests.support.sshserver import Line, ssh_line
@@ -84,6 +85,64 @@ def test_a_command_that_is_busy_is_waited_for(line: Line, monkeypatch: pytest.Mo
     monkeypatch.setattr(channel, "BEAT_SECONDS", 0.2)
     with connect(line.target) as session:
         assert session.run("sleep 4; echo done").out == "done\n"
+
+
+def test_a_connection_that_goes_between_two_commands_is_opened_again(
+    line: Line, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with connect(line.target) as session:
+        for number in range(2):
+            assert session.run(f"echo {number}").out == f"{number}\n"
+            line.cut()
+            time.sleep(0.3)
+        assert session.run("echo on").out == "on\n"
+        told = capsys.readouterr().err
+        assert told.count("cam01: the connection went (the other side closed it); it is opened again") == 2
+        line.cut()
+        time.sleep(0.3)
+        with pytest.raises(PreflightError, match="the connection to cam01 was lost"):
+            session.run("echo a line that goes again and again is told")
+
+
+def test_a_command_whose_connection_goes_is_not_run_again(line: Line, tmp_path: Path) -> None:
+    with connect(line.target) as session:
+        threading.Timer(0.5, line.cut).start()
+        with pytest.raises(PreflightError, match="the connection to cam01 was lost") as caught:
+            session.run(f"echo ran >> {tmp_path}/count; exec sleep 5")
+        assert (tmp_path / "count").read_text() == "ran\n"
+        assert "the same command again" in caught.value.next_step
+
+
+def test_a_board_behind_a_jump_host_is_reached_as_ssh_reaches_it(line: Line, tmp_path: Path) -> None:
+    """By the user's ssh configuration, for the first look at its key as for every command."""
+    (tmp_path / "jump").mkdir()
+    with ssh_line(tmp_path / "jump") as jump:
+        ssh = tmp_path / ".ssh"
+        ssh.mkdir()
+        config = [
+            "Host board.example",
+            "  HostName 127.0.0.1",
+            f"  ProxyJump root@jump.example:{jump.target.port}",
+            "Host jump.example",
+            "  HostName 127.0.0.1",
+            f"  IdentityFile {jump.target.key}",
+        ]
+        (ssh / "config").write_text("\n".join(config))
+        behind = replace(line.target, address="board.example")
+        stranger = refusal(behind)
+        assert stranger.what == "the jump host 127.0.0.1 cannot be passed"
+        assert "known_hosts" in stranger.why
+        with pytest.raises(PreflightError, match="the jump host"):
+            shown_host_key("board.example", line.target.port)
+
+        (ssh / "known_hosts").write_text(f"[127.0.0.1]:{jump.target.port} {jump.target.host_key}\n")
+        assert shown_host_key("board.example", line.target.port) == line.target.host_key
+        with connect(behind) as session:
+            assert session.run("echo in").out == "in\n"
+        assert jump.forwarded == [line.target.port] * 2
+        assert "is not the one that is known" in refusal(replace(behind, host_key=ed25519_pair()[1])).what
+        (ssh / "config").write_text("\n".join(config).replace("root@jump", "camera@jump"))
+        assert "on the way to 127.0.0.1" in refusal(behind).where
 
 
 def test_the_key_that_a_server_shows_is_the_one_to_write_down(line: Line) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 
 from deploy.boards.probe import HostFacts, probe_host
+from deploy.boards.session import BoardSession, connect
 from deploy.bundle.assemble import pack_bundle
 from deploy.bundle.load import Bundle
 from deploy.release.carried import bundle_papers, paper_sizes, read_carried
@@ -21,6 +24,7 @@ from deploy.release.run import ReleaseResult, deploy_release, roll_back_release,
 from recipes.errors import ConfigError, PreflightError, RolledBackError, VerifyError
 from tests.support import bundles
 from tests.support.localboard import ARCH, ConnectedSession, LocalSession
+from tests.support.sshserver import ssh_line
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("home")]
 
@@ -38,14 +42,14 @@ def bundle_of(root: Path, tag: str) -> Bundle:
     return pack_bundle(plain, contents)
 
 
-def probe(session: LocalSession, bundle: Bundle) -> HostFacts:
+def probe(session: BoardSession, bundle: Bundle) -> HostFacts:
     return probe_host(session, bundle.manifest.root, [])
 
 
 def deploy(
     bundle: Bundle,
     check: Callable[[], object] = lambda: None,
-    session: LocalSession | None = None,
+    session: BoardSession | None = None,
     without: frozenset[str] = frozenset(),
     who: str = "",
     *,
@@ -200,6 +204,39 @@ def test_a_lock_whose_connection_was_cut_is_taken_over(root: Path, connection: C
     assert (root / ".lock" / "pid").is_file()
     deploy(second, session=connection())
     assert running(root) == second.id
+
+
+@pytest.mark.loopback
+def test_a_connection_that_goes_between_the_switch_and_the_checks(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is opened again; where nothing answers any more, what is switched on is said."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    first, second = bundle_of(root, "first"), bundle_of(root, "second")
+    with ExitStack() as server:
+        line = server.enter_context(ssh_line(tmp_path))
+        with connect(line.target) as session:
+
+            def cut() -> None:
+                line.cut()
+                time.sleep(0.3)
+                assert session.run("echo on").out == "on\n"
+
+            deploy(first, cut, session)
+            assert probe(session, first).confirmed == {first.id}
+
+            def gone() -> None:
+                server.close()
+                session.run("echo nobody is there")
+
+            with pytest.raises(PreflightError, match="switched on, and neither confirmed nor taken back") as caught:
+                deploy(second, gone, session)
+            assert caught.value.where == second.id[:12]
+            assert "invoke deploy --host cam" in caught.value.next_step
+    assert running(root) == second.id
+    with pytest.raises(RolledBackError, match="runs there again"):
+        deploy(second, red)
+    assert running(root) == first.id
 
 
 def test_a_lock_of_a_process_whose_number_is_anothers_now_is_taken_over(root: Path) -> None:

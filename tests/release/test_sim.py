@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 
 from deploy.boards.inventory import SimState, host_target, sim_folder, sim_state
 from deploy.boards.probe import probe_host
-from deploy.boards.session import Target, connect
+from deploy.boards.session import connect
 from deploy.bundle.assemble import pack_bundle
 from deploy.bundle.load import Bundle, load_bundle
 from deploy.bundle.manifest import BundleFile
@@ -27,6 +27,7 @@ from deploy.release.run import deploy_release, install_release
 from deploy.release.status import host_status
 from deploy.sim.boards import bring_up, take_down
 from deploy.sim.keys import ed25519_pair
+from deploy.ssh.dial import Target
 from deploy.verify.verdict import require_green
 from recipes import paths
 from recipes.engine.docker import Engine

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deploy.boards.session import Target
 from deploy.sim.keys import ed25519_pair
+from deploy.ssh.dial import Target
 
 
 @dataclass(slots=True)
@@ -22,13 +22,29 @@ class Line:
 
     target: Target
     frozen: threading.Event = field(default_factory=threading.Event)
+    links: list[socket.socket] = field(default_factory=list)
+    forwarded: list[int] = field(default_factory=list)
+    """The ports that it was asked to carry a connection on to, as a jump host."""
+
+    def cut(self) -> None:
+        """End every connection that there is; new ones are taken."""
+        for link in self.links:
+            with contextlib.suppress(OSError):
+                link.shutdown(socket.SHUT_RDWR)
 
 
-def _serve(sock: socket.socket, key: Any, kinds: tuple[str, ...]) -> Any:
+def _serve(sock: socket.socket, key: Any, kinds: tuple[str, ...], forwarded: list[int]) -> Any:
     import paramiko
 
     class Server(paramiko.ServerInterface):  # type: ignore[misc]
         def check_channel_request(self, kind: str, chanid: int) -> int:
+            return int(paramiko.OPEN_SUCCEEDED)
+
+        def check_channel_direct_tcpip_request(
+            self, chanid: int, origin: tuple[str, int], destination: tuple[str, int]
+        ) -> int:
+            forwarded.append(destination[1])
+            threading.Thread(target=_forward, args=(transport, destination), daemon=True).start()
             return int(paramiko.OPEN_SUCCEEDED)
 
         def check_auth_publickey(self, username: str, key: Any) -> int:
@@ -48,6 +64,16 @@ def _serve(sock: socket.socket, key: Any, kinds: tuple[str, ...]) -> Any:
     with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
         transport.start_server(server=Server())
     return transport
+
+
+def _forward(transport: Any, destination: tuple[str, int]) -> None:
+    """Carry a connection on, as a jump host does."""
+    channel = transport.accept(20)
+    with contextlib.suppress(OSError), socket.create_connection(destination, timeout=20) as link:
+        back = threading.Thread(target=_pump, args=(link.recv, channel.sendall, channel.close), daemon=True)
+        back.start()
+        _pump(channel.recv, link.sendall, lambda: link.shutdown(socket.SHUT_RDWR))
+        back.join(20)
 
 
 def _pump(read: Callable[[int], bytes], write: Callable[[bytes], object], over: Callable[[], object]) -> None:
@@ -125,7 +151,8 @@ def ssh_line(folder: Path, *, kinds: tuple[str, ...] = ()) -> Iterator[Line]:
                         used.callback(end.close)
                     for ends in ((client, near), (near, client)):
                         threading.Thread(target=_carry, args=(*ends, line.frozen), daemon=True).start()
-                    used.callback(_serve(far, key, kinds).close)
+                    line.links.append(client)
+                    used.callback(_serve(far, key, kinds, line.forwarded).close)
 
         threading.Thread(target=accept, daemon=True).start()
         try:

@@ -1,0 +1,241 @@
+"""How a board is dialled: with its own host key or not at all, and by the way that the user's ssh configuration goes.
+
+Jump hosts (`ProxyJump`) and commands (`ProxyCommand`) of that file are followed; the host keys of jump hosts are those
+of the user's known_hosts.
+"""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deploy.ssh.keys import KeyFile, check_key_file, pick_host_key
+from recipes.errors import PreflightError
+from recipes.text import one_line
+
+CONNECT_SECONDS = 20
+"""For TCP, the SSH banner and the log-in, each; an emulated board takes one to two."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where a board answers and how it proves that it is the one; no secret, only the path of one."""
+
+    name: str
+    address: str
+    port: int
+    user: str
+    key: Path | None
+    host_key: str
+    """Type and base64, as in a known_hosts line."""
+
+
+@contextmanager
+def way_to(address: str, port: int) -> Iterator[Any]:
+    """Give a socket to where a server listens, before anything is said; closed with the block.
+
+    Raises
+    ------
+    PreflightError
+        A jump host on the way cannot be passed.
+    OSError, EOFError, paramiko.SSHException
+        The server itself is not reached.
+    """
+    import fabric
+
+    _hush()
+    connection = fabric.Connection(address, port=port, connect_timeout=CONNECT_SECONDS)
+    try:
+        if connection.gateway is None:
+            with socket.create_connection((connection.host, connection.port), timeout=CONNECT_SECONDS) as link:
+                yield link
+            return
+        _open_hops(connection)
+        link = connection.open_gateway()
+        try:
+            link.settimeout(CONNECT_SECONDS)
+            yield link
+        finally:
+            link.close()
+    finally:
+        hang_up(connection)
+
+
+def dial(target: Target) -> Any:
+    """Return fabric's connection to a board, open; `hang_up` closes it.
+
+    Raises
+    ------
+    ConfigError
+        The file of the key that logs in is missing, or no private key.
+    PreflightError
+        Nothing answers, the host key is not the known one (told before any log-in), or the log-in is refused.
+    """
+    import fabric
+    import paramiko
+
+    _hush()
+    locked = target.key is not None and check_key_file(target.key) is KeyFile.LOCKED
+    connection = fabric.Connection(
+        target.address,
+        user=target.user,
+        port=target.port,
+        connect_timeout=CONNECT_SECONDS,
+        connect_kwargs=_options(target, agent=target.key is None or locked),
+    )
+    _pin(connection, target)
+    try:
+        _open_hops(connection)
+        try:
+            connection.open()
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise _not_opened(target, error, locked=locked) from error
+    except BaseException:
+        hang_up(connection)
+        raise
+    return connection
+
+
+def hang_up(connection: Any) -> None:
+    """Close a connection and those that it goes through."""
+    for hop in [connection, *_hops(connection)]:
+        with suppress(OSError, EOFError):
+            hop.close()
+
+
+def _hush() -> None:
+    # paramiko's thread prints its own traceback of a refused host key; our errors say it in one line.
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL)
+
+
+def _hops(connection: Any) -> list[Any]:
+    """Return the jump hosts of a connection, the one next to the board first."""
+    hops = []
+    while hasattr(connection.gateway, "client"):
+        connection = connection.gateway
+        hops.append(connection)
+    return hops
+
+
+def _open_hops(connection: Any) -> None:
+    """Open the jump hosts, the first on the way first, so that what goes wrong is told of the right machine."""
+    import paramiko
+
+    for hop in reversed(_hops(connection)):
+        hop.client.set_missing_host_key_policy(paramiko.RejectPolicy())
+        hop.client.load_system_host_keys()
+        hop.connect_timeout = CONNECT_SECONDS
+        try:
+            hop.open()
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise PreflightError(
+                f"the jump host {hop.host} cannot be passed",
+                where=f"{hop.user}@{hop.host}:{hop.port}, on the way to {connection.host}",
+                why=one_line(str(error)) or type(error).__name__,
+                next_step=f"ssh -p {hop.port} {shlex.quote(f'{hop.user}@{hop.host}')} has to work first; "
+                f"ProxyJump in ~/.ssh/config says who is on the way",
+            ) from error
+
+
+def _options(target: Target, *, agent: bool) -> dict[str, Any]:
+    """Return paramiko's connect options: one key where one is named, and a deadline for each phase."""
+    return {
+        **({"key_filename": str(target.key)} if target.key and not agent else {}),
+        "look_for_keys": target.key is None,
+        "allow_agent": agent,
+        "banner_timeout": CONNECT_SECONDS,
+        "auth_timeout": CONNECT_SECONDS,
+        "channel_timeout": CONNECT_SECONDS,
+    }
+
+
+def _pin(connection: Any, target: Target) -> None:
+    """Replace fabric's AutoAddPolicy: the board's host key is the known one.
+
+    fabric accepts any host key and loads no known_hosts file (https://github.com/fabric/fabric/issues/2071).
+    """
+    import paramiko
+
+    connection.client.set_missing_host_key_policy(paramiko.RejectPolicy())
+    # The ssh configuration may have another HostName for the address, and paramiko looks by that.
+    place = connection.host if connection.port == 22 else f"[{connection.host}]:{connection.port}"
+    try:
+        entry = paramiko.hostkeys.HostKeyEntry.from_line(f"{place} {pick_host_key(target.host_key)}")
+    except (ValueError, paramiko.SSHException, paramiko.hostkeys.InvalidHostKey):
+        entry = None
+    if entry is None or entry.key is None:
+        raise PreflightError(
+            f"the host key of {target.name} cannot be read",
+            where=one_line(target.host_key, most=60),
+            next_step=f"ssh-keyscan -t ed25519 -p {target.port} {target.address}",
+        )
+    connection.client.get_host_keys().add(place, entry.key.get_name(), entry.key)
+
+
+def place_of(target: Target) -> str:
+    return f"{target.user}@{target.address}:{target.port}"
+
+
+def _not_opened(target: Target, error: Exception, *, locked: bool) -> PreflightError:
+    """Say why a connection could not be opened; each cause has its own cure."""
+    import paramiko
+
+    said = one_line(str(error)) or type(error).__name__
+    if isinstance(error, paramiko.BadHostKeyException):
+        return _refused_key(target, f"it shows {error.key.get_name()} {error.key.get_base64()[:32]}…")
+    if "not found in known_hosts" in said:
+        return _refused_key(target, "it has no key of the type that is known")
+    if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
+        return PreflightError(
+            f"{target.name} speaks an SSH too old for this side",
+            where=place_of(target),
+            why=f"{said}: a server with an ssh-rsa key of SHA-1 alone is the usual case",
+            next_step="on the board: ssh-keygen -A, or dropbearkey -t ed25519 -f FILE; then its new key in "
+            "board-configs/hosts.toml",
+        )
+    # paramiko has no class of its own for a client that has nothing to show.
+    nothing = "No authentication methods" in said or "No identities" in said
+    if isinstance(error, paramiko.AuthenticationException) or nothing:
+        return _refused_log_in(target, said, locked=locked, nothing=nothing)
+    what, cure = f"{target.name} does not answer", "is it switched on, and is SSH let through?"
+    if isinstance(error, socket.gaierror):
+        what, cure = f"nobody knows the address of {target.name}", "is `address` in board-configs/hosts.toml right?"
+    elif "Error reading SSH protocol banner" in said:
+        cure = "does an SSH server listen on this port? `port` in board-configs/hosts.toml says which"
+    return PreflightError(
+        what, where=place_of(target), why=said, next_step=f"{cure} `invoke sim status` for a simulated one"
+    )
+
+
+def _refused_log_in(target: Target, said: str, *, locked: bool, nothing: bool) -> PreflightError:
+    try_it = f"ssh -i {target.key or '~/.ssh/id_ed25519'} -p {target.port} {target.user}@{target.address}"
+    if locked:
+        return PreflightError(
+            f"the key that logs in to {target.name} has a passphrase, and no agent has it unlocked",
+            where=str(target.key),
+            why="nobody is asked for a passphrase here",
+            next_step=f'eval "$(ssh-agent)"; ssh-add {shlex.quote(str(target.key))}; then the same command again',
+        )
+    if nothing:
+        return PreflightError(
+            f"there is no key to log in to {target.name} with",
+            where=place_of(target),
+            why="`key` is not set in board-configs/hosts.toml, no SSH agent has one, and ~/.ssh has none",
+            next_step=f"ssh-keygen -t ed25519, then ssh-copy-id -p {target.port} {target.user}@{target.address}",
+        )
+    return PreflightError(f"{target.name} refuses the log-in", where=place_of(target), why=said, next_step=try_it)
+
+
+def _refused_key(target: Target, why: str) -> PreflightError:
+    return PreflightError(
+        f"the host key of {target.name} is not the one that is known; nothing was sent",
+        where=place_of(target),
+        why=why,
+        next_step="compare it on the board itself, then correct host_key in board-configs/hosts.toml",
+    )
