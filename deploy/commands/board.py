@@ -74,7 +74,7 @@ def new(
         console.emit({"host": host, "board": name, "arch": arch.name, "system": told.system, "files": files})
         return
     facts = {"system": told.system, "machine": told.describe(), "arch": arch.name, "files": ", ".join(files)}
-    console.fields(f"{host} is a {name}", facts)
+    console.fields(f"Host {host}, board {name}", facts)
     print("\n".join(["Next:", *(f"  {step}" for step in steps)]))
 
 

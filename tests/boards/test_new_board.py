@@ -53,7 +53,9 @@ def test_a_board_is_described_once_its_key_is_vouched_for(
 
     capsys.readouterr()
     describe(tiny, fingerprint=right.removeprefix("SHA256:"))
-    assert "invoke sysroot.pull --host cam01" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert said.startswith("Host cam01, board cam01\n")
+    assert "invoke sysroot.pull --host cam01" in said
     assert (empty / "hosts.toml").read_text().startswith("schema = 1\n# our cameras\n\n[hosts.cam01]\n")
     assert load_host("cam01").host_key == tiny.host_key
     assert load_board("cam01").file.arch == "x86_64"

@@ -9,7 +9,9 @@ import pytest
 from deploy.commands.build import _arches, _asked
 from deploy.commands.command import _known, known_names
 from recipes import paths
-from recipes.builder.request import SourcePolicy
+from recipes.arch import ARCHES
+from recipes.builder.request import BuildRequest, SourcePolicy
+from recipes.builder.run import prepare_build
 from recipes.errors import ConfigError, UserError
 
 BOARD = 'schema = 1\narch = "aarch64"\nsysroot = "yard"\nrecipes = ["boardprobe"]\n'
@@ -66,6 +68,13 @@ def test_an_argument_that_was_left_out_is_told_though_the_inventory_is_broken(ya
     (paths.BOARDS / "hosts.toml").write_text("schema = \n")
     assert _known("host") == "; known: (not readable: not a TOML file)"
     assert _known("library") == ""
+
+
+def test_a_sysroot_of_another_architecture_is_a_fault_of_what_was_asked() -> None:
+    with pytest.raises(ConfigError, match="sysroot debian12-aarch64 is for aarch64, not for armv7") as caught:
+        prepare_build(ARCHES["armv7"], BuildRequest(names=("boardprobe",), sysroot="debian12-aarch64"))
+    assert caught.value.code == 2
+    assert caught.value.next_step == "--arch aarch64; or a sysroot for armv7, such as debian12-armv7"
 
 
 def test_the_board_says_which_architecture_it_is(yard: Path) -> None:

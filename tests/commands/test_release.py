@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -17,7 +18,7 @@ import pytest
 from deploy.boards.inventory import load_hosts
 from deploy.commands.output import print_bundle, print_outcome
 from deploy.dedupe.decision import DedupePlan
-from deploy.release.deployment import DeployOutcome, HostVerdict, verify_each
+from deploy.release.deployment import DeployOutcome, HostVerdict, free_flash_if_on, verify_each
 from deploy.release.plan import ReleasePlan
 from deploy.release.run import ReleaseResult
 from deploy.verify.verdict import Check, Verdict, require_green
@@ -92,6 +93,13 @@ def test_hosts_that_are_off_are_off_and_no_fault_of_the_others() -> None:
     lost = HostVerdict(host="cam03", error=PreflightError("the connection to cam03 was lost"))
     assert not lost.off
     assert lost.as_dict() == {"host": "cam03", "state": "error", **PreflightError(lost.error.what).as_dict()}  # type: ignore[union-attr]
+
+
+@pytest.mark.loopback
+@pytest.mark.usefixtures("boards")
+def test_sizes_are_told_though_the_board_is_off(capsys: pytest.CaptureFixture[str]) -> None:
+    assert free_flash_if_on("cam01") is None
+    assert re.search(r"cam01 does not answer \(.+\): what its flash has left is not known", capsys.readouterr().err)
 
 
 @pytest.mark.loopback

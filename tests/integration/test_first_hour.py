@@ -27,6 +27,8 @@ pytestmark = [pytest.mark.engine, pytest.mark.sim]
 PAGE = (paths.CHECKOUT / "docs" / "quickstart-debian-board.md").read_text()
 NEEDED = ("deploy", "recipes", "docker", "board-configs", "tasks.py")
 """What of a checkout the commands need."""
+UP = ("invoke", "up", "--host", "cam01")
+BOARD = ("--board", "mycam")
 FOLDER = "/usr/lib/arm-linux-gnueabihf"
 # Drivers of a desktop are most of the root's bytes, and each pull hashes every library under emulation.
 START = f"""rm -rf {FOLDER}/dri {FOLDER}/libLLVM* {FOLDER}/libicudata* {FOLDER}/gstreamer-1.0
@@ -137,6 +139,30 @@ class Person:
         file.write_text(re.sub(r"^recipes = .*", 'recipes = ["boardprobe"]', file.read_text(), flags=re.MULTILINE))
         assert 'arch = "armv7"' in file.read_text()
 
+    def brings_an_edit(self, before: str) -> str:
+        """Edit boardprobe's source, give `up` twice, and return the id of what runs then."""
+        file = self.folder / "recipes" / "catalog" / "boardprobe" / "src" / "board.c"
+        line = 'report_text("machine", name.machine);'
+        assert line in file.read_text()
+        file.write_text(file.read_text().replace(line, f'{line}\n        report_text("edition", "second");'))
+        done = self.types(*UP)
+        assert "build: changed since: boardprobe" in done
+        assert "bundle: changed since: the Stage (built again)" in done
+        brought = re.findall(r"Deploy to cam01: (\w+) runs there now", done)
+        assert brought != [before]
+        assert "cam01: green" in done
+        assert json.loads(self.on_board("/opt/boardcast/current/run/boardprobe"))["edition"] == "second"
+        again = self.types(*UP)
+        for skipped in (
+            "build: skipped, the Stage is that of the recipes as they are now",
+            "bundle: skipped, the last one is as it would be made now",
+            "Deploy to cam01: nothing to do",
+            "verify: nothing was deployed, so what runs there is checked now",
+            "cam01: green",
+        ):
+            assert skipped in again
+        return str(brought[0])
+
 
 def test_readme_and_page_have_the_same_five_commands() -> None:
     assert commands((paths.CHECKOUT / "README.md").read_text()) == commands(PAGE)
@@ -167,6 +193,9 @@ def test_the_first_hour_with_a_board_that_nobody_knows(camera: Camera, tmp_path:
     assert "nothing to do" in person.types(*deploy)
     assert json.loads(person.on_board("/opt/boardcast/current/run/boardprobe"))["machine"] == "armv7l"
 
+    # A source is edited: the whole chain is one command, and says what it skips the second time.
+    first = person.brings_an_edit(first)
+
     # The board is updated, and a library that the release uses goes with it.
     person.on_board(f"mkdir /root/gone && mv {FOLDER}/libcurl.so.4* /root/gone/")
     refused = person.types(*deploy, code=5)
@@ -178,11 +207,12 @@ def test_the_first_hour_with_a_board_that_nobody_knows(camera: Camera, tmp_path:
     assert max(len(line) for line in red.partition("error: ")[2].splitlines() if "  where: " not in line) <= 100
     assert "then invoke up --host cam01" in red
     assert "Pulled from cam01" in person.types(*pull)
-    table = person.types(*bundle)
-    assert re.search(r"libcurl\.so\.4 +keep +board has none", table)
-    second = re.findall(r"^Bundle (\w+) for mycam", table, re.MULTILINE)[0]
-    assert f"{second} runs there now" in person.types(*deploy)
-    assert "cam01: green" in person.types(*verify)
+    cured = person.types(*UP)
+    assert "build: skipped, the Stage is that of the recipes as they are now" in cured
+    assert "bundle: changed since: what the board has (its index)" in cured
+    assert " runs there now" in cured
+    assert "cam01: green" in cured
+    assert "libcurl.so.4: keep: board has none" in person.types("invoke", "bundle.why", "libcurl.so.4", *BOARD)
     gone = person.types("invoke", "rollback", "--host", "cam01", code=5)
     assert "libcurl.so.4" in gone
     assert "cam01: green" in person.types(*verify)

@@ -128,6 +128,20 @@ def test_where_nothing_is_built_the_boards_file_alone_is_compared() -> None:
 
 
 @pytest.mark.usefixtures("home")
+def test_a_first_bundle_is_made_and_that_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(bundles.ROOT / "board-configs", paths.BOARDS, ignore=shutil.ignore_patterns("*.tar"))
+    board = load_board(NAME)
+    with pytest.raises(ConfigError) as caught:
+        current_bundle(board, NAME, make=False)
+    assert "invoke bundle --board" in caught.value.next_step
+    assert capsys.readouterr().err == ""
+    with pytest.raises(ConfigError) as caught:  # nothing is built here, so it ends there
+        current_bundle(board, NAME)
+    assert "invoke build" in caught.value.next_step
+    assert f"there is no bundle of {NAME} yet: it is made now" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("home")
 def test_a_bundle_is_found_by_its_id_or_its_beginning_as_it_is_printed() -> None:
     first, second = bundles.make(), bundles.make(tag="other")
     for given in (first.id, first.id[:12], first.id[:4], str(first.path)):
