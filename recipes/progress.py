@@ -82,7 +82,11 @@ class Step:
         return f"{self.what}: {', '.join(words)}"
 
     def count(self) -> int:
-        return self.moved() if self.moved else 0
+        """Return the bytes that were moved; 0 where what counted them was closed meanwhile."""
+        try:
+            return self.moved() if self.moved else 0
+        except (OSError, ValueError):
+            return 0
 
 
 _RUNNING: list[Step] = []

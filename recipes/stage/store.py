@@ -20,6 +20,7 @@ from recipes import console
 from recipes.errors import ConfigError, UserError
 from recipes.files import file_sha256, whole_folder
 from recipes.packed import PackedError
+from recipes.progress import progress
 from recipes.stage.entry import (
     ARCHIVE_LIMIT,
     SIGNATURE_LIMIT,
@@ -77,7 +78,9 @@ class Store:
             stated = check_entry(built.name, signature.getvalue(), trusted_keys())
             built.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=built.parent) as archive:
-                if not self._read(f"{built.name}.tar.gz", archive, ARCHIVE_LIMIT):
+                with progress(f"{built.name}: out of the store", archive.tell):
+                    there = self._read(f"{built.name}.tar.gz", archive, ARCHIVE_LIMIT)
+                if not there:
                     raise ConfigError("its archive is gone")
                 if archive_sha256(archive) != stated["archive"]:
                     raise ConfigError("its archive is not the one that was signed")
@@ -100,9 +103,11 @@ class Store:
         with tempfile.TemporaryFile(dir=built.parent) as archive:
             pack_entry(built, archive)
             signature = sign_entry(built, archive_sha256(archive), private)
+            length = archive.seek(0, os.SEEK_END)
             archive.seek(0)
             # The signature last: until then there is at most an entry that nobody uses.
-            self._place.write(f"{built.name}.tar.gz", archive)
+            with progress(f"{built.name}: into the store", archive.tell, total=length):
+                self._place.write(f"{built.name}.tar.gz", archive)
             self._place.write(f"{built.name}.sig", io.BytesIO(signature))
 
     def _has(self, name: str) -> bool:

@@ -80,6 +80,16 @@ def test_a_step_that_was_announced_beats_until_it_is_done(capsys: pytest.Capture
 
 
 @pytest.mark.usefixtures("quick")
+def test_what_counted_may_be_closed_and_the_line_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    counted = io.BytesIO(b"x")
+    with progress.timed("image x") as step:
+        step.at("into the engine", moved=counted.tell, total=1)
+        counted.close()
+        time.sleep(0.5)
+    assert "image x: into the engine, 0 s so far" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("quick")
 def test_steps_of_several_threads_share_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     def work(name: str) -> None:
         with progress.timed(name) as step:
