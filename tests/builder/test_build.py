@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from recipes import elf, paths
+from recipes import elf, paths, progress
 from recipes.arch import ARCHES
 from recipes.builder.commands import Command
 from recipes.builder.plan import BuildPlan
@@ -124,14 +125,17 @@ def test_two_builds_in_other_places_are_the_same_bytes(
     ["libsrtp2", *(pytest.param(name, marks=pytest.mark.slow) for name in ("curl", "log4cplus", "openssl"))],
 )
 def test_forced_and_from_the_caches_it_is_the_same_bytes(
-    recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: Engine
+    recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: Engine, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nothing of ccache's and of configure's answers shows in what is built; and they are used."""
+    """Nothing of ccache's and of configure's answers shows in what is built; they are used; and none is silent."""
+    monkeypatch.setattr(progress, "QUIET_SECONDS", 0.3)
+    monkeypatch.setattr(progress, "HEARTBEAT_SECONDS", 0.3)
     monkeypatch.setenv("BOARDCAST_WORK", str(tmp_path / "work"))
     without_builds(tmp_path / "cache", monkeypatch)
     prepared = prepare_build(ARCHES["armv7"], BuildRequest(names=(recipe,)), engine=engine)
     log = tmp_path / "work" / "logs" / f"armv7-{recipe}.log"
     first = build_stage(prepared).manifest.files
+    assert re.search(rf"{recipe} [\w.]+ for armv7: [a-z]+, \d", capsys.readouterr().err), "phase and time, or share"
     answered = log.read_text().count("(cached)")
     compiled = tmp_path / "cache" / "ccache" / "armv7"
     objects = {path.relative_to(compiled) for path in compiled.rglob("*R")}
