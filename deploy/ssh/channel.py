@@ -6,9 +6,10 @@ every few seconds and that each SSH server answers while a command of ours is st
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -92,6 +93,9 @@ class Exchange:
     def run(self, command: str, stdin: Iterable[bytes]) -> int:
         """Run a command to its end and return its exit code.
 
+        A command without input gets /dev/null: whatever is sent to one that ended already, the mark of the input's end
+        too, makes an SSH server end the whole connection ("nonexistent channel"), and that is a race with a quick one.
+
         Raises
         ------
         TooLongError
@@ -101,23 +105,25 @@ class Exchange:
         OSError, EOFError, paramiko.SSHException
             The connection went.
         """
+        source = iter(stdin)
+        first = next(source, None)
         # paramiko waits for the server's answer to this without any limit of its own.
         watchdog = threading.Timer(COMMAND_SECONDS, self.channel.close)
         watchdog.daemon = True
         watchdog.start()
         try:
-            self.channel.exec_command(command)
+            self.channel.exec_command(command if first is not None else f"{command} </dev/null")
         finally:
             watchdog.cancel()
-        self._move(iter(stdin))
+        self._move(itertools.chain([first], source) if first is not None else None)
         code = int(self.channel.recv_exit_status())
         if code < 0:
             raise EOFError("the command ended without an exit code")
         return code
 
-    def _move(self, source: Any) -> None:
+    def _move(self, source: Iterator[bytes] | None) -> None:
         """Send and receive, whichever is possible, until the command has ended."""
-        waiting: memoryview | None = memoryview(b"")
+        waiting = None if source is None else memoryview(b"")
         spare = self.most // SLOWEST
         deadline = time.monotonic() + COMMAND_SECONDS + spare
         while True:
@@ -137,9 +143,9 @@ class Exchange:
             else:
                 time.sleep(0.01)
 
-    def _send(self, waiting: memoryview | None, source: Any) -> tuple[bool, memoryview | None]:
+    def _send(self, waiting: memoryview | None, source: Iterator[bytes] | None) -> tuple[bool, memoryview | None]:
         """Send a part of the input; returns whether some went, and what is left of the chunk: None at the end."""
-        if waiting is None:
+        if waiting is None or source is None:
             return False, None
         if not waiting:
             chunk = next(source, None)

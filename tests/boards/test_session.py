@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import paramiko
 import pytest
 
 from deploy.boards.session import connect
@@ -46,6 +47,17 @@ def test_a_script_that_ends_before_its_input_tells_its_code(line: Line) -> None:
     with connect(line.target) as session:
         reply = session.run("echo full >&2; exit 71", stdin=(b"x" * 65536 for _ in range(200)))
         assert (reply.code, reply.err) == (71, "full\n")
+
+
+def test_a_command_without_input_reads_nothing_and_is_sent_nothing(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[object] = []
+    monkeypatch.setattr(paramiko.Channel, "shutdown_write", sent.append)
+    with connect(line.target) as session:
+        assert session.run("cat; echo end").out == "end\n"
+        assert session.run("cat; echo end", stdin=iter(())).out == "end\n"
+        assert sent == []
+        monkeypatch.undo()
+        assert session.run("cat; echo end", stdin=[b""]).out == "end\n"
 
 
 def test_an_answer_without_an_end_is_ended(line: Line) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -240,6 +241,8 @@ def odd(tmp_path: Path) -> list[str]:
         "from deploy.commands.command import command\n"
         "@command()\ndef fault(_, json=False):\n    'Fault.'\n    {}['no such\\nkey']\n"
         "@command()\ndef pipe(_, json=False):\n    'Pipe.'\n    raise BrokenPipeError('the engine hung up')\n"
+        "@command()\ndef slow(_, json=False):\n    'Slow.'\n    from recipes import progress\n"
+        "    progress.QUIET_SECONDS = 0.2\n    time.sleep(1.5)\n    print('{}')\n"
         "@command()\ndef wait(_, json=False):\n    'Wait.'\n    print('here', flush=True)\n    time.sleep(60)\n"
     )
     return [sys.executable, "-m", "invoke", "--collection", "odd", "--search-root", str(tmp_path)]
@@ -278,6 +281,12 @@ def test_a_fault_that_cannot_be_saved_is_told_all_the_same(odd: list[str], tmp_p
     assert "KeyError" in done.stderr
     assert "traceback: not saved: " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_whatever_takes_long_is_at_work_and_says_so_beside_its_result(odd: list[str]) -> None:
+    done = subprocess.run([*odd, "slow", "--json"], cwd=paths.CHECKOUT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "{}\n")
+    assert re.fullmatch(r"\[ +[\d.]+s\] at work: \d s so far\n", done.stderr)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

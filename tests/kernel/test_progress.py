@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from recipes import paths, progress
+from recipes import paths, process, progress
 from recipes.builder.recipe_build import WatchedLog
 from recipes.engine.docker import pull_total
 
@@ -123,6 +123,14 @@ def test_a_command_that_says_nothing_is_at_work_and_one_that_does_is_not_doubled
     assert lines[0] == "at work: 0 s so far"
     assert named == list(range(named[0], named[-1] + 1)), "while a step runs, it alone is told"
     assert lines[-2:] == [lines[named[-1]], ""], "nothing comes between a question and its answer"
+
+
+@pytest.mark.process
+@pytest.mark.usefixtures("quick")
+def test_a_program_of_the_users_own_has_the_terminal_to_itself(capfd: pytest.CaptureFixture[str]) -> None:
+    with progress.at_work():
+        assert process.passthrough(["sh", "-c", "sleep 0.5; echo its own"]) == 0
+    assert capfd.readouterr() == ("its own\n", "")
 
 
 @pytest.mark.process
