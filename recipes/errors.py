@@ -15,6 +15,7 @@ from enum import IntEnum
 WIDEST = 100
 """Columns of a line of text, where the terminal has as many."""
 _NARROWEST = 40
+_NEXT = "  next: "
 
 
 class ExitCode(IntEnum):
@@ -56,11 +57,19 @@ class UserError(Exception):
         self.next_step = next_step
 
     def __str__(self) -> str:
-        told = (("where", self.where), ("why", self.why), ("next", self.next_step))
-        lines = [*_folded("error: ", self.what)]
-        for label, value in told:
-            lines += _folded(f"  {label}: ", value, clauses=label == "next") if value else []
-        return "\n".join(lines)
+        return "\n".join(f"{label}{value}" for label, value in self._labelled())
+
+    def for_people(self) -> str:
+        """Return it as it is printed: no line is wider than the terminal, and a command is on one."""
+        return "\n".join(
+            line for label, value in self._labelled() for line in _folded(label, value, clauses=label == _NEXT)
+        )
+
+    def _labelled(self) -> Iterator[tuple[str, str]]:
+        yield "error: ", self.what
+        for label, value in (("  where: ", self.where), ("  why: ", self.why), (_NEXT, self.next_step)):
+            if value:
+                yield label, value
 
     def fill_in(self, names: Mapping[str, str]) -> None:
         """Put the names that a command knows into the next step, in place of HOST, BOARD, ARCH and SYSROOT.

@@ -125,7 +125,7 @@ def _exit(error: UserError, *, as_json: bool) -> Exit:
         from recipes import console
 
         console.emit(error.as_dict())
-    return Exit(str(error), int(error.code))
+    return Exit(error.for_people(), int(error.code))
 
 
 def _crashed(error: Exception, name: str, *, as_json: bool) -> Exit:

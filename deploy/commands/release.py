@@ -108,7 +108,7 @@ def verify(_: Context, host: list[str], json: bool = False, dry_run: bool = Fals
         errors.insert(0, red)
     if errors:
         # The result is JSON already; a second one for the error would make both unreadable.
-        raise Exit(str(errors[0]), int(errors[0].code)) if json else errors[0]
+        raise Exit(errors[0].for_people(), int(errors[0].code)) if json else errors[0]
 
 
 @command(help={"host": HOST, "dry_run": "prove the release before on the board, and print which one it is"})

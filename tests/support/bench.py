@@ -19,7 +19,7 @@ def show(title: str, measure: Callable[[], Mapping[str, object]]) -> None:
     try:
         figures = dict(measure())
     except UserError as error:
-        print(error, file=sys.stderr)
+        print(error.for_people(), file=sys.stderr)
         sys.exit(int(error.code))
     if options.json:
         print(json.dumps(figures, indent=1))

@@ -121,7 +121,7 @@ def test_what_a_missing_library_stops_is_told_once_and_fits(
     assert caught.value.why.splitlines() == [f"{LOADER}: {loader}", f"       {PROBE}: for want of {again}"]
     for columns in (80, 100, 160):
         monkeypatch.setenv("COLUMNS", str(columns))
-        lines = str(caught.value).splitlines()
+        lines = caught.value.for_people().splitlines()
         assert max(map(len, lines)) <= min(columns, 100)
         assert any("invoke sysroot.pull --host cam01" in line for line in lines), "a command is on one line"
         told = f"error: {caught.value.what} where: cam01.xml why: {caught.value.why} next: {caught.value.next_step}"
