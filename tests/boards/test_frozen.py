@@ -5,8 +5,11 @@ from __future__ import annotations
 import secrets
 import threading
 import time
+from typing import Any
 
+import paramiko
 import pytest
+from paramiko.common import MSG_CHANNEL_EOF
 
 from deploy.boards.inventory import SimState, host_target
 from deploy.boards.probe import probe_host
@@ -65,6 +68,30 @@ def test_a_board_that_freezes_in_a_deploy_is_given_up_within_45_seconds(tiny: Si
             session, bundle, plan_release(bundle.id, bundle.manifest, facts, papers=paper_sizes(bundle)), facts.tools
         )
         assert bundle.id in session.run(f"readlink {ROOT}/current; rm -rf {ROOT}").out
+
+
+@pytest.mark.parametrize("server", ["tiny", "arm"])
+def test_a_command_that_ended_is_sent_nothing_more(
+    server: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that gets something for a command that is over ends the connection; here it would come late for sure."""
+    state: SimState = request.getfixturevalue(server)
+    send = paramiko.Transport._send_user_message
+
+    def late(self: Any, message: Any) -> None:
+        if message.asbytes()[:1] == bytes([MSG_CHANNEL_EOF]) and threading.current_thread() is threading.main_thread():
+            time.sleep(2)
+        send(self, message)
+
+    monkeypatch.setattr(paramiko.Transport, "_send_user_message", late)
+    with connect(host_target(state.name)) as session:
+        for _ in range(2):
+            assert session.run("echo on").out == "on\n"
+        assert session._reopened == 0
+        # The end of an input does come late; what the server did is told, and mended.
+        session.run("echo on", stdin=[b""])
+        assert session.run("echo on").out == "on\n"
+        assert session._reopened == 1
 
 
 def test_dropbear_answers_while_its_command_is_busy(tiny: SimState) -> None:
