@@ -97,6 +97,24 @@ def test_long_checks_say_which_one_is_at_work(
     assert "cam: checks: done in " in said
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "\tlibx.so.1 => not found",
+        "bin/program: error while loading shared libraries: libx.so.1: cannot open shared object file: No such file",
+        "Error loading shared library libx.so.1: No such file or directory (needed by bin/program)",
+    ],
+)
+def test_a_library_that_is_missing_is_told_in_the_same_words_whatever_the_loader_says(
+    root: Path, tmp_path: Path, line: str
+) -> None:
+    loader = tmp_path / "loader"
+    loader.write_text(f"#!/bin/sh\necho '{line}' >&2\nexit 127\n")
+    loader.chmod(0o755)
+    state, evidence = states(look(put(root, program(), loader=str(loader))[1]))[LOADER]
+    assert (state, evidence) == ("failed", "libx.so.1 not found (bin/program)")
+
+
 def test_thousands_of_paths_travel_on_stdin(root: Path) -> None:
     contents = program() | {f"share/models of a camera/layer-{number:04}.bin": b"%d" % number for number in range(2000)}
     session = LocalSession()

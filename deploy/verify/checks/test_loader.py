@@ -15,7 +15,11 @@ from recipes.rootfs.loaderconf import libc_of
 from recipes.rootfs.origin import Origin
 
 _PLUGINS = "gstreamer-1.0/"
-_MUSL_LOST = re.compile(r"Error loading shared library ([^:]+):")
+_LOST = (
+    # glibc's loader stops at the first one where it is called by itself, and lists all where it is asked otherwise.
+    re.compile(r".*error while loading shared libraries: ([^:]+): cannot open shared object file"),
+    re.compile(r"Error loading shared library ([^:]+):"),
+)
 # Nothing that is asked about is run. The loaders of glibc and musl list by themselves, a program as well as a plugin:
 # https://man7.org/linux/man-pages/man8/ld.so.8.html, musl's ldso/dynlink.c. uClibc's can usually not be called; where
 # it was built so it lists in place of running, and its own text says whether it was.
@@ -65,7 +69,7 @@ def _answers(text: str) -> Iterator[tuple[str, list[str]]]:
 def _faults(lines: list[str]) -> list[str]:
     """Return what a loader complains of, library by library, and symbol by symbol where it looks at symbols."""
     found = [f"{line.partition(' => ')[0]} not found" for line in lines if line.endswith("=> not found")]
-    found += [f"{lost[1]} not found" for line in lines if (lost := _MUSL_LOST.match(line))]
+    found += [f"{lost[1]} not found" for line in lines for form in _LOST if (lost := form.match(line))]
     # Symbols of a library that is not found are not found either.
     return found or [line for line in lines if line.startswith("Error relocating ") or ": version `" in line]
 
