@@ -16,8 +16,8 @@ from deploy.release.carried import bundle_papers
 from deploy.release.plan import ReleasePlan, StepKind
 from deploy.release.scripts import ACTIVATE, CONFIRM, RECEIVE, ROLL_BACK
 from recipes import console
+from recipes.archives.tarfiles import USTAR, TarEntry, tar_bytes
 from recipes.errors import ConfigError, PreflightError, RolledBackError, UserError
-from recipes.tarfiles import USTAR, TarEntry, tar_bytes
 from recipes.text import one_line
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from recipes import console, paths, process
+from recipes.archives.intake import AbsoluteLinks, Limits, RefusedError
 from recipes.builder.commands import Command, json_digest
 from recipes.builder.configure_cache import keep_answers, place_answers, read_answers
 from recipes.builder.diagnosis import diagnose, plain_line
@@ -20,7 +21,6 @@ from recipes.builder.plan import BuildPlan, RecipeBuild, own_sources
 from recipes.engine.confinement import build_ids
 from recipes.engine.container import AbsentError, ContainerSession, Job, Mount
 from recipes.engine.docker import Engine
-from recipes.engine.intake import AbsoluteLinks, Limits, RefusedError
 from recipes.engine.layout import ARCHIVE, CCACHE, DEBUG, GIT, OUT, OWN, PREFIX, SOURCE, SYSROOT, WORK
 from recipes.errors import BuildError, ConfigError
 from recipes.files import whole_folder, write_whole

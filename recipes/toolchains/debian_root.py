@@ -9,10 +9,10 @@ from pathlib import Path, PurePosixPath
 
 from recipes import console, paths
 from recipes.arch import Arch
+from recipes.archives.intake import AbsoluteLinks, Limits
 from recipes.engine.confinement import Rights
 from recipes.engine.container import ContainerSession, Job
 from recipes.engine.docker import Engine
-from recipes.engine.intake import AbsoluteLinks, Limits
 from recipes.errors import BuildError
 from recipes.files import whole_file
 from recipes.rootfs.cache import load_index

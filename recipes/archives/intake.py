@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path, PurePosixPath
 
-from recipes.engine.tarreader import Kind, Member, Reader, TarError
+from recipes.archives.tarreader import Kind, Member, Reader, TarError
 from recipes.errors import BuildError
 from recipes.files import disk_error
 

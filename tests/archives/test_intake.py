@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recipes.engine.intake import AbsoluteLinks, Limits, RefusedError, take
+from recipes.archives.intake import AbsoluteLinks, Limits, RefusedError, take
 from recipes.errors import UserError
 
 
