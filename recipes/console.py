@@ -1,4 +1,8 @@
-"""What a person sees: progress lines on stderr, results on stdout, tables that fit the terminal. Owner of rich."""
+"""What a person sees: progress lines on stderr, results on stdout, tables that fit the terminal. Owner of rich.
+
+Everything that is printed goes through here, whoever's words it holds: what would move a cursor, hide, or forge a line
+is shown as what it is (`recipes.text`). So no caller has to think of it, and a test looks for others that print.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+
+from recipes.text import shown
 
 _ROOMY = 130
 """Terminal columns from which on a table shows all of its own."""
@@ -30,7 +36,24 @@ def say(line: str) -> None:
     """Print one progress line on stderr with the seconds since the start; stdout stays for results."""
     with _LOCK:
         wipe = _WIPE if sys.stderr.isatty() else ""
-        print(f"{wipe}[{time.monotonic() - _START:6.1f}s] {line}", file=sys.stderr, flush=True)
+        print(f"{wipe}[{time.monotonic() - _START:6.1f}s] {_cell(line)}", file=sys.stderr, flush=True)
+
+
+def out(*lines: str) -> None:
+    """Print lines of a result on stdout; a line break within one is shown, and breaks nothing."""
+    for line in lines:
+        print(shown(line, most=len(line), lines=False))
+
+
+def note(line: str, *, end: str = "\n") -> None:
+    """Print a line that is no result on stderr, without a clock: a warning, a question."""
+    print(shown(line, most=len(line), lines=False), end=end, file=sys.stderr, flush=True)
+
+
+def _cell(text: object) -> str:
+    """Return a value that stands on one line of ours; a line break becomes a blank."""
+    told = str(text).replace("\n", " ")
+    return shown(told, most=len(told), lines=False)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -82,7 +105,7 @@ def progress(what: str, moved: Callable[[], int] | None = None, *, total: int = 
     if getattr(_STEPS, "busy", False):
         yield
         return
-    step = _Step(what=what, moved=moved, total=total)
+    step = _Step(what=_cell(what), moved=moved, total=total)
     watcher = threading.Thread(target=step.watch, name="progress", daemon=True)
     _STEPS.busy = True
     watcher.start()
@@ -112,7 +135,8 @@ def timed(line: str) -> Iterator[None]:
 
 def emit(data: object) -> None:
     """Print a result as JSON, for `--json`."""
-    print(json.dumps(data, indent=2, sort_keys=True))
+    # JSON in ASCII escapes all that acts but DEL.
+    print(json.dumps(data, indent=2, sort_keys=True).replace("\x7f", "\\u007f"))
 
 
 def table(
@@ -132,22 +156,25 @@ def table(
     roomy:
         Columns that a narrow terminal goes without; the plain text has them.
     """
+    title, rows = _cell(title), [[_cell(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
         from rich import box
         from rich.console import Console
         from rich.table import Table
+        from rich.text import Text
 
         console = Console()
-        shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        # A plain string would be read for rich's own marks.
+        ruled = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         taken = [at for at, column in enumerate(columns) if console.width >= _ROOMY or column not in roomy]
         for at in taken:
             short = max((len(row[at]) for row in rows), default=0) <= _SHORT
-            shown.add_column(
+            ruled.add_column(
                 columns[at], justify="right" if columns[at] in right else "left", no_wrap=short, overflow="fold"
             )
         for row in rows:
-            shown.add_row(*(row[at].replace("[", r"\[") for at in taken))
-        console.print(shown)
+            ruled.add_row(*(Text(row[at]) for at in taken))
+        console.print(ruled)
         return
     print(title)
     widths = _plain_widths([max(len(row[at]) for row in (columns, *rows)) for at in range(len(columns))])
@@ -175,10 +202,10 @@ def _plain_widths(natural: Sequence[int]) -> list[int]:
 
 def fields(title: str, values: Mapping[str, object]) -> None:
     """Print named values, one a line, aligned."""
-    print(title)
+    print(_cell(title))
     width = max((len(name) for name in values), default=0)
     for name, value in values.items():
-        print(f"  {name.ljust(width)}  {value}")
+        print(f"  {name.ljust(width)}  {_cell(value)}")
 
 
 def first_few(names: Sequence[str], most: int = 2) -> str:

@@ -10,6 +10,10 @@ import re
 from collections.abc import Iterable, Mapping
 from enum import IntEnum
 
+from recipes.text import shown
+
+_MOST = 1 << 16  # characters of each part of an error
+
 
 class ExitCode(IntEnum):
     """Stable exit codes; the README has the table."""
@@ -50,9 +54,10 @@ class UserError(Exception):
         self.next_step = next_step
 
     def __str__(self) -> str:
-        lines = [f"error: {self.what}"]
+        """Return what is printed; text from elsewhere in it neither acts nor looks like a line of ours."""
+        lines = [f"error: {_fit(self.what)}"]
         lines += [
-            f"  {label}: {value}"
+            f"  {label}: {_fit(value)}"
             for label, value in (("where", self.where), ("why", self.why), ("next", self.next_step))
             if value
         ]
@@ -75,6 +80,11 @@ class UserError(Exception):
             "next": self.next_step,
             "exit_code": int(self.code),
         }
+
+
+def _fit(text: str) -> str:
+    first, *others = shown(text, most=_MOST).split("\n")
+    return "\n".join([first, *(line if line.startswith("    ") else f"       {line}" for line in others)])
 
 
 class ConfigError(UserError):

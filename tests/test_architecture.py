@@ -120,6 +120,18 @@ def test_no_archive_from_elsewhere_is_opened_by_pythons_own_readers(name: str) -
         assert said.rpartition(".")[2] not in {"unpack_archive", "extractall", "extractfile"}, f"{name}: {said}"
 
 
+PRINTERS = {"recipes.console", "deploy.reports.reference", "deploy.reports.rooms"}
+"""The console, and two that print papers of ours which hold no word from elsewhere."""
+
+
+@pytest.mark.parametrize("name", sorted(MODULES.keys() - PRINTERS))
+def test_nothing_is_printed_past_the_console(name: str) -> None:
+    """`recipes.console` makes every text fit to be shown; so nobody else writes to a terminal."""
+    for node in ast.walk(ast.parse(MODULES[name].read_text())):
+        said = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+        assert said not in {"print", "sys.stdout.write", "sys.stderr.write", "os.write", "pprint"}, f"{name}: {said}"
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_libraries_are_loaded_when_used(name: str) -> None:
     early = {one.partition(".")[0] for one in imports(MODULES[name], top_only=True)} & LAZY
