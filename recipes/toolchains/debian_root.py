@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from recipes import console, paths
 from recipes.arch import Arch
 from recipes.archives.intake import AbsoluteLinks, Limits
+from recipes.archives.rewrite import rewrite_tar
 from recipes.engine.confinement import Rights
 from recipes.engine.container import ContainerSession, Job
 from recipes.engine.docker import Engine
@@ -96,8 +98,8 @@ def ensure_board_root(
         ):
             make_root(session, [arch.debian, suite, mode, *packages], scripts=scripts)
             session.still()
-            with whole_file(tar) as file:
-                file.writelines(session.get(f"{ROOT_TREE}/."))
+            with whole_file(tar) as file, contextlib.closing(session.get(f"{ROOT_TREE}/.")) as chunks:
+                rewrite_tar(chunks, file, limits=_LARGEST_ROOT)
     if not engine.image_id(image):
         with console.timed(f"image of {board}"), tar.open("rb") as stream:
             engine.import_tar(stream, image)
