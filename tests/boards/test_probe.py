@@ -81,6 +81,7 @@ def facts_of(*folders: tuple[str, int, int, str], uid: int = 1000, gid: int = 10
 SLASH = ("drwxr-xr-x", 0, 0, "/")
 
 
+@pytest.mark.hostile(kind="board")
 @pytest.mark.parametrize(
     ("folders", "says"),
     [

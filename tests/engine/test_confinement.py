@@ -36,6 +36,7 @@ def facts(status: str) -> dict[str, str]:
 
 
 @pytest.mark.engine
+@pytest.mark.hostile(kind="build")
 def test_a_container_without_rights_has_none(engine: Engine) -> None:
     with engine.session(Job(image=ensure_base_image(engine), cwd=WORK)) as session:
         seen = facts(ask(session, "cat /proc/self/status"))
@@ -48,6 +49,7 @@ def test_a_container_without_rights_has_none(engine: Engine) -> None:
 
 
 @pytest.mark.engine
+@pytest.mark.hostile(kind="build")
 def test_it_writes_to_its_own_folder_and_to_tmp_and_nowhere_else(engine: Engine) -> None:
     with engine.session(Job(image=ensure_base_image(engine), cwd=WORK)) as session:
         places = "/ /bc /etc /root /usr/bin /var/tmp /opt /sys /proc/sys/kernel"
@@ -57,6 +59,15 @@ def test_it_writes_to_its_own_folder_and_to_tmp_and_nowhere_else(engine: Engine)
 
 
 @pytest.mark.engine
+@pytest.mark.hostile(kind="build")
+def test_memory_without_end_ends_within_the_container(engine: Engine) -> None:
+    with engine.session(Job(image=ensure_base_image(engine), cwd=WORK)) as session:
+        told = ask(session, "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes 2> /dev/null")
+    assert 0 < int(told.split()[0]) < engine._memory() * 0.91
+
+
+@pytest.mark.engine
+@pytest.mark.hostile(kind="build")
 def test_processes_without_end_end(engine: Engine) -> None:
     with engine.session(Job(image=ensure_base_image(engine), cwd=WORK)) as session:
         started = ask(session, "n=0; while [ $n -lt 6000 ]; do n=$((n+1)); echo $n; sleep 60 & done 2> /dev/null")
@@ -74,6 +85,7 @@ def test_a_container_that_makes_roots_has_what_it_needs(engine: Engine) -> None:
 
 
 @pytest.mark.engine
+@pytest.mark.hostile(kind="build")
 def test_a_simulated_board_has_what_it_needs(engine: Engine) -> None:
     name = f"boardcast-test-{uuid.uuid4().hex[:8]}"
     engine.services.ensure_network(name)
