@@ -10,13 +10,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
-from pathlib import Path
 from typing import IO
-
-from recipes.archives.packed import is_packed, unpacked
 
 BLOCK = 512
 LONGEST_NAME = 4096
@@ -25,9 +21,6 @@ _EXTENDED = 1 << 16  # bytes of one extended header or long name: a path, and a 
 _EXTENDED_KEYS = {"path", "linkpath", "size", "mtime", "uid", "gid"}
 _LONGEST = 1 << 62  # bytes of one member, as a number; what is behind it ends long before
 _LONGEST_NUMBER = 18  # digits
-_UNPACKED = 32 << 30  # bytes of a packed archive; the largest sysroots of vendors come to a third of it
-_AHEAD = 1 << 16
-_RATIO, _SMALL = 100, 1 << 30  # how often its own size it may unpack to, and what any may
 
 
 class TarError(ValueError):
@@ -298,25 +291,3 @@ def _text(name: bytes) -> str:
     if len(name) > LONGEST_NAME:
         raise TarError(f"a name of {len(name):,} bytes")
     return name.decode("utf-8", "surrogateescape")
-
-
-@contextmanager
-def open_tar(path: Path) -> Iterator[Reader]:
-    """Yield the reader of a tar file that somebody brought, plain or packed by gzip, bzip2, xz, lzma or zstd.
-
-    What a plain one passes over is not read, and `Member.offset` is a place in it.
-
-    Raises
-    ------
-    TarError, PackedError
-        While it is read: it is no tar, or damaged; or unpacks to more than a tree does.
-    """
-    with path.open("rb", buffering=_AHEAD) as file:
-        head = file.read(6)
-        file.seek(0)
-        if not is_packed(head):
-            yield Reader.of_file(file)
-            return
-        length = os.fstat(file.fileno()).st_size
-        limit = min(_UNPACKED, max(_SMALL, _RATIO * length))
-        yield Reader(unpacked(file, length, limit=limit), limit)

@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from recipes import console, paths, process
-from recipes.archives.intake import AbsoluteLinks, Limits, RefusedError
+from recipes.archives.intake import AbsoluteLinks, Limits, RefusedError, take
+from recipes.archives.tarinput import tar_chunks
 from recipes.builder.commands import Command, json_digest
 from recipes.builder.configure_cache import keep_answers, place_answers, read_answers
 from recipes.builder.diagnosis import diagnose, plain_line
@@ -45,6 +46,8 @@ from recipes.toolchains.environment import build_environment, build_files
 Sources = Sequence[FetchedArchive | FetchedRepository]
 _OUTPUT = Limits(members=100_000, bytes=2 << 30)
 """Of an installed tree, and of its debug information."""
+_SOURCES = Limits(members=1_000_000, bytes=32 << 30)
+"""Of an archive of sources."""
 _LOG_READ = 16 << 20
 """Bytes at the end of a log in which a failure's cause is looked for."""
 _UNUSED = 30 * 86400
@@ -375,4 +378,4 @@ def _unpack(pin: Archive | Repository, into: Path) -> None:
         run_git("clone", "--quiet", "--no-checkout", str(there), str(into))
         run_git("-C", str(into), "checkout", "--quiet", "--detach", pin.commit)
     else:
-        process.run(["tar", "-xf", str(archive_path(pin)), "--strip-components=1", "-C", str(into)])
+        take(tar_chunks(archive_path(pin)), into, strip=1, limits=_SOURCES, skip_odd=True)

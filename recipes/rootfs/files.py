@@ -11,7 +11,8 @@ from typing import Any
 
 from recipes import elf
 from recipes.archives.packed import PackedError
-from recipes.archives.tarreader import Kind, Member, Reader, TarError, open_tar
+from recipes.archives.tarinput import open_tar
+from recipes.archives.tarreader import Kind, Member, Reader, TarError
 from recipes.errors import ConfigError
 from recipes.rootfs.loaderconf import is_loader_conf
 

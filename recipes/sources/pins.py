@@ -11,7 +11,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from recipes.archives.packed import PackedError
-from recipes.archives.tarreader import Kind, TarError, open_tar
+from recipes.archives.tarinput import open_tar
+from recipes.archives.tarreader import Kind, TarError
 from recipes.errors import ConfigError
 from recipes.files import write_whole
 from recipes.sources.fetch import archive_path, fetch_pins
