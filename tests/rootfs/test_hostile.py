@@ -148,7 +148,8 @@ def test_a_bomb_in_a_packed_root_takes_no_memory(
     assert "unpacks to more than 1,073,741,824 bytes" in caught.value.why
     assert peak < 16 << 20
     record_property(
-        "figure", f"{path.stat().st_size:,} bytes of .tar.xz that unpack to more than 1 GiB: {peak >> 10:,} KiB"
+        "figure",
+        f"{path.stat().st_size:,} bytes of .tar.xz that unpack to more than 1 GiB: {peak >> 10:,} KiB of memory",
     )
 
 
