@@ -1,4 +1,8 @@
-"""What a person sees: progress lines on stderr, results on stdout, tables that fit the terminal. Owner of rich."""
+"""What a person sees: progress lines on stderr, results on stdout, tables that fit the terminal. Owner of rich.
+
+Everything that is printed goes through here, whoever's words it holds: what would move a cursor, hide, or forge a line
+is shown as what it is (`recipes.text`). So no caller has to think of it, and a test looks for others that print.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,8 @@ import textwrap
 import threading
 import time
 from collections.abc import Mapping, Sequence
+
+from recipes.text import shown
 
 _ROOMY = 130
 """Terminal columns from which on a table shows all of its own."""
@@ -25,7 +31,24 @@ def say(line: str) -> None:
     with _LOCK:
         _SAID[0] = time.monotonic()
         wipe = _WIPE if sys.stderr.isatty() else ""
-        print(f"{wipe}[{_SAID[0] - _START:6.1f}s] {line}", file=sys.stderr, flush=True)
+        print(f"{wipe}[{_SAID[0] - _START:6.1f}s] {_cell(line)}", file=sys.stderr, flush=True)
+
+
+def out(*lines: str) -> None:
+    """Print lines of a result on stdout; a line break within one is shown, and breaks nothing."""
+    for line in lines:
+        print(shown(line, most=len(line), lines=False))
+
+
+def note(line: str, *, end: str = "\n") -> None:
+    """Print a line that is no result on stderr, without a clock: a warning, a question."""
+    print(shown(line, most=len(line), lines=False), end=end, file=sys.stderr, flush=True)
+
+
+def _cell(text: object) -> str:
+    """Return a value that stands on one line of ours; a line break becomes a blank."""
+    told = str(text).replace("\n", " ")
+    return shown(told, most=len(told), lines=False)
 
 
 def last_said() -> float:
@@ -36,7 +59,8 @@ def last_said() -> float:
 def show_state(line: str, columns: int) -> None:
     """Show a line on the terminal that the next one takes the place of, no longer than the terminal is wide."""
     with _LOCK:
-        short = line if len(line) < columns else f"{line[: columns - 2]}…"
+        told = _cell(line)
+        short = told if len(told) < columns else f"{told[: columns - 2]}…"
         print(f"{_WIPE}{short}", end="", file=sys.stderr, flush=True)
 
 
@@ -49,7 +73,8 @@ def wipe_state() -> None:
 
 def emit(data: object) -> None:
     """Print a result as JSON, for `--json`."""
-    print(json.dumps(data, indent=2, sort_keys=True))
+    # JSON in ASCII escapes all that acts but DEL.
+    print(json.dumps(data, indent=2, sort_keys=True).replace("\x7f", "\\u007f"))
 
 
 def table(
@@ -71,22 +96,25 @@ def table(
     roomy:
         Columns that a narrow terminal goes without; the plain text has them.
     """
+    title, rows = _cell(title), [[_cell(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
         from rich import box
         from rich.console import Console
         from rich.table import Table
+        from rich.text import Text
 
         console = Console()
-        shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        # A plain string would be read for rich's own marks.
+        ruled = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         taken = [at for at, column in enumerate(columns) if console.width >= _ROOMY or column not in roomy]
         for at in taken:
             short = max((len(row[at]) for row in rows), default=0) <= _SHORT
-            shown.add_column(
+            ruled.add_column(
                 columns[at], justify="right" if columns[at] in right else "left", no_wrap=short, overflow="fold"
             )
         for row in rows:
-            shown.add_row(*(row[at].replace("[", r"\[") for at in taken))
-        console.print(shown)
+            ruled.add_row(*(Text(row[at]) for at in taken))
+        console.print(ruled)
         return
     print(title)
     widths = _plain_widths([[row[at] for row in (columns, *rows)] for at in range(len(columns))])
@@ -122,10 +150,10 @@ def _plain_widths(columns: Sequence[Sequence[str]]) -> list[int]:
 
 def fields(title: str, values: Mapping[str, object]) -> None:
     """Print named values, one a line, aligned."""
-    print(title)
+    print(_cell(title))
     width = max((len(name) for name in values), default=0)
     for name, value in values.items():
-        print(f"  {name.ljust(width)}  {value}")
+        print(f"  {name.ljust(width)}  {_cell(value)}")
 
 
 def first_few(names: Sequence[str], most: int = 2) -> str:

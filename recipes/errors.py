@@ -12,10 +12,13 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum
 
+from recipes.text import shown
+
 WIDEST = 100
 """Columns of a line of text, where the terminal has as many."""
 _NARROWEST = 40
 _NEXT = "  next: "
+_MOST = 1 << 16  # characters of each part of an error
 
 
 class ExitCode(IntEnum):
@@ -57,6 +60,7 @@ class UserError(Exception):
         self.next_step = next_step
 
     def __str__(self) -> str:
+        """Return it whole; text from elsewhere in it neither acts nor looks like a line of ours."""
         return "\n".join(f"{label}{value}" for label, value in self._labelled())
 
     def for_people(self) -> str:
@@ -66,10 +70,10 @@ class UserError(Exception):
         )
 
     def _labelled(self) -> Iterator[tuple[str, str]]:
-        yield "error: ", self.what
+        yield "error: ", _fit(self.what)
         for label, value in (("  where: ", self.where), ("  why: ", self.why), (_NEXT, self.next_step)):
             if value:
-                yield label, value
+                yield label, _fit(value)
 
     def fill_in(self, names: Mapping[str, str]) -> None:
         """Put the names that a command knows into the next step, in place of HOST, BOARD, ARCH and SYSROOT.
@@ -88,6 +92,11 @@ class UserError(Exception):
             "next": self.next_step,
             "exit_code": int(self.code),
         }
+
+
+def _fit(text: str) -> str:
+    first, *others = shown(text, most=_MOST).split("\n")
+    return "\n".join([first, *(line if line.startswith("    ") else f"       {line}" for line in others)])
 
 
 def _folded(label: str, text: str, *, clauses: bool = False) -> Iterator[str]:

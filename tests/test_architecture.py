@@ -29,7 +29,12 @@ OWNERS = {
     "rich": {"recipes.console"},
     "filelock": {"recipes.files"},
     "cryptography": {"deploy.bundle.sign", "recipes.stage.keys", "recipes.stage.entry", "deploy.sim.keys"},
-    "zstandard": {"recipes.packed", "deploy.bundle.archive", "recipes.rootfs.capture"},
+    "tarfile": {"recipes.archives.tarfiles", "deploy.bundle.archive"},
+    "bz2": {"recipes.archives.packed"},
+    "lzma": {"recipes.archives.packed", "deploy.reports.sizes"},
+    "zlib": {"recipes.archives.packed"},
+    "zipfile": set(),
+    "zstandard": {"recipes.archives.packed", "deploy.bundle.archive", "recipes.rootfs.capture"},
     "cyclonedx": {"deploy.bundle.sbom", "deploy.bundle.dpkg"},
     "debian_inspector": {"deploy.bundle.dpkg"},
     "packageurl": {"deploy.bundle.sbom"},
@@ -98,6 +103,33 @@ def test_a_room_is_neither_a_hall_nor_a_cupboard(room: str) -> None:
 def test_one_owner_per_library(library: str) -> None:
     users = {name for name, path in MODULES.items() if any(one.partition(".")[0] == library for one in imports(path))}
     assert users <= OWNERS[library], f"{library} is used by {users - OWNERS[library]}"
+
+
+UNPACKERS = {f"{module}.{name}" for module in ("gzip", "bz2", "lzma", "zlib") for name in ("open", "decompress")}
+UNPACKERS |= {"tarfile.open", "tarfile.TarFile", "gzip.GzipFile", "bz2.BZ2File", "lzma.LZMAFile"}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_no_archive_from_elsewhere_is_opened_by_pythons_own_readers(name: str) -> None:
+    """`recipes.archives` bounds what a header says; tarfile, gzip and shutil believe it."""
+    for call in (node for node in ast.walk(ast.parse(MODULES[name].read_text())) if isinstance(node, ast.Call)):
+        said = ast.unparse(call.func)
+        modes = [ast.unparse(word.value) for word in call.keywords if word.arg == "mode"]
+        if said in UNPACKERS:
+            assert modes in (["'w'"], ["'wb'"]), f"{name}: {ast.unparse(call)}"
+        assert said.rpartition(".")[2] not in {"unpack_archive", "extractall", "extractfile"}, f"{name}: {said}"
+
+
+PRINTERS = {"recipes.console", "deploy.reports.reference", "deploy.reports.rooms"}
+"""The console, and two that print papers of ours which hold no word from elsewhere."""
+
+
+@pytest.mark.parametrize("name", sorted(MODULES.keys() - PRINTERS))
+def test_nothing_is_printed_past_the_console(name: str) -> None:
+    """`recipes.console` makes every text fit to be shown; so nobody else writes to a terminal."""
+    for node in ast.walk(ast.parse(MODULES[name].read_text())):
+        said = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+        assert said not in {"print", "sys.stdout.write", "sys.stderr.write", "os.write", "pprint"}, f"{name}: {said}"
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -13,6 +13,7 @@ from invoke import Collection
 import tasks
 from deploy.boards.board import BoardFile
 from deploy.boards.inventory import HostsFile
+from deploy.commands.project import KINDS
 from deploy.reports.rooms import caption, draw
 from recipes.config import Strict
 from recipes.toolchains.vendor import Toolchain
@@ -157,3 +158,10 @@ def test_hooks_are_programs_that_the_project_has() -> None:
 def test_the_changelog_begins_with_this_version() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)[0] == version
+
+
+def test_the_table_of_hostile_input_has_every_kind_and_nothing_got_through() -> None:
+    text = (ROOT / "docs" / "security.md").read_text().partition("| kind | inputs tried | refused | figures |")[2]
+    rows = re.findall(r"^\| (\w+) \| ([\d,]+) \| ([\d,]+) \| .+ \|$", text, flags=re.MULTILINE)
+    assert tuple(kind for kind, _, _ in rows) == KINDS
+    assert all(tried == refused != "0" for _, tried, refused in rows)

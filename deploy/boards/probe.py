@@ -22,6 +22,10 @@ class BoardFolder:
     """Such as `drwxr-xr-x`."""
     owner: int
     group: int
+    listed: bool = False
+    """It has an access list beside its mode (acl(5)); `ls` of coreutils shows a `+`, that of BusyBox nothing."""
+    access: tuple[str, ...] = ()
+    """The entries of that list as `getfacl -n` shows them; none where the board has no getfacl."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +77,7 @@ _LINES: dict[str, tuple[str, str]] = {
     "writable": (YES, "mkdir"),
     "executes": (YES, "a script of two lines"),
     "folder": (r"[a-z-][rwxsStTlL-]{9}[.+@]? \d{1,10} \d{1,10} /.*", "ls -ldn"),
+    "acl": (r"(default:)?(user|group|mask|other):\d{0,10}:[r-][w-][x-] /.*", "getfacl"),
     "tool": (NAME, "command -v"),
     "current": (NAME, "readlink"),
     "previous": (NAME, "readlink"),
@@ -123,7 +128,7 @@ def parse_facts(text: str, *, now: float) -> HostFacts:
         free_kib=int(single.get("free_kib", 0)),
         writable=single.get("writable") == "yes",
         executes=single.get("executes", "yes") == "yes",
-        folders=tuple(_folder(value) for value in many.get("folder", ())),
+        folders=tuple(_folder(value, many.get("acl", ())) for value in many.get("folder", ())),
         tools=frozenset(many.get("tool", ())),
         current=single.get("current", ""),
         previous=single.get("previous", ""),
@@ -133,9 +138,17 @@ def parse_facts(text: str, *, now: float) -> HostFacts:
     )
 
 
-def _folder(value: str) -> BoardFolder:
+def _folder(value: str, lists: Iterable[str]) -> BoardFolder:
     mode, owner, group, path = value.split(" ", 3)
-    return BoardFolder(path=path, mode=mode[:10], owner=int(owner), group=int(group))
+    entries = (entry for entry, _, place in (row.partition(" ") for row in lists) if place == path)
+    return BoardFolder(
+        path=path,
+        mode=mode[:10],
+        owner=int(owner),
+        group=int(group),
+        listed=mode.endswith("+"),
+        access=tuple(dict.fromkeys(entries)),
+    )
 
 
 _STAFF = 50  # Debian's group for /usr/local, without members: base-passwd
@@ -156,13 +169,35 @@ def open_to_others(facts: HostFacts, root: str) -> str:
             continue
         if folder.owner not in (0, facts.uid):
             return f"{folder.path} belongs to user {folder.owner}"
-        if folder.mode[5] == "w" and folder.group not in (0, facts.gid, _STAFF):
+        if folder.listed:
+            if said := _let_in(folder, facts):
+                return f"{folder.path} {said}"
+        elif folder.mode[5] == "w" and folder.group not in (0, facts.gid, _STAFF):
             return f"{folder.path} may be written to by group {folder.group} ({folder.mode})"
         # In a sticky folder nobody renames what is another's; but anybody may make what is not there yet.
         below = f"{folder.path.rstrip('/')}/"
         held = folder.mode[9] in "tT" and any(path.startswith(below) and path != folder.path for path in paths)
         if folder.mode[8] == "w" and not held:
             return f"{folder.path} may be written to by everybody ({folder.mode})"
+    return ""
+
+
+def _let_in(folder: BoardFolder, facts: HostFacts) -> str:
+    """Say whom a folder's access list lets write there, or in what is made there; empty for nobody else."""
+    if not folder.access:
+        return "has an access list (ls shows a +), and the board has no getfacl to say whom it lets in"
+    rows = [(entry.removeprefix("default:"), entry.startswith("default:")) for entry in folder.access]
+    masked = {of for entry, of in rows if entry.startswith("mask:") and entry[-2] != "w"}
+    for entry, inherited in rows:
+        kind, number, rights = entry.split(":")
+        if rights[1] != "w" or kind == "mask" or (kind, number) == ("user", ""):
+            continue
+        ours = {"user": (0, facts.uid), "group": (0, facts.gid, _STAFF)}.get(kind, ())
+        who = int(number or folder.group)
+        # Of others the mode itself tells, but for what is made there.
+        if inherited if kind == "other" else inherited not in masked and who not in ours:
+            name = "everybody" if kind == "other" else f"{kind} {who}"
+            return f"may be written to by {name}, says its access list ({'default:' * inherited}{entry})"
     return ""
 
 
@@ -196,7 +231,17 @@ case $kib in
 esac
 echo "free_kib=$kib"
 folder() { echo "folder=$1 $3 $4 $dir"; }
-show() { dir=$1; line=$(LC_ALL=C ls -ldn "$dir") && folder $line; }
+entries() { # of the access list of $dir; without getfacl none, and the list counts as open
+    LC_ALL=C getfacl -cnp "$dir" 2>/dev/null | while IFS= read -r entry; do
+        entry=${entry%%[!a-z0-9:-]*}
+        [ -z "$entry" ] || echo "acl=$entry $dir"
+    done
+}
+show() {
+    dir=$1
+    line=$(LC_ALL=C ls -ldn "$dir") && folder $line
+    case ${line%% *} in *+) entries ;; esac
+}
 chain() {
     way=$1
     while show "$way"; [ "$way" != / ]; do way=${way%/*}; [ -n "$way" ] || way=/; done

@@ -24,14 +24,14 @@ from deploy.boards.session import BoardSession
 from deploy.boards.sysroot_file import SysrootFile, plan_sysroot_file, read_os_release
 from recipes import paths
 from recipes.arch import Arch
-from recipes.engine.tarreader import Kind, Reader, TarError
+from recipes.archives.tarfiles import TarEntry, write_tar
+from recipes.archives.tarreader import Kind, Reader, TarError
 from recipes.errors import PreflightError
 from recipes.files import whole_file, write_whole
 from recipes.progress import progress
 from recipes.rootfs.capture import write_capture
 from recipes.rootfs.index import Index, scan_root
 from recipes.rootfs.loaderconf import is_loader_conf
-from recipes.tarfiles import TarEntry, write_tar
 from recipes.text import one_line
 
 _BATCH = 64

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import IO, Literal, get_args
 
 from deploy.bundle.manifest import MANIFEST_NAME, SBOM_NAME, SIGNATURE_NAME
+from recipes.archives.packed import PackedError, PackedReader
+from recipes.archives.tarfiles import USTAR, TarEntry, tar_bytes
 from recipes.config import is_relative_path
 from recipes.errors import ConfigError
-from recipes.packed import PackedError, PackedReader
-from recipes.tarfiles import USTAR, TarEntry, tar_bytes
 from recipes.text import one_line
 
 # A board never gets the archive, deploy sends it the contents one by one: what it can unpack does not matter here.

@@ -57,7 +57,7 @@ def new(
     files = [str(paths.BOARDS / name / "board.toml"), str(inventory_path())]
     if dry_run:
         plan = f"show the host key of {fresh.address}, ask the board what it is, and write {' and '.join(files)}"
-        console.emit({"host": host, "would": plan}) if json else print(f"{host}: would {plan}")
+        console.emit({"host": host, "would": plan}) if json else console.out(f"{host}: would {plan}")
         return
     shown = shown_host_key(fresh.address, fresh.port)
     _agree(host, shown, fingerprint)
@@ -75,7 +75,7 @@ def new(
         return
     facts = {"system": told.system, "machine": told.describe(), "arch": arch.name, "files": ", ".join(files)}
     console.fields(f"Host {host}, board {name}", facts)
-    print("\n".join(["Next:", *(f"  {step}" for step in steps)]))
+    console.out("Next:", *(f"  {step}" for step in steps))
 
 
 def _agree(host: str, shown: str, given: str) -> None:
@@ -87,7 +87,7 @@ def _agree(host: str, shown: str, given: str) -> None:
         The key is another one, or nobody vouches for it; nothing was written.
     """
     from deploy.ssh.keys import fingerprint
-    from recipes import progress
+    from recipes import console, progress
 
     here = fingerprint(shown)
     kind = shown.partition(" ")[0]
@@ -100,7 +100,8 @@ def _agree(host: str, shown: str, given: str) -> None:
             why=f"it is {here} ({kind}), not {given}",
             next_step=how,
         )
-    print(f"The host key that {host} shows: {here} ({kind})\n  compare it {how}", file=sys.stderr)
+    console.note(f"The host key that {host} shows: {here} ({kind})")
+    console.note(f"  compare it {how}")
     if not sys.stdin.isatty():
         raise PreflightError(
             "nobody vouches for the host key; nothing was written",
@@ -108,7 +109,7 @@ def _agree(host: str, shown: str, given: str) -> None:
             next_step="compare it on the board, then give it with --fingerprint",
         )
     with progress.quiet():
-        print("Is it the same? [y/N] ", end="", file=sys.stderr, flush=True)
+        console.note("Is it the same? [y/N] ", end="")
         answer = sys.stdin.readline()
     if answer.strip().lower() not in ("y", "yes"):
         raise PreflightError("the host key was not accepted; nothing was written", next_step=how)
@@ -189,7 +190,7 @@ def demo(_: Context, host: str = "sim-armv7", json: bool = False, dry_run: bool 
     if dry_run:
         steps = [f"build the recipes of {board.name}", f"bring {host} up", "bundle", "deploy", "verify", "deploy again"]
         steps.append(f"take {host} down, unless it was up before")
-        console.emit({"host": host, "steps": steps}) if json else print("\n".join(steps))
+        console.emit({"host": host, "steps": steps}) if json else console.out(*steps)
         return
     begun = time.monotonic()
     engine = Engine.connect()

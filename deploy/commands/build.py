@@ -232,6 +232,6 @@ def shell(_: Context, arch: str = "", board: str = "", json: bool = False, dry_r
     if json:
         console.emit(argv)
     elif dry_run:
-        print(shlex.join(argv))
+        console.out(*shlex.join(argv).splitlines())
     elif code := process.passthrough(argv):
         raise Exit("", code)

@@ -50,7 +50,8 @@ def make(
     else:
         print_bundle(made, decided)
         if not dry_run:
-            print(f"  {made.path}\n  next: invoke deploy --host {known_names({'board': board})['HOST'] or 'HOST'}")
+            host = known_names({"board": board})["HOST"] or "HOST"
+            console.out(f"  {made.path}", f"  next: invoke deploy --host {host}")
     if limit is not None and not dry_run:
         check_budget(weigh_bundle(made, decided), limit)
 
@@ -142,7 +143,7 @@ def diff(_: Context, old: str, new: str, json: bool = False) -> None:
     elif rows:
         console.table("Changes", ["what", "name", "change"], [list(row) for row in rows])
     else:
-        print("the two bundles have the same content")
+        console.out("the two bundles have the same content")
 
 
 @command(

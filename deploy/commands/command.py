@@ -23,6 +23,7 @@ from invoke.main import program
 from invoke.parser import Parser
 
 from recipes.errors import ExitCode, UserError
+from recipes.text import shown
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -68,8 +69,8 @@ def command(**options: Any) -> Callable[[Callable[..., None]], Any]:
             except UserError as error:
                 error.fill_in(known_names(arguments))
                 raise _exit(error, as_json=arguments["json"]) from None
-            except Exit:
-                raise
+            except Exit as end:
+                raise _shown_exit(end) from None
             except KeyboardInterrupt:
                 raise Exit("interrupted; what was half done is cleaned up", 130) from None
             except Exception as error:  # noqa: BLE001 - the last resort: whatever it is, a user gets no traceback
@@ -128,6 +129,11 @@ def _exit(error: UserError, *, as_json: bool) -> Exit:
     return Exit(error.for_people(), int(error.code))
 
 
+def _shown_exit(end: Exit) -> Exit:
+    """Return the same end of the program, its words made fit to be shown."""
+    return Exit(shown(end.message, most=len(end.message)) if end.message else end.message, end.code)
+
+
 def _crashed(error: Exception, name: str, *, as_json: bool) -> Exit:
     """Save the traceback of an error that nobody foresaw, and say where it is and what to do with it."""
     import datetime as dt
@@ -148,6 +154,7 @@ def _crashed(error: Exception, name: str, *, as_json: bool) -> Exit:
     what = " ".join(f"{type(error).__name__}: {error}".split())
     if as_json:
         console.emit({"error": what, "traceback": saved, "next": report, "exit_code": UNEXPECTED})
+    what = shown(what)
     return Exit(f"error: a fault of Boardcast itself: {what}\n  traceback: {saved}\n  next: {report}", UNEXPECTED)
 
 

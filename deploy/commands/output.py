@@ -50,12 +50,14 @@ def print_commands(prepared: BuildPlan, *, in_full: bool) -> None:
     for step in prepared.steps:
         there = step.built.is_dir()
         state = "as it is" if step.kept else "in the cache" if there else "to be built"
-        print(f"{step.recipe.name} {step.recipe.version}: {state}; {prepared.in_stage(step)} (key {step.key[:12]})")
+        place = prepared.in_stage(step)
+        console.out(f"{step.recipe.name} {step.recipe.version}: {state}; {place} (key {step.key[:12]})")
         for command in step.commands if in_full or not there else ():
             line = f"  {command.name}: {shlex.join(command.full) if in_full else command.brief}"
-            print(line if in_full or len(line) <= width else f"{line[: width - 1]}…")
+            shown = line.split("\n") if in_full else [line if len(line) <= width else f"{line[: width - 1]}…"]
+            console.out(*shown)
     if not in_full and not all(step.built.is_dir() for step in prepared.steps):
-        print("  every command in full, and those of what is in the cache: --verbose")
+        console.out("  every command in full, and those of what is in the cache: --verbose")
 
 
 def print_stage(staged: Stage) -> None:
@@ -91,7 +93,7 @@ def print_bundle(made: Bundle, decided: DedupePlan) -> None:
         _fill(f"note: {note}", "  ", "    ")
     for proof in (*decided.proofs, *decided.refused):
         if proof.types:
-            print(f"  types of {proof.library}: {proof.types}")
+            console.out(f"  types of {proof.library}: {proof.types}")
     payload, count = sum(file.size for file in made.manifest.files), len(made.manifest.files)
     _fill(
         f"{count} file{'s travel' if count != 1 else ' travels'} ({console.size(payload)}, {console.size(made.packed)} "
@@ -100,8 +102,8 @@ def print_bundle(made: Bundle, decided: DedupePlan) -> None:
         "    ",
     )
     if made.path.is_file():
-        print(f"  file: {made.path}")
-        print(f"  next: {_next_of_bundle(made.manifest.board)}")
+        console.out(f"  file: {made.path}")
+        console.out(f"  next: {_next_of_bundle(made.manifest.board)}")
 
 
 def _next_of_bundle(board: str) -> str:
@@ -134,7 +136,7 @@ def _fill(text: str, first: str, rest: str) -> None:
     for line in textwrap.wrap(
         text, _width(), initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
     ):
-        print(line)
+        console.out(line)
 
 
 def _width() -> int:
@@ -168,13 +170,13 @@ def print_sizes(report: SizeReport, title: str) -> None:
         image = f"{console.size(report.squashfs)} as one squashfs ({report.squashfs_note})"
     raw, gzipped, xz = map(console.size, totals)
     _fill(f"{raw} travel ({gzipped} gzipped, {xz} as xz; {image})", "  ", "    ")
-    print(f"  saved {console.size(report.saved)} of {console.size(report.naive)}")
+    console.out(f"  saved {console.size(report.saved)} of {console.size(report.naive)}")
     _print_twins(group_twins(report.twins))
     if report.free_flash is not None and report.left is not None:
         free = console.size(report.free_flash)
         fits = f"leaves {console.size(report.left)} of {free} free"
         short = f"does not fit: {console.size(-report.left)} more than the {free} that are free"
-        print(f"  {fits if report.left >= 0 else short}")
+        console.out(f"  {fits if report.left >= 0 else short}")
 
 
 def _print_twins(libraries: Sequence[LinkedTwice]) -> None:
@@ -194,9 +196,9 @@ def _print_twins(libraries: Sequence[LinkedTwice]) -> None:
 def print_release_plan(host: str, planned: ReleasePlan) -> None:
     """Print what a deploy would do."""
     if not planned.steps:
-        print(f"{host}: nothing to do: {planned.because}")
+        console.out(f"{host}: nothing to do: {planned.because}")
     for step in planned.steps:
-        print(f"{host}: {step.kind.value}: {step.detail}")
+        console.out(f"{host}: {step.kind.value}: {step.detail}")
 
 
 def outcome_facts(done: DeployOutcome) -> dict[str, object]:
@@ -216,9 +218,10 @@ def print_outcome(done: DeployOutcome) -> None:
     release = done.release
     trips = f"{release.round_trips} round trip{'s' * (release.round_trips != 1)}"
     if not release.changed:
-        print(f"Deploy to {release.host}: nothing to do: {release.because} (0 B payload, {trips})")
+        console.out(f"Deploy to {release.host}: nothing to do: {release.because} (0 B payload, {trips})")
         return
-    print(f"Deploy to {release.host}: {release.id[:12]} runs there now ({console.size(release.payload)} sent, {trips})")
+    sent = console.size(release.payload)
+    console.out(f"Deploy to {release.host}: {release.id[:12]} runs there now ({sent} sent, {trips})")
     for line in done.proved_again:
         _fill(f"note: {line}", "  ", "    ")
     if done.verdict is not None:
@@ -247,4 +250,4 @@ def print_verdicts(verdicts: Sequence[Verdict]) -> None:
         for note in verdict.notes:
             _fill(f"note: {verdict.host}: {note}", "  ", "    ")
         if verdict is not told:
-            print(f"  {verdict.host}: {'green' if verdict.green else 'red'} (JUnit: {verdict.junit})")
+            console.out(f"  {verdict.host}: {'green' if verdict.green else 'red'} (JUnit: {verdict.junit})")

@@ -39,7 +39,7 @@ def bench(_: Context, what: str, svg: str = "", json: bool = False, dry_run: boo
     if dry_run and json:
         console.emit(argv)
     elif dry_run:
-        print(shlex.join(argv))
+        console.out(*shlex.join(argv).splitlines())
     elif code := process.passthrough(argv, env={"PYTHONPATH": str(paths.CHECKOUT)}):
         raise Exit("", code)
 
@@ -56,11 +56,12 @@ def matrix(_: Context, board: list[str], format: str = "json", json: bool = Fals
     """Print the CI matrix: a row per board and its recipes."""
     from deploy.boards.board import board_names, load_board
     from deploy.reports.ci_matrix import matrix_rows, render_matrix
+    from recipes import console
 
     rows = matrix_rows([load_board(name) for name in board or board_names()])
     if not rows:
-        print("no board is configured: the matrix is empty", file=sys.stderr)
-    print(render_matrix(rows, "json" if json else format))
+        console.note("no board is configured: the matrix is empty")
+    console.out(*render_matrix(rows, "json" if json else format).splitlines())
 
 
 def _tried(table: Path) -> dict[str, dict[str, Any]]:
@@ -106,7 +107,7 @@ def security(_: Context, kind: list[str], engine: bool = False, json: bool = Fal
             str(tests),
         ]
         if dry_run:
-            console.emit(argv) if json else print(shlex.join(argv))
+            console.emit(argv) if json else console.out(*shlex.join(argv).splitlines())
             return
         environment = {"PYTHONPATH": str(paths.CHECKOUT)}
         done = process.run(argv, cwd=paths.CHECKOUT, env=environment, check=False, timeout=_SELFTEST_SECONDS)

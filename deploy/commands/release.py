@@ -86,7 +86,7 @@ def verify(_: Context, host: list[str], json: bool = False, dry_run: bool = Fals
         if json:
             console.emit([{"host": name, "would run": checks} for name in names])
         else:
-            print("\n".join(f"{name}: {checks}" for name in names))
+            console.out(*(f"{name}: {checks}" for name in names))
         return
     done = verify_each(names)
     verdicts = [outcome.verdict for outcome in done if outcome.verdict]
@@ -94,7 +94,8 @@ def verify(_: Context, host: list[str], json: bool = False, dry_run: bool = Fals
         console.emit([outcome.as_dict() for outcome in done])
     elif len(done) > 1:
         print_verdicts(verdicts)
-        print("".join(f"  {outcome.host}: {outcome.state}\n" for outcome in done if outcome.error), end="")
+        for outcome in (outcome for outcome in done if outcome.error):
+            console.out(f"  {outcome.host}: {outcome.state}")
     elif verdicts:
         print_verdicts(verdicts)
     # A host that was named has to answer; of all hosts, those that are off are no fault.
@@ -121,9 +122,9 @@ def rollback(_: Context, host: str, json: bool = False, dry_run: bool = False) -
     if json:
         console.emit({"host": host, "release": identity, "done": not dry_run})
     elif dry_run:
-        print(f"{host}: would go back to {identity[:12]}, which is proved on the board as it is now")
+        console.out(f"{host}: would go back to {identity[:12]}, which is proved on the board as it is now")
     else:
-        print(f"{host}: went back to {identity[:12]}; its checks are green")
+        console.out(f"{host}: went back to {identity[:12]}; its checks are green")
 
 
 @command(help={"host": HOST})
@@ -150,7 +151,7 @@ def up(_: Context, host: str, json: bool = False, dry_run: bool = False) -> None
     board = load_board(load_host(host).board)
     if dry_run:
         steps = plan_chain(board)
-        console.emit({"host": host, "steps": steps}) if json else print("\n".join(f"{host}: {step}" for step in steps))
+        console.emit({"host": host, "steps": steps}) if json else console.out(*(f"{host}: {step}" for step in steps))
         return
     host_target(host)  # a simulated board that is not up is told before minutes of compiling
     bundle = up_to_date_bundle(board)

@@ -103,9 +103,9 @@ def pins(
         if json:
             console.emit({"name": update, "changes": changes, "file": str(where), "done": not dry_run})
         elif dry_run:
-            print(f"{update}: {', '.join(f'{key} → {value}' for key, value in changes.items()) or 'nothing'}")
+            console.out(f"{update}: {', '.join(f'{key} → {value}' for key, value in changes.items()) or 'nothing'}")
         else:
-            print(f"{update} is moved in {where}; next: invoke build --arch ARCH")
+            console.out(f"{update} is moved in {where}; next: invoke build --arch ARCH")
         return
     today = dt.datetime.now(dt.UTC).date()
     rows = pin_rows(load_lock(), today)

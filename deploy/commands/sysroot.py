@@ -68,9 +68,9 @@ def index(_: Context, root: str, board: str = "", json: bool = False, dry_run: b
         return
     console.fields("Root", facts)
     for path, reason in sorted(scanned.damaged.items()):
-        print(f"  {path}: {reason}")
+        console.out(f"  {path}: {reason}")
     for line in cache:
-        print(f"  {line}")
+        console.out(f"  {line}")
 
 
 @command(
@@ -89,7 +89,7 @@ def diff(_: Context, old: str, new: str, json: bool = False) -> None:
     elif rows:
         console.table("Changes", ["library", "change"], [list(row) for row in rows])
     else:
-        print("the two roots have the same libraries")
+        console.out("the two roots have the same libraries")
 
 
 @command(help={"host": HOST})
@@ -113,7 +113,7 @@ def pull(_: Context, host: str, json: bool = False, dry_run: bool = False) -> No
         if json:
             console.emit({"host": host, "would": what})
         else:
-            print(f"{host}: would {what}")
+            console.out(f"{host}: would {what}")
         return
     with connect(host_target(host)) as session:
         done = pull_root(session, board, arch, ours=file.root)

@@ -121,7 +121,7 @@ def refuse_unfit(manifest: Manifest, facts: HostFacts) -> None:
         raise PreflightError(
             f"another user of the board could change what is below {manifest.root}; nothing was changed",
             why=exposed,
-            next_step="take that right away there (chmod, chown), or set `root` in the board's file",
+            next_step="take that right away there (chmod, chown, setfacl -b), or set `root` in the board's file",
         )
     if not facts.writable:
         owners = [f"{folder.path} belongs to user {folder.owner} ({folder.mode})" for folder in facts.folders[:1]]

@@ -15,9 +15,9 @@ from deploy.bundle.load import Bundle
 from deploy.release.carried import bundle_papers
 from deploy.release.plan import ReleasePlan, StepKind
 from deploy.release.scripts import ACTIVATE, CONFIRM, RECEIVE, ROLL_BACK
+from recipes.archives.tarfiles import USTAR, TarEntry, tar_bytes
 from recipes.errors import ConfigError, PreflightError, RolledBackError, UserError
 from recipes.progress import progress
-from recipes.tarfiles import USTAR, TarEntry, tar_bytes
 from recipes.text import one_line
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from deploy.reports.sizes import FileSizes, SizeReport
+from recipes import text
 
 _COLOURS = {"code": "#2f6f8f", "data": "#79a86b", "symbols": "#d9a441", "other": "#9a9a9a"}
 _ROW, _LEFT, _WIDTH, _RIGHT = 24, 300, 460, 110
@@ -25,8 +26,8 @@ def draw_sizes(report: SizeReport, title: str) -> str:
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" {_FONT}>',
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
-        f'<text x="16" y="26" font-size="15" font-weight="bold" fill="#222">{escape(title)}</text>',
-        f'<text x="16" y="46" fill="#555">{escape(_summary(report))}</text>',
+        f'<text x="16" y="26" font-size="15" font-weight="bold" fill="#222">{_fit(title)}</text>',
+        f'<text x="16" y="46" fill="#555">{_fit(_summary(report))}</text>',
     ]
     for number, (name, file) in enumerate(shown):
         lines += _bar(name, file, 60 + number * _ROW, most)
@@ -43,7 +44,7 @@ def _summary(report: SizeReport) -> str:
 
 def _bar(name: str, file: FileSizes, top: int, most: int) -> list[str]:
     short = name if len(name) <= 42 else f"…{name[-41:]}"
-    lines = [f'<text x="{_LEFT - 8}" y="{top + 15}" text-anchor="end" fill="#222">{escape(short)}</text>']
+    lines = [f'<text x="{_LEFT - 8}" y="{top + 15}" text-anchor="end" fill="#222">{_fit(short)}</text>']
     left = float(_LEFT)
     whole = sum(file.parts.values()) or 1
     for kind, colour in _COLOURS.items():
@@ -77,3 +78,7 @@ def _sum(files: list[FileSizes]) -> FileSizes:
 
 def _bytes(size: int) -> str:
     return f"{size / 1024:,.1f} KiB" if size < 1 << 20 else f"{size / (1 << 20):,.1f} MiB"
+
+
+def _fit(words: str) -> str:
+    return escape(text.shown(words, lines=False))

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import IO
 
 from recipes import console, paths, process
+from recipes.archives.intake import AbsoluteLinks, Limits, RefusedError, take
+from recipes.archives.tarinput import tar_chunks
 from recipes.builder.commands import Command, json_digest
 from recipes.builder.configure_cache import keep_answers, place_answers, read_answers
 from recipes.builder.diagnosis import diagnose, plain_line
@@ -23,7 +25,6 @@ from recipes.builder.plan import BuildPlan, RecipeBuild, own_sources
 from recipes.engine.confinement import build_ids
 from recipes.engine.container import AbsentError, ContainerSession, Job, Mount
 from recipes.engine.docker import Engine
-from recipes.engine.intake import AbsoluteLinks, Limits, RefusedError
 from recipes.engine.layout import ARCHIVE, CCACHE, DEBUG, GIT, OUT, OWN, PREFIX, SOURCE, SYSROOT, WORK
 from recipes.errors import BuildError, ConfigError
 from recipes.files import whole_folder, write_whole
@@ -49,6 +50,8 @@ from recipes.toolchains.environment import build_environment, build_files
 Sources = Sequence[FetchedArchive | FetchedRepository]
 _OUTPUT = Limits(members=100_000, bytes=2 << 30)
 """Of an installed tree, and of its debug information."""
+_SOURCES = Limits(members=1_000_000, bytes=32 << 30)
+"""Of an archive of sources."""
 _LOG_READ = 16 << 20
 """Bytes at the end of a log in which a failure's cause is looked for."""
 _UNUSED = 30 * 86400
@@ -398,4 +401,4 @@ def _unpack(pin: Archive | Repository, into: Path) -> None:
         run_git("clone", "--quiet", "--no-checkout", str(there), str(into))
         run_git("-C", str(into), "checkout", "--quiet", "--detach", pin.commit)
     else:
-        process.run(["tar", "-xf", str(archive_path(pin)), "--strip-components=1", "-C", str(into)])
+        take(tar_chunks(archive_path(pin)), into, strip=1, limits=_SOURCES, skip_odd=True)

@@ -35,6 +35,11 @@ class Rights(Enum):
     FOWNER, FSETID), and runs the packages' own scripts in it (SYS_CHROOT), some as the users they add (SETGID, SETUID).
     Where a script cannot give a program a capability (SETFCAP), it makes it setuid root.
     """
+    BOARD = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE", "SETGID", "SETUID", "SYS_CHROOT")
+    """A simulated board: root of the container, whose SSH server listens on port 22 (NET_BIND_SERVICE), has a folder of
+    its own for what has no rights yet (SYS_CHROOT), and becomes who logs in (SETGID, SETUID); and who deploys there as
+    root may do to files and processes what root of a board may. It makes no devices, and sends no packets by hand.
+    """
 
 
 def build_ids() -> str:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
+from recipes.archives.intake import AbsoluteLinks, Limits, RefusedError, Taken, take
+from recipes.archives.tarreader import Kind, Reader, TarError
 from recipes.engine.confinement import Rights, build_ids
-from recipes.engine.intake import AbsoluteLinks, Limits, RefusedError, Taken, take
-from recipes.engine.tarreader import Kind, Reader, TarError
 from recipes.engine.tarstream import files_tar
 from recipes.errors import BuildError
 

@@ -13,6 +13,7 @@ from typing import IO, Any
 from recipes.engine.confinement import Confinement, is_readable
 from recipes.engine.connection import boot_id, engine_endpoint, no_engine, owner_mark, uninterrupted
 from recipes.engine.container import ContainerSession, Job, Mount
+from recipes.engine.disk import engine_folders, watched
 from recipes.engine.services import LABEL, Services
 from recipes.engine.tarstream import empty_folder, files_tar, pack_folder, read_chunks
 from recipes.errors import BuildError
@@ -41,7 +42,7 @@ class Engine:
         self.services = Services(client)
         self._run = uuid.uuid4().hex[:12]
         self._aborted = False
-        self._machine_memory: int | None = None
+        self._told: dict[str, Any] | None = None
         self.remote = remote
 
     @staticmethod
@@ -152,7 +153,13 @@ class Engine:
 
     @contextlib.contextmanager
     def session(self, job: Job) -> Iterator[ContainerSession]:
-        """Start a container that waits for commands; it is removed when the block ends, however it ends."""
+        """Start a container that waits for commands; it is removed when the block ends, however it ends.
+
+        Raises
+        ------
+        BuildError
+            The engine's disk is nearly full, before it starts or while it runs (`recipes.engine.disk`).
+        """
         if self._aborted:
             raise BuildError("stopped")
         name = f"{LABEL}-{self._run}-{uuid.uuid4().hex[:6]}"
@@ -178,8 +185,9 @@ class Engine:
                 **self._confined(job).options(),
             )
             self._fill(container, [mount for mount in copied if not mount.key], job)
-            container.start()
-            yield ContainerSession(container)
+            with watched(self._folders(), lambda: self._end(container)):
+                container.start()
+                yield ContainerSession(container)
         finally:
             with uninterrupted():
                 self.services.remove(name)
@@ -193,10 +201,23 @@ class Engine:
     def _confined(self, job: Job) -> Confinement:
         return Confinement(rights=job.rights, user=job.runs_as, memory=self._memory())
 
+    def _facts(self) -> dict[str, Any]:
+        if self._told is None:
+            self._told = dict(self._client.info())
+        return self._told
+
     def _memory(self) -> int:
-        if self._machine_memory is None:
-            self._machine_memory = int(self._client.info().get("MemTotal") or 0)
-        return self._machine_memory
+        return int(self._facts().get("MemTotal") or 0)
+
+    def _folders(self) -> tuple[Path, ...]:
+        """Return the engine's folders, where they are on this machine."""
+        return () if self.remote else engine_folders(str(self._facts().get("DockerRootDir") or ""))
+
+    def _end(self, container: Any) -> None:
+        import docker
+
+        with contextlib.suppress(docker.errors.APIError):
+            container.kill()
 
     def _fill(self, container: Any, mounts: Sequence[Mount], job: Job) -> None:
         """Make the working folder, its user's own, and copy what is not bound, in the container's own volume."""

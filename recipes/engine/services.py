@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from recipes.engine.confinement import Confinement, Rights
 from recipes.engine.connection import uninterrupted
 from recipes.engine.tarstream import files_tar
 
@@ -53,7 +54,10 @@ class Services:
         files: Mapping[str, tuple[bytes, int]],
         tmpfs: Mapping[str, str] | None = None,
     ) -> str:
-        """Start a long-running container with extra files in it and return its address on the network."""
+        """Start a long-running container with extra files in it and return its address on the network.
+
+        It is root of its own, with the rights of a board and no more (`recipes.engine.confinement`).
+        """
         container = self._client.containers.create(
             image,
             list(command),
@@ -62,6 +66,7 @@ class Services:
             labels={LABEL: "sim"},
             network=network,
             tmpfs=dict(tmpfs or {}),
+            **Confinement(rights=Rights.BOARD, user="0:0").options(),
         )
         try:
             container.put_archive("/", files_tar(files))

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from recipes.tarfiles import TarEntry, disk_entry, tar_bytes, write_tar
+from recipes.archives.tarfiles import TarEntry, disk_entry, tar_bytes, write_tar
 
 _CHUNK = 1 << 20
 

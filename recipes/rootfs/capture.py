@@ -15,9 +15,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from recipes.archives.packed import PackedReader
 from recipes.errors import ConfigError
 from recipes.files import write_whole
-from recipes.packed import PackedReader
 from recipes.rootfs.codec import file_row, loader_row, long_texts, read_cache_rows, read_file_row, read_loader_row
 from recipes.rootfs.index import Index
 from recipes.rootfs.loaderconf import LD_CACHE, processor_folders

@@ -5,16 +5,21 @@ from __future__ import annotations
 import mmap
 import os
 import posixpath
-import tarfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from recipes import elf
+from recipes.archives.packed import PackedError
+from recipes.archives.tarinput import open_tar
+from recipes.archives.tarreader import Kind, Member, Reader, TarError
 from recipes.errors import ConfigError
 from recipes.rootfs.loaderconf import is_loader_conf
 
 SKIPPED_FOLDERS = ("proc", "sys", "dev", "run", "tmp")
+LARGEST_FILE = 1 << 30
+"""Bytes of a file of a tar that is read; no library comes near."""
+_MEMBERS = 1_000_000
 MARKER = ".boardcast"
 """Name of the file at the root of our releases on a board: what is below it is ours, not the board's."""
 
@@ -64,8 +69,8 @@ def root_members(
     """
     if not root.is_dir():
         try:
-            yield from _tar_members(root, places, marks)
-        except tarfile.TarError as error:
+            yield from _tar_members(root, unread, places, marks)
+        except (TarError, PackedError) as error:
             what = "not a root: neither a directory nor a tar file"
             raise ConfigError(what, where=str(root), why=str(error)) from error
         return
@@ -88,31 +93,79 @@ def root_members(
 
 
 def _tar_members(
-    root: Path, places: dict[str, tuple[int, int]], marks: set[str]
+    root: Path, unread: dict[str, str], places: dict[str, tuple[int, int]], marks: set[str]
 ) -> Iterator[tuple[str, str | None, Any]]:
-    with root.open("rb") as file:
-        plain = file.read(512)[257:262] == b"ustar"
-    with tarfile.open(root, "r:" if plain else "r:*") as archive, root.open("rb") as file:
-        spots: dict[str, tuple[int, int]] = {}
-        for member in archive:
+    """Yield the same of a tar; where it is not packed, the offset and size of what is yielded go to `places`."""
+    first: dict[str, str] = {}
+    later: dict[str, str] = {}
+    taken: set[str] = set()
+    with open_tar(root) as reader:
+        for member in _members(reader):
             path = absolute_path(member.name)
             if path.split("/", 2)[1] in SKIPPED_FOLDERS:
                 continue
-            if marked_root(path) and (member.isfile() or member.islnk()):
+            if marked_root(path) and member.kind in (Kind.FILE, Kind.HARD_LINK):
                 marks.add(path)
-            if member.issym():
-                yield path, member.linkname, None
-            elif plain and not member.sparse and (member.isfile() or absolute_path(member.linkname) in spots):
-                # Read straight from the file: a tar holds libraries of 100 MB, and every copy of one counts.
-                spot = (
-                    spots.get(absolute_path(member.linkname)) if member.islnk() else (member.offset_data, member.size)
-                )
-                offset, size = spots[path] = spot or (0, 0)
-                if is_loader_conf(path) or os.pread(file.fileno(), 4, offset) == elf.MAGIC:
-                    places[path] = offset, size
-                    yield path, None, os.pread(file.fileno(), size, offset)
-            elif member.isfile() or member.islnk():
-                reader = archive.extractfile(member)
-                head = reader.read(4) if reader else b""
-                if reader and (head == elf.MAGIC or is_loader_conf(path)):
-                    yield path, None, head + reader.read()
+            if member.kind is Kind.LINK:
+                yield path, member.target, None
+            elif member.kind is Kind.HARD_LINK:
+                origin = first[path] = first.get(absolute_path(member.target), absolute_path(member.target))
+                if origin in taken:
+                    later[path] = origin
+            elif member.kind is Kind.FILE and (data := _wanted(reader, member, path, unread)):
+                taken.add(path)
+                if reader.is_file:
+                    places[path] = member.offset, member.size
+                yield path, None, data
+    for path, data in tar_files(root, set(later.values())):
+        for again in (name for name, origin in later.items() if origin == path):
+            if path in places:
+                places[again] = places[path]
+            yield again, None, data
+
+
+def _members(reader: Reader) -> Iterator[Member]:
+    """Yield the members of a root; raises TarError where there is none, or more than a root has."""
+    count = 0
+    for count, member in enumerate(reader.members(), 1):
+        if count > _MEMBERS:
+            raise TarError(f"it has more than {_MEMBERS:,} members")
+        yield member
+    if not count:
+        raise TarError("it holds nothing")
+
+
+def _wanted(reader: Reader, member: Member, path: str, unread: dict[str, str]) -> bytes:
+    """Return the content of an ELF file or of the loader's configuration; of the rest only the begin is read."""
+    head = reader.begin(len(elf.MAGIC))
+    if head != elf.MAGIC and not is_loader_conf(path):
+        return b""
+    if member.size > LARGEST_FILE:
+        unread[path] = f"has {member.size:,} bytes; {LARGEST_FILE:,} are read"
+        return b""
+    return b"".join((head, *reader.content()))
+
+
+def tar_files(root: Path, wanted: Collection[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield (path in the root, content) of some files of a tar, in its order; a hard link brings its first name's.
+
+    Raises
+    ------
+    TarError, PackedError
+        It is no tar, or damaged.
+    """
+    first: dict[str, str] = {}
+    again: dict[str, list[str]] = {}
+    with open_tar(root) as reader:
+        for member in _members(reader) if wanted else ():
+            path = absolute_path(member.name)
+            if member.kind is Kind.FILE:
+                if path in wanted and member.size <= LARGEST_FILE:
+                    yield path, b"".join(reader.content())
+            elif member.kind is Kind.HARD_LINK:
+                origin = first[path] = first.get(absolute_path(member.target), absolute_path(member.target))
+                if path in wanted and path != origin:
+                    again.setdefault(origin, []).append(path)
+    for origin, data in tar_files(root, again.keys() - first.keys()) if again else ():
+        for path in again[origin]:
+            yield path, data

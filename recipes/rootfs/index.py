@@ -10,17 +10,18 @@ import functools
 import hashlib
 import os
 import posixpath
-import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from recipes import elf
 from recipes.arch import Identity, Libc, compatible
+from recipes.archives.packed import PackedError
+from recipes.archives.tarreader import TarError
 from recipes.elf import ElfFile
 from recipes.errors import ConfigError
-from recipes.rootfs.files import MARKER, absolute_path, marked_root, root_members
+from recipes.rootfs.files import MARKER, marked_root, root_members, tar_files
 from recipes.rootfs.loaderconf import (
     LD_CACHE,
     LIBC_NAMES,
@@ -201,11 +202,7 @@ class Index:
                     offset, size = self.places[path]
                     hashes[path] = hashlib.sha256(os.pread(file.fileno(), size, offset)).hexdigest()
         elif names:
-            with tarfile.open(root) as archive:
-                for member in archive:
-                    path = absolute_path(member.name)
-                    if path in names and (reader := archive.extractfile(member)) is not None:
-                        hashes[path] = hashlib.sha256(reader.read()).hexdigest()
+            hashes = {path: hashlib.sha256(data).hexdigest() for path, data in self._packed(names)}
         if lost := names - hashes.keys():
             raise _moved(min(lost), "is not in the root any more", self.source)
         return hashes
@@ -220,13 +217,18 @@ class Index:
                 offset, size = self.places[path]
                 with root.open("rb") as file:
                     return os.pread(file.fileno(), size, offset)
-            with tarfile.open(root) as archive:
-                for member in archive:
-                    if absolute_path(member.name) == path and (reader := archive.extractfile(member)) is not None:
-                        return reader.read()
-        except (OSError, tarfile.TarError) as error:
+        except OSError as error:
             raise _moved(path, "is not in the root any more", self.source) from error
+        for _, data in self._packed({path}):
+            return data
         raise _moved(path, "is not in the root any more", self.source)
+
+    def _packed(self, names: set[str]) -> Iterator[tuple[str, bytes]]:
+        """Yield some files of a tar that is packed."""
+        try:
+            yield from tar_files(Path(self.source), names)
+        except (OSError, TarError, PackedError) as error:
+            raise _moved(min(names), "is not in the root any more", self.source) from error
 
     def _digest(self, path: str) -> str:
         """Return the sha256 of a file of a directory, which somebody may be updating right now."""

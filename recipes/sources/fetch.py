@@ -28,6 +28,8 @@ from recipes.sources.git import (
 from recipes.sources.lock import Archive, Repository
 
 _CONNECT, _READ = 10, 60  # seconds; a black hole must not hold a build for requests' default, which is for ever
+LARGEST_SOURCE = 4 << 30
+"""Bytes of one archive: what has no end must not fill the disk before its hash is looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +177,13 @@ def _from_mirror(archive: Archive, folder: Path, part: Path) -> None:
     source = folder / "archives" / archive.file
     if not source.is_file():
         raise BuildError(f"has no archives/{archive.file}")
+    _bounded(source.stat().st_size)
     shutil.copyfile(source, part)
+
+
+def _bounded(size: int) -> None:
+    if size > LARGEST_SOURCE:
+        raise BuildError(f"has more than {LARGEST_SOURCE:,} bytes; refused")
 
 
 def _from_upstream(url: str, part: Path) -> None:
@@ -195,6 +203,7 @@ def _from_upstream(url: str, part: Path) -> None:
                 total = int(length) if re.fullmatch(r"[0-9]{1,15}", length) else 0
                 with part.open("wb") as file, progress(f"bringing {url.rpartition('/')[2]}", file.tell, total=total):
                     for chunk in answer.iter_content(1 << 20):
+                        _bounded(file.tell() + len(chunk))
                         file.write(chunk)
         except requests.HTTPError as error:
             raise BuildError(f"HTTP {error.response.status_code}") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import tarfile
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from recipes.archives.packed import PackedError
+from recipes.archives.tarinput import open_tar
+from recipes.archives.tarreader import Kind, TarError
 from recipes.errors import ConfigError
 from recipes.files import write_whole
 from recipes.sources.fetch import archive_path, fetch_pins
@@ -27,7 +29,8 @@ class PinRow:
     unit: str
     pinned: str
     date: str
-    """Day of the commit, or of the newest file in the archive; empty where the cache does not have it."""
+    """Day of the commit, or of the newest file in the archive; empty where the cache does not have it, or it cannot be
+    read."""
     flag: str
 
     def as_dict(self) -> dict[str, str]:
@@ -73,9 +76,12 @@ def _date(pin: Archive | Repository) -> str:
     there = archive_path(pin)
     if not there.is_file():
         return ""
-    with tarfile.open(there) as archive:
-        newest = max((member.mtime for member in archive if member.isfile()), default=0)
-    return dt.datetime.fromtimestamp(newest, dt.UTC).date().isoformat()
+    try:
+        with open_tar(there) as archive:
+            newest = max((member.time for member in archive.members() if member.kind is Kind.FILE), default=0)
+        return dt.datetime.fromtimestamp(newest, dt.UTC).date().isoformat()
+    except (TarError, PackedError, OverflowError, ValueError, OSError):  # `fetch --check` says what is wrong with it
+        return ""
 
 
 def move_pin(name: str, changes: Mapping[str, str], mirror: Sequence[Path] = (), *, offline: bool = False) -> Path:

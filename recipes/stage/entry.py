@@ -14,13 +14,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from recipes.engine.intake import Limits, take
+from recipes.archives.intake import Limits, take
+from recipes.archives.packed import PackedReader
+from recipes.archives.tarfiles import TarEntry, disk_entry, write_tar
 from recipes.errors import ConfigError
 from recipes.files import file_sha256
-from recipes.packed import PackedReader
 from recipes.stage.keys import is_signed, key_id
 from recipes.stage.manifest import STAGE_MANIFEST
-from recipes.tarfiles import TarEntry, disk_entry, write_tar
 from recipes.text import shown
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def unpack_entry(archive: IO[bytes], length: int, into: Path) -> None:
     ConfigError
         It holds something that has no place in an entry, or a link that leads out of its tree.
     RefusedError
-        It is more than an entry may be, or no tar that we take; see `recipes.engine.intake`.
+        It is more than an entry may be, or no tar that we take; see `recipes.archives.intake`.
     PackedError
         It is no gzip stream, or grows more than a built tree does.
     """

@@ -17,9 +17,9 @@ from typing import IO, Protocol
 from urllib.parse import urlsplit
 
 from recipes import console
+from recipes.archives.packed import PackedError
 from recipes.errors import ConfigError, UserError
 from recipes.files import file_sha256, whole_folder
-from recipes.packed import PackedError
 from recipes.progress import progress
 from recipes.stage.entry import (
     ARCHIVE_LIMIT,

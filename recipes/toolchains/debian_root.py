@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 from dataclasses import dataclass
@@ -9,10 +10,11 @@ from pathlib import Path, PurePosixPath
 
 from recipes import paths
 from recipes.arch import Arch
+from recipes.archives.intake import AbsoluteLinks, Limits
+from recipes.archives.rewrite import rewrite_tar
 from recipes.engine.confinement import Rights
 from recipes.engine.container import ContainerSession, Job
 from recipes.engine.docker import Engine
-from recipes.engine.intake import AbsoluteLinks, Limits
 from recipes.errors import BuildError
 from recipes.files import whole_file
 from recipes.progress import file_size, timed
@@ -99,8 +101,8 @@ def ensure_board_root(
             make_root(session, [arch.debian, suite, mode, *packages], scripts=scripts)
             session.still()
             step.at("taking it out", moved=lambda: session.taken)
-            with whole_file(tar) as file:
-                file.writelines(session.get(f"{ROOT_TREE}/."))
+            with whole_file(tar) as file, contextlib.closing(session.get(f"{ROOT_TREE}/.")) as chunks:
+                rewrite_tar(chunks, file, limits=_LARGEST_ROOT)
     if not engine.image_id(image):
         with tar.open("rb") as stream, timed(f"image of {board}", stream.tell, total=file_size(tar)):
             engine.import_tar(stream, image)

@@ -57,6 +57,7 @@ def test_what_is_ours_is_left_out_whatever_the_board_lists() -> None:
     assert read_listing(f"ours\t/tmp/boardcast\n{END}", TOPS).ours == ("/tmp/boardcast",)
 
 
+@pytest.mark.hostile(kind="board")
 @pytest.mark.parametrize(
     "line",
     [
@@ -81,6 +82,7 @@ def test_a_path_that_leads_elsewhere_ends_the_pull(line: str) -> None:
         read_listing(f"{line}\n{END}", TOPS)
 
 
+@pytest.mark.hostile(kind="board")
 def test_too_much_and_a_cut_list_are_told() -> None:
     sizes = f"{D}  /usr/lib/liba.so\n-rw-r--r-- 1 0 0 1099511627776 Jan 1 1970 /usr/lib/liba.so\n"
     with pytest.raises(PreflightError, match="no honest board lists") as caught:
@@ -138,6 +140,7 @@ def stream(*members: tuple[str, bytes, bytes]) -> bytes:
     return buffer.getvalue()
 
 
+@pytest.mark.hostile(kind="board")
 @pytest.mark.parametrize(
     ("member", "says"),
     [
@@ -159,6 +162,7 @@ def test_a_stream_with_anything_else_is_refused(home: Path, member: tuple[str, b
     assert not list((paths.work() / "pull" / "cam").iterdir())
 
 
+@pytest.mark.hostile(kind="board")
 def test_other_content_than_was_listed_is_not_kept(home: Path) -> None:
     sent = stream(("usr/lib/liba.so", tarfile.REGTYPE, small_elf()))
     session = HostileSession(f"top\t/usr/lib\n{D}  /usr/lib/liba.so\n{END}", sent)
@@ -177,6 +181,7 @@ def test_a_board_without_a_library_is_told_so(home: Path) -> None:
         pull_root(HostileSession(f"{empty}  /etc/ld.so.conf\n{END}", sent), "cam", ARCHES["armv7"])
 
 
+@pytest.mark.hostile(kind="board")
 def test_a_link_in_the_pulls_folder_is_not_followed(home: Path, tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"")
     digest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
+import struct
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from deploy.boards.probe import BoardFolder, HostFacts, open_to_others, parse_facts, probe_host
+from deploy.boards.probe import HostFacts, open_to_others, parse_facts, probe_host
 from deploy.boards.session import Reply
+from recipes.errors import PreflightError
 from recipes.process import run as run_process
 from tests.support.localboard import ARCH, LocalSession
 
@@ -78,6 +81,7 @@ def facts_of(*folders: tuple[str, int, int, str], uid: int = 1000, gid: int = 10
 SLASH = ("drwxr-xr-x", 0, 0, "/")
 
 
+@pytest.mark.hostile(kind="board")
 @pytest.mark.parametrize(
     ("folders", "says"),
     [
@@ -101,6 +105,71 @@ def test_whoever_else_may_write_on_the_way_is_told(folders: list[tuple[str, int,
     assert bool(told) is bool(says)
 
 
-def test_an_access_list_is_part_of_the_mode() -> None:
-    facts = facts_of(("drwxr-xr-x+", 0, 0, "/opt"))
-    assert facts.folders == (BoardFolder(path="/opt", mode="drwxr-xr-x", owner=0, group=0),)
+def listed(*entries: str, mode: str = "drwxrwxr-x+", group: int = 0) -> HostFacts:
+    lines = [f"folder={mode} 0 {group} /opt", "folder=drwxr-xr-x 0 0 /", *(f"acl={entry} /opt" for entry in entries)]
+    return parse_facts("\n".join(["uid=1000", "gid=1000", *lines]), now=0)
+
+
+BASE = ("user::rwx", "group::r-x", "other::r-x")
+
+
+@pytest.mark.hostile(kind="board")
+@pytest.mark.parametrize(
+    ("entries", "says"),
+    [
+        ((), "/opt has an access list (ls shows a +), and the board has no getfacl"),
+        ((*BASE, "mask::rwx", "user:1000:rwx", "user:0:rwx", "group:1000:rwx", "group:50:rwx"), ""),
+        ((*BASE, "mask::rwx", "user:1001:rwx"), "/opt may be written to by user 1001"),
+        ((*BASE, "mask::r-x", "user:1001:rwx"), ""),
+        ((*BASE, "mask::rwx", "user:1001:r-x"), ""),
+        ((*BASE, "mask::rwx", "group:100:-w-"), "/opt may be written to by group 100"),
+        ((*BASE, "default:user:1001:rwx", "default:mask::rwx"), "/opt may be written to by user 1001"),
+        ((*BASE, "default:user:1001:rwx", "default:mask::r-x", "mask::rwx"), ""),
+        ((*BASE, "user:1001:rwx", "mask::rwx", "default:mask::r-x"), "/opt may be written to by user 1001"),
+        ((*BASE, "default:other::rwx"), "/opt may be written to by everybody"),
+    ],
+)
+def test_an_access_list_lets_nobody_else_in(entries: tuple[str, ...], says: str) -> None:
+    told = open_to_others(listed(*entries), ROOT)
+    assert told.startswith(says)
+    assert bool(told) is bool(says)
+
+
+def test_the_groups_right_of_a_listed_folder_is_not_its_mask() -> None:
+    assert open_to_others(listed(*BASE, "mask::rwx", group=100), ROOT) == ""
+    told = open_to_others(listed("user::rwx", "group::rwx", "mask::rwx", "other::r-x", group=100), ROOT)
+    assert told.startswith("/opt may be written to by group 100")
+
+
+@pytest.mark.hostile(kind="board")
+@pytest.mark.parametrize("entry", ["user:1001:rwx", "user:x:rwx /opt", "user:1001:rwxs /opt", "\x1b[2J /opt"])
+def test_an_entry_that_getfacl_cannot_print_is_refused(entry: str) -> None:
+    with pytest.raises(PreflightError, match="cannot be read"):
+        parse_facts(f"acl={entry}", now=0)
+
+
+def access_list(*entries: tuple[int, int, int]) -> bytes:
+    """Return an access list as the kernel keeps it: tag, rights, number (linux/posix_acl_xattr.h)."""
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+
+
+NOBODY_IN_PARTICULAR = 0xFFFFFFFF
+
+
+@pytest.mark.process
+@pytest.mark.hostile(kind="board")
+@pytest.mark.parametrize("rights", [5, 7])
+def test_a_folder_with_a_real_access_list_is_judged(tmp_path: Path, rights: int) -> None:
+    rows = ((1, 7), (2, rights), (4, 5), (16, 7), (32, 5))  # owner, user 4711, group, mask, others
+    data = access_list(*((tag, right, 4711 if tag == 2 else NOBODY_IN_PARTICULAR) for tag, right in rows))
+    try:
+        os.setxattr(tmp_path, "system.posix_acl_access", data)
+    except OSError:
+        pytest.skip("this file system has no access lists")
+    facts = probe_host(LocalSession(), str(tmp_path), [])
+    assert facts.folders[0].listed
+    told = open_to_others(facts, str(tmp_path))
+    if shutil.which("getfacl"):
+        assert ("user 4711" in told) is (rights == 7)
+    else:
+        assert "no getfacl" in told

@@ -60,6 +60,7 @@ def test_a_command_without_input_reads_nothing_and_is_sent_nothing(line: Line, m
         assert session.run("cat; echo end", stdin=[b""]).out == "end\n"
 
 
+@pytest.mark.hostile(kind="board")
 def test_an_answer_without_an_end_is_ended(line: Line) -> None:
     with connect(line.target) as session:
         begun = time.monotonic()
@@ -72,6 +73,7 @@ def test_an_answer_without_an_end_is_ended(line: Line) -> None:
         assert session.run("echo on").out == "on\n", "the session itself goes on"
 
 
+@pytest.mark.hostile(kind="board")
 def test_a_frozen_board_is_given_up_and_said(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(channel, "SILENT_SECONDS", 2.0)
     monkeypatch.setattr(channel, "BEAT_SECONDS", 0.3)

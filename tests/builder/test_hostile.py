@@ -19,7 +19,7 @@ from recipes.errors import BuildError
 from recipes.stage.manifest import Stage
 from tests.builder.test_build import without_builds
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.hostile(kind="build")]
 
 _RECIPE = """schema = 1
 name = "NAME"

@@ -149,6 +149,7 @@ def test_a_machine_that_only_deploys_needs_no_private_key(home: Path) -> None:
     assert not home.exists()
 
 
+@pytest.mark.hostile(kind="bundle")
 def test_what_is_not_signed_by_a_trusted_key_is_refused_with_the_ids() -> None:
     mine, other = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
     trust(mine)
@@ -165,6 +166,7 @@ def test_what_is_not_signed_by_a_trusted_key_is_refused_with_the_ids() -> None:
         check_signature(DATA, text, trusted_keys(), where="x")
 
 
+@pytest.mark.hostile(kind="bundle")
 def test_a_signature_has_one_form() -> None:
     private = Ed25519PrivateKey.generate()
     trust(private)

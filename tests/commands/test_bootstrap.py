@@ -6,12 +6,14 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from recipes import paths
+from tests.support.linkchain import link_chain, tar_of
 
 pytestmark = pytest.mark.process
 
@@ -61,3 +63,33 @@ def test_an_engine_that_is_not_there_is_called_missing(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "may not use it" not in done.stderr
     assert "this takes root" in done.stderr
+
+
+_EXTRACT = """import sys, tarfile
+with tarfile.open(sys.argv[1]) as archive:
+    try:
+        archive.extractall(sys.argv[2], filter="data")
+    except (tarfile.TarError, OSError, TypeError):
+        pass
+"""
+
+
+@pytest.mark.parametrize("python", [Path(sys.executable).resolve(), "/usr/bin/python3"])
+def test_a_python_is_named_whose_tarfile_writes_outside_and_no_other(tmp_path: Path, python: Path | str) -> None:
+    """What it says is held against what an archive with a chain of links does to this very Python."""
+    if not Path(python).exists():
+        pytest.skip("the distribution has no Python here")
+    outside = tmp_path / "outside"
+    (tmp_path / "into").mkdir()
+    outside.mkdir()
+    (tmp_path / "chain.tar").write_bytes(tar_of(link_chain("../../outside")))
+    subprocess.run([python, "-c", _EXTRACT, tmp_path / "chain.tar", tmp_path / "into"], check=True)
+    writes = (outside / "written").exists()
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/python3").symlink_to(python)
+    shutil.copy(paths.CHECKOUT / "bootstrap", tmp_path / "bootstrap")
+    environment = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin", "DOCKER_HOST": f"unix://{tmp_path}/none.sock"}
+    argv = ["sh", str(tmp_path / "bootstrap"), "install", "--no-install"]
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert ("lacks the fix of CVE-2025-4517" in done.stderr) is writes

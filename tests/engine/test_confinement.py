@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import uuid
 from contextlib import closing
 from pathlib import Path, PurePosixPath
 
@@ -20,7 +21,7 @@ from recipes.engine.layout import OWN, WORK
 from recipes.toolchains.images import ensure_base_image
 
 _CAPABILITIES = {"CHOWN": 0, "DAC_OVERRIDE": 1, "FOWNER": 3, "FSETID": 4, "SETGID": 6, "SETUID": 7}
-_CAPABILITIES |= {"SYS_CHROOT": 18, "SETFCAP": 31}
+_CAPABILITIES |= {"KILL": 5, "NET_BIND_SERVICE": 10, "SYS_CHROOT": 18, "SETFCAP": 31}
 """Numbers of include/uapi/linux/capability.h."""
 
 
@@ -35,6 +36,7 @@ def facts(status: str) -> dict[str, str]:
 
 
 @pytest.mark.engine
+@pytest.mark.hostile(kind="build")
 def test_a_container_without_rights_has_none(engine: Engine) -> None:
     with engine.session(Job(image=ensure_base_image(engine), cwd=WORK)) as session:
         seen = facts(ask(session, "cat /proc/self/status"))
@@ -47,6 +49,7 @@ def test_a_container_without_rights_has_none(engine: Engine) -> None:
 
 
 @pytest.mark.engine
+@pytest.mark.hostile(kind="build")
 def test_it_writes_to_its_own_folder_and_to_tmp_and_nowhere_else(engine: Engine) -> None:
     with engine.session(Job(image=ensure_base_image(engine), cwd=WORK)) as session:
         places = "/ /bc /etc /root /usr/bin /var/tmp /opt /sys /proc/sys/kernel"
@@ -56,6 +59,15 @@ def test_it_writes_to_its_own_folder_and_to_tmp_and_nowhere_else(engine: Engine)
 
 
 @pytest.mark.engine
+@pytest.mark.hostile(kind="build")
+def test_memory_without_end_ends_within_the_container(engine: Engine) -> None:
+    with engine.session(Job(image=ensure_base_image(engine), cwd=WORK)) as session:
+        told = ask(session, "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes 2> /dev/null")
+    assert 0 < int(told.split()[0]) < engine._memory() * 0.91
+
+
+@pytest.mark.engine
+@pytest.mark.hostile(kind="build")
 def test_processes_without_end_end(engine: Engine) -> None:
     with engine.session(Job(image=ensure_base_image(engine), cwd=WORK)) as session:
         started = ask(session, "n=0; while [ $n -lt 6000 ]; do n=$((n+1)); echo $n; sleep 60 & done 2> /dev/null")
@@ -70,6 +82,24 @@ def test_a_container_that_makes_roots_has_what_it_needs(engine: Engine) -> None:
         assert int(seen["CapBnd"], 16) == sum(1 << _CAPABILITIES[name] for name in Rights.PACKAGES.value)
         assert seen["NoNewPrivs"] == "1"
         assert set(seen["Uid"].split()) == {"0"}
+
+
+@pytest.mark.engine
+@pytest.mark.hostile(kind="build")
+def test_a_simulated_board_has_what_it_needs(engine: Engine) -> None:
+    name = f"boardcast-test-{uuid.uuid4().hex[:8]}"
+    engine.services.ensure_network(name)
+    try:
+        engine.services.start(name, ensure_base_image(engine), ["sleep", "600"], network=name, files={})
+        status = engine._client.containers.get(name).exec_run(["cat", "/proc/self/status"]).output.decode()
+        seen = facts(status)
+        assert int(seen["CapBnd"], 16) == sum(1 << _CAPABILITIES[right] for right in Rights.BOARD.value)
+        assert seen["NoNewPrivs"] == "1"
+        asked = engine._client.containers.get(name).exec_run(["mknod", "/zero", "c", "1", "5"])
+        assert asked.exit_code != 0
+    finally:
+        engine.services.remove(name)
+        engine.services.remove_network(name)
 
 
 @pytest.mark.engine

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import sys
+import unicodedata
+from collections.abc import Callable
+
 import pytest
 
+from recipes import console
 from recipes.console import table
+from recipes.errors import UserError
 
 LONG = "63 symbols that ours need are there, at the version nodes that they were linked to; " * 4
 
@@ -45,3 +52,66 @@ def test_a_path_or_an_id_is_never_broken(word: str, capsys: pytest.CaptureFixtur
 def test_a_table_without_rows_is_its_head(capsys: pytest.CaptureFixture[str]) -> None:
     table("Title", ["name", "state"], [])
     assert capsys.readouterr().out == "Title\n  name  state\n"
+
+
+EVIL = "\x1b[2J\x1b[H\x9b2J\u202egreen\u2066\x07\rdeploy: green"
+HARMLESS = r"\x1b[2J\x1b[H\x9b2J\u202egreen\u2066\x07\x0ddeploy: green"
+PRINTERS: dict[str, Callable[[str], None]] = {
+    "say": console.say,
+    "out": console.out,
+    "note": console.note,
+    "a table's cell": lambda text: table("Title", ["a", "b"], [[text, "x"]]),
+    "a table's title": lambda text: table(text, ["a"], [["x"]]),
+    "fields": lambda text: console.fields("Title", {"name": text}),
+    "the title of fields": lambda text: console.fields(text, {"name": "x"}),
+}
+
+
+def acting(text: str) -> set[str]:
+    return {letter for letter in text if unicodedata.category(letter)[0] == "C"} - {"\n"}
+
+
+@pytest.mark.hostile(kind="board")
+@pytest.mark.parametrize("printer", PRINTERS)
+def test_nothing_that_is_printed_can_act_or_forge_a_line(capsys: pytest.CaptureFixture[str], printer: str) -> None:
+    PRINTERS[printer](f"before {EVIL}\nerror: forged\n[   1.0s] forged")
+    printed = "".join(capsys.readouterr())
+    assert not acting(printed)
+    assert HARMLESS in printed
+    assert not [line for line in printed.splitlines() if line.startswith(("error:", "[   1.0s] forged"))]
+
+
+@pytest.mark.hostile(kind="board")
+@pytest.mark.parametrize("text", [EVIL, "[link=http://x]y[/link] [red]z[/red] :warning:"])
+def test_a_ruled_table_shows_words_as_they_are(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "300")
+    monkeypatch.setenv("TERM", "dumb")  # rich colours nothing itself then
+    table(f"about {text}", ["name"], [[text]])
+    printed = capsys.readouterr().out
+    wanted = HARMLESS if text == EVIL else text
+    assert "".join(printed.split()).count("".join(wanted.split())) == 2  # a title goes over lines
+    assert not acting(printed)
+
+
+@pytest.mark.hostile(kind="board")
+@pytest.mark.parametrize("part", ["what", "where", "why", "next_step"])
+def test_an_error_shows_what_it_was_told_and_nothing_in_it_looks_like_ours(part: str) -> None:
+    parts = {"what": "it failed"} | {part: f"it failed {EVIL}\nerror: none\n  next: rm -rf /"}
+    error = UserError(parts.pop("what"), **parts)
+    assert not acting(str(error))
+    assert HARMLESS in str(error)
+    lines = str(error).splitlines()
+    assert len([line for line in lines if line.startswith("error:")]) == 1
+    assert "  next: rm -rf /" not in lines
+
+
+@pytest.mark.hostile(kind="board")
+def test_json_is_ascii_and_reads_back_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    console.emit({"a": f"{EVIL}\x7f"})
+    printed = capsys.readouterr().out
+    assert printed.isascii()
+    assert not acting(printed)
+    assert json.loads(printed) == {"a": f"{EVIL}\x7f"}

@@ -116,6 +116,7 @@ def test_a_copy_and_a_circle_end_with_a_word_instead_of_a_loop(current: Path, tm
     assert started(shell, programs / "round").returncode != 0
 
 
+@pytest.mark.hostile(kind="board")
 @pytest.mark.process
 @pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: Path(shell[-1]).name)
 @pytest.mark.parametrize("planted", ["nothing", "a folder for all", "a link", "a file"])

@@ -19,6 +19,7 @@ from deploy.probe.script import END, MOST_ANSWER, read_answer
 from recipes.errors import ConfigError, PreflightError
 from tests.probe.answers import CAMERA_BOARD, NONCE, NOW, facts, framed
 
+pytestmark = pytest.mark.hostile(kind="board")
 ESCAPES = "\x1b[2J\x1b[H\x9b2J\u202e\u2066\u200b\x07\r"
 WHOLE = framed(CAMERA_BOARD)
 

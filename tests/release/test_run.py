@@ -274,6 +274,7 @@ def test_a_release_carries_its_signed_manifest(root: Path) -> None:
     assert read_carried(LocalSession(), str(root), "0" * 32) is None
 
 
+@pytest.mark.hostile(kind="board")
 def test_what_a_board_sends_is_not_believed_before_its_signature(root: Path) -> None:
     first, second = bundle_of(root, "first"), bundle_of(root, "second")
     deploy(first)

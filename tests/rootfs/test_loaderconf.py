@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import tarfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,6 +44,24 @@ def test_a_cache_is_read_in_both_layouts() -> None:
 def test_a_torn_cache_is_none() -> None:
     whole = loadercache.glibc([("liba.so.1", "/opt/x/liba.so.1", HARD, 0)])
     assert all(read_cache(whole[:end]) is None for end in range(len(whole)))
+
+
+@pytest.mark.hostile(kind="board")
+def test_a_changed_cache_is_read_or_is_none(record_property: Callable[[str, object], None]) -> None:
+    rows = [("liba.so.1", "/opt/x/liba.so.1", HARD, 0), ("libb.so.1", "/lib/libb.so.1", 3, 1 << 62)]
+    chance = random.Random(14)
+    wholes = (loadercache.glibc(rows), loadercache.old(rows), loadercache.glibc(rows, behind=loadercache.old(rows)))
+    mutants = 0
+    for whole in wholes:
+        for _ in range(33_400):
+            data = bytearray(whole)
+            for _ in range(chance.randint(1, 4)):
+                data[chance.randrange(len(data))] = chance.choice((0, 1, 0x7F, 0x80, 0xFF, chance.randrange(256)))
+            for libc in Libc:
+                for entries in (read_cache(bytes(data), libc) or {}).values():
+                    assert all(len(entry.path) <= len(whole) for entry in entries)
+            mutants += 1
+    record_property("inputs", mutants)
 
 
 @pytest.mark.parametrize(

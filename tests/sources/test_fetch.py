@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.server
 import threading
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from recipes.errors import BuildError, ConfigError
+from recipes.sources import fetch
 from recipes.sources.fetch import fetch_archive, mirror_folders
 from recipes.sources.lock import Archive
 
@@ -91,13 +93,19 @@ def test_the_environment_names_mirrors_too(cache: Path, tmp_path: Path, monkeypa
 
 
 class Server(http.server.BaseHTTPRequestHandler):
-    """Answers /good with the file, /page with a page, /short with a promise it breaks, and else 404."""
+    """Answers /good with the file, /page with a page, /short with a broken promise, /endless for ever, and else 404."""
 
     def do_GET(self) -> None:
         if self.path == "/flaky" and not getattr(self.server, "asked", False):
             self.server.asked = True  # type: ignore[attr-defined]
             self.send_error(503)
             return
+        if self.path == "/endless":
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                while True:
+                    self.wfile.write(bytes(1 << 20))
         bodies = {"/good": GOOD, "/flaky": GOOD, "/page": b"<html>sign in</html>", "/short": GOOD[:50]}
         if self.path not in bodies:
             self.send_error(404)
@@ -139,4 +147,17 @@ def test_a_wrong_answer_of_upstream_is_refused(cache: Path, upstream: str, path:
     with pytest.raises(BuildError) as caught:
         fetch_archive(archive(f"{upstream}/{path}"))
     assert says in caught.value.why
+    assert left(cache) == []
+
+
+@pytest.mark.loopback
+@pytest.mark.hostile(kind="build")
+def test_an_upstream_without_end_is_left(
+    cache: Path, tmp_path: Path, upstream: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "LARGEST_SOURCE", 8 << 20)
+    large = mirror(tmp_path, bytes((8 << 20) + 1))
+    with pytest.raises(BuildError) as caught:
+        fetch_archive(archive(f"{upstream}/endless"), [large])
+    assert caught.value.why.count("has more than 8,388,608 bytes; refused") == 2
     assert left(cache) == []

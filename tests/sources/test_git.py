@@ -97,6 +97,36 @@ def test_a_damaged_mirror_is_refused_and_nothing_of_it_stays(places: tuple[Path,
     assert not list((cache / "git").iterdir())
 
 
+@pytest.mark.hostile(kind="build")
+def test_a_mirrors_hooks_settings_and_alternates_do_nothing_here(
+    places: tuple[Path, Path], cache: Path, tmp_path: Path
+) -> None:
+    work, mirror = places
+    pin = repository(upstream(work, mirror, URL, {"a.txt": "wanted"}))
+    bare = mirror / "git" / "git.example.com" / "group" / "demo.git"
+    ran, program = tmp_path / "ran", tmp_path / "program"
+    program.write_text(f'#!/bin/sh\necho "$0" >> {ran}\nexec "$@"\n')
+    program.chmod(0o755)
+    (bare / "hooks").mkdir(exist_ok=True)
+    for hook in ("post-checkout", "reference-transaction", "post-update", "pre-auto-gc", "post-index-change"):
+        shutil.copy(program, bare / "hooks" / hook)
+    for name in ("uploadpack.packObjectsHook", "core.fsmonitor", "core.sshCommand", "core.pager", "core.editor"):
+        git(bare, "config", name, str(program))
+    git(bare, "config", "alias.upload-pack", f"!{program}")
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    git(secret, "init", "--quiet", "--bare", "private.git")
+    (bare / "objects/info").mkdir(exist_ok=True)
+    (bare / "objects/info/alternates").write_text(f"{secret}/private.git/objects\n")
+    path = fetch_repository(pin, [mirror], offline=True)[0].path
+    assert not ran.exists()
+    assert not (path / "objects/info/alternates").exists()
+    assert not list(path.glob("hooks/*"))
+    assert str(program) not in (path / "config").read_text()
+    shutil.rmtree(mirror)
+    assert holds_commit(path, pin.commit)
+
+
 def test_a_damaged_cache_is_found_and_fetched_again(places: tuple[Path, Path]) -> None:
     work, mirror = places
     pin = repository(upstream(work, mirror, URL, {"a.txt": "wanted " * 1000}))

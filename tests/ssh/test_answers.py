@@ -32,6 +32,7 @@ LINES = [
 ]
 
 
+@pytest.mark.hostile(kind="board")
 @pytest.mark.parametrize(
     ("line", "command"),
     [
@@ -54,6 +55,7 @@ def test_a_value_that_its_command_cannot_print_is_told_with_both(line: str, comm
     assert caught.value.code == 5
 
 
+@pytest.mark.hostile(kind="board")
 def test_a_line_that_nobody_asked_for_is_told() -> None:
     with pytest.raises(PreflightError, match="cannot be read") as caught:
         parse_facts(GOOD + "Welcome to \x1b[31mBusyBox\n", now=0)
@@ -67,12 +69,14 @@ def test_a_banner_in_front_is_passed_over(noise: str) -> None:
     assert parse_facts(framed(text), now=0).machine == "armv7l"
 
 
+@pytest.mark.hostile(kind="board")
 @pytest.mark.parametrize("text", ["", "menu> ", f"{BEGIN}\n{GOOD}", f"{GOOD}{END}\n", f"x{BEGIN}\n{GOOD}{END}\n"])
 def test_an_answer_without_its_marks_is_none(text: str) -> None:
     with pytest.raises(PreflightError, match=r"did not answer|is not whole"):
         framed(text)
 
 
+@pytest.mark.hostile(kind="board")
 @given(st.binary(max_size=300), st.lists(st.sampled_from(LINES), max_size=3))
 @example(b"\xff\xfe\0", [])
 def test_no_bytes_at_all_end_in_a_traceback(noise: bytes, lines: list[str]) -> None:

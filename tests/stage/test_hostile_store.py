@@ -9,7 +9,7 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,10 +22,10 @@ from recipes.stage.manifest import STAGE_MANIFEST
 from recipes.stage.places import FolderPlace, HttpPlace
 from recipes.stage.store import Store, open_store
 from tests.stage.test_store import KEY, entry, passes
+from tests.support.linkchain import Part, link_chain, tar_of
 from tests.support.objectserver import serving
 
 pytestmark = [pytest.mark.usefixtures("home"), pytest.mark.hostile(kind="store")]
-Part = tuple[str, bytes, str, bytes]
 """Name, kind, target and content of a member."""
 
 
@@ -36,16 +36,6 @@ def store(tmp_path: Path) -> Path:
 
 def shared(folder: Path) -> Store:
     return Store("x", FolderPlace(folder), writable=True)
-
-
-def tar(parts: Iterable[Part]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for name, kind, target, content in parts:
-            member = tarfile.TarInfo(name)
-            member.type, member.linkname, member.size, member.mode = kind, target, len(content), 0o755
-            archive.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()
 
 
 def forge(
@@ -132,21 +122,8 @@ def test_a_signature_that_is_none_is_told_in_one_plain_line(
     assert line.isprintable()
 
 
-def chain(outside: Path) -> list[Part]:
-    """Return the link chain of CVE-2025-4517: longer than PATH_MAX when resolved: Python's check gives up."""
-    parts: list[Part] = []
-    long, steps, path = "d" * 240, "abcdefghijklmnop", "tree"
-    for step in steps:
-        parts += [(f"{path}/{long}", tarfile.DIRTYPE, "", b""), (f"{path}/{step}", tarfile.SYMTYPE, long, b"")]
-        path = f"{path}/{long}"
-    short = "/".join(["tree", *steps])
-    parts.append((f"{short}/{'l' * 254}", tarfile.SYMTYPE, "../" * len(steps), b""))
-    parts.append(("tree/escape", tarfile.SYMTYPE, f"{'/'.join(steps)}/{'l' * 254}/../..{outside}", b""))
-    return [*parts, ("tree/escape/written", tarfile.REGTYPE, "", b"x")]
-
-
 WAYS_OUT: dict[str, Callable[[Path], list[Part]]] = {
-    "a chain of links longer than PATH_MAX": chain,
+    "a chain of links longer than PATH_MAX": lambda outside: link_chain(f"../..{outside}"),
     "a hard link to a host file": lambda outside: [
         ("tree/x", tarfile.LNKTYPE, str(outside / "kept"), b""),
         ("tree/x", tarfile.REGTYPE, "", b"overwritten"),
@@ -183,7 +160,7 @@ def test_an_archive_writes_nowhere_but_into_its_folder(way: str, cache: Path, st
     (outside / "kept").write_bytes(b"kept")
     store.mkdir()
     built = cache / "built" / f"demo-{KEY}"
-    forge(store, built.name, gzip.compress(tar(WAYS_OUT[way](outside))))
+    forge(store, built.name, gzip.compress(tar_of(WAYS_OUT[way](outside))))
     assert not shared(store).get(built, passes)
     assert not built.exists()
     assert [path.name for path in outside.iterdir()] == ["kept"]
@@ -195,7 +172,7 @@ def test_unpacking_itself_refuses_it(way: str, tmp_path: Path) -> None:
     outside, into = tmp_path / "outside", tmp_path / "part"
     outside.mkdir()
     into.mkdir()
-    packed = gzip.compress(tar(WAYS_OUT[way](outside)))
+    packed = gzip.compress(tar_of(WAYS_OUT[way](outside)))
     with pytest.raises((ConfigError, BuildError)):
         unpack_entry(io.BytesIO(packed), len(packed), into)
     assert not list(outside.iterdir())

@@ -123,6 +123,7 @@ def test_thousands_of_paths_travel_on_stdin(root: Path) -> None:
     assert max(map(len, session.scripts)) < LONGEST_ARGUMENT
 
 
+@pytest.mark.hostile(kind="board")
 def test_a_path_is_no_part_of_a_script(root: Path) -> None:
     odd = {"share/$(touch gone);`touch gone`": b"x", 'share/it\'s "a" * name': b"y", "share/-n": b"z"}
     verdict = look(put(root, program() | odd)[1])
@@ -151,6 +152,7 @@ def test_the_root_is_compared_as_the_board_resolves_it(root: Path, tmp_path: Pat
     assert f"{root.resolve()}/releases/one/bin/../lib/libc.so.6, planned was /lib/libc.so.6" in evidence
 
 
+@pytest.mark.hostile(kind="board")
 @pytest.mark.parametrize("loader", ["", "ld-uClibc.so.1"])
 def test_what_is_asked_about_is_not_run(root: Path, tmp_path: Path, loader: str) -> None:
     """The program leaves a mark when it runs; a loader of uClibc without a list mode is told by its text."""

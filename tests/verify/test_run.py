@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import pytest
 
-from deploy.verify.run import read_checks
+from deploy.verify.run import make_fit, read_checks
 from deploy.verify.verdict import Check, Verdict, require_green
 from recipes.errors import VerifyError
 
@@ -138,3 +139,32 @@ def test_another_fault_of_the_same_library_is_told_too(tmp_path: Path) -> None:
 
 def test_no_check_is_no_evidence(tmp_path: Path) -> None:
     assert not Verdict(host="cam", release="id", checks=(), junit=tmp_path).green
+
+
+HOSTILE = r"""
+EVIL = "\x1b[2J\x9b2J\u202egreen\u200b\rdeploy: green"
+
+def test_it_passes(record_property):
+    record_property("evidence", EVIL)
+    print(EVIL)
+
+def test_it_fails():
+    raise AssertionError(EVIL)
+"""
+
+
+@pytest.mark.hostile(kind="board")
+def test_nothing_in_a_junit_file_acts(tmp_path: Path) -> None:
+    (tmp_path / "test_checks.py").write_text(HOSTILE)
+    junit = tmp_path / "checks.xml"
+    own = ["--rootdir", str(tmp_path), "-p", "no:cacheprovider", "-c", "/dev/null", "-o", "junit_family=xunit1"]
+    own += ["-o", "junit_logging=all", f"--junitxml={junit}", "test_checks.py"]
+    subprocess.run([sys.executable, "-m", "pytest", "-q", *own], cwd=tmp_path, capture_output=True, check=False)
+    assert "\x9b" in junit.read_text(), "pytest takes it out by itself now"
+    before = {check.name: check.state for check in read_checks(junit)}
+    make_fit(junit)
+    text = junit.read_text()
+    assert {letter for letter in text if unicodedata.category(letter)[0] == "C"} <= {"\n", "\t"}
+    assert r"\x9b2J\u202egreen\u200b" in text
+    assert "&#13;" not in text
+    assert {check.name: check.state for check in read_checks(junit)} == before

@@ -8,15 +8,19 @@ the container engine write, and refuses the rest. Format: POSIX.1-2001 pax, and 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import IO
 
 BLOCK = 512
 LONGEST_NAME = 4096
 """Bytes; PATH_MAX of Linux."""
 _EXTENDED = 1 << 16  # bytes of one extended header or long name: a path, and a few numbers
-_EXTENDED_KEYS = {"path", "linkpath", "size"}
+_EXTENDED_KEYS = {"path", "linkpath", "size", "mtime", "uid", "gid"}
+_LONGEST = 1 << 62  # bytes of one member, as a number; what is behind it ends long before
+_LONGEST_NUMBER = 18  # digits
 
 
 class TarError(ValueError):
@@ -46,6 +50,12 @@ class Member:
     size: int
     mode: int
     target: str = ""
+    time: int = 0
+    """When it was changed; seconds since 1970."""
+    owner: tuple[int, int] = (0, 0)
+    """Numbers of user and group."""
+    offset: int = 0
+    """Where its content begins in the stream."""
 
 
 @dataclass(slots=True)
@@ -81,6 +91,45 @@ class _Buffer:
         part, self.rest = self.rest[:most], self.rest[most:]
         return part
 
+    @property
+    def at(self) -> int:
+        """How many bytes were returned."""
+        return self.taken - len(self.rest)
+
+    def skip(self, size: int) -> None:
+        """Pass over `size` bytes; raises TarError where the stream ends before."""
+        while size:
+            part = self.some(min(size, 1 << 20))
+            if not part:
+                raise TarError("the stream ends within a member")
+            size -= len(part)
+
+
+@dataclass(slots=True)
+class _File:
+    """A file on this machine, with the same words: what is passed over is not read."""
+
+    file: IO[bytes]
+    size: int
+    at: int = 0
+
+    def read(self, size: int) -> bytes:
+        data = self.some(size)
+        if len(data) != size:
+            raise TarError("the stream ends within a member")
+        return data
+
+    def some(self, most: int) -> bytes:
+        data = self.file.read(most)
+        self.at += len(data)
+        return data
+
+    def skip(self, size: int) -> None:
+        self.at += size
+        if self.at > self.size:
+            raise TarError("the stream ends within a member")
+        self.file.seek(self.at)
+
 
 @dataclass(slots=True)
 class Reader:
@@ -96,12 +145,25 @@ class Reader:
 
     chunks: Iterable[bytes]
     limit: int
-    _buffer: _Buffer = field(init=False)
+    _buffer: _Buffer | _File = field(init=False)
     _left: int = 0
     _padding: int = 0
 
     def __post_init__(self) -> None:
         self._buffer = _Buffer(iter(self.chunks), self.limit)
+
+    @staticmethod
+    def of_file(file: IO[bytes]) -> Reader:
+        """Return the reader of a plain archive, from its begin on; `Member.offset` is then a place in the file."""
+        size = os.fstat(file.fileno()).st_size
+        made = Reader((), size)
+        made._buffer = _File(file, size)
+        return made
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it reads a plain archive, in which a place of the stream is one of the file."""
+        return isinstance(self._buffer, _File)
 
     def members(self) -> Iterator[Member]:
         """Yield each member in its order.
@@ -121,10 +183,14 @@ class Reader:
                 self._extension(kind, size)
                 continue
             yield self._member(header, kind, size, extended)
-            for _ in self.content():
-                pass
-            self._buffer.read(self._padding)
-            self._padding, extended = 0, {}
+            self._buffer.skip(self._left + self._padding)
+            self._left, self._padding, extended = 0, 0, {}
+
+    def begin(self, most: int) -> bytes:
+        """Return the first bytes of the member that was yielded last, all where it has no more; the rest follows."""
+        data = self._buffer.read(min(most, self._left))
+        self._left -= len(data)
+        return data
 
     def content(self) -> Iterator[bytes]:
         """Yield the content of the member that was yielded last, in parts; nothing of it is read twice."""
@@ -163,22 +229,27 @@ class Reader:
         if kind not in _KINDS:
             raise TarError(f"a member of the unknown kind {kind!r}")
         name = header[:100].partition(b"\0")[0]
+        what = _KINDS[kind]
+        if kind == b"\0" and name.endswith(b"/"):
+            what = Kind.FOLDER  # before POSIX's form there was no other sign
         if header[257:262] == b"ustar" and header[262:263] == b"\0" and (prefix := header[345:500].partition(b"\0")[0]):
             name = prefix + b"/" + name
         if "size" in extended:
-            size = int(extended["size"]) if extended["size"].isdigit() else -1
-        if size < 0 or (size and _KINDS[kind] is not Kind.FILE):
-            # GNU tar writes the size of a hard link's target, with no content behind it.
-            size = 0 if _KINDS[kind] is not Kind.FILE and size > 0 else -1
-            if size < 0:
-                raise TarError("a member of a length that cannot be")
+            size = _digits(extended["size"])
+        if size < 0 or size > _LONGEST:
+            raise TarError("a member of a length that cannot be")
+        if what is not Kind.FILE:
+            size = 0  # GNU tar writes the size of a hard link's target, with no content behind it
         self._left, self._padding = size, -size % BLOCK
         return Member(
             name=_text(extended.get("path", name)),
-            kind=_KINDS[kind],
+            kind=what,
             size=size,
             mode=_number(header[100:108]) & 0o7777,
             target=_text(extended.get("linkpath", header[157:257].partition(b"\0")[0])),
+            time=_whole(extended.get("mtime"), header[136:148]),
+            owner=(_whole(extended.get("uid"), header[108:116]), _whole(extended.get("gid"), header[116:124])),
+            offset=self._buffer.at,
         )
 
 
@@ -193,11 +264,23 @@ def _number(data: bytes) -> int:
         raise TarError(f"{text!r} is no number of a header") from error
 
 
+def _whole(told: bytes | None, header: bytes) -> int:
+    """Return a number of an extended header, without what is behind its point, or else that of the header."""
+    if told is None:
+        return _number(header)
+    return max(0, _digits(told.partition(b".")[0]))
+
+
+def _digits(text: bytes) -> int:
+    """Read a number in decimal digits; -1 where it is none, or longer than one can be."""
+    return int(text) if text.isdigit() and len(text) <= _LONGEST_NUMBER else -1
+
+
 def _records(data: bytes) -> Iterator[tuple[str, bytes]]:
     """Yield the records of a pax header: `LENGTH KEY=VALUE` and a line break."""
     while data:
         length, _, _ = data.partition(b" ")
-        if not length.isdigit() or not len(length) < int(length) <= len(data):
+        if not len(length) < _digits(length) <= len(data):
             raise TarError("a damaged extended header")
         record, data = data[len(length) + 1 : int(length) - 1], data[int(length) :]
         key, _, value = record.partition(b"=")

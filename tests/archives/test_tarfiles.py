@@ -15,10 +15,10 @@ from deploy.boards import pull
 from deploy.boards.listing import Listing
 from deploy.bundle import archive
 from deploy.release import run
+from recipes.archives.tarfiles import PAX, USTAR, TarEntry, tar_bytes
 from recipes.engine.tarstream import files_tar, pack_folder
 from recipes.errors import ConfigError
 from recipes.stage.entry import pack_entry
-from recipes.tarfiles import PAX, USTAR, TarEntry, tar_bytes
 
 LONG = "lib/" + "/".join(["a-folder-of-thirty-characters-x"] * 5) + "/libx.so.1"  # over 100 bytes: two fields of USTAR
 LONGEST = "lib/" + "x" * 300  # over 255: a header of its own, in PAX only

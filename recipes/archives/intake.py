@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path, PurePosixPath
 
-from recipes.engine.tarreader import Kind, Member, Reader, TarError
+from recipes.archives.tarreader import Kind, Member, Reader, TarError
 from recipes.errors import BuildError
 from recipes.files import disk_error
 
@@ -199,8 +199,8 @@ def take(
     root:
         Where that folder was, as absolute links have it, with `AbsoluteLinks.INSIDE`; `/` without it.
     skip_odd:
-        Leave devices, FIFOs, sockets and links that lead out where they are, as a root of packages has them; they are
-        refused otherwise.
+        Leave devices, FIFOs, sockets, links that lead out, and files where a folder should be, where they are: roots of
+        packages and archives of sources have them. They are refused otherwise.
 
     Raises
     ------
@@ -236,6 +236,8 @@ def _take_all(tree: _Tree, reader: Reader, rules: _Rules) -> None:
         path = _path(member.name, rules)
         if path:
             _take_one(tree, reader, member, path, rules)
+        elif path is not None and member.kind is not Kind.FOLDER and rules.skip_odd:
+            tree.left_out.append(member.name)
         elif path is not None and member.kind is not Kind.FOLDER:
             raise _refused(member.name, f"is no folder but a {member.kind.value}")
     tree.place_links(skip_odd=rules.skip_odd)

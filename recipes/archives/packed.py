@@ -1,16 +1,18 @@
-"""Packed streams from elsewhere (gzip, zstd), unpacked in parts: never more in memory than who reads asked for.
+"""Packed streams from elsewhere, unpacked in parts: never more in memory than who reads asked for.
 
 The usual calls unpack in one go, and zstd's believes the size that the file itself states: some hundred kilobytes
 become gigabytes before anybody looked at them. Here a limit is checked before each part, the stream must be one and end
 exactly where its bytes do, and zstd gets no more memory for looking back than its levels up to 19 use.
+
+`PackedReader` is for what we packed ourselves (gzip, zstd); `unpacked` for files that people bring.
 """
 
 from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Iterator
-from typing import IO, Literal
+from collections.abc import Callable, Iterator
+from typing import IO, Any, Literal
 
 Packing = Literal["gzip", "zstd"]
 PART = 1 << 16
@@ -18,6 +20,7 @@ PART = 1 << 16
 _ZSTD = (0xFD2FB528).to_bytes(4, "little")
 _LONGEST_HEADER = 18
 _RLE = 1
+_XZ_MEMORY = 1 << 27  # `xz -9` takes 65 MiB to unpack
 _WINDOW = 1 << 23  # RFC 8878, 3.1.1.1.2: what every decoder should at least support; up to level 19 none needs more
 
 
@@ -163,3 +166,106 @@ def _gzip(source: _Source) -> Iterator[bytes]:
         raise PackedError(str(error)) from error
     if unpacker.unused_data or source.left:
         raise PackedError("something follows its end")
+
+
+class _Gzip:
+    """Zlib with the methods that bz2 and lzma have."""
+
+    def __init__(self) -> None:
+        self._inner = zlib.decompressobj(wbits=31)
+
+    @property
+    def eof(self) -> bool:
+        return self._inner.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inner.unused_data
+
+    def decompress(self, data: bytes, most: int) -> bytes:
+        return self._inner.decompress(self._inner.unconsumed_tail + data, most)
+
+
+def _bzip2() -> Any:
+    import bz2
+
+    return bz2.BZ2Decompressor()
+
+
+def _xz() -> Any:
+    import lzma
+
+    return lzma.LZMADecompressor(memlimit=_XZ_MEMORY)
+
+
+_UNPACKERS: tuple[tuple[bytes, Callable[[], Any]], ...] = (
+    (b"\x1f\x8b", _Gzip),
+    (b"BZh", _bzip2),
+    (b"\xfd7zXZ\0", _xz),
+    (b"\x5d\0\0", _xz),
+)
+
+
+def is_packed(head: bytes) -> bool:
+    """Tell by its first bytes (six suffice) whether a file is packed in a way that `unpacked` knows."""
+    return head.startswith((_ZSTD, *(magic for magic, _ in _UNPACKERS)))
+
+
+def unpacked(file: IO[bytes], length: int, *, limit: int) -> Iterator[bytes]:
+    """Yield what is in a file packed by gzip, bzip2, xz, lzma or zstd, in parts.
+
+    Streams that follow one another count as one, as the tools that make them read them; zstd's must be one.
+
+    Parameters
+    ----------
+    file:
+        Stands at its begin.
+    length:
+        Bytes of the file.
+    limit:
+        Bytes that may come out.
+
+    Raises
+    ------
+    PackedError
+        It is damaged, cut, longer than the limit, takes more memory than such files do, or is packed in another way.
+    """
+    head = file.read(6)
+    file.seek(0)
+    if head.startswith(_ZSTD):
+        yield from PackedReader(file, length, "zstd", limit=limit)
+        return
+    make = next((maker for magic, maker in _UNPACKERS if head.startswith(magic)), None)
+    if make is None:
+        raise PackedError("it is packed in no known way")
+    taken = 0
+    for part in _streams(make, file):
+        taken += len(part)
+        if taken > limit:
+            raise PackedError(f"it unpacks to more than {limit:,} bytes")
+        yield part
+
+
+def _streams(make: Callable[[], Any], file: IO[bytes]) -> Iterator[bytes]:
+    """Unpack stream after stream; zeros between them are padding."""
+    data = file.read(PART)
+    while data:
+        unpacker = make()
+        while not unpacker.eof:
+            part = _step(unpacker, data)
+            data = b""
+            if part:
+                yield part
+            elif not unpacker.eof and not (data := file.read(PART)):
+                raise PackedError("it ends too early")
+        data = unpacker.unused_data.lstrip(b"\0")
+        while not data and (more := file.read(PART)):
+            data = more.lstrip(b"\0")
+
+
+def _step(unpacker: Any, data: bytes) -> bytes:
+    try:
+        return bytes(unpacker.decompress(data, PART))
+    except Exception as error:
+        # zlib.error, lzma.LZMAError, and bz2's OSError, ValueError and EOFError have nothing else in common.
+        raise PackedError(str(error)) from error

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import io
+import lzma
 import os
 import tarfile
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recipes.engine.intake import AbsoluteLinks, Limits, RefusedError, take
+from recipes.archives.intake import AbsoluteLinks, Limits, RefusedError, take
+from recipes.archives.tarinput import tar_chunks
 from recipes.errors import UserError
 
 
@@ -306,3 +309,28 @@ def test_a_damaged_stream_is_refused_or_read(tmp_path_factory: pytest.TempPathFa
     into = tmp_path_factory.mktemp("fuzz")
     with contextlib.suppress(UserError):
         take(iter([bytes(cut)]), into)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress])
+def test_a_file_of_sources_is_taken_and_what_is_beside_its_folder_is_left(
+    tmp_path: Path, pack: Callable[[bytes], bytes]
+) -> None:
+    rows = (
+        member("package.xml", b"x"),
+        member("demo-1/configure", b"#!/bin/sh", mode=0o4755),
+        link("demo-1/up", "../.."),
+    )
+    (tmp_path / "demo.tar").write_bytes(pack(b"".join(stream(*rows))))
+    into = tmp_path / "into"
+    into.mkdir()
+    taken = take(tar_chunks(tmp_path / "demo.tar"), into, strip=1, skip_odd=True)
+    assert (taken.files, set(taken.left_out)) == (("configure",), {"package.xml", "up"})
+    assert (into / "configure").stat().st_mode & 0o7777 == 0o755
+
+
+@pytest.mark.hostile(kind="build")
+def test_a_damaged_file_of_sources_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "demo.tar").write_bytes(gzip.compress(b"".join(stream(member("demo-1/a", b"x" * 9999))))[:-30])
+    (tmp_path / "into").mkdir()
+    with pytest.raises(RefusedError, match="what came is refused"):
+        take(tar_chunks(tmp_path / "demo.tar"), tmp_path / "into", strip=1, skip_odd=True)

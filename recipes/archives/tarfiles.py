@@ -8,15 +8,33 @@ from __future__ import annotations
 import io
 import os
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 USTAR = tarfile.USTAR_FORMAT
 """What BusyBox reads, and has one form only; names end at 255 bytes."""
 PAX = tarfile.PAX_FORMAT
 """For names of any length and files of any size; the same as USTAR where that suffices."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Streamed:
+    """The content of a member that comes in parts, for a file of any length."""
+
+    size: int
+    parts: Iterator[bytes]
+    _rest: bytes = b""
+
+    def read(self, most: int) -> bytes:
+        """Return exactly `most` bytes; fewer at the end."""
+        pieces, missing = [], most
+        while missing and (part := self._rest or next(self.parts, b"")):
+            pieces.append(part[:missing])
+            self._rest = part[missing:]
+            missing -= len(pieces[-1])
+        return b"".join(pieces)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,9 +44,11 @@ class TarEntry:
     Parameters
     ----------
     content:
-        Of a file: its bytes, or the file on this machine that holds them.
+        Of a file: its bytes, the file on this machine that holds them, or its parts as they come.
     link:
         The target of a symbolic link.
+    same_as:
+        Of a hard link: the name of the file, in this archive and before it.
     owner:
         Numbers of user and group.
     time:
@@ -36,8 +56,9 @@ class TarEntry:
     """
 
     name: str
-    content: bytes | Path = b""
+    content: bytes | Path | Streamed = b""
     link: str | None = None
+    same_as: str | None = None
     folder: bool = False
     mode: int = 0o644
     owner: tuple[int, int] = (0, 0)
@@ -80,6 +101,9 @@ def _add(archive: tarfile.TarFile, entry: TarEntry) -> None:
     if entry.link is not None:
         member.type, member.linkname = tarfile.SYMTYPE, entry.link
         archive.addfile(member)
+    elif entry.same_as is not None:
+        member.type, member.linkname = tarfile.LNKTYPE, entry.same_as
+        archive.addfile(member)
     elif entry.folder:
         member.type = tarfile.DIRTYPE
         archive.addfile(member)
@@ -87,6 +111,9 @@ def _add(archive: tarfile.TarFile, entry: TarEntry) -> None:
         with entry.content.open("rb") as file:
             member.size = os.fstat(file.fileno()).st_size
             archive.addfile(member, file)
+    elif isinstance(entry.content, Streamed):
+        member.size = entry.content.size
+        archive.addfile(member, cast("IO[bytes]", entry.content))
     else:
         member.size = len(entry.content)
         archive.addfile(member, io.BytesIO(entry.content))

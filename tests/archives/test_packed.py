@@ -14,7 +14,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recipes.packed import PART, PackedError, PackedReader, Packing
+from recipes.archives.packed import PART, PackedError, PackedReader, Packing
 
 PACKINGS: tuple[Packing, ...] = ("gzip", "zstd")
 EACH = pytest.mark.parametrize("packing", PACKINGS)

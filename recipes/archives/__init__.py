@@ -1,0 +1,1 @@
+"""Archives: packed streams, tar read by rules of our own, tar written."""
