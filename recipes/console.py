@@ -116,6 +116,10 @@ def table(
             ruled.add_row(*(Text(row[at]) for at in taken))
         console.print(ruled)
         return
+    _plain_table(title, columns, rows, right)
+
+
+def _plain_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str]) -> None:
     print(title)
     widths = _plain_widths([[row[at] for row in (columns, *rows)] for at in range(len(columns))])
     for row in (columns, *rows):
