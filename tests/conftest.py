@@ -39,6 +39,7 @@ def pytest_configure() -> None:
     paths.work().mkdir(parents=True, exist_ok=True)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist writes the groups into the names of the tests
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sort the tests into what runs side by side: simulated boards are one group, else a file is one.
 
