@@ -39,39 +39,17 @@ def pytest_configure() -> None:
     paths.work().mkdir(parents=True, exist_ok=True)
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist writes the groups into the names of the tests
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort the tests into what runs side by side: simulated boards are one group, else a file is one.
-
-    The longest come first, so that none is left for the end.
-    """
-    for item in items:
-        boards = item.get_closest_marker("sim") is not None or _BOARDS & set(getattr(item, "fixturenames", ()))
-        item.add_marker(pytest.mark.xdist_group("boards" if boards else _place(item)))
+    """Put the files that take longest first, so that side by side none is left for the end."""
     places = {name: place for place, name in enumerate(_LONGEST)}
-    items.sort(key=lambda item: places.get(_group(item), len(places)))
+    items.sort(key=lambda item: places.get(item.path.relative_to(_HERE).with_suffix("").as_posix(), len(places)))
 
 
-def _place(item: pytest.Item) -> str:
-    return item.path.relative_to(Path(__file__).parent).with_suffix("").as_posix()
-
-
-def _group(item: pytest.Item) -> str:
-    mark = item.get_closest_marker("xdist_group")
-    return str(mark.args[0]) if mark else ""
-
-
-_BOARDS = {"arm", "tiny", "arm_bundle", "tiny_bundle"}
+_HERE = Path(__file__).parent
 _LONGEST = (
-    "boards",
-    "builder/test_sdks",
-    "integration/test_first_hour",
-    "faults/test_cuts",
-    "builder/test_build",
-    "builder/test_reproducible",
-    "builder/test_hostile",
-    "streams/test_argv",
-    "streamer/test_streamer",
+    *("release/test_sim", "faults/test_cuts", "builder/test_sdks", "integration/test_first_hour", "boards/test_pull"),
+    *("builder/test_build", "builder/test_hostile", "builder/test_reproducible", "release/test_recheck"),
+    *("boards/test_frozen", "streamer/test_streamer", "streams/test_argv", "corpus/test_loader_rules"),
 )
 
 
