@@ -39,6 +39,20 @@ def pytest_configure() -> None:
     paths.work().mkdir(parents=True, exist_ok=True)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take longest first, so that side by side none is left for the end."""
+    places = {name: place for place, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.relative_to(_HERE).with_suffix("").as_posix(), len(places)))
+
+
+_HERE = Path(__file__).parent
+_LONGEST = (
+    *("release/test_sim", "faults/test_cuts", "builder/test_sdks", "integration/test_first_hour", "boards/test_pull"),
+    *("builder/test_build", "builder/test_hostile", "builder/test_reproducible", "release/test_recheck"),
+    *("boards/test_frozen", "streamer/test_streamer", "streams/test_argv", "corpus/test_loader_rules"),
+)
+
+
 @pytest.fixture(autouse=True)
 def _no_world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make processes and sockets raise in a test without a marker: a unit test that needs one is not one."""
