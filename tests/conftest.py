@@ -35,7 +35,8 @@ SDKS = BuildRequest(names=("producer", "webrtc"))
 
 
 def pytest_configure() -> None:
-    """Make the folder that pytest's temporary ones are put into."""
+    """Make the folder that pytest's temporary ones are put into; a terminal's width is none of the tests' business."""
+    os.environ.pop("COLUMNS", None)
     paths.work().mkdir(parents=True, exist_ok=True)
 
 
