@@ -52,8 +52,15 @@ class Services:
         network: str,
         files: Mapping[str, tuple[bytes, int]],
         tmpfs: Mapping[str, str] | None = None,
+        capabilities: Sequence[str] = (),
     ) -> str:
-        """Start a long-running container with extra files in it and return its address on the network."""
+        """Start a long-running container with extra files in it and return its address on the network.
+
+        Parameters
+        ----------
+        capabilities:
+            Linux capabilities beyond the engine's own set, such as SYS_ADMIN for an init system that mounts.
+        """
         container = self._client.containers.create(
             image,
             list(command),
@@ -62,6 +69,7 @@ class Services:
             labels={LABEL: "sim"},
             network=network,
             tmpfs=dict(tmpfs or {}),
+            cap_add=list(capabilities),
         )
         try:
             container.put_archive("/", files_tar(files))
