@@ -21,10 +21,10 @@ class NoInit:
     def enable(self, service: Service) -> str:
         """Return the script that makes the folders, and adds a line to /etc/rc.local where the board has that file."""
         line = f"/bin/sh {shell_word(_path(service))} start  # {service.id}"
-        return f"{prepare(service)}id={service.id}\nline={shell_word(line)}\n{_ADD}"
+        return f"{prepare(service)}id='{_pattern(service)}'\nline={shell_word(line)}\n{_ADD}"
 
     def disable(self, service: Service) -> str:
-        return f"id={service.id}\n{_TAKE}"
+        return f"id='{_pattern(service)}'\n{_TAKE}"
 
     def start(self, service: Service) -> str:
         return f"/bin/sh {shell_word(_path(service))} start"
@@ -36,7 +36,7 @@ class NoInit:
         return f"/bin/sh {shell_word(_path(service))} restart"
 
     def status(self, service: Service) -> str:
-        return status_script(service, f"grep -q '  # {service.id}$' /etc/rc.local 2>/dev/null")
+        return status_script(service, f"grep -q '  # {_pattern(service)}$' /etc/rc.local 2>/dev/null")
 
     def remove(self, service: Service) -> str:
         there = f"[ ! -f {shell_word(_path(service))} ] || {self.stop(service)}\n{self.disable(service)}"
@@ -45,6 +45,11 @@ class NoInit:
 
 def _path(service: Service) -> str:
     return f"{service.root}/services/{service.name}"
+
+
+def _pattern(service: Service) -> str:
+    """Return the service's name as grep is to read it: a dot stands for any letter."""
+    return service.id.replace(".", "\\.")
 
 
 # The file is written over, not replaced: it may be a link, and its mode stays.

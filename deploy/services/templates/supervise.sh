@@ -269,6 +269,12 @@ incurable() {
     return 1
 }
 
+# A trap, and not to ignore it: what is started from here gets the default back.
+trap : PIPE HUP
+trap 'on_stop INT' INT
+trap 'on_stop TERM' TERM
+trap 'on_stop QUIT' QUIT
+trap on_stall USR1
 mkdir -p "$state" 2>/dev/null
 [ -w "$state" ] || { echo "$name: cannot write in $state" >&2; exit 70; }
 if alive "$state/supervisor"; then
@@ -276,12 +282,6 @@ if alive "$state/supervisor"; then
     exit 0
 fi
 born $$ && echo "$$ $born" >"$state/supervisor"
-# A trap, and not to ignore it: what is started from here gets the default back.
-trap : PIPE HUP
-trap 'on_stop INT' INT
-trap 'on_stop TERM' TERM
-trap 'on_stop QUIT' QUIT
-trap on_stall USR1
 own_group='' default_int=''
 if setsid true 2>/dev/null; then own_group=yes; fi
 if env --default-signal=INT true 2>/dev/null; then default_int=yes; fi
