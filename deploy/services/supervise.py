@@ -147,7 +147,9 @@ def status_script(service: Service, enabled: str, rest: str = "") -> str:
     rest:
         Lines that say what the init system knows, where the loop does not run.
     """
-    return f"{_values(service, 'state', 'script')}if {enabled}; then echo enabled=yes; fi\n{_STATUS}{rest}"
+    boot = f"if {enabled}; then echo enabled=yes; else echo enabled=no; fi\n"
+    # The state comes last: its file is the service's user's, and of two lines the first counts.
+    return f"{_values(service, 'state', 'script')}{boot}{_STATUS}{rest}{_STATE}"
 
 
 def remove_script(service: Service, stop: str, init_files: tuple[str, ...], after: str = "") -> str:
@@ -175,7 +177,7 @@ in_group() {
 }
 """
 _STATUS = r"""
-[ ! -f "$script" ] || echo installed=yes
+if [ -f "$script" ]; then echo installed=yes; else echo installed=no; fi
 alive() {
     holder='' since_boot='' stat=''
     read -r holder since_boot 2>/dev/null <"$state/supervisor" || return 1
@@ -187,7 +189,9 @@ alive() {
 watched=no
 if alive; then watched=yes; fi
 echo "supervisor=$watched"
-cat "$state/state" 2>/dev/null || :
+"""
+_STATE = r"""
+[ ! -f "$state/state" ] || dd if="$state/state" bs=4096 count=1 2>/dev/null
 """
 _REMOVE = r"""
 rm -rf "$state"

@@ -12,6 +12,12 @@ alive() {
     read -r holder since_boot 2>/dev/null <"$state/supervisor" || return 1
     born "$holder" && [ "$born" = "$since_boot" ]
 }
+# PROCESS: it is the service's user's. The file that names it is that user's too, and may name any process.
+own() {
+    # shellcheck disable=SC2046,SC2012  # the owner's number, in a column of its own
+    set -- $(ls -ldn "/proc/$1" 2>/dev/null)
+    [ "${3:-}" = "$(id -u "$user")" ]
+}
 have() { command -v "$1" >/dev/null 2>&1; }
 # The loop in the background, in a session of its own, as the service's user.
 background() {
@@ -45,7 +51,7 @@ start() {
     done
 }
 stop() {
-    alive || return 0
+    alive && own "$holder" || return 0
     # Not SIGINT: a shell that was started with & ignores it, and cannot change that. To the loop the two are the same.
     kill -s TERM "$holder" 2>/dev/null
     left=$stop_seconds
@@ -53,10 +59,10 @@ stop() {
         sleep 1
         left=$((left - 1))
     done
-    alive || return 0
+    alive && own "$holder" || return 0
     kill -s KILL "$holder" 2>/dev/null
     read -r holder since_boot 2>/dev/null <"$state/program" || return 0
-    if born "$holder" && [ "$born" = "$since_boot" ]; then kill -s KILL "$holder" 2>/dev/null; fi
+    if born "$holder" && [ "$born" = "$since_boot" ] && own "$holder"; then kill -s KILL "$holder" 2>/dev/null; fi
 }
 case ${1:-} in
     start | stop) "$1" ;;
