@@ -47,9 +47,10 @@ MACHINES = (
     Machine(
         system="systemd",
         packages=("systemd", "systemd-sysv", "procps"),
-        # The engine shows the hierarchies of cgroups to read only, and systemd has to write in its own.
+        # The engine shows the hierarchies of cgroups to read only, and systemd has to write in its own; the folder of
+        # credentials that it mounts for a service has to be seen outside the place where it mounts it.
         command="export container=docker; for part in /sys/fs/cgroup/systemd /sys/fs/cgroup; do "
-        "mount -o remount,bind,rw $part 2>/dev/null; done; exec /lib/systemd/systemd",
+        "mount -o remount,bind,rw $part 2>/dev/null; done; mount --make-rshared /; exec /lib/systemd/systemd",
         booted="systemctl is-system-running | grep -q -e running -e degraded",
         capabilities=("SYS_ADMIN",),
         user="daemon",
@@ -264,9 +265,32 @@ def test_a_user_outside_its_groups_is_refused(board: Board) -> None:
     board.sh(board.system.remove(service))
 
 
+def test_rc_local_starts_it_and_is_left_as_it_was(board: Board) -> None:
+    if board.machine.system != "sysv":
+        pytest.skip("one board is enough")
+    before = b"#!/bin/sh\n# what the board does\ntrue\nexit 0\n"
+    board.put({"/etc/rc.local": (before, 0o755)})
+    system = init_system("none")
+    files = system.files(board.service)
+    board.put(files)
+    for _ in range(2):
+        board.sh(system.enable(board.service))
+    lines = board.sh("cat /etc/rc.local").splitlines()
+    assert lines[:3] == before.decode().splitlines()[:3]
+    assert lines[3].endswith("# boardcast-cam")
+    assert lines[4:] == ["exit 0"]
+    assert parse_status(board.sh(system.status(board.service))).enabled
+    board.sh("/etc/rc.local")
+    assert board.running().installed
+    board.sh(system.remove(board.service))
+    assert board.sh("cat /etc/rc.local").encode() == before
+    assert board.programs() == []
+
+
 @pytest.fixture(scope="module")
 def systemd(engine: Engine, camera: Path) -> Iterator[Board]:
-    machine = replace(MACHINES[0], user="root", groups=())
+    # To look at a service's own view of the file system.
+    machine = replace(MACHINES[0], user="root", groups=(), capabilities=("SYS_ADMIN", "SYS_PTRACE"))
     try:
         made = Board(machine, engine, camera.read_bytes())
         made.booted()
@@ -308,11 +332,15 @@ def test_systemd_makes_a_user_and_hands_on_secrets(systemd: Board) -> None:
 
 
 def test_what_systemd_cannot_start_is_a_failure(systemd: Board) -> None:
-    systemd.install(
-        user="root", working_folder=f"{ROOT}/work/cam", log_file="/var/log/cam/log", environment_file="/none"
-    )
+    home = {"user": "root", "working_folder": f"{ROOT}/work/cam", "log_file": "/var/log/cam/log", "credentials": ()}
+    systemd.service = replace(systemd.service, environment_file="/none", **home)
+    systemd.put(systemd.system.files(systemd.service))
+    systemd.sh(systemd.system.enable(systemd.service))
+    systemd.sh(systemd.system.start(systemd.service), good=False)
     failed = systemd.until(lambda state: state.phase is Phase.FAILED)
     assert failed.reason == "systemd cannot start it: resources"
+    systemd.put({"/none": (b"", 0o600)})
+    systemd.running()
     systemd.sh(systemd.system.remove(systemd.service))
 
 
@@ -326,7 +354,8 @@ def test_systemd_gives_a_program_the_words_and_variables_that_were_written(syste
         f"ExecStart=/bin/sh /print /words {' '.join(map(systemd_argument, words[start : start + 100]))}"
         for start in range(0, MANY, 100)
     )
-    unit = f"[Service]\nType=oneshot\nEnvironmentFile={systemd_pattern(place, 'x')}\n{run}\nExecStart=/bin/sh -c 'env -0 >/values'\n"
+    variables = f"EnvironmentFile={systemd_pattern(place, 'the file')}"
+    unit = f"[Service]\nType=oneshot\n{variables}\n{run}\nExecStart=/bin/sh -c 'env -0 >/values'\n"
     systemd.put(
         {
             "/print": (b'file=$1\nshift\nprintf \'%s\\0\' "$@" >>"$file"\n', 0o755),

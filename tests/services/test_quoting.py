@@ -155,7 +155,7 @@ def test_systemd_reads_every_line_of_a_unit(tmp_path: Path) -> None:
 @pytest.mark.process
 def test_every_script_passes_shellcheck(tmp_path: Path) -> None:
     dice = random.Random("shellcheck")
-    files = []
+    files: list[Path] = []
     for name, system in INIT_SYSTEMS.items():
         service = random_service(dice)
         texts = {path.replace("/", "_"): content for path, (content, _) in system.files(service).items()}

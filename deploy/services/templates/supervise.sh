@@ -74,6 +74,13 @@ open_log() {
     keep_log <"$state/pipe" 2>/dev/null & logger=$!
     exec 4>"$state/pipe"
 }
+# It ends when nobody holds the pipe any more; what the program left running elsewhere may.
+give_up() {
+    trap '[ -z "$nap" ] || kill "$nap" 2>/dev/null; exit 0' TERM
+    sleep 2 & nap=$!
+    wait "$nap"
+    kill -s KILL "$logger" 2>/dev/null
+}
 last_words() { tail -n 1 "$log" 2>/dev/null | tr -d '\000-\037\177' | cut -c 1-200; }
 
 send() { kill -s "$1" -- "-$pid" 2>/dev/null || kill -s "$1" "$pid" 2>/dev/null; }
@@ -325,11 +332,10 @@ done
 reason="stopped by SIG$stopping"
 say "stopped"
 report stopped
-rm -f "$state/supervisor"
 exec 4>&-
-# It ends when nobody holds the pipe any more; what the program left running elsewhere may.
-(sleep 2; kill -s KILL "$logger") 2>/dev/null & sleeper=$!
+give_up & sleeper=$!
 wait "$logger" 2>/dev/null
-kill -s KILL "$sleeper" 2>/dev/null
-rm -f "$state/pipe"
+kill "$sleeper" 2>/dev/null
+wait "$sleeper" 2>/dev/null
+rm -f "$state/pipe" "$state/supervisor"
 exit 0
