@@ -332,7 +332,12 @@ def test_systemd_makes_a_user_and_hands_on_secrets(systemd: Board) -> None:
 
 
 def test_what_systemd_cannot_start_is_a_failure(systemd: Board) -> None:
-    home = {"user": "root", "working_folder": f"{ROOT}/work/cam", "log_file": "/var/log/cam/log", "credentials": ()}
+    home: dict[str, Any] = {
+        "user": "root",
+        "working_folder": f"{ROOT}/work/cam",
+        "log_file": "/var/log/cam/log",
+        "credentials": (),
+    }
     systemd.service = replace(systemd.service, environment_file="/none", **home)
     systemd.put(systemd.system.files(systemd.service))
     systemd.sh(systemd.system.enable(systemd.service))

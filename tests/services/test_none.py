@@ -17,7 +17,8 @@ from deploy.services.systems import Phase, ServiceState, init_system, parse_stat
 
 pytestmark = [pytest.mark.process, pytest.mark.engine]
 NONE = init_system("none")
-TOOLS = "cat chown cut date dd du env grep id kill ls mkdir mkfifo mv rm rmdir sed sh sleep tail tr wc".split()
+_TOOLS = "cat chown cut date dd du env grep id kill ls mkdir mkfifo mv rm rmdir sed sh sleep tail tr wc"
+TOOLS = _TOOLS.split()
 
 
 @pytest.fixture
@@ -59,9 +60,7 @@ def state(service: Service, tools: Path) -> ServiceState:
     return parse_status(tell(NONE.status(service), tools))
 
 
-@pytest.mark.parametrize(
-    "extra", [("start-stop-daemon",), ("setsid",), ("nohup",), ()], ids=lambda names: "".join(names)
-)
+@pytest.mark.parametrize("extra", [("start-stop-daemon",), ("setsid",), ("nohup",), ()], ids="".join)
 def test_it_outlives_the_log_in_that_started_it(service: Service, tmp_path: Path, extra: tuple[str, ...]) -> None:
     tools = tmp_path / "tools"
     tools.mkdir()
