@@ -55,7 +55,7 @@ class Board:
         self.service = replace(self.service, **values)
         script = Path(self.service.script)
         script.write_bytes(supervise_script(self.service))
-        loop = subprocess.Popen([*shell, str(script)], stderr=subprocess.PIPE)
+        loop = subprocess.Popen([*shell, str(script)], stderr=subprocess.DEVNULL)
         self.loops.append(loop)
         return loop
 
@@ -114,7 +114,7 @@ def board(tmp_path: Path, camera: Path) -> Iterator[Board]:
         with contextlib.suppress(subprocess.TimeoutExpired):
             loop.wait(10)
         loop.kill()
-        loop.communicate()
+        loop.wait()
     for line in made.seen():
         if line.startswith("start ") and alive(int(line.split()[1])):
             os.kill(int(line.split()[1]), signal.SIGKILL)
