@@ -13,7 +13,7 @@ from invoke import Collection
 import tasks
 from deploy.boards.board import BoardFile
 from deploy.boards.inventory import HostsFile
-from deploy.reports.rooms import draw
+from deploy.reports.rooms import caption, draw
 from recipes.config import Strict
 from recipes.toolchains.vendor import Toolchain
 
@@ -139,8 +139,12 @@ def name_of(room: ET.Element) -> str:
 def test_the_picture_is_what_the_linter_checks() -> None:
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     layers = next(contract["layers"] for contract in contracts if contract["id"] == "layers")
-    assert drawn_layers() == [set(re.split(r"\s*[|:]\s*", layer)) for layer in layers]
+    rows = [set(re.split(r"\s*[|:]\s*", layer)) for layer in layers]
+    assert drawn_layers() == rows
     assert (ROOT / "docs" / "rooms.svg").read_text() == draw(), "python -m deploy.reports.rooms > docs/rooms.svg"
+    # A letter of its small text is about 6.6 wide, and the picture 1000.
+    too_long = {room for row in rows for room in row if len(caption(room)) * 6.6 > 940 / len(row)}
+    assert not too_long, f"{too_long}: the first line of its docstring does not fit into its box"
     assert "](rooms.svg)" in (ROOT / "docs" / "design.md").read_text()
 
 

@@ -137,8 +137,8 @@ def board_toml(name: str, board: BoardSelf, arch: Arch) -> str:
         f'arch = "{arch.name}"\n'
         f'sysroot = "{name}"  # {source}\n'
         'recipes = ["producer", "boardprobe"]\n\n'
-        "# GStreamer elements that boardprobe tries to load there; add those of your pipeline.\n"
-        '[probe]\nelements = ["kvssink"]\n'
+        "# The GStreamer elements of your pipeline: verify is red where one does not load.\n"
+        '# [probe]\n# elements = ["v4l2src", "x264enc", "h264parse"]\n'
     )
 
 

@@ -69,7 +69,17 @@ def pack_archive(members: Mapping[str, tuple[bytes, int]], suffix: Suffix) -> by
 
 
 def tar_of(members: Mapping[str, tuple[bytes, int]]) -> bytes:
-    """Return the one tar of these members."""
+    """Return the one tar of these members; raises ConfigError for a path that its headers have no room for."""
+    for name in members:
+        try:
+            tarfile.TarInfo(name).tobuf(tarfile.USTAR_FORMAT)
+        except ValueError as error:
+            raise ConfigError(
+                "the path of a file is too long for a bundle",
+                where=name,
+                why="a name has up to 100 bytes, the folders before it up to 155",
+                next_step="a shorter name where the file is installed, then invoke build and invoke bundle",
+            ) from error
     entries = (TarEntry(name=name, content=members[name][0], mode=members[name][1]) for name in _in_order(members))
     return tar_bytes(entries, form=USTAR)
 

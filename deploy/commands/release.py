@@ -103,7 +103,7 @@ def verify(_: Context, host: list[str], json: bool = False, dry_run: bool = Fals
         errors = [PreflightError("no host answers", why=", ".join(names), next_step="invoke sim status")]
     try:
         for verdict in verdicts:
-            require_green(verdict, told=True)
+            require_green(verdict)
     except VerifyError as red:
         errors.insert(0, red)
     if errors:
@@ -168,4 +168,4 @@ def up(_: Context, host: str, json: bool = False, dry_run: bool = False) -> None
             print_verdicts([verdict])
     if json:
         console.emit(outcome_facts(done) | {"verdict": verdict.as_dict()})
-    require_green(verdict, told=True)
+    require_green(verdict)

@@ -1,1 +1,1 @@
-"""One probe of a board: what it is and has, and what follows."""
+"""What a board is and has."""

@@ -216,10 +216,10 @@ ls -dt "$root"/releases/*/ | while read -r dir; do
     rm -rf "$dir"
 done
 rm -rf "$root"/releases/.*.part "$root"/releases/.*.old "$root"/.lock.*
-for blob in "$root"/store/*; do
-    [ -f "$blob" ] || continue
-    cat "$root"/releases/*/.list | grep -q "^${blob##*/} " || rm -f "$blob"
-done
+# Thousands of blobs are looked up by one process. Without a whole list of what is wanted nothing goes.
+if cat "$root"/releases/*/.list | while read -r blob _; do echo "$blob" || exit 1; done > "$root/.lock/wanted"; then
+    cd "$root/store" && printf '%s\n' * | grep -vxFf "$root/.lock/wanted" | while read -r blob; do rm -f "./$blob"; done
+fi
 unlock
 exit 0
 """

@@ -1,1 +1,1 @@
-"""SSH channels with limits, and keys."""
+"""SSH with limits, and keys."""

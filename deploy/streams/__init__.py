@@ -1,1 +1,1 @@
-"""Streams as data: model, checks, pipeline, argv."""
+"""What streams: model, checks, argv."""

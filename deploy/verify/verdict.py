@@ -49,18 +49,12 @@ class Verdict:
         }
 
 
-def require_green(verdict: Verdict, *, told: bool = False) -> Verdict:
-    """Return a green verdict; raises VerifyError for a red one, with the red checks and a cure.
-
-    Parameters
-    ----------
-    told:
-        What the checks saw was printed already, and is not said twice.
-    """
+def require_green(verdict: Verdict) -> Verdict:
+    """Return a green verdict; raises VerifyError for a red one, with the red checks, what they saw, and a cure."""
     if verdict.green:
         return verdict
     failed = [check for check in verdict.checks if check.state == "failed"]
-    red = [check.name if told else f"{check.name}: {check.evidence}" for check in failed]
+    red = [f"{check.name}: {check.evidence}" for check in failed]
     raise VerifyError(
         f"{verdict.host}: {len(red)} of {len(verdict.checks)} checks are red",
         where=str(verdict.junit),

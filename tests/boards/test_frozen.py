@@ -26,7 +26,8 @@ ROOT = "/flash/boardcast"
 
 def large(bundle: Bundle) -> Bundle:
     """Return a release whose transfer takes a moment."""
-    blobs = {file.path: (bundle.blobs()[file.blob], 0o755) for file in bundle.manifest.files}
+    contents = bundle.blobs()
+    blobs = {file.path: (contents[file.blob], 0o755) for file in bundle.manifest.files}
     return pack_bundle(bundle.manifest, blobs | {"share/extra": (secrets.token_bytes(9 << 20), 0o644)})
 
 

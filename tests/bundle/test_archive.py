@@ -275,3 +275,12 @@ def test_a_second_copy_that_was_merged_is_no_second_decision() -> None:
     with pytest.raises(ProofError, match="could not account") as caught:
         pack_bundle(manifest(decisions=(both.decisions[0], merged)), contents())
     assert "libx.so.1 is needed, and nothing was decided about it" in caught.value.why
+
+
+@pytest.mark.parametrize("path", ["share/" + "a" * 101, "a" * 101, "b" * 156 + "/c"])
+def test_a_path_that_a_tar_has_no_room_for_is_a_plain_error(path: str) -> None:
+    fits = pack_bundle(manifest(), contents() | {"share/" + "a" * 100: (b"x", 0o644)})
+    assert verify_bundle(fits.path).bundle == fits
+    with pytest.raises(ConfigError, match="too long for a bundle") as caught:
+        pack_bundle(manifest(), contents() | {path: (b"x", 0o644)})
+    assert caught.value.where == path

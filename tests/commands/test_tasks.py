@@ -20,10 +20,12 @@ NAMES = sorted(tasks.ns.task_names)
 
 
 def invoke(*words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    # A session whose stand-in upstreams are up has a lock of its own.
+    here = {key: value for key, value in os.environ.items() if key != "BOARDCAST_LOCK"}
     return subprocess.run(
         [sys.executable, "-m", "invoke", *words],
         cwd=paths.CHECKOUT,
-        env={**os.environ, "NO_COLOR": "1", **(env or {})},
+        env={**here, "NO_COLOR": "1", **(env or {})},
         capture_output=True,
         text=True,
         check=False,

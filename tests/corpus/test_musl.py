@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from deploy.verify.checks.test_loader import test_every_library_comes_from_its_named_provider as check
+from recipes.engine.confinement import Rights
 from recipes.engine.container import ContainerSession, Job
 from recipes.engine.docker import Engine
 from tests.corpus.targets import HERE, MUSL
@@ -38,7 +39,9 @@ RELEASE = {
 def board(engine: Engine, more: str = "") -> Iterator[ContainerSession]:
     """Yield a container with a release of a program, a plugin and the library that both need."""
     log = io.BytesIO()
-    with engine.session(Job(image=MUSL.image(engine), environment={"LC_ALL": "C"}, cwd=HERE)) as session:
+    with engine.session(
+        Job(image=MUSL.image(engine), environment={"LC_ALL": "C"}, rights=Rights.PACKAGES, cwd=HERE)
+    ) as session:
         session.put(HERE, {name: (text.encode(), 0o644) for name, text in SOURCES.items()})
         code = session.run(["sh", "-c", _BUILD + more], log=log)
         assert code == 0, log.getvalue().decode()

@@ -80,7 +80,8 @@ def killed(script: str, line: int) -> str:
 
 
 def variant(bundle: Bundle, tag: str) -> Bundle:
-    blobs = {file.path: (bundle.blobs()[file.blob], 0o755) for file in bundle.manifest.files}
+    contents = bundle.blobs()
+    blobs = {file.path: (contents[file.blob], 0o755) for file in bundle.manifest.files}
     return pack_bundle(bundle.manifest, blobs | {"run/note": (tag.encode() * 2000, 0o644)})
 
 

@@ -16,6 +16,7 @@ from deploy.boards.listing import Listing
 from deploy.bundle import archive
 from deploy.release import run
 from recipes.engine.tarstream import files_tar, pack_folder
+from recipes.errors import ConfigError
 from recipes.stage.entry import pack_entry
 from recipes.tarfiles import PAX, USTAR, TarEntry, tar_bytes
 
@@ -52,7 +53,7 @@ def test_a_bundle_is_what_tarfile_writes() -> None:
             made.addfile(*member(name, *members[name]))
 
     assert archive.tar_of(members) == plain(tarfile.USTAR_FORMAT, by_hand)
-    with pytest.raises(ValueError, match="name is too long"):
+    with pytest.raises(ConfigError, match="too long for a bundle"):
         archive.tar_of({LONGEST: (b"", 0o644)})
 
 

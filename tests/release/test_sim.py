@@ -56,7 +56,8 @@ def clean_tiny(tiny: SimState) -> Iterator[str]:
 
 def variant(bundle: Bundle, tag: str, **contents: bytes) -> Bundle:
     """Make another release of the same bundle: some files have other contents."""
-    blobs = {file.path: bundle.blobs()[file.blob] for file in bundle.manifest.files}
+    kept = bundle.blobs()
+    blobs = {file.path: kept[file.blob] for file in bundle.manifest.files}
     blobs["run/note"] = tag.encode()
     blobs |= {name.replace("__", "/"): data for name, data in contents.items()}
     return pack_bundle(bundle.manifest, {path: (data, 0o755) for path, data in blobs.items()})
@@ -164,23 +165,25 @@ def test_a_board_of_busybox_and_dropbear_takes_a_release(clean_tiny: str, tiny_b
     assert "goes without" in tiny_bundle.manifest.notes[0]
 
 
-@pytest.mark.parametrize("name", ["tiny", "arm"])
-def test_thousands_of_paths_are_read_back(request: pytest.FixtureRequest, name: str) -> None:
+@pytest.mark.parametrize(("name", "files", "words"), [("tiny", 2000, 1), ("arm", 780, 11)])
+def test_a_list_of_140_kb_is_read_back(request: pytest.FixtureRequest, name: str, files: int, words: int) -> None:
     """Dropbear refuses a command of 9,000 characters, the kernel one of 128 KiB: a list never is one."""
     board, made = request.getfixturevalue(name), request.getfixturevalue(f"{name}_bundle")
-    many = {f"share__models__layer_of_the_network_number_{number:04}.bin": b"%d" % number for number in range(2000)}
+    folder = f"share__{'models_' * words}"
+    many = {
+        f"{folder}__{'layer_' * words}of_the_network_number_{number:04}.bin": b"%d" % number for number in range(files)
+    }
     done = deploy_to(board.name, variant(made, "many", **many))
     assert done.verdict is not None
-    count = len(made.manifest.files) + 2001
+    count = len(made.manifest.files) + files + 1
     assert f"{count} of {count} files intact" in {check.evidence for check in done.verdict.checks}
 
 
-@pytest.mark.parametrize("root", ["/flash/link/boardcast", "/flash//boardcast/", "/flash/x/../boardcast"])
-def test_a_root_is_compared_as_the_board_resolves_it(clean_tiny: str, tiny_bundle: Bundle, root: str) -> None:
+def test_a_root_is_compared_as_the_board_resolves_it(clean_tiny: str, tiny_bundle: Bundle) -> None:
     """A healthy release was rolled back for a link in the way."""
-    shell(clean_tiny, "mkdir -p /flash/x /flash/real; ln -sfn real /flash/link")
+    shell(clean_tiny, "mkdir -p /flash/real; ln -sfn real /flash/link")
     made = pack_bundle(
-        tiny_bundle.manifest.model_copy(update={"root": root}),
+        tiny_bundle.manifest.model_copy(update={"root": "/flash/link/boardcast"}),
         {file.path: (tiny_bundle.blobs()[file.blob], file.mode) for file in tiny_bundle.manifest.files},
     )
     try:
@@ -188,7 +191,7 @@ def test_a_root_is_compared_as_the_board_resolves_it(clean_tiny: str, tiny_bundl
         assert done.verdict is not None
         assert done.verdict.green
     finally:
-        shell(clean_tiny, "rm -rf /flash/x /flash/real /flash/link")
+        shell(clean_tiny, "rm -rf /flash/real /flash/link")
 
 
 def test_the_launch_script_quotes_under_busybox(clean_tiny: str, tiny_bundle: Bundle) -> None:
