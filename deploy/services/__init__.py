@@ -1,1 +1,1 @@
-"""Services: a program of a release that starts at boot and comes back."""
+"""Starts, stops and watches streams."""
