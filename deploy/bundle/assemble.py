@@ -265,7 +265,7 @@ def stage_for(board: Board) -> Stage:
         )
     staged = load_stage(where)
     has = [recipe.name for recipe in staged.manifest.recipes]
-    if lost := [name for name in board.file.recipes if name not in has]:
+    if lost := [name for name in board.recipes if name not in has]:
         raise ConfigError(
             f"the Stage has no {', '.join(lost)}, which {board.name} asks for",
             where=str(where),

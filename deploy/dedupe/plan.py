@@ -73,8 +73,15 @@ def plan_dedupe(
     board: Index,
     arch: Arch,
     preferences: Preferences | None = None,
+    *,
+    idle: frozenset[str] = frozenset(),
 ) -> DedupePlan:
     """Decide for every library and file of a Stage whether it travels to a board.
+
+    Parameters
+    ----------
+    idle:
+        Programs of the Stage that this board does not use: neither they nor what only they need travels.
 
     Raises
     ------
@@ -95,7 +102,7 @@ def plan_dedupe(
         preferences=preferences or Preferences(),
     )
     outputs = {path: kind for recipe in stage.manifest.recipes for path, kind in recipe.outputs.items()}
-    for path in (path for path, kind in outputs.items() if kind in ("program", "plugin")):
+    for path in (path for path, kind in outputs.items() if kind in ("program", "plugin") and path not in idle):
         work.kept[path] = Payload(path=path, origin=Origin.stage(path), elf=files[path])
     proofs, refused, decisions = _settle(work)
     decisions += merged
@@ -103,9 +110,8 @@ def plan_dedupe(
     check_shadowing({place: file.elf for place, file in work.kept.items()}, board, arch, by_name)
     proofs = _hashed(proofs, board)
     notes, extra = _run_time(stage, work, proofs)
-    decisions += extra + unused_files(
-        stage, work.stage_files, work.kept.values(), {decision.library for decision in decisions}
-    )
+    known = {decision.library for decision in decisions}
+    decisions += extra + unused_files(stage, work.stage_files, work.kept.values(), known, idle)
     notes += work.preferences.without_effect(decision.library for decision in decisions)
     order = list(Action)
     return DedupePlan(

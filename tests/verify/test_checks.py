@@ -219,9 +219,7 @@ def test_a_connection_that_is_lost_is_neither_green_nor_red(root: Path) -> None:
     before = children()
     with pytest.raises(PreflightError, match="the connection to cam was lost"):
         look(manifest, LostSession())
-    assert (
-        children() <= before
-    )  # no child of the checks is left, running or not
+    assert children() <= before  # no child of the checks is left, running or not
 
 
 def test_a_check_of_many_words_travels_on_stdin(root: Path) -> None:
