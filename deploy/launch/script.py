@@ -7,15 +7,36 @@ goes through one of two filters that accept nothing else than what they are for.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.launch.quoting import comment_text, quote_value, variable_name
+from deploy.launch.quoting import RawText, comment_text, quote_value, variable_name
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkPlace:
+    """Where a program of a stream runs, and what it reads before."""
+
+    folder: str
+    """Absolute path on the board; made where it is missing."""
+    log_configuration: str
+    """Path in the bundle."""
+    environment_file: str = ""
+    """File on the board with lines `NAME="value"`; empty for none."""
+    reader: str = ""
+    """The function of sh that reads it: `read_environment`."""
+
+
 def launch_script(
-    *, title: str, program: str, arguments: Sequence[str], environment: Mapping[str, str], plugins: bool
+    *,
+    title: str,
+    program: str,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    plugins: bool,
+    place: WorkPlace | None = None,
 ) -> bytes:
     """Render the script that starts one program of a release.
 
@@ -23,6 +44,8 @@ def launch_script(
     ----------
     program:
         Path in the bundle, such as `bin/boardprobe`.
+    place:
+        For a program of a stream; without it the program runs where its caller is.
 
     Raises
     ------
@@ -40,8 +63,13 @@ def launch_script(
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - HTML's rules are wrong for a shell; `finalize` quotes every value instead
     )
-    engine.filters |= {"comment": comment_text, "identifier": variable_name}
+    engine.filters |= {"comment": comment_text, "identifier": variable_name, "verbatim": RawText}
     text = engine.get_template("launch.sh.j2").render(
-        title=title, program=program, arguments=arguments, environment=sorted(environment.items()), plugins=plugins
+        title=title,
+        program=program,
+        arguments=arguments,
+        environment=sorted(environment.items()),
+        plugins=plugins,
+        place=place,
     )
     return text.encode()

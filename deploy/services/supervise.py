@@ -47,9 +47,14 @@ def supervise_script(service: Service, *, environment: bool = True) -> bytes:
         "stall_pattern": service.stall.pattern if service.stall else "",
         "stall_seconds": service.stall.seconds if service.stall else 0,
     }
-    body = (_TEMPLATES / "supervise.sh").read_text()
+    body = f"{environment_reader()}\n{(_TEMPLATES / 'supervise.sh').read_text()}"
     head = _head(service.description, values)
     return f"{head}{_incurable(service)}{_credentials(service)}\n{body}".encode()
+
+
+def environment_reader() -> str:
+    """Return the function of sh that reads `$environment_file` into the environment; launch scripts have it too."""
+    return (_TEMPLATES / "environment.sh").read_text()
 
 
 def control_script(service: Service, *, head: str = "") -> bytes:
