@@ -18,6 +18,8 @@ from recipes.text import one_line, shown
 
 TIMEOUT_SECONDS = 300
 """For all checks of one board."""
+PATIENCE_SECONDS = 120
+"""For a stream to start: an emulated board takes some twenty seconds, kvssink on a slow line as long again."""
 _PLUGIN = "deploy.verify.plugin"
 _ENDING_SECONDS = 20
 """For pytest to write its report."""
@@ -27,7 +29,13 @@ _EVIDENCE = 2000
 
 
 def run_checks(
-    session: BoardSession, host: str, identity: str, manifest: Manifest, notes: Sequence[str] = ()
+    session: BoardSession,
+    host: str,
+    identity: str,
+    manifest: Manifest,
+    notes: Sequence[str] = (),
+    *,
+    patience: int = PATIENCE_SECONDS,
 ) -> Verdict:
     """Run every check against the release of this id on a board, over a session that is open.
 
@@ -37,6 +45,8 @@ def run_checks(
     ----------
     notes:
         What the verdict says besides, such as where the manifest is from.
+    patience:
+        Seconds that a stream may take until its pictures come.
 
     Raises
     ------
@@ -47,7 +57,7 @@ def run_checks(
     junit.parent.mkdir(parents=True, exist_ok=True)
     junit.unlink(missing_ok=True)
     folder = f"{manifest.root}/releases/{identity}"
-    release = manifest.model_dump() | {"id": identity, "host": host, "folder": folder}
+    release = manifest.model_dump() | {"id": identity, "host": host, "folder": folder, "patience": patience}
     code, output = _carry_out(session, host, release, junit)
     if not junit.is_file() or code not in (0, 1):
         raise PreflightError(f"the checks of {host} could not run", why=shown(output[-800:]))

@@ -18,6 +18,10 @@ own() {
     set -- $(ls -ldn "/proc/$1" 2>/dev/null)
     [ "${3:-}" = "$(id -u "$user")" ]
 }
+# A fifth of a second, or a whole one where sleep takes no fraction; `naps` is how many make a second.
+naps=5
+sleep 0.01 2>/dev/null || naps=1
+nap() { if [ "$naps" = 5 ]; then sleep 0.2; else sleep 1; fi; }
 have() { command -v "$1" >/dev/null 2>&1; }
 # The loop in the background, in a session of its own, as the service's user.
 background() {
@@ -43,20 +47,20 @@ start() {
     if alive; then echo "$name runs already"; return 0; fi
     make_folders || return 1
     background || return 1
-    left=10
+    left=$((10 * naps))
     while ! alive; do
         left=$((left - 1))
         [ "$left" -gt 0 ] || { echo "$name did not start" >&2; return 1; }
-        sleep 1
+        nap
     done
 }
 stop() {
     alive && own "$holder" || return 0
     # Not SIGINT: a shell that was started with & ignores it, and cannot change that. To the loop the two are the same.
     kill -s TERM "$holder" 2>/dev/null
-    left=$stop_seconds
+    left=$((stop_seconds * naps))
     while alive && [ "$left" -gt 0 ]; do
-        sleep 1
+        nap
         left=$((left - 1))
     done
     alive && own "$holder" || return 0
