@@ -63,10 +63,13 @@ def names() -> Iterator[Callable[[str], str]]:
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Iterator[Path]:
+def root(tmp_path: Path, names: Callable[[str], str]) -> Iterator[Path]:
+    """Give our folder on the board; what streams is taken away at the end, while its state is still there."""
     place = tmp_path / "flash" / "boardcast"
     yield place
-    run(LocalSession(), place, "")
+    assert not place.is_dir() or run(LocalSession(), place, "") == 0
+    left = subprocess.run(["pgrep", "-f", names("")], capture_output=True, text=True, check=False).stdout
+    assert not left, "processes of this test are left"
 
 
 def run(session: LocalSession, root: Path, identity: str) -> int:
