@@ -69,7 +69,13 @@ def root(tmp_path: Path, names: Callable[[str], str]) -> Iterator[Path]:
     yield place
     assert not place.is_dir() or run(LocalSession(), place, "") == 0
     # Who ends the log gives it two seconds.
-    assert until(lambda: subprocess.run(["pgrep", "-f", "--", names("")], check=False).returncode == 1, 5)
+    until(lambda: not left(names("")), 10)
+    assert not left(names(""))
+
+
+def left(tag: str) -> str:
+    """Return the processes whose command line has a text, with that."""
+    return subprocess.run(["pgrep", "-fa", "--", tag], capture_output=True, text=True, check=False).stdout
 
 
 def run(session: LocalSession, root: Path, identity: str) -> int:
