@@ -113,14 +113,18 @@ def plan_dedupe(
     known = {decision.library for decision in decisions}
     decisions += extra + unused_files(stage, work.stage_files, work.kept.values(), known, idle)
     notes += work.preferences.without_effect(decision.library for decision in decisions)
-    order = list(Action)
     return DedupePlan(
-        decisions=tuple(sorted(decisions, key=lambda decision: (order.index(decision.action), decision.library))),
+        decisions=_in_order(decisions),
         proofs=tuple(proofs[name] for name in sorted(proofs)),
         payload=tuple(work.kept[path] for path in sorted(work.kept)),
         notes=tuple(notes),
         refused=tuple(refused[name] for name in sorted(refused)),
     )
+
+
+def _in_order(decisions: Sequence[Decision]) -> tuple[Decision, ...]:
+    order = list(Action)
+    return tuple(sorted(decisions, key=lambda decision: (order.index(decision.action), decision.library)))
 
 
 def _hashed(proofs: Mapping[str, Proof], board: Index) -> dict[str, Proof]:
