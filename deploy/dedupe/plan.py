@@ -100,10 +100,8 @@ def plan_dedupe(
         sysroot=sysroot,
         board=board,
         preferences=preferences or Preferences(),
+        kept=_entries(stage, files, idle),
     )
-    outputs = {path: kind for recipe in stage.manifest.recipes for path, kind in recipe.outputs.items()}
-    for path in (path for path, kind in outputs.items() if kind in ("program", "plugin") and path not in idle):
-        work.kept[path] = Payload(path=path, origin=Origin.stage(path), elf=files[path])
     proofs, refused, decisions = _settle(work)
     decisions += merged
     by_name = [name for recipe in stage.manifest.recipes for name in recipe.dlopen]
@@ -120,6 +118,13 @@ def plan_dedupe(
         notes=tuple(notes),
         refused=tuple(refused[name] for name in sorted(refused)),
     )
+
+
+def _entries(stage: Stage, files: Mapping[str, ElfFile], idle: frozenset[str]) -> dict[str, Payload]:
+    """Return the programs and plugins that travel by themselves: all else is what they need."""
+    outputs = {path: kind for recipe in stage.manifest.recipes for path, kind in recipe.outputs.items()}
+    entries = [path for path, kind in outputs.items() if kind in ("program", "plugin") and path not in idle]
+    return {path: Payload(path=path, origin=Origin.stage(path), elf=files[path]) for path in entries}
 
 
 def _in_order(decisions: Sequence[Decision]) -> tuple[Decision, ...]:
