@@ -1,0 +1,328 @@
+"""Lines of streams that failed, and of streams that did not, written by us in the style of the programs."""
+
+from __future__ import annotations
+
+C = "2026-11-27 04:00:05 [140376197571520] "
+W = "2026-11-27 04:00:05.123 "
+B = "boardstream: front: "
+G = "ERROR: from element /GstPipeline:pipeline0/"
+
+SYMPTOMS: dict[str, tuple[str, ...]] = {
+    "clock-signature": (
+        f'{C}WARN - HTTP Error 403 : Response: {{"message":"Signature expired: 20261127T035000Z is now earlier"}}',
+        '{"message":"Signature not yet current: 20261127T040900Z is still later than 20261127T040500Z"}',
+        "the presigned address: Request has expired",
+    ),
+    "clock-certificate": (
+        "[1970/01/01 00:06:28:1157] E: SSL error: certificate is not yet valid (preverify_ok=0;err=9;depth=3)",
+        "TLS alert: the peer's certificate is not valid yet",
+    ),
+    "ca-unreadable": (
+        f"{C}ERROR - curl perform failed for url https://k/describeStream with result Problem with the SSL CA cert",
+        "error setting certificate verify locations:  CAfile: /etc/ssl/cert.pem CApath: none",
+        f"{W}ERROR   lws: Error reading ca cert path /etc/ssl/certs",
+        "curl: (77) error setting certificate file: /etc/ssl/none.pem",
+        "unable to load CA cert",
+    ),
+    "ca-unknown-issuer": (
+        "[2026/11/27 04:00:05:1157] E: SSL error: unable to get local issuer certificate (err=20;depth=1)",
+        "verify error:num=2:unable to get issuer certificate",
+        "curl: (60) SSL certificate problem: what stands behind it is another matter",
+        "self-signed certificate in certificate chain",
+        "error:0A000086:SSL routines::certificate verify failed",
+        "unable to verify the first certificate",
+    ),
+    "certificate-expired": ("[2026/11/27 04:00:05:1157] E: SSL error: certificate has expired (err=10;depth=1)",),
+    "region-missing": (
+        f"{G}GstKvsSink:sink: No region set, and none in the environment",
+        "the region is not set: Region is not set",
+        "AWS_DEFAULT_REGION not set",
+    ),
+    "credentials-file": (
+        "ERROR - Unable to create Rotating Credential provider. Error status: 0x9",
+        "ERROR - Unable to create File Credential provider. Error status: 0x15000099",
+    ),
+    "iot-parameters": (
+        "ERROR - Failed to parse Iot credentials",
+        "ERROR - Failed to parse iot-certificate",
+    ),
+    "secret-file": (
+        f"{B}give-up: /etc/boardcast/front.pw: is open to every user: chmod 600",
+        f"{B}give-up: /etc/boardcast/front.pw: is a link, and links are not followed",
+        f"{B}give-up: /etc/boardcast/front.pw: its first line is empty",
+        f"{B}give-up: /etc/boardcast/front.pw: has more than one line",
+        f"{B}give-up: /etc/boardcast/front.pw: No such file or directory",
+    ),
+    "library-missing": (
+        "./kvsWebrtcClientMaster: error while loading shared libraries: libwebsockets.so.19: not there",
+        "libcproducer.so.1: cannot open shared object file: No such file or directory",
+    ),
+    "library-too-old": (
+        "/usr/lib/libssl.so.1.1: version `OPENSSL_1_1_1' not found (required by /opt/boardcast/x.so)",
+        "/opt/boardcast/current/lib/libKinesisVideoProducer.so: undefined symbol: _ZN4com9amazonaws",
+        "gst-launch-1.0: symbol lookup error: libgstkvssink.so",
+    ),
+    "plugin-blacklisted": (
+        "GST_PLUGIN_LOADING gstregistry.c: plugin libgstkvssink.so is Blacklisted",
+        "GST_PLUGIN_LOADING gstpluginloader.c: blacklisting libgstkvssink.so",
+    ),
+    "legacy-camera-element": (
+        'WARNING: erroneous pipeline: no element "omxh264enc"',
+        'WARNING: erroneous pipeline: no element "rpicamsrc"',
+    ),
+    "kvssink-missing": (
+        'WARNING: erroneous pipeline: no element "kvssink"',
+        "No such element or plugin 'kvssink'",
+    ),
+    "element-missing": (
+        'WARNING: erroneous pipeline: no element "voaacenc"',
+        f"{B}give-up: /etc/boardcast/front.pipeline: an element of it is not on this board",
+        f"{B}give-up: decode: an element that this stream needs is not on the board",
+        "Missing element: H.265 decoder",
+        "No such element or plugin 'v4l2h264enc'",
+        "Your GStreamer installation is missing a plug-in.",
+    ),
+    "plugin-load-warning": (
+        "(gst-plugin-scanner:12): GStreamer-WARNING **: Failed to load plugin '/usr/lib/gstreamer-1.0/libcrypto.so'",
+    ),
+    "session-token-expired": (
+        'HTTP Error 403 : Response: {"__type":"ExpiredTokenException"}',
+        '{"message":"The security token included in the request is expired"}',
+    ),
+    "access-key-unknown": (
+        'HTTP Error 403 : Response: {"__type":"UnrecognizedClientException"}',
+        "InvalidClientTokenId",
+        '{"message":"The security token included in the request is invalid."}',
+    ),
+    "signature-wrong": (
+        "SignatureDoesNotMatch",
+        'HTTP Error 403 : Response: {"__type":"InvalidSignatureException"}',
+        "The request signature we calculated does not match the one that was given",
+    ),
+    "access-denied": (
+        'HTTP Error 403 : Response: {"__type":"AccessDeniedException"}',
+        "User: arn:aws:iam::1:user/cam is not authorized to perform: kinesisvideo:PutMedia",
+    ),
+    "iot-no-credentials": (),
+    "iot-failed": ("ERROR - Unable to create Iot Credential provider. Error status: 0x4000000e",),
+    "name-not-resolved": (
+        f"{C}ERROR - Curl perform failed for url https://c/x with result Timeout was reached : Resolving timed out",
+        "curl: (6) Could not resolve host: kinesisvideo.eu-west-1.amazonaws.com",
+        "with result Couldn't resolve host name",
+        "Temporary failure in name resolution",
+        "getaddrinfo: Name or service not known",
+        "getaddrinfo failed: -3",
+    ),
+    "stun-not-resolved": (),
+    "uplink-stalled": (
+        f"{C}WARN - curl perform failed for url https://s/putMedia with result Timeout: Operation too slow.",
+        "Less than 30 bytes/sec transferred the last 30 seconds",
+    ),
+    "call-failed": (
+        f"{C}WARN - curlCompleteSync(): curl perform failed for url https://k/describeStream with result Reset by peer",
+        "connect to 1.2.3.4 port 443: Connection timed out",
+        "Failed to connect to kinesisvideo.eu-west-1.amazonaws.com port 443 after 5000 ms",
+        "Connection refused",
+        f"{W}WARN    lwsHttpCallbackRoutine(): Client connection failed. Connection error string: connect failed",
+        f"{C}WARN - putStreamCurlHandler(): service call result 599",
+        "Call result: 598",
+    ),
+    "answer-not-the-services": (),
+    "http-forbidden": (
+        f'{C}WARN - curlCompleteSync(): HTTP Error 403 : Response: {{"message":null}}',
+        f"{W}DEBUG   lwsHttpCallbackRoutine(): Connected with server response: 403",
+    ),
+    "stream-type-mismatch": (
+        '{"EventType":"ERROR","FragmentTimecode":160,"ErrorCode":"STREAM_DATA_TYPE_MISMATCH","ErrorId":4010}',
+        "TRACK_NUMBER_MISMATCH",
+        f"{B}give-up: sink: stream type mismatch: the tracks that are sent (video, audio) are not those of this stream",
+    ),
+    "one-track-only": (),
+    "kms-denied": (),
+    "kms-unavailable": (),
+    "stream-missing": ('HTTP Error 404 : Response: {"__type":"ResourceNotFoundException"}',),
+    "stream-not-active": ('{"__type":"ResourceInUseException"}',),
+    "limit-reached": (
+        '{"__type":"ClientLimitExceededException"}',
+        '{"__type":"ThrottlingException"}',
+        '{"message":"Rate exceeded"}',
+    ),
+    "argument-refused": ('{"__type":"InvalidArgumentException"}', '{"__type":"ValidationException"}'),
+    "offline-without-retention": (),
+    "describe-failed": (),
+    "not-streaming": (),
+    "service-error": ('{"__type":"InternalFailure"}', "ServiceUnavailable", f"{C}WARN - HTTP Error 503 : Response: "),
+    "connection-renewed": (),
+    "last-fragment-unconfirmed": (
+        f"{B}stop: the last fragment was not confirmed within 10 s: it may be lost",
+        f"{B}stop: a second signal: ended at once, the open fragment may be lost",
+        f"{B}stop: stuck while closing: ended",
+    ),
+    "storage-size": (),
+    "out-of-memory": (
+        "[ 1234.5] Out of memory: Killed process 812 (gst-launch-1.0)",
+        "[ 1234.5] oom-kill:constraint=CONSTRAINT_NONE",
+        "[ 1234.5] gst-launch-1.0 invoked oom-killer: gfp_mask=0x0",
+        "fork: Cannot allocate memory",
+        "terminate: what(): std::bad_alloc",
+        f"{B}restart: 301 MB of memory, the limit is 300",
+    ),
+    "store-full": (
+        f"{C}DEBUG - Reported storageOverflow callback. Bytes remaining 4096",
+        f"{B}restart: sink: the store for frames is full: storage-size is small for this bitrate",
+    ),
+    "latency-pressure": (
+        f"{C}DEBUG - Reported streamLatencyPressure callback for stream handle 1. Current buffer duration: 746",
+        f"{C}WARN - Reported droppedFrame callback for stream handle 1. Dropped frame timecode in 100ns: 1095",
+    ),
+    "disk-full": ("log4cplus:ERROR write: No space left on device", "write: Disk quota exceeded"),
+    "read-only-root": ("kvsFileFilterLogIndex: Read-only file system",),
+    "camera-busy": (
+        f"{G}GstV4l2Src:v4l2src0: Device '/dev/video0' is busy",
+        "ALSA lib pcm_hw.c: open /dev/snd/pcmC0D0c failed: Device or resource busy",
+        "Could not open audio device for recording. Device is being used by another application.",
+        "VIDIOC_STREAMON: the device is busy",
+    ),
+    "camera-missing": (
+        f"{G}GstV4l2Src:v4l2src0: Cannot identify device '/dev/video0'.",
+        "Could not open device '/dev/video0' for reading and writing.",
+        "Cannot open audio device hw:3,0",
+        "Could not open audio device for recording.",
+        "open: No such device",
+        "Device '/dev/video10' is not a capture device.",
+        "Device '/dev/video4' does not exist",
+    ),
+    "device-forbidden": (
+        "cannot open '/dev/video0': Permission denied",
+        "Permission denied: /dev/snd/pcmC0D0c",
+    ),
+    "rtsp-refused": (
+        f"{B}give-up: source: the camera refuses the user name or the password",
+        f"{G}GstRTSPSrc:source: Unauthorized (401)",
+        f"{G}GstRTSPSrc:source: Not authorized to access resource.",
+    ),
+    "rtsp-gone": (
+        f"{G}GstRTSPSrc:source: Could not open resource for reading and writing.",
+        "Could not connect to server",
+        "gst_rtspsrc_retrieve_sdp (): Failed to connect. (Generic error)",
+        "Could not receive message. (System error)",
+    ),
+    "not-negotiated": (
+        "streaming stopped, reason not-negotiated (-4)",
+        f"{B}give-up: source: formats do not fit: what one element gives, the next one does not take",
+        "WARNING: could not link v4l2src0 to kvssink0",
+        f"{B}give-up: /etc/boardcast/front.pipeline: two elements of it cannot be linked",
+        "Resolution 800x601 not supported by video source",
+    ),
+    "pipeline-wrong": (
+        "WARNING: erroneous pipeline: syntax error",
+        f"{B}give-up: the pipeline is wrong: syntax error",
+        f"{B}give-up: sink has no property sceret-key that can be set",
+        'no property "blocksice" in element "filesrc"',
+        f"{B}give-up: /p: a property of it cannot take its value",
+        f"{B}give-up: /p: a part of it is empty",
+        f"{B}give-up: /p: it is no description that GStreamer can read",
+        f"{B}give-up: --property-file: the pipeline has no element named sink",
+        f"{B}give-up: /p: is no value for storage-size of sink",
+        "the pipeline or a file of it is wrong",
+        f"{B}usage: --stal is no option",
+    ),
+    "frames-missing-for-track": (),
+    "codec-data-missing": ("Missing codec private data error",),
+    "timestamps": (
+        '{"EventType":"ERROR","ErrorCode":"FRAGMENT_TIMECODE_LESSER_THAN_PREVIOUS"}',
+        "INVALID_PRODUCER_TIMESTAMP",
+    ),
+    "fragment-too-long": ("MAX_FRAGMENT_DURATION_REACHED",),
+    "mkv-invalid": ('{"EventType":"ERROR","ErrorCode":"INVALID_MKV_DATA"}',),
+    "metadata-limit": (),
+    "source-ended": (
+        f"{B}restart: the source ended",
+        f"{G}GstV4l2Src:v4l2src0: Internal data stream error.",
+        "gstbasesrc.c(3072): streaming stopped, reason error (-5)",
+    ),
+    "no-frames": (
+        f"{B}restart: no buffer at sink.video_0 for 30 s, after 31",
+        f"{B}restart: the pipeline did not start in time",
+        f"{B}restart: stuck in a change of state: ended",
+    ),
+    "no-acks": (f"{B}restart: no fragment of sink was confirmed for 120 s, after 4; buffers still come",),
+    "given-up": (f"{B}give-up: what no other rule knows",),
+    "restarted": (f"{B}restart: what no other rule knows", f"{B}end: GStreamer cannot start"),
+    "status-file": (
+        f"{B}warning: the status file /run/front.json cannot be written: Permission denied",
+        f"{B}warning: the pipeline has no sink: nothing to watch",
+    ),
+    "webrtc-timeout": (),
+    "signaling-failed": (),
+    "signaling-name": (),
+    "channel-deleted": (),
+    "viewer-race": (),
+    "message-too-long": (),
+    "message-not-delivered": (),
+    "no-ice-servers": (),
+    "viewer-fingerprint": (),
+    "dtls-failed": (),
+    "no-interface": (),
+    "ice-failed": (),
+    "turn-failed": (),
+    "unaligned-access": (
+        "Bus error",
+        "[ 99.1] Alignment trap: not handling instruction e1b20f9f at [<b6d2c3a8>]",
+        "2026-11-27T04:00:05Z front: killed by signal 7, after 3 s: restart 1 in 1 s",
+    ),
+    "illegal-instruction": ("Illegal instruction", "2026-11-27T04:00:05Z front: killed by signal 4, after 0 s"),
+    "crashed": (
+        "Segmentation fault (core dumped)",
+        "[ 99.1] kvssink[812]: segfault at 0 ip 00000000",
+        "terminate called after throwing an instance of 'std::runtime_error'",
+        "Aborted",
+        "2026-11-27T04:00:05Z front: killed by signal 11, after 3 s: restart 1 in 1 s",
+    ),
+    "cannot-execute": (
+        "/opt/boardcast/current/run/front: Exec format error",
+        "sh: cannot execute: required file not found",
+        "Permission denied: /opt/boardcast/current/bin/boardstream",
+    ),
+    "killed-by-term": (),
+    "log-configuration": (
+        "log4cplus:ERROR could not open file ../kvs_log_configuration",
+        "log4cplus:ERROR Unable to open file: ./log/kvs.log",
+    ),
+    "clock-corrected": (
+        f"{W}WARN    checkAndCorrectForClockSkew(): Clockskew corrected!",
+        f"{W}WARN    checkAndCorrectForClockSkew(): Clock skew detected",
+    ),
+}
+"""What each symptom looks like in words; its codes have their own forms."""
+
+FORMS = (
+    C + "ERROR - Reporting stream error. Errored timecode: 0 Status: {hex}",
+    C + "WARN - putKinesisVideoFrame(): Failed to submit frame to Kinesis Video client. status: {hex} decoding",
+    W + "ERROR   signalingConnectSync(): operation returned status code: {hex}",
+    C + "ERROR - Submitting event result for stream: 94696165351990 failed with: {decimal}",
+    "[ERROR][2026-11-27 04:00:05] Reporting stream error. Errored time code:15725092270720000, status {decimal}",
+)
+"""How both SDKs print a status code."""
+
+HEALTHY = (
+    f"{C}INFO - heapInitialize(): Initializing native heap with limit size 134217728 and flags 0x00000001",
+    f"{C}DEBUG - stepStateMachine(): State Machine - Current state: 0x0000000000000010, Next state: 0x0000000000000040",
+    f"{C}DEBUG - Refreshing credentials. Force refreshing: 0 Now time is: 1674487277767060917 Expiration: 0",
+    f"{C}DEBUG - postReadCallback(): Wrote 16372 bytes to Kinesis Video. Upload stream handle: 1375731728",
+    f'{C}DEBUG - {{"EventType":"PERSISTED","FragmentTimecode":1795731690790,"FragmentNumber":"91343852333180004010"}}',
+    f"{C}INFO - writeHeaderCallback(): RequestId: c3d0ac5f-cf83-281a-9f59-e9114a43d875",
+    f"{C}DEBUG - logStreamMetric(): Overall storage byte size: 134217728",
+    f"{C}INFO - freeKinesisVideoStream(): Freeing Kinesis Video stream.",
+    f"{W}DEBUG   lwsHttpCallbackRoutine(): Connected with server response: 200",
+    f"{W}INFO    Ice agent state changed from ICE_AGENT_STATE_NOMINATING to ICE_AGENT_STATE_READY",
+    f"{W}PROFILE [DTLS initialization completion] Time taken: 3 ms",
+    "Setting pipeline to PLAYING ...",
+    "New clock: GstSystemClock",
+    f"{B}streaming: the first buffer within 812 ms",
+    f"{B}status: streaming, 31 frames, 25.0 fps, 41231 bytes, 4 fragments, last ack 1 s ago, 0 restarts",
+    f"{B}stop: SIGINT: closing the stream",
+    f"{B}stop: as asked; the last fragment is closed",
+    f"{B}end: exit 0",
+    "2026-11-27T04:00:05Z front: started, process 812",
+)
