@@ -20,7 +20,7 @@ SHOWN = 2_000
 _WINDOW, _KEPT = 32, 8
 """Lines of a dump that wait for the next ones; when there are so many, all but the last few are given out."""
 _DUMP = 8_192
-"""Bytes of one dump that are looked at; what is behind is hidden."""
+"""Bytes of one dump that are looked at; what is behind is hidden, and all of one whose beginning was not seen."""
 _KEY_LINES = 120
 """Most lines of a private key; RSA with 4096 bits has 52."""
 _CUT_FROM = 200
@@ -46,6 +46,7 @@ class Redactor:
         self._held: list[DumpLine] = []
         self._before = b""
         self._next = 0
+        self._headless = False
         self._key_lines = 0
         self._goes_on = False
 
@@ -58,6 +59,7 @@ class Redactor:
         if dumped.offset != self._next or not self._before + b"".join(part.raw for part in self._held):
             given = self.flush()
             self._before = b""
+            self._headless = dumped.offset != 0
         else:
             given = []
         self._held.append(dumped)
@@ -79,7 +81,7 @@ class Redactor:
         at, given = len(self._before), []
         for line in self._held[:count]:
             numbers = range(len(line.raw))
-            bad = [number for number in numbers if at + number in secret or at + number >= _DUMP]
+            bad = [number for number in numbers if self._headless or at + number in secret or at + number >= _DUMP]
             given.append(_printable(line.without(bad)))
             at += len(line.raw)
         self._before, self._held = whole[:at], self._held[count:]

@@ -243,6 +243,17 @@ def test_lines_of_others_within_a_dump() -> None:
     assert seen == '{"sessionToken": "' + "\0" * len(TOKEN * 3) + '", "x": "y"}'
 
 
+@pytest.mark.hostile(kind="board")
+def test_a_dump_whose_beginning_is_not_there_is_hidden() -> None:
+    """The tail of a log may begin behind the key that says what it is."""
+    dump = lws_dump(json.dumps({"x": "y", "sessionToken": "not-so-random-at-all"}).encode()).split("\n")
+    assert set(bytes_shown(redacted("\n".join(dump[2:])))) == {"\0"}
+    assert redacted("\n".join([*dump[2:], "more", lws_dump(b"hello, world")]))[-2:] == [
+        "more",
+        lws_dump(b"hello, world"),
+    ]
+
+
 def test_lines_come_as_they_are_known() -> None:
     """As `logs -f` needs it: a plain line at once, a dump's lines when the window is full or nothing follows."""
     redactor = Redactor()

@@ -241,6 +241,21 @@ SYMPTOMS: dict[str, tuple[str, ...]] = {
         f"{G}GstV4l2Src:v4l2src0: Internal data stream error.",
         "gstbasesrc.c(3072): streaming stopped, reason error (-5)",
     ),
+    "waits-for-clock": (
+        "waits for clock past 1704067200",
+        "2026-11-27T04:00:05Z front: no clock past 1704067200 within 120 s: starting without",
+    ),
+    "waits-for-network": (
+        "waits for default route",
+        "2026-11-27T04:00:05Z front: no default route within 120 s: starting without",
+    ),
+    "stalled": ("2026-11-27T04:00:05Z front: stalled: its log had nothing like PERSISTED for 60 s",),
+    "unwatched": ("nothing watches over it: its supervising loop is gone",),
+    "service-folder": (
+        "front: cannot write in /var/run/boardcast-front",
+        "front: cannot make a pipe in /var/run/boardcast-front",
+        "cannot read /etc/boardcast/front.env",
+    ),
     "no-frames": (
         f"{B}restart: no buffer at sink.video_0 for 30 s, after 31",
         f"{B}restart: the pipeline did not start in time",
