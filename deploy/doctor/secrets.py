@@ -19,7 +19,7 @@ Span = tuple[int, int]
 
 _STEM = (
     r"secret|passw(?:or)?d|passphrase|passcode|pwd|token|signature|credential|authorization|api[-_ ]?key|"
-    r"access[-_ ]?key|private[-_ ]?key|user-pw|crypto"
+    r"access[-_ ]?key|private[-_ ]?key|cookie|(?<![a-z])(?:pass|pw|psk|inline)(?![a-z])"
 )
 # What ends so tells about a secret, and is none: `credential-path`, `tokenExpiration`.
 _ABOUT = r"(?!(?:[sS]?[-_. ]?(?:[pP]ath|[fF]ile|[eE]xpir|[lL]en|[tT]ype|[cC]ount|[tT]tl|[pP]rovider)))"
@@ -106,14 +106,20 @@ def _keyed(text: str) -> Iterator[Span]:
             return
         if text[start : start + 1] in ("{", "[") and text[match.end("key") : start].startswith(('"', '\\"')):
             continue  # a structure of JSON; what is in it has keys of its own
+        if text.startswith(": ", match.end("key")) and "/" in text[_word_start(text, match.start()) : match.start()]:
+            continue  # the name of a file, and what is said of it
         if quote_mark:
             end = _end(_closing(quote_mark), text, start)
-        elif "authorization" in match["key"].lower():
+        elif match["key"].lower().startswith(("authorization", "cookie")):
             end = _end(_LINE_END, text, start)
         else:
             in_query = _IN_QUERY.search(text, max(0, match.start() - 64), match.start())
             end = _end(_QUERY_END if in_query else _BARE_END, text, start)
         yield start, end
+
+
+def _word_start(text: str, at: int) -> int:
+    return max(text.rfind(blank, max(0, at - 512), at) for blank in " \t\r\n") + 1
 
 
 def _closing(mark: str) -> re.Pattern[str]:

@@ -35,8 +35,8 @@ def _is_pattern(value: str) -> bool:
         return False
     if not (value.isascii() and value.isprintable() and 3 <= len(value) <= 200) or re.search(r"[\\*+[\]]|\(\?", bare):
         return False
-    if re.search(r"\{(?![0-9]{1,3}(,[0-9]{1,3})?\})", bare):
-        return False
+    if re.search(r"\{(?!(?:[0-9]{1,2},)?(?:[0-9]{1,2}|1[0-9]{2})\})", bare):
+        return False  # grep makes as many copies of what is repeated
     try:
         return re.compile(value).search("") is None
     except re.error:

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from deploy.doctor.hexdumps import read_dump_line
 from deploy.doctor.redact import READ, SHOWN, Redactor, redacted, redacted_lines
+from deploy.launch.statuscodes import symptom_of_line
 from recipes.config import is_one_line
+from tests.support.streamlogs import SYMPTOMS
 
 KEY_ID = "AKIAEXAMPLE000000000"
 KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
@@ -99,6 +101,11 @@ PLACES: dict[str, Callable[[str], str]] = {
         "MessagePayload: " + base64.b64encode(json.dumps({"type": "x", "token": secret}).encode()).decode()
     ),
     "hexadecimal": lambda secret: f"body {json.dumps({'sessionToken': secret}).encode().hex()} end",
+    "camera's query": lambda secret: f"http://cam/snap?user=a&pass={quote(secret, safe='')}&n=1",
+    "wireless": lambda secret: f'network={{ ssid="x" psk="{secret}" }}',
+    "cookie": lambda secret: f"Set-Cookie: id=1; session={secret}; path=/",
+    "session description": lambda secret: f"a=ice-pwd:{secret}",
+    "keys of a description": lambda secret: f"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{secret}",
     "private key": lambda secret: (
         f"-----BEGIN RSA PRIVATE KEY-----\n{secret}\n{secret}\n-----END RSA PRIVATE KEY-----\n"
     ),
@@ -181,10 +188,23 @@ def test_what_is_no_secret_stays() -> None:
         "putKinesisVideoFrame(): Failed to submit frame to Kinesis Video client. status: 0x5200002e",
         "/opt/boardcast/releases/3fa9/lib/libKinesisVideoProducer.so: undefined symbol: _ZN4com9amazonaws",
         "credential-path: .kvs/credential",
+        "libcrypto.so.3: cannot open shared object file: No such file or directory",
+        "boardstream: front: give-up: /etc/boardcast/front.password: is open to every user: chmod 600",
+        "passed: 3, passthrough=1",
         '{"EventType":"PERSISTED","FragmentNumber":"91343852333180000000000000000001795731812402000"}',
         "2026-11-27 04:00:05 [140376197571520] DEBUG - postReadCallback(): Wrote 16372 bytes",
     ]
     assert redacted("\n".join(kept)) == kept
+
+
+def test_what_a_log_shows_is_still_there() -> None:
+    """The doctor reads what is left: no line of a symptom may lose what makes it one."""
+    for name, lines in SYMPTOMS.items():
+        for line in lines:
+            (shown,) = redacted(line)
+            symptom = symptom_of_line(shown)
+            assert symptom is not None, shown
+            assert symptom.name == name
 
 
 def test_a_presigned_address_keeps_its_host_and_date() -> None:

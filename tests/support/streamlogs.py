@@ -51,6 +51,8 @@ SYMPTOMS: dict[str, tuple[str, ...]] = {
         f"{B}give-up: /etc/boardcast/front.pw: is a link, and links are not followed",
         f"{B}give-up: /etc/boardcast/front.pw: its first line is empty",
         f"{B}give-up: /etc/boardcast/front.pw: has more than one line",
+        f"{B}give-up: /etc/boardcast/front.pw: is not UTF-8 text",
+        f"{B}give-up: /etc/boardcast/front.pw: is too large for what it should hold",
         f"{B}give-up: /etc/boardcast/front.pw: No such file or directory",
     ),
     "library-missing": (
@@ -104,7 +106,7 @@ SYMPTOMS: dict[str, tuple[str, ...]] = {
         "User: arn:aws:iam::1:user/cam is not authorized to perform: kinesisvideo:PutMedia",
     ),
     "iot-no-credentials": (),
-    "iot-failed": ("ERROR - Unable to create Iot Credential provider. Error status: 0x4000000e",),
+    "iot-failed": ("ERROR - Unable to create Iot Credential provider. Error status: 0x15000099",),
     "name-not-resolved": (
         f"{C}ERROR - Curl perform failed for url https://c/x with result Timeout was reached : Resolving timed out",
         "curl: (6) Could not resolve host: kinesisvideo.eu-west-1.amazonaws.com",
