@@ -13,6 +13,7 @@ from deploy.commands.command import read_ahead
 from deploy.commands.inputs import fetch, pins
 from deploy.commands.project import bench, matrix, security
 from deploy.commands.release import deploy, rollback, status, up, verify
+from deploy.commands.streams import doctor, logs, render, restart, start, stop
 
 # A task cannot have words of its own that may be left out, so these are `invoke bundle`, `invoke bundle.why`, ….
 board = Collection("board", board_tasks.new)
@@ -38,6 +39,12 @@ ns = Collection(
     rollback,
     status,
     up,
+    render,
+    start,
+    stop,
+    restart,
+    logs,
+    doctor,
     sim,
     matrix,
     demo,

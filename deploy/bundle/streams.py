@@ -10,8 +10,9 @@ from collections.abc import Collection, Iterable
 from deploy.boards.board import Board
 from deploy.bundle.manifest import ServiceRow
 from deploy.launch.script import WorkPlace, launch_script
+from deploy.launch.statuscodes import incurable_exits, incurable_lines
 from deploy.launch.streams import LOG_CONFIGURATION, StreamProgram, is_sdk_program, log_configuration, stream_programs
-from deploy.services.service import Service
+from deploy.services.service import Incurable, Service
 from deploy.services.supervise import environment_reader
 from deploy.services.systems import InitSystem, init_system
 from deploy.streams.checks import BoardFacts, Severity, check_stream
@@ -141,6 +142,8 @@ def board_service(board: Board, program: StreamProgram) -> Service:
         needs_network=settings.wait_for_network and program.network,
         needs_clock=settings.wait_for_clock and program.network,
         patience=settings.patience,
+        incurable_exits=incurable_exits(),
+        incurable_lines=tuple(Incurable(pattern=pattern, meaning=meaning) for pattern, meaning in incurable_lines()),
     )
 
 

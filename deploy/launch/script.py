@@ -8,9 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deploy.launch.quoting import RawText, comment_text, quote_value, variable_name
+
+if TYPE_CHECKING:
+    import jinja2
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -52,6 +57,24 @@ def launch_script(
     ConfigError
         A value has a line break or a NUL, or the name of a variable is none.
     """
+    text = (
+        _engine()
+        .get_template("launch.sh.j2")
+        .render(
+            title=title,
+            program=program,
+            arguments=arguments,
+            environment=sorted(environment.items()),
+            plugins=plugins,
+            place=place,
+        )
+    )
+    return text.encode()
+
+
+@cache
+def _engine() -> jinja2.Environment:
+    """Return jinja2's environment; it keeps the template that it has compiled."""
     import jinja2
 
     engine = jinja2.Environment(
@@ -64,12 +87,4 @@ def launch_script(
         autoescape=False,  # noqa: S701 - HTML's rules are wrong for a shell; `finalize` quotes every value instead
     )
     engine.filters |= {"comment": comment_text, "identifier": variable_name, "verbatim": RawText}
-    text = engine.get_template("launch.sh.j2").render(
-        title=title,
-        program=program,
-        arguments=arguments,
-        environment=sorted(environment.items()),
-        plugins=plugins,
-        place=place,
-    )
-    return text.encode()
+    return engine

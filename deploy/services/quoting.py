@@ -18,16 +18,17 @@ from collections.abc import Mapping
 
 from recipes.errors import ConfigError
 
-# Control characters of both sets, the separators that some take for line breaks, and what UTF-8 cannot say.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+# Control characters of both sets, the separators that some take for line breaks, what UTF-8 cannot say, and Unicode's
+# non-characters, the last two of each plane too: systemd takes no line with one.
+_LAST = "".join(chr(plane << 16 | 0xFFFE) + chr(plane << 16 | 0xFFFF) for plane in range(17))
+_CONTROL = re.compile(f"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufdd0-\ufdef{_LAST}]")
 # Lower case is for the variables of the supervising loop, which systemd would fill before it starts.
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*|[a-z]+_proxy")
 
 
 def checked(text: str, what: str) -> str:
     """Return a text that may go into a file of lines; raises ConfigError for one with a control character."""
-    # systemd takes no line that is not UTF-8, and counts Unicode's non-characters as such: the last of each plane too.
-    if _CONTROL.search(text) or any(ord(letter) & 0xFFFE == 0xFFFE for letter in text):
+    if _CONTROL.search(text):
         raise ConfigError(f"{what} has a control character or a line break, and cannot go into a service's file")
     return text
 
