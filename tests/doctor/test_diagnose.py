@@ -169,6 +169,12 @@ def test_a_clock_that_is_off_a_little_is_no_reason_for_a_refusal() -> None:
     assert {"access-denied", "clock-off"} <= set(names)
 
 
+def test_a_full_store_is_another_thing_than_too_large_a_store() -> None:
+    """One asks for more storage, the other for less: neither may be the other's cure."""
+    told = found(stream(SYMPTOMS["store-full"][0]), board=board(memory=Memory(available_kib=60_000)))
+    assert [(one.check, bool(one.evidence)) for one in told] == [("memory", False), ("store-full", True)]
+
+
 def test_the_worst_is_first_and_causes_are_before_what_follows() -> None:
     names = checks(
         stream(
