@@ -62,7 +62,8 @@ def read_dump_line(text: str) -> DumpLine | None:
             if letters is not None:
                 return _line(text, start["offset"], raw[:count], places, letters)
         behind = text[places[-1] + 2 :] if places else ""
-        if len(raw) >= (8 if behind.strip() else 4):
+        enough = 8 if behind.strip() else 1 if behind.startswith("   ") else 4
+        if len(raw) >= enough:
             return _line(text, start["offset"], raw, places, -1)
     return None
 
@@ -88,8 +89,10 @@ def _letters(text: str, at: int, raw: bytes) -> int | None:
     if len(bare) == len(column) + 2 and bare[0] == bare[-1] == "|" and _same(bare[1:-1], column):
         return at + behind.index("|") + 1
     stripped = column.lstrip(" ")
-    if len(raw) < 2 or not bare or not _same(bare, stripped.rstrip(" ")):
+    if not bare or not _same(bare, stripped.rstrip(" ")):
         return None
+    if len(raw) == 1 and not behind.startswith("   "):
+        return None  # two words of a line, more likely
     return at + len(behind) - len(behind.lstrip(" \t")) - (len(column) - len(stripped))
 
 

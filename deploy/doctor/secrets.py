@@ -93,7 +93,8 @@ def _plain(text: str, known: tuple[str, ...], *, cut: bool) -> Iterator[Span]:
         *(span for secret in known for span in _given(text, secret, cut=cut)),
     ]
     if cut:
-        found += [match.span() for match in _RANDOM_CUT.finditer(text) if is_mixed(match[0])]
+        begun = (match for match in _RANDOM_CUT.finditer(text) if match[0] not in (match[0].lower(), match[0].upper()))
+        found += [match.span() for match in begun]
     return (span for span in found if text[slice(*span)].strip("\"'\\") not in {"", HIDDEN})
 
 

@@ -211,12 +211,13 @@ def _read_exit(stream: _Look) -> None:
     """Look at the exit code, where nothing else tells more: a signal, or what a shell says, always does."""
     service, status = stream.evidence.service, stream.status
     code = status.exit if status and status.exit is not None else service.last_exit if service else None
-    if not code or (code < 126 and stream.explained):
+    told = any(diagnosis.level >= Level.WARNING for diagnosis in stream.seen.values())
+    if not code or (code < 126 and told):
         return
     symptom = symptom_of_exit(code)
     if symptom is not None:
         stream.add(symptom, f"exit code {code}")
-    elif not stream.explained:
+    elif not told:
         last = _shortened(stream.lines[-1]) if stream.lines else ""
         what = f"the program ended with exit code {code}, which is not in our table"
         stream.note(Level.WARNING, "exit-unknown", what, "invoke status --host HOST", last)

@@ -169,14 +169,20 @@ def test_a_clock_that_is_off_a_little_is_no_reason_for_a_refusal() -> None:
     assert {"access-denied", "clock-off"} <= set(names)
 
 
+def test_a_full_store_is_another_thing_than_too_large_a_store() -> None:
+    """One asks for more storage, the other for less: neither may be the other's cure."""
+    told = found(stream(SYMPTOMS["store-full"][0]), board=board(memory=Memory(available_kib=60_000)))
+    assert [(one.check, bool(one.evidence)) for one in told] == [("memory", False), ("store-full", True)]
+
+
 def test_the_worst_is_first_and_causes_are_before_what_follows() -> None:
     names = checks(
         stream(
             SYMPTOMS["log-configuration"][0],
-            SYMPTOMS["latency-pressure"][0],
             SYMPTOMS["source-ended"][0],
-            SYMPTOMS["store-full"][0],
             SYMPTOMS["camera-busy"][0],
+            SYMPTOMS["latency-pressure"][0],
+            SYMPTOMS["store-full"][0],
         ),
         board=board(ca_bundles=()),
     )
@@ -200,6 +206,11 @@ def test_no_line_is_there_twice() -> None:
     assert len(lines) == len(set(lines)) > 40
     whats = [diagnosis.what for diagnosis in told]
     assert len(whats) == len(set(whats))
+
+
+def test_one_reason_is_no_evidence_for_two_things() -> None:
+    told = found(stream(service=Service(phase=Phase.STOPPED, restarts=5, reason="ended with exit code 9")))
+    assert [(one.check, len(one.evidence)) for one in told] == [("service-stopped", 1), ("restarts-often", 0)]
 
 
 def test_what_is_over_is_a_note() -> None:
@@ -357,8 +368,16 @@ def test_a_status_file_may_hold_anything(told: dict[str, Any]) -> None:
 
 
 @pytest.mark.hostile(kind="board")
+@pytest.mark.parametrize("value", ["true", "1.5", "-1", '"3"', "1e400", "NaN", "[3]", "99999999999999999999"])
+def test_a_number_that_is_none_was_not_told(value: str) -> None:
+    read = read_status(b'{"schema":1,"state":"streaming","frames":%s}' % value.encode())
+    assert read is not None
+    assert (read.state, read.frames) == ("streaming", None)
+
+
+@pytest.mark.hostile(kind="board")
 @pytest.mark.parametrize(
-    "raw", [b"[" * 100_000, b"{}", b"[]", b'{"schema":2}', b"\xff", b"x" * (MOST + 1), b'{"schema":1' + b" " * MOST]
+    "raw", [b"[" * 100_000, b"{}", b"[]", b'{"schema":2}', b"\xff", b"x" * (MOST + 1), b'{"schema":1}' + b" " * MOST]
 )
 def test_what_is_no_status_file_is_a_note(raw: bytes) -> None:
     assert read_status(raw) is None

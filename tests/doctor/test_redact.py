@@ -11,7 +11,7 @@ from collections.abc import Callable
 from urllib.parse import quote, urlencode
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from deploy.doctor.hexdumps import read_dump_line
@@ -264,6 +264,38 @@ def test_lines_of_others_within_a_dump() -> None:
 
 
 @pytest.mark.hostile(kind="board")
+@pytest.mark.parametrize("word", [KEY_ID, KEY])
+@pytest.mark.parametrize("place", range(8192 - 24, 8192 + 40, 5))
+def test_a_dump_is_looked_at_up_to_a_bound_and_hidden_behind(place: int, word: str) -> None:
+    raw = b"." * place + word.encode() + b" and what follows" + b"." * 600
+    seen = bytes_shown(redacted(lws_dump(raw)))
+    assert len(seen) == len(raw)
+    assert set(seen[place + 12 : place + len(word)]) == {"\0"}
+    assert "\0" in seen[place : place + 12] or place + 12 > 8192
+    assert set(seen[8192:]) == {"\0"}
+    assert set(seen[: min(place, 8192) - 16]) == {"."}
+
+
+@pytest.mark.hostile(kind="board")
+def test_a_line_of_very_many_keys_is_hidden_from_there() -> None:
+    assert redacted("pw=a1 " * 250 + "the end")[0].endswith("***")
+    assert redacted("pw=a1 " * 90 + "the end")[0].endswith("*** the end")
+    assert redacted("://u:p@h " * 250 + "the end")[0].endswith("***")
+
+
+@pytest.mark.parametrize("before", range(6))
+def test_a_secret_that_is_given_is_found_within_base64(before: int) -> None:
+    """Bytes that are no text around it: nothing to read but the secret's own letters."""
+    secret = "horse battery"
+    raw = b"\xff\x00\xfe\x01\x80\x90"[:before] + secret.encode() + b"\x80\x90\xa0"
+    word = base64.b64encode(raw).decode()
+    shown = redacted(f"data {word} end", [secret])[0]
+    first, last = before * 4 // 3 + 2, (before + len(secret)) * 4 // 3 - 2
+    assert "***" in shown
+    assert not any(word[at : at + 4] in shown for at in range(first, last - 3))
+
+
+@pytest.mark.hostile(kind="board")
 def test_a_dump_whose_beginning_is_not_there_is_hidden() -> None:
     """The tail of a log may begin behind the key that says what it is."""
     dump = lws_dump(json.dumps({"x": "y", "sessionToken": "not-so-random-at-all"}).encode()).split("\n")
@@ -357,7 +389,9 @@ def test_what_is_no_dump_is_none(line: str) -> None:
     assert read_dump_line(line) is None
 
 
-@given(st.binary(min_size=2, max_size=16), st.sampled_from([lws_dump, xxd, hexdump]))
+@example(raw=b" ", dump=lws_dump)
+@example(raw=b"   ", dump=hexdump)
+@given(st.binary(min_size=1, max_size=16), st.sampled_from([lws_dump, xxd, hexdump]))
 def test_a_line_of_a_dump_is_read_as_what_it_shows(raw: bytes, dump: Callable[[bytes], str]) -> None:
     read = read_dump_line(dump(raw))
     assert read is not None

@@ -209,6 +209,10 @@ SYMPTOMS: dict[str, tuple[str, ...]] = {
         "gst_rtspsrc_retrieve_sdp (): Failed to connect. (Generic error)",
         "Could not receive message. (System error)",
     ),
+    "source-missing": (
+        f"{G}GstFileSrc:filesrc0: Resource not found.",
+        'gstfilesrc.c(529): gst_file_src_start (): No such file "/nowhere.mp4"',
+    ),
     "not-negotiated": (
         "streaming stopped, reason not-negotiated (-4)",
         f"{B}give-up: source: formats do not fit: what one element gives, the next one does not take",
