@@ -6,20 +6,21 @@ from invoke import Collection
 
 from deploy.commands import board as board_tasks
 from deploy.commands import bundle as bundle_tasks
-from deploy.commands import sysroot as sysroot_tasks
+from deploy.commands import inputs
 from deploy.commands.board import demo, sim
 from deploy.commands.build import build, images, shell, why
 from deploy.commands.command import read_ahead
+from deploy.commands.inputs import fetch, pins
 from deploy.commands.project import bench, matrix, security
 from deploy.commands.release import deploy, rollback, status, up, verify
-from deploy.commands.sources import fetch, pins
+from deploy.commands.streams import doctor, logs, render, restart, start, stop
 
 # A task cannot have words of its own that may be left out, so these are `invoke bundle`, `invoke bundle.why`, ….
 board = Collection("board", board_tasks.new)
 bundle = Collection(
     "bundle", bundle_tasks.make, bundle_tasks.why, bundle_tasks.sizes, bundle_tasks.diff, bundle_tasks.verify
 )
-sysroot = Collection("sysroot", sysroot_tasks.make, sysroot_tasks.index, sysroot_tasks.diff, sysroot_tasks.pull)
+sysroot = Collection("sysroot", inputs.make_sysroot, inputs.index, inputs.diff, inputs.pull)
 
 selftest = Collection("selftest", security)
 
@@ -38,6 +39,12 @@ ns = Collection(
     rollback,
     status,
     up,
+    render,
+    start,
+    stop,
+    restart,
+    logs,
+    doctor,
     sim,
     matrix,
     demo,

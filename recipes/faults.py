@@ -15,7 +15,7 @@ from functools import cache
 from itertools import pairwise
 from typing import Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -31,7 +31,7 @@ def faults_of(error: ValidationError, text: str, model: type[BaseModel]) -> list
     rows: list[tuple[Location, str]] = []
     for fault in error.errors():
         # pydantic says [key] behind a name that is itself at fault.
-        place = tuple(part for part in fault["loc"] if part != "[key]")
+        place = _without_tags(tuple(part for part in fault["loc"] if part != "[key]"), model)
         rows.append((place, _fault(place, fault, lines, model)))
     # A union tries each of its members: the same complaint in other words is said once.
     return list(dict.fromkeys(rows))
@@ -124,6 +124,29 @@ def _near(place: Location, model: type[BaseModel]) -> str:
     names = [field.alias or name for kind in _models(level) for name, field in kind.model_fields.items()]
     near = difflib.get_close_matches(str(place[-1]), names, n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def _without_tags(place: Location, model: type[BaseModel]) -> Location:
+    """Return a place without the names that pydantic gives to the members of a tagged union: no file has them."""
+    level: Any = model
+    kept: list[int | str] = []
+    for part in place:
+        tagged = {rule.tag: member for member, rules in _members(level) for rule in rules if isinstance(rule, Tag)}
+        if part in tagged:
+            level = tagged[str(part)]
+        else:
+            kept.append(part)
+            level = _inner(level, part)
+    return tuple(kept)
+
+
+def _members(level: Any) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+    """Yield each member of a union with what annotates it."""
+    if get_origin(level) in (Union, types.UnionType):
+        for member in get_args(level):
+            yield member, getattr(member, "__metadata__", ())
+    elif hasattr(level, "__metadata__"):
+        yield from _members(get_args(level)[0])
 
 
 def _models(level: Any) -> Iterator[type[BaseModel]]:

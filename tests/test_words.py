@@ -59,7 +59,9 @@ def code_files() -> list[Path]:
 
 def text_files() -> list[Path]:
     papers = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "bootstrap", "pyproject.toml")]
-    tables = [path for folder in ("recipes", "board-configs") for path in sorted((ROOT / folder).rglob("*.toml"))]
+    tables = [
+        path for folder in ("recipes", "deploy", "board-configs") for path in sorted((ROOT / folder).rglob("*.toml"))
+    ]
     return [*papers, *sorted((ROOT / "docs").glob("*.md")), *tables]
 
 

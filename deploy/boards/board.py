@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from deploy.dedupe.preferences import Prefer, Preference, Preferences
+from deploy.streams.model import KvsSink, PipelineStream, Streams, WebRtcSink
+from deploy.streams.settings import Credentials, Environment, InitName, Limits, ServiceSettings
 from recipes import paths
 from recipes.builder.request import BuildRequest, SourcePolicy
 from recipes.config import (
@@ -81,19 +84,29 @@ class DedupeRule(Strict):
         return self
 
 
+_UNSET: Any = Field(default=None, validate_default=True)
+"""A key whose absence is a fault or none by what else the file has."""
+
+
 class BoardFile(Strict):
     """`board-configs/<board>/board.toml`."""
 
-    schema_: Literal[1] = Field(alias="schema")
-    """The form of this file."""
+    schema_: Literal[1, 2] = Field(alias="schema")
+    """The form of this file; streams need 2."""
     arch: Name = Field(examples=["armv7"])
     """An architecture, or the name of a vendor's toolchain."""
     sysroot: Name = Field(examples=["debian12-armv7"])
     """What is linked against: a file of `board-configs/sysroots/`."""
     root: AbsoluteBoardPath = "/opt/boardcast"
     """Folder on the board that is ours; nothing outside it is changed."""
-    recipes: tuple[Name, ...] = Field(examples=[["producer", "boardprobe"]])
-    """What this board gets."""
+    streams: Streams = Field(default_factory=dict)
+    """What it streams, each under a name of your own."""
+    recipes: Annotated[tuple[Name, ...], Field(examples=[["producer", "boardprobe"]])] = _UNSET
+    """What this board gets; what its streams use comes besides, and need not be named."""
+    extras: tuple[Literal["samples"], ...] = ()
+    """`samples`: the SDKs' own programs travel too, though no stream uses them."""
+    init: Annotated[InitName | None, Field(examples=["systemd"])] = _UNSET
+    """What starts programs at boot; streams need it. `none` is a loop of our own, started by /etc/rc.local."""
     keep: Annotated[int, Field(ge=2, le=20)] = 3
     """Releases kept on the board, the running one and the one before it among them."""
     policy: dict[Name, Policy] = Field(default_factory=dict)
@@ -111,6 +124,33 @@ class BoardFile(Strict):
     """For boardprobe."""
     sim: SimSettings | None = None
     """For a simulated board."""
+    credentials: Credentials = Credentials()
+    """How its streams prove who they are."""
+    environment: Environment = Environment()
+    """What its streams read from their environment."""
+    limits: Limits = Limits()
+    """What its streams may use."""
+    service: ServiceSettings = ServiceSettings()
+    """How its streams are kept running."""
+
+    @field_validator("recipes", "init", mode="before")
+    @classmethod
+    def _needed(cls, value: object, info: ValidationInfo) -> object:
+        """Ask for recipes where no stream says what is needed, and for an init system where streams are to be started.
+
+        pydantic gives this what was read before: a table of streams that is wrong itself is not there.
+        """
+        streams = info.data.get("streams", True)
+        if value is None and bool(streams) == (info.field_name == "init"):
+            raise PydanticCustomError("missing", "Field required")
+        return () if value is None and info.field_name == "recipes" else value
+
+    @field_validator("extras", "init", "streams", "credentials", "environment", "limits", "service", mode="before")
+    @classmethod
+    def _second_form(cls, value: object, info: ValidationInfo) -> object:
+        if value is not None and info.data.get("schema_") == 1:
+            raise ValueError("is new in schema = 2: write that in the file's first line")
+        return value
 
 
 class Board(Strict):
@@ -119,11 +159,28 @@ class Board(Strict):
     name: Name
     file: BoardFile
 
+    @property
+    def recipes(self) -> tuple[str, ...]:
+        """What its file names, and what its streams need."""
+        return tuple(dict.fromkeys((*self.file.recipes, *(name for name, used in self._uses().items() if used))))
+
+    def _uses(self) -> dict[str, bool]:
+        """Return which recipes the streams use: a stream is watched by a program of ours, so that one travels too."""
+        streams = list(self.file.streams.values())
+        pipelines = [stream for stream in streams if isinstance(stream, PipelineStream)]
+        sinks = [sink for stream in pipelines for sink in stream.outputs]
+        return {
+            "producer": len(pipelines) < len(streams) or any(isinstance(sink, KvsSink) for sink in sinks),
+            "webrtc": any(isinstance(sink, WebRtcSink) for sink in sinks),
+            "streamer": any(not isinstance(sink, WebRtcSink) for sink in sinks),
+            "boardprobe": bool(streams),
+        }
+
     def ask(self) -> BuildRequest:
         """Return what this board wants built."""
         file = self.file
         return BuildRequest(
-            names=file.recipes,
+            names=self.recipes,
             sysroot=file.sysroot,
             policies=file.policy,
             variants=file.variants,

@@ -27,6 +27,7 @@ from deploy.bundle.manifest import (
 )
 from deploy.bundle.sbom import PACKAGES_FOLDER, licence_texts, make_sbom, source_recipes
 from deploy.bundle.sign import sign_manifest, unsigned_signature
+from deploy.bundle.streams import idle_programs, refuse_faulty_streams, service_rows, stream_contents
 from deploy.dedupe.closure import close_loop
 from deploy.dedupe.compare_types import type_comparer
 from deploy.dedupe.decision import DedupePlan
@@ -58,7 +59,8 @@ def decide_for_board(
     arch = parse_arch(board.file.arch)
     compare = type_comparer(staged, sysroot, board_index) if types else None
     preferences = replace(board.preferences(i_know), ranges=version_ranges(staged), types=compare)
-    decided = plan_dedupe(staged, scan_root(staged.tree), sysroot, board_index, arch, preferences)
+    idle = idle_programs(board, staged)
+    decided = plan_dedupe(staged, scan_root(staged.tree), sysroot, board_index, arch, preferences, idle=idle)
     names = {decision.library for decision in decided.decisions}
     stale = [line for line in cache_disagreements(board_index) if line.partition(":")[0] in names]
     decided = replace(decided, notes=(*decided.notes, *stale))
@@ -94,6 +96,7 @@ def make_bundle(
         The Stage is for another architecture, or its sysroot is gone.
     """
     arch = parse_arch(board.file.arch)
+    refuse_faulty_streams(board)
     sysroot = _sysroot(board, staged, arch)
     decided, providers = decide_for_board(board, staged, sysroot.index(), board_index, i_know, types=types)
     contents = _contents(board, staged, sysroot.tree, decided)
@@ -160,6 +163,7 @@ def _manifest(
         loader=next((file.elf.interpreter for file in decided.payload if file.elf.interpreter), ""),
         search=_search(board_index),
         sources=source_recipes(staged.manifest, load_lock()),
+        services=service_rows(board),
     )
     build_ids = {path: board_index.files[path].build_id for path in board_libraries(manifest).values()}
     return manifest.model_copy(update={"build_ids": build_ids})
@@ -217,7 +221,7 @@ def _contents(board: Board, staged: Stage, sysroot: Path, decided: DedupePlan) -
             plugins=plugins,
         )
         found[f"run/{name}"] = (script, 0o755)
-    return found
+    return found | stream_contents(board, found, plugins=plugins)
 
 
 def _origins(staged: Stage, decided: DedupePlan) -> Iterator[tuple[str, str]]:
@@ -265,7 +269,7 @@ def stage_for(board: Board) -> Stage:
         )
     staged = load_stage(where)
     has = [recipe.name for recipe in staged.manifest.recipes]
-    if lost := [name for name in board.file.recipes if name not in has]:
+    if lost := [name for name in board.recipes if name not in has]:
         raise ConfigError(
             f"the Stage has no {', '.join(lost)}, which {board.name} asks for",
             where=str(where),

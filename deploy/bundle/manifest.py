@@ -9,7 +9,7 @@ from typing import Literal, Self
 from pydantic import Field
 
 from deploy.dedupe.decision import Action, Decision
-from recipes.config import AbsoluteBoardPath, FileName, Name, OneLine, RelativePath, Strict
+from recipes.config import AbsoluteBoardPath, AbsoluteBoardPathOrNone, FileName, Name, OneLine, RelativePath, Strict
 from recipes.proof.result import Proof
 from recipes.rootfs.origin import Origin, OriginKind
 from recipes.sources.lock import Sha256
@@ -138,6 +138,20 @@ class ProofRow(Strict):
         return cls.model_validate(proof.as_dict())
 
 
+class ServiceRow(Strict):
+    """A service that a release brings, one for each program of a stream."""
+
+    name: Name
+    """Its files are below `services/<name>` of the release, its launch script is `run/<name>`."""
+    stream: Name
+    """Of the board's file."""
+    log: AbsoluteBoardPath
+    status: AbsoluteBoardPathOrNone = ""
+    """File on the board where the program says how it is; empty for a program of the SDK, which says nothing."""
+    confirmed: bool = False
+    """Its fragments are confirmed by the service that gets them."""
+
+
 def manifest_identity(data: bytes) -> str:
     """Return the id of the bundle with a manifest of these bytes."""
     return hashlib.sha256(data).hexdigest()[:ID_LETTERS]
@@ -170,6 +184,8 @@ class Manifest(Strict):
     search: LoaderSearch = LoaderSearch()
     build_ids: dict[OneLine, OneLine] = Field(default_factory=dict)
     """Path of each library of the board that a program may get, to its build id; empty where it has none."""
+    services: tuple[ServiceRow, ...] = ()
+    """What is started at boot; a bundle without any is written as before there were some."""
     sbom: OneLine = ""
     """sha256; with these two the manifest's signature covers every byte of the archive."""
     licences: dict[RelativePath, OneLine] = Field(default_factory=dict)
@@ -177,7 +193,8 @@ class Manifest(Strict):
 
     def canonical(self) -> bytes:
         """Return the one way to write this manifest; these bytes are hashed and signed."""
-        return json.dumps(self.model_dump(), sort_keys=True, separators=(",", ":")).encode() + b"\n"
+        fields = self.model_dump(exclude=None if self.services else {"services"})
+        return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode() + b"\n"
 
     @property
     def identity(self) -> str:

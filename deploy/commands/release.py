@@ -127,14 +127,22 @@ def rollback(_: Context, host: str, json: bool = False, dry_run: bool = False) -
         console.out(f"{host}: went back to {identity[:12]}; its checks are green")
 
 
-@command(help={"host": HOST})
-def status(_: Context, host: str, json: bool = False) -> None:
-    """Say what runs on a host, what ran before, who brought it."""
+@command(iterable=["stream"], help={"host": HOST, "stream": "name of a stream; all without it"})
+def status(_: Context, host: str, stream: list[str], json: bool = False) -> None:
+    """Say what runs on a host, what ran before, how its streams are."""
+    from deploy.commands.streams import print_services
+    from deploy.control.services import services_if_any
     from deploy.release.status import host_status
     from recipes import console
 
     found = host_status(host)
-    console.emit(found.as_dict()) if json else console.fields(host, found.lines())
+    services = services_if_any(host, stream) if found.release else ()
+    if json:
+        console.emit(found.as_dict() | {"services": [service.as_dict() for service in services]})
+        return
+    console.fields(host, found.lines())
+    if services:
+        print_services(host, services, json=False)
 
 
 @command(help={"host": HOST})

@@ -73,8 +73,15 @@ def plan_dedupe(
     board: Index,
     arch: Arch,
     preferences: Preferences | None = None,
+    *,
+    idle: frozenset[str] = frozenset(),
 ) -> DedupePlan:
     """Decide for every library and file of a Stage whether it travels to a board.
+
+    Parameters
+    ----------
+    idle:
+        Programs of the Stage that this board does not use: neither they nor what only they need travels.
 
     Raises
     ------
@@ -93,28 +100,36 @@ def plan_dedupe(
         sysroot=sysroot,
         board=board,
         preferences=preferences or Preferences(),
+        kept=_entries(stage, files, idle),
     )
-    outputs = {path: kind for recipe in stage.manifest.recipes for path, kind in recipe.outputs.items()}
-    for path in (path for path, kind in outputs.items() if kind in ("program", "plugin")):
-        work.kept[path] = Payload(path=path, origin=Origin.stage(path), elf=files[path])
     proofs, refused, decisions = _settle(work)
     decisions += merged
     by_name = [name for recipe in stage.manifest.recipes for name in recipe.dlopen]
     check_shadowing({place: file.elf for place, file in work.kept.items()}, board, arch, by_name)
     proofs = _hashed(proofs, board)
     notes, extra = _run_time(stage, work, proofs)
-    decisions += extra + unused_files(
-        stage, work.stage_files, work.kept.values(), {decision.library for decision in decisions}
-    )
+    known = {decision.library for decision in decisions}
+    decisions += extra + unused_files(stage, work.stage_files, work.kept.values(), known, idle)
     notes += work.preferences.without_effect(decision.library for decision in decisions)
-    order = list(Action)
     return DedupePlan(
-        decisions=tuple(sorted(decisions, key=lambda decision: (order.index(decision.action), decision.library))),
+        decisions=_in_order(decisions),
         proofs=tuple(proofs[name] for name in sorted(proofs)),
         payload=tuple(work.kept[path] for path in sorted(work.kept)),
         notes=tuple(notes),
         refused=tuple(refused[name] for name in sorted(refused)),
     )
+
+
+def _entries(stage: Stage, files: Mapping[str, ElfFile], idle: frozenset[str]) -> dict[str, Payload]:
+    """Return the programs and plugins that travel by themselves: all else is what they need."""
+    outputs = {path: kind for recipe in stage.manifest.recipes for path, kind in recipe.outputs.items()}
+    entries = [path for path, kind in outputs.items() if kind in ("program", "plugin") and path not in idle]
+    return {path: Payload(path=path, origin=Origin.stage(path), elf=files[path]) for path in entries}
+
+
+def _in_order(decisions: Sequence[Decision]) -> tuple[Decision, ...]:
+    order = list(Action)
+    return tuple(sorted(decisions, key=lambda decision: (order.index(decision.action), decision.library)))
 
 
 def _hashed(proofs: Mapping[str, Proof], board: Index) -> dict[str, Proof]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from deploy.dedupe.decision import Action, Decision, Payload
 from recipes.elf import ElfFile
@@ -11,9 +11,19 @@ from recipes.stage.manifest import Stage
 
 
 def unused_files(
-    stage: Stage, stage_files: Mapping[str, ElfFile], payload: Iterable[Payload], decided: set[str]
+    stage: Stage,
+    stage_files: Mapping[str, ElfFile],
+    payload: Iterable[Payload],
+    decided: set[str],
+    idle: Collection[str] = (),
 ) -> list[Decision]:
-    """Account for every other file of the Stage: libraries that nothing needs, and what no board needs."""
+    """Account for every other file of the Stage: libraries that nothing needs, programs and files that no board needs.
+
+    Parameters
+    ----------
+    idle:
+        Programs that this board does not use.
+    """
     taken = {file.origin.path for file in payload if file.origin.kind is OriginKind.STAGE} | set(stage.manifest.data())
     rows: list[Decision] = []
     groups: dict[str, tuple[int, int]] = {}
@@ -28,20 +38,24 @@ def unused_files(
                 Decision(library=soname, action=Action.UNREFERENCED, because=because, provider="", size=file.size)
             )
             continue
-        group = _group(file.path)
+        group = _IDLE if file.path in idle else _group(file.path)
         count, size = groups.get(group, (0, 0))
         groups[group] = (count + 1, size + file.size)
     rows += [
         Decision(
             library=f"{group} ({count})",
-            action=Action.NOT_RUNTIME,
-            because="for building against, not for running",
+            action=Action.UNREFERENCED if group == _IDLE else Action.NOT_RUNTIME,
+            because=_IDLE_REASON if group == _IDLE else "for building against, not for running",
             provider="",
             size=size,
         )
         for group, (count, size) in sorted(groups.items())
     ]
     return rows
+
+
+_IDLE = "programs of the SDKs"
+_IDLE_REASON = 'no stream uses them; extras = ["samples"] in the board\'s file brings them'
 
 
 def _group(path: str) -> str:

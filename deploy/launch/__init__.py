@@ -1,1 +1,1 @@
-"""Launch scripts and quoting."""
+"""Launch scripts, status codes."""

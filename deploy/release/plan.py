@@ -130,6 +130,12 @@ def refuse_unfit(manifest: Manifest, facts: HostFacts) -> None:
             why="; ".join([f"user {facts.uid} could not make a file there", *owners]),
             next_step="log in as its owner, mount it for writing, or set `root` in the board's file",
         )
+    if manifest.services and facts.uid != 0:
+        raise PreflightError(
+            f"only root may put in what starts at boot, and this is user {facts.uid}; nothing was changed",
+            why=f"the bundle brings {len(manifest.services)} service{'s' * (len(manifest.services) > 1)}",
+            next_step='log in as root, or set runs = "hand" for the streams in the board\'s file',
+        )
     if not facts.executes:
         raise PreflightError(
             f"no program can be started below {manifest.root}; nothing was changed",

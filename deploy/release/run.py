@@ -14,7 +14,7 @@ from deploy.boards.session import BoardSession, Reply
 from deploy.bundle.load import Bundle
 from deploy.release.carried import bundle_papers
 from deploy.release.plan import ReleasePlan, StepKind
-from deploy.release.scripts import ACTIVATE, CONFIRM, RECEIVE, ROLL_BACK
+from deploy.release.scripts import ACTIVATE, CONFIRM, RECEIVE, ROLL_BACK, SERVICES
 from recipes.archives.tarfiles import USTAR, TarEntry, tar_bytes
 from recipes.errors import ConfigError, PreflightError, RolledBackError, UserError
 from recipes.progress import progress
@@ -42,8 +42,10 @@ def this_user() -> str:
 
 def install_release(
     session: BoardSession, bundle: Bundle, planned: ReleasePlan, tools: frozenset[str], who: str = ""
-) -> None:
-    """Send what a board lacks and switch to the release; the checks are still to come.
+) -> bool:
+    """Send what a board lacks and switch to the release; its services and the checks are still to come.
+
+    Returns whether there are services to start, or of an earlier release to take away.
 
     Parameters
     ----------
@@ -55,11 +57,13 @@ def install_release(
     PreflightError
         Something arrived damaged, the disk filled up or the connection went; the old release runs on.
     """
+    services = False
     for step in planned.steps:
         if step.kind is StepKind.SEND:
             _send(session, bundle, step.blobs, tools, who)
         else:
-            _activate(session, bundle, who)
+            services = _activate(session, bundle, who)
+    return services
 
 
 def _send(session: BoardSession, bundle: Bundle, names: Sequence[str], tools: frozenset[str], who: str) -> None:
@@ -74,15 +78,33 @@ def _send(session: BoardSession, bundle: Bundle, names: Sequence[str], tools: fr
             _check(session.run(RECEIVE, [root, name, who], _chunks(blobs[name])), root)
 
 
-def _activate(session: BoardSession, bundle: Bundle, who: str) -> None:
-    """Build the release from the board's store and switch to it."""
+def _activate(session: BoardSession, bundle: Bundle, who: str) -> bool:
+    """Build the release from the board's store and switch to it; returns whether there are services."""
     manifest = bundle.manifest
     rows = [(file.blob, file.path) for file in manifest.files]
     rows += [(blob, path) for path, (blob, _) in bundle_papers(bundle).items()]
     listing = "".join(f"{blob} {path}\n" for blob, path in rows).encode()
     digest = hashlib.sha256(listing).hexdigest()
     with progress("reading the release back on the board, and switching to it"):
-        _check(session.run(ACTIVATE, [manifest.root, bundle.id, digest, who], [listing]), manifest.root)
+        reply = session.run(ACTIVATE, [manifest.root, bundle.id, digest, who], [listing])
+    _check(reply, manifest.root)
+    return _has_services(reply)
+
+
+def _has_services(reply: Reply) -> bool:
+    return "services=yes" in reply.out.splitlines()
+
+
+def _start_services(session: BoardSession, root: str, identity: str, who: str) -> None:
+    """Put in and start what a release brings for boot, and take away what an earlier one brought.
+
+    Raises
+    ------
+    PreflightError
+        A service could not be put in or started; the message has what the board said.
+    """
+    with progress("starting the services"):
+        _check(session.run(SERVICES, [root, identity, who]), root)
 
 
 def _chunks(data: bytes) -> Iterator[bytes]:
@@ -104,6 +126,8 @@ _REASONS = {
     76: "the board's shell was told to stop",
     77: "the list of files was cut on its way",
     78: "another release was switched on while the checks ran",
+    79: "its user may not put in what starts at boot",
+    80: "a service could not be put in or started",
 }
 
 _CURES = {
@@ -152,14 +176,16 @@ def deploy_release(
     """
     before = session.traffic.sent
     if planned.steps:
-        install_release(session, bundle, planned, tools, who)
+        services = install_release(session, bundle, planned, tools, who)
         try:
+            if services:
+                _start_services(session, bundle.manifest.root, bundle.id, who)
             check()
         except UserError as error:
-            raise _rolled_back(host, _taken_back(session, bundle, host, error), error) from error
+            raise _rolled_back(host, _taken_back(session, bundle, host, error, who), error) from error
         except KeyboardInterrupt:
             # Nobody will read the verdict: an unverified release must not stay on because a person went away.
-            _go_back(session, bundle)
+            _go_back(session, bundle, who)
             raise
         root, keep = bundle.manifest.root, str(bundle.manifest.keep)
         _check(session.run(CONFIRM, [root, bundle.id, keep, who]), root)
@@ -173,10 +199,10 @@ def deploy_release(
     )
 
 
-def _taken_back(session: BoardSession, bundle: Bundle, host: str, error: UserError) -> str:
+def _taken_back(session: BoardSession, bundle: Bundle, host: str, error: UserError, who: str) -> str:
     """Take back a release that did not hold; says what is on where the board is not reached for that."""
     try:
-        return _go_back(session, bundle)
+        return _go_back(session, bundle, who)
     except PreflightError as lost:
         raise PreflightError(
             f"{host}: the new release is switched on, and neither confirmed nor taken back",
@@ -186,11 +212,17 @@ def _taken_back(session: BoardSession, bundle: Bundle, host: str, error: UserErr
         ) from error
 
 
-def _go_back(session: BoardSession, bundle: Bundle) -> str:
-    """Take back a release that was not confirmed; returns the id that runs now, empty for none."""
-    root = bundle.manifest.root
-    reply = session.run(ROLL_BACK, [root, bundle.id, "drop"])
+def _go_back(session: BoardSession, bundle: Bundle, who: str) -> str:
+    """Take back a release that was not confirmed, its services too; returns the id that runs now, empty for none."""
+    return _switch_back(session, bundle.manifest.root, bundle.id, "drop", who)
+
+
+def _switch_back(session: BoardSession, root: str, gone: str, keep: str, who: str) -> str:
+    """Switch to the release before and start its services; returns the id that runs now, empty for none."""
+    reply = session.run(ROLL_BACK, [root, gone, keep, who])
     _check(reply, root)
+    if _has_services(reply):
+        _start_services(session, root, _current(reply), who)
     return _current(reply)
 
 
@@ -238,14 +270,15 @@ def roll_back_release(
     _check(reply, root)
     now = _current(reply)
     try:
+        if _has_services(reply):
+            _start_services(session, root, now, who)
         check()
     except (UserError, KeyboardInterrupt) as error:
-        reply = session.run(ROLL_BACK, [root, now, "keep", who])
-        _check(reply, root)
+        again = _switch_back(session, root, now, "keep", who)
         if isinstance(error, KeyboardInterrupt):
             raise
         raise RolledBackError(
-            f"{host}: {now[:12]} did not hold either; {_current(reply)[:12]} runs there again, as before",
+            f"{host}: {now[:12]} did not hold either; {again[:12]} runs there again, as before",
             why=f"{error.what}: {error.why}" if error.why else error.what,
             next_step=f"repair the board, or: invoke sysroot.pull --host {host}, then invoke up --host {host}",
         ) from error

@@ -118,6 +118,8 @@ point() {
     fi
 }
 target() { [ -L "$root/$1" ] && { t=$(readlink "$root/$1"); echo "${t##*/}"; }; }
+# $1 the release that runs now. Says whether anything has to be started or taken away.
+served() { if [ -d "$root/applied" ] || [ -f "$root/releases/$1/services/list" ]; then echo services=yes; fi; }
 """
 )
 ACTIVATE = (
@@ -193,6 +195,7 @@ if [ "$current" != "$id" ]; then
     point current "$id" || exit 72
 fi
 sync
+served "$id"
 echo "current=$(target current)"
 """
 )
@@ -235,7 +238,7 @@ root=$1 bad=$2
 lock "${4:-}"
 current=$(target current || true)
 back=$(target previous || true)
-if [ "$current" != "$bad" ]; then unlock; echo "current=$current"; exit 0; fi
+if [ "$current" != "$bad" ]; then served "$current"; unlock; echo "current=$current"; exit 0; fi
 if [ -n "$back" ] && [ "$back" != "$bad" ] && [ -f "$root/releases/$back/.confirmed" ]; then
     point current "$back" || exit 72
     if [ "$3" = keep ]; then point previous "$bad" || exit 72; fi
@@ -246,7 +249,89 @@ else
 fi
 if [ "$3" = drop ] && [ ! -f "$root/releases/$bad/.confirmed" ]; then rm -rf "$root/releases/$bad"; fi
 sync
+served "$(target current || true)"
 unlock
 echo "current=$(target current || true)"
 """
 )
+SERVICES = (
+    r"""
+# $1 our folder, $2 release id, empty for none; $3 who. Puts in what the release brings to be started at boot, takes
+# away what an earlier one brought, and starts all. What was put in is written down in `applied`, one folder for each
+# service: a run that was cut is made good by the next.
+set -u
+umask 022
+root=$1 id=$2
+"""
+    + _LOCK
+    + r"""
+lock "${3:-}"
+applied=$root/applied
+new=$root/releases/$id/services
+[ -n "$id" ] && [ -f "$new/list" ] || new=''
+listed() { [ -n "$new" ] && grep -qxF -e "$1" "$new/list"; }
+bad=0
+failed() { echo "service $1: $2" >&2; bad=1; }
+call() { sh "$1/$2" < /dev/null 2>&1 | tail -n 3 >&2; }
+# $1 the folder of a service's record: every file that it put in, but for those that $2 has too.
+take_files() {
+    (cd "$1/files" 2>/dev/null && find . -type f) | while read -r file; do
+        [ -n "$2" ] && [ -f "$2/files/$file" ] || rm -f "${file#.}"
+    done
+}
+# A file is written beside its place and renamed: an init system never reads half of one, and no link is followed.
+put_files() {
+    (cd "$1/files" && find . -type f) > "$root/.files" || return 1
+    while read -r file; do
+        to=${file#.}
+        mkdir -p "${to%/*}" && rm -f "$to.boardcast" && cp "$1/files/$file" "$to.boardcast" || return 1
+        if [ -x "$1/files/$file" ]; then chmod 755 "$to.boardcast"; else chmod 644 "$to.boardcast"; fi
+        mv -f "$to.boardcast" "$to" || return 1
+    done < "$root/.files"
+}
+for record in "$applied"/*/; do
+    [ -d "$record" ] || continue
+    record=${record%/} name=${record##*/}
+    listed "$name" && continue
+    call "$record" remove
+    take_files "$record" ''
+    rm -rf "$record"
+done
+rmdir "$applied" 2>/dev/null
+if [ -n "$new" ]; then
+    [ "$(id -u)" = 0 ] || { echo "only root may put in what starts at boot" >&2; exit 79; }
+    mkdir -p "$applied" || exit 70
+    while read -r name <&3; do
+        record=$applied/$name
+        if [ -d "$record" ]; then
+            call "$record" stop
+            call "$record" disable
+            take_files "$record" "$new/$name"
+        fi
+        rm -rf "$applied/.new"
+        mkdir "$applied/.new" && cp -R "$new/$name/." "$applied/.new/" || exit 70
+        rm -rf "$record" && mv "$applied/.new" "$record" || exit 70
+        put_files "$record" || { failed "$name" 'its files could not be written'; continue; }
+        sync
+        said=$(sh "$record/enable" < /dev/null 2>&1) || { failed "$name" "$said"; continue; }
+        said=$(sh "$record/start" < /dev/null 2>&1) || failed "$name" "$said"
+    done 3< "$new/list"
+fi
+rm -f "$root/.files"
+sync
+[ "$bad" = 0 ] || exit 80
+exit 0
+"""
+)
+SERVICE = r"""
+# $1 our folder, $2 the verb; stdin: names of services. Carries the verb out for each, by what was put in; prints
+# `service=NAME` in front of what each says, `absent=NAME` for one that is not put in.
+set -u
+root=$1 verb=$2 bad=0
+while read -r name; do
+    if [ ! -f "$root/applied/$name/$verb" ]; then echo "absent=$name"; bad=1; continue; fi
+    echo "service=$name"
+    sh "$root/applied/$name/$verb" < /dev/null 2>&1 || { bad=1; echo "failed=$?"; }
+done
+exit "$bad"
+"""

@@ -25,7 +25,7 @@ def matrix_rows(boards: Sequence[Board]) -> list[dict[str, str]]:
             "board": board.name,
             "arch": board.file.arch,
             "sysroot": board.file.sysroot,
-            "recipes": " ".join(board.file.recipes),
+            "recipes": " ".join(board.recipes),
         }
         for board in boards
     ]

@@ -20,6 +20,7 @@ from pydantic_core import PydanticUndefined
 
 from deploy.boards.board import BoardFile
 from deploy.boards.inventory import HostsFile
+from deploy.launch.statuscodes import SymptomTable
 from recipes.builder.diagnosis import CauseTable
 from recipes.config import Form
 from recipes.faults import field_texts
@@ -38,6 +39,7 @@ FILES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("recipes/catalog/<name>/recipe.toml", RecipeFile),
     ("recipes/catalog/lock.toml", Lock),
     ("recipes/catalog/causes.toml", CauseTable),
+    ("deploy/launch/statuscodes.toml", SymptomTable),
     ("docker/images.toml", ImagesFile),
 )
 """Each file that a person writes, and the model that reads it."""
@@ -148,8 +150,13 @@ def render_reference() -> str:
 
 def model_fields(model: type[BaseModel]) -> Iterator[tuple[str, str, FieldInfo]]:
     """Yield each key that a file may have for a model: as the file spells it, the attribute's name, and the field."""
+    words: tuple[str, ...] = getattr(model, "words", ())
     for name, field in model.model_fields.items():
-        yield field.alias or name, name, field
+        # Of several words exactly one is the key, and its value the address: `{ v4l2 = "/dev/video0" }`.
+        if not words or name not in ("kind", "address"):
+            yield field.alias or name, name, field
+        elif name == "address":
+            yield " or ".join(words), name, field
 
 
 def _forms(model: type[BaseModel]) -> Iterator[Form]:
@@ -169,13 +176,11 @@ def nested_models(model: type[BaseModel]) -> dict[type[BaseModel], list[str]]:
 
     def visit(parent: type[BaseModel], before: str) -> None:
         for key, _, field in model_fields(parent):
-            inner, form = _model_in(field.annotation)
-            if inner is None:
-                continue
-            path = f"{before}{key}" + (".<name>" if "name" in form else "")
-            known = places.setdefault(inner, [])
-            known.append(f"[[{path}]]" if "list" in form else f"[{path}]")
-            visit(inner, f"{path}.")
+            for inner, form in _models_in(field.annotation):
+                path = f"{before}{key}" + (".<name>" if "name" in form else "")
+                known = places.setdefault(inner, [])
+                known.append(f"[[{path}]]" if "list" in form else f"[{path}]")
+                visit(inner, f"{path}.")
 
     visit(model, "")
     return places
@@ -249,7 +254,14 @@ def _rules(field: FieldInfo, name: str) -> list[Any]:
     return [rule for rule in field.metadata if getattr(rule, name, None) is not None]
 
 
-_SIMPLE = {str: "text", int: "number", bool: "true or false", dt.date: "date", re.Pattern: "regular expression"}
+_SIMPLE = {
+    str: "text",
+    int: "number",
+    float: "number",
+    bool: "true or false",
+    dt.date: "date",
+    re.Pattern: "regular expression",
+}
 
 
 def _words(annotation: Any, path: str) -> str:
@@ -274,17 +286,16 @@ def _words(annotation: Any, path: str) -> str:
     return _words(arguments[0], path)  # Annotated
 
 
-def _model_in(annotation: Any) -> tuple[type[BaseModel] | None, frozenset[str]]:
-    """Return the model inside a type, and whether a list or a name is around it."""
+def _models_in(annotation: Any) -> Iterator[tuple[type[BaseModel], frozenset[str]]]:
+    """Yield the models inside a type, and whether a list or a name is around each."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation, frozenset()
+        yield annotation, frozenset()
+        return
     origin = get_origin(annotation)
     around = {"list"} if origin is tuple else {"name"} if origin is dict else set()
     for part in get_args(annotation):
-        inner, form = _model_in(part)
-        if inner is not None:
-            return inner, form | around
-    return None, frozenset()
+        for inner, form in _models_in(part):
+            yield inner, form | around
 
 
 def main() -> None:

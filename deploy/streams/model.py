@@ -10,7 +10,7 @@ import posixpath
 import re
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, ConfigDict, Discriminator, Field, StringConstraints, Tag, model_validator
 
@@ -72,6 +72,9 @@ PropertyValue = bool | int | float | Text
 Properties = dict[PropertyName, PropertyValue]
 
 
+Runs = Literal["boot", "hand"]
+
+
 class Part(Strict):
     """Base of a stream's parts: a number is not made from a text."""
 
@@ -106,11 +109,14 @@ def _schema(words: Mapping[str, object]) -> Any:
 
 
 class Source(Part):
-    """Where the pictures come from: one word of `SOURCES` with its value, and what else its element takes."""
+    """Where the pictures come from: one word says what it is and where; the rest is for its element."""
 
     model_config = ConfigDict(json_schema_extra=_schema(SOURCES))
+    words: ClassVar[tuple[str, ...]] = tuple(SOURCES)
+    """The keys of which exactly one is there: its value is the address."""
 
     kind: Word
+    """The word that says what it is: v4l2, libcamera, rtsp, rtsp_file, file, test or element."""
     address: int | Text
     """Device, file, pattern, address or element: the value of the source's word."""
     gives: Gives | None = None
@@ -197,8 +203,11 @@ class Video(Part):
     codec: Literal["h264", "h265"] | None = None
     """What the source or the vendor's encoder gives; an encoder that is known says it itself."""
     width: Size | None = None
+    """Of the pictures, in pixels; with `height`."""
     height: Size | None = None
+    """Of the pictures, in pixels; with `width`."""
     framerate: Framerate | None = None
+    """Frames a second: 30, or "30000/1001"."""
     format: Word | None = None
     """Pixel format in front of the encoder, such as I420 or NV12."""
     bitrate: Annotated[int, Field(ge=16, le=200_000)] | None = None
@@ -206,7 +215,9 @@ class Video(Part):
     key_frame_interval: Annotated[int, Field(ge=1, le=2400)] | None = None
     """Frames from one key frame to the next."""
     b_frames: Annotated[int, Field(ge=0, le=16)] | None = None
+    """B-frames between two others; a browser shows none."""
     profile: Literal["constrained-baseline", "baseline", "main", "high"] | None = None
+    """H.264 profile; also makes the encoder give byte-stream."""
     speed: Word | None = None
     """x264enc and x265enc: speed-preset, such as veryfast."""
     tune: Word | None = None
@@ -263,14 +274,19 @@ class Audio(Part):
     """Where the sound comes from, and how it becomes AAC."""
 
     model_config = ConfigDict(json_schema_extra=_schema({**AUDIO_SOURCES, "track": None}))
+    words: ClassVar[tuple[str, ...]] = (*AUDIO_SOURCES, "track")
+    """The keys of which exactly one is there: its value is the address."""
 
     kind: Word
+    """The word that says what it is: alsa, pulse, test or track."""
     address: Text
     """ALSA or PulseAudio device, wave of the test tone, or for `track` what the source's own sound track is."""
     encoder: Literal[AUDIO_ENCODERS] = "voaacenc"  # type: ignore[valid-type]
+    """To AAC."""
     rate: Annotated[int, Field(ge=8000, le=192_000)] | None = None
     """Samples a second."""
     channels: Annotated[int, Field(ge=1, le=8)] | None = None
+    """1 for mono, 2 for stereo."""
     bitrate: Annotated[int, Field(ge=8, le=640)] | None = None
     """Kilobits a second."""
     resample: bool = False
@@ -301,12 +317,19 @@ class IotCertificate(Part):
     endpoint: Word
     """The credential provider's host, not the data endpoint."""
     cert_path: Path
+    """The board's certificate, a file on the board."""
     key_path: Path
+    """Its private key, a file on the board."""
     ca_path: Path
+    """The certificates that the endpoint is checked with, a file on the board."""
     role_aliases: Word
+    """The role alias that gives the credentials."""
     iot_thing_name: Word | None = None
+    """Name of the thing; the stream's name without it."""
     connection_timeout: Seconds | None = None
+    """Seconds to connect (kvssink: 3)."""
     completion_timeout: Seconds | None = None
+    """Seconds for the whole answer (kvssink: 5)."""
 
     @model_validator(mode="after")
     def _plain_paths(self) -> IotCertificate:
@@ -335,40 +358,69 @@ class KvsSink(Part):
     retention_period: Annotated[int, Field(ge=0, le=87_600)] | None = None
     """Hours that a stream which kvssink makes keeps its pictures."""
     streaming_type: Literal["realtime", "near-realtime", "offline"] | None = None
+    """kvssink: realtime."""
     content_type: MediaTypes | None = None
+    """Media type of the stream that kvssink makes (kvssink: video/h264)."""
     max_latency: Seconds | None = None
+    """Seconds after which kvssink calls a picture late (kvssink: 60)."""
     fragment_duration: Annotated[int, Field(ge=1000, le=10_000)] | None = None
     """Milliseconds (kvssink: 2000)."""
     timecode_scale: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """Milliseconds of one tick (kvssink: 1)."""
     key_frame_fragmentation: bool | None = None
+    """A key frame begins a fragment (kvssink: true)."""
     frame_timecodes: bool | None = None
+    """Frames carry times (kvssink: true)."""
     absolute_fragment_times: bool | None = None
+    """Fragments carry times of day (kvssink: true)."""
     fragment_acks: bool | None = None
+    """The service confirms each fragment (kvssink: true)."""
     restart_on_error: bool | None = None
+    """kvssink connects again by itself after an error (kvssink: true)."""
     recalculate_metrics: bool | None = None
+    """kvssink measures the stream by itself (kvssink: true)."""
     allow_create_stream: bool | None = None
+    """kvssink makes a stream that is missing (kvssink: true)."""
     disable_buffer_clipping: bool | None = None
+    """Pictures before the segment of the source are kept (kvssink: false)."""
     use_original_pts: bool | None = None
+    """The source's own times are sent (kvssink: false)."""
     get_kvs_metrics: bool | None = None
+    """kvssink reports its metrics (kvssink: false)."""
     framerate: Annotated[int, Field(ge=1, le=240)] | None = None
+    """Frames a second that kvssink reckons with (kvssink: 25)."""
     avg_bandwidth_bps: Annotated[int, Field(ge=1000, le=200_000_000)] | None = None
+    """Bits a second that kvssink reckons with (kvssink: 4194304)."""
     buffer_duration: Annotated[int, Field(ge=1, le=3600)] | None = None
     """Seconds of pictures that are kept to be sent (kvssink: 120)."""
     replay_duration: Annotated[int, Field(ge=1, le=3600)] | None = None
+    """Seconds that are sent again after a broken connection (kvssink: 40)."""
     connection_staleness: Annotated[int, Field(ge=1, le=3600)] | None = None
+    """Seconds without an acknowledgement after which the connection is stale (kvssink: 60)."""
     codec_id: Annotated[str, StringConstraints(pattern=r"^[A-Z]_[A-Z0-9/]+$")] | None = None
+    """Matroska's name of the codec (kvssink: V_MPEG4/ISO/AVC)."""
     track_name: Text | None = None
+    """Name of the track (kvssink: kinesis_video)."""
     aws_region: Word | None = None
+    """Region of this stream; the board's `region` without it."""
     rotation_period: Annotated[int, Field(ge=60, le=86_400)] | None = None
+    """Seconds that credentials are used (kvssink: 3600)."""
     log_config: Path | None = None
+    """File on the board that says what is logged; Boardcast's own without it."""
     stop_stream_timeout: Seconds | None = None
+    """Seconds that closing may take (kvssink: 120)."""
     connection_timeout: Seconds | None = None
+    """Seconds to connect (kvssink: 5)."""
     completion_timeout: Seconds | None = None
+    """Seconds for the whole answer (kvssink: 10)."""
     credential_path: Path | None = None
+    """File on the board with credentials, as kvssink reads it."""
     iot: IotCertificate | None = None
+    """The certificate for this stream; the board's without it."""
     file_start_time: Annotated[int, Field(ge=0)] | None = None
     """Seconds since 1970 of a file's first picture; 0: now."""
     user_agent: Text | None = None
+    """Added to the user agent."""
 
 
 class WebRtcSink(Part):
@@ -377,17 +429,20 @@ class WebRtcSink(Part):
     webrtc: StreamName
     """Name of the channel."""
     program: Literal["kvsWebrtcClientMaster", "kvsWebrtcClientMasterGstSample"] = "kvsWebrtcClientMasterGstSample"
+    """Which of the samples: the plain master, or the one with GStreamer."""
     content: Literal["video-only", "audio-video"] | None = None
     """Second argument of the Gst sample; from `audio` when it is not named."""
     log_level: Annotated[int, Field(ge=1, le=8)] | None = None
     """1 verbose, 2 debug, 3 info, 4 warn, 5 error, 6 fatal, 7 silent, 8 profile."""
     log_sdp: bool | None = None
+    """Print each SDP message; the board's `log_sdp` without it."""
 
 
 class FileSink(Part):
     """A file on the board: .mkv, .mp4 or .ts."""
 
     file: Path
+    """Its path; a file that is there is written over."""
 
     @model_validator(mode="after")
     def _suffix(self) -> FileSink:
@@ -400,6 +455,7 @@ class FakeSink(Part):
     """Nowhere: for trying a source and an encoder."""
 
     fake: Literal[True]
+    """true."""
 
 
 def _sink_word(value: Any) -> str:
@@ -423,13 +479,18 @@ Sink = Annotated[
 class PipelineStream(Part):
     """A stream that is a pipeline of ours, or a WebRTC sample, or both."""
 
+    runs: Runs = "boot"
+    """`boot`: a service, which starts at boot; `hand`: a launch script, for a person to start."""
     source: Source | None = None
     """None: the WebRTC sample's own test pictures."""
     video: Video = Video()
+    """What becomes of the pictures."""
     audio: Audio | None = None
+    """The sound, if it has any."""
     sink: Sink | None = None
     """The one sink; `sinks` for several."""
     sinks: Annotated[tuple[Sink, ...], Field(strict=False)] = ()
+    """Several places to go to, each with a queue of its own."""
 
     @model_validator(mode="after")
     def _one_way(self) -> PipelineStream:
@@ -447,15 +508,24 @@ class PipelineStream(Part):
 class CameraSample(Part):
     """kvs_gstreamer_sample or kvssink_gstreamer_sample: /dev/video0, an RTSP camera, or files."""
 
+    runs: Runs = "boot"
+    """`boot`: a service, which starts at boot; `hand`: a launch script, for a person to start."""
     sample: Literal["kvs_gstreamer_sample", "kvssink_gstreamer_sample"]
+    """Which of the two."""
     stream: StreamName
+    """Name of the stream."""
     width: Size | None = None
+    """Of the pictures, in pixels."""
     height: Size | None = None
+    """Of the pictures, in pixels."""
     framerate: Annotated[int, Field(ge=1, le=240)] | None = None
+    """Frames a second."""
     bitrate: Annotated[int, Field(ge=16, le=200_000)] | None = None
     """Kilobits a second."""
     rtsp: Rtsp | None = None
+    """Address of a camera, without a password."""
     files: Annotated[tuple[Path, ...], Field(strict=False)] = ()
+    """Files on the board, sent one after the other."""
 
     @model_validator(mode="after")
     def _one_source(self) -> CameraSample:
@@ -470,24 +540,35 @@ class CameraSample(Part):
 class AudioVideoSample(Part):
     """kvs_gstreamer_audio_video_sample: camera and microphone, or files."""
 
+    runs: Runs = "boot"
+    """`boot`: a service, which starts at boot; `hand`: a launch script, for a person to start."""
     sample: Literal["kvs_gstreamer_audio_video_sample"]
+    """Its name."""
     stream: StreamName
+    """Name of the stream."""
     audio_device: Text
     """ALSA device, AWS_KVS_AUDIO_DEVICE: the sample does not start without it."""
     video_device: Path | None = None
     """AWS_KVS_VIDEO_DEVICE."""
     files: Annotated[tuple[Path, ...], Field(strict=False)] = ()
+    """Files on the board, sent one after the other."""
 
 
 class UploaderSample(Part):
     """kvs_gstreamer_file_uploader_sample: one file, once."""
 
+    runs: Runs = "hand"
+    """`boot`: a service, which starts at boot; `hand`: a launch script, for a person to start."""
     sample: Literal["kvs_gstreamer_file_uploader_sample"]
+    """Its name."""
     stream: StreamName
+    """Name of the stream."""
     file: Path
+    """The file on the board: .mkv, .mp4 or .ts."""
     start: Annotated[int, Field(ge=0)] = 0
     """Seconds since 1970 of the first picture; 0: now."""
     content: Literal["video-only", "audio-video"] | None = None
+    """What of it is sent; both where the file has both."""
     retention_period: Annotated[int, Field(ge=0, le=87_600)] | None = None
     """Hours, KVS_RETENTION_PERIOD."""
     storage_size: Annotated[int, Field(ge=1, le=4096)] | None = None
@@ -499,7 +580,10 @@ class UploaderSample(Part):
 class MultistreamSample(Part):
     """kvs_gstreamer_multistream_sample: one stream for each address of a file."""
 
+    runs: Runs = "boot"
+    """`boot`: a service, which starts at boot; `hand`: a launch script, for a person to start."""
     sample: Literal["kvs_gstreamer_multistream_sample"]
+    """Its name."""
     stream: StreamName
     """What the names of the streams begin with."""
     addresses: Path

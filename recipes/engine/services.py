@@ -53,11 +53,18 @@ class Services:
         network: str,
         files: Mapping[str, tuple[bytes, int]],
         tmpfs: Mapping[str, str] | None = None,
+        capabilities: Sequence[str] = (),
     ) -> str:
         """Start a long-running container with extra files in it and return its address on the network.
 
         It is root of its own, with the rights of a board and no more (`recipes.engine.confinement`).
+
+        Parameters
+        ----------
+        capabilities:
+            Linux capabilities beyond those, such as SYS_ADMIN for an init system that mounts.
         """
+        held = Confinement(rights=Rights.BOARD, user="0:0").options()
         container = self._client.containers.create(
             image,
             list(command),
@@ -66,7 +73,7 @@ class Services:
             labels={LABEL: "sim"},
             network=network,
             tmpfs=dict(tmpfs or {}),
-            **Confinement(rights=Rights.BOARD, user="0:0").options(),
+            **(held | {"cap_add": [*held["cap_add"], *capabilities]}),
         )
         try:
             container.put_archive("/", files_tar(files))

@@ -12,7 +12,7 @@ from invoke import Context, Exit
 from deploy.boards.board import load_board
 from deploy.boards.inventory import SimState, load_host, with_host
 from deploy.commands.board import new
-from deploy.commands.sysroot import pull
+from deploy.commands.inputs import pull
 from deploy.ssh.keys import fingerprint
 from recipes import paths
 from recipes.rootfs.capture import read_capture

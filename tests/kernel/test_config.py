@@ -61,7 +61,7 @@ def test_a_mutated_file_is_read_or_refused_with_its_name(tmp_path: Path, data: s
     [
         ('recipes = "producer"', 'recipes: is a list: write ["producer"]'),
         ("arch = 7", 'arch: is text: write "7"'),
-        ("schema = 2", "schema: no 2; known: 1"),
+        ("schema = 3", "schema: no 3; known: 1 or 2"),
         (
             '[dedupe.libz]\nprefer = "boards"\nbecause = "so"',
             'no "boards"; did you mean "board"? known: board, bundle,',
@@ -91,7 +91,7 @@ def test_a_missing_key_is_answered_with_a_line_that_sets_it(tmp_path: Path) -> N
         'arch = "armv7"',
         'sysroot = "debian12-armv7"',
         'recipes = ["producer", "boardprobe"]',
-        "schema = 1 (The form of this file)",
+        "schema = 1 (The form of this file; streams need 2)",
         'server = "openssh" (Its SSH server)',
         'packages = ["…"]',
     ):

@@ -1,0 +1,162 @@
+"""What a bundle holds for the streams of its board: launch scripts, and each service as files and scripts.
+
+A service's scripts travel in the release, so a board can start, stop and take away by itself what a release brought.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from deploy.boards.board import Board
+from deploy.bundle.manifest import ServiceRow
+from deploy.launch.script import WorkPlace, launch_script
+from deploy.launch.statuscodes import incurable_exits, incurable_lines
+from deploy.launch.streams import LOG_CONFIGURATION, StreamProgram, is_sdk_program, log_configuration, stream_programs
+from deploy.services.service import Incurable, Service
+from deploy.services.supervise import environment_reader
+from deploy.services.systems import InitSystem, init_system
+from deploy.streams.checks import BoardFacts, Severity, check_stream
+from recipes.errors import ConfigError
+from recipes.stage.manifest import Stage
+
+Contents = dict[str, tuple[bytes, int]]
+"""Path in the bundle → content and mode."""
+SERVICES_FOLDER = "services/"
+VERBS = ("enable", "disable", "start", "stop", "restart", "status", "remove")
+
+
+def idle_programs(board: Board, staged: Stage) -> frozenset[str]:
+    """Return the SDKs' own programs in a Stage that no stream of the board starts; none where its file asks for all."""
+    if board.file.schema_ == 1 or "samples" in board.file.extras:
+        return frozenset()
+    used = {program.program for program in stream_programs(board)}
+    programs = {path: recipe.name for recipe in staged.manifest.recipes for path in recipe.outputs}
+    return frozenset(path for path, owner in programs.items() if is_sdk_program(path, owner) and path not in used)
+
+
+def refuse_faulty_streams(board: Board, facts: BoardFacts | None = None) -> None:
+    """Raise ConfigError where a stream cannot run, by the service's rules and by what is known of the board."""
+    limits = BoardFacts(uplink_kbps=board.file.limits.uplink_kbps) if facts is None else facts
+    faults = [
+        f"streams.{name}.{fault}"
+        for name, stream in board.file.streams.items()
+        for fault in check_stream(stream, limits)
+        if fault.severity is Severity.ERROR
+    ]
+    if faults:
+        raise ConfigError(
+            f"{len(faults)} fault{'s' * (len(faults) > 1)} in the streams of {board.name}",
+            where=f"board-configs/{board.name}/board.toml",
+            why="\n       ".join(faults),
+        )
+
+
+def stream_contents(board: Board, present: Collection[str], *, plugins: bool) -> Contents:
+    """Return the launch scripts of the streams, and the files and scripts of their services.
+
+    Parameters
+    ----------
+    present:
+        Paths of the bundle so far: its programs, and their launch scripts.
+    plugins:
+        The bundle has a GStreamer plugin.
+
+    Raises
+    ------
+    ConfigError
+        A stream starts a program that the bundle lacks, or a value is none that the board's init system can have.
+    """
+    programs = stream_programs(board)
+    if lost := sorted({program.program for program in programs} - set(present)):
+        raise ConfigError(
+            f"the bundle of {board.name} lacks {lost[0]}, which a stream starts",
+            why="the Stage was built from fewer recipes than the streams need",
+            next_step=f"invoke build --arch {board.file.arch} --board {board.name}",
+        )
+    found: Contents = {}
+    if twice := [program.name for program in programs if f"run/{program.name}" in present]:
+        raise ConfigError(
+            f"[streams.{twice[0]}] of {board.name} has the name of a program",
+            why=f"run/{twice[0]} is that program's launch script",
+            next_step="another name for the stream",
+        )
+    for program in programs:
+        found[f"run/{program.name}"] = (_launch_script(board, program, plugins=plugins), 0o755)
+    if programs:
+        found[LOG_CONFIGURATION] = (log_configuration(board), 0o644)
+    found |= _services(board, programs)
+    return found
+
+
+def _launch_script(board: Board, program: StreamProgram, *, plugins: bool) -> bytes:
+    environment_file = board.file.credentials.file or ""
+    place = WorkPlace(
+        folder=program.folder,
+        log_configuration=LOG_CONFIGURATION,
+        environment_file=environment_file,
+        reader=environment_reader().rstrip() if environment_file else "",
+    )
+    return launch_script(
+        title=f"stream {program.stream} of {board.name}",
+        program=program.program,
+        arguments=program.arguments,
+        environment=program.environment,
+        plugins=plugins,
+        place=place,
+    )
+
+
+def _services(board: Board, programs: Iterable[StreamProgram]) -> Contents:
+    """Return each service's files below `services/<name>/files`, its scripts beside them, and the list of all."""
+    services = [board_service(board, program) for program in programs if program.boot]
+    if not services or board.file.init is None:
+        return {}
+    init, found = init_system(board.file.init), Contents()
+    for service in services:
+        place = f"{SERVICES_FOLDER}{service.name}/"
+        found |= {f"{place}files{path}": file for path, file in init.files(service).items()}
+        found |= {f"{place}{verb}": (_script(init, service, verb), 0o644) for verb in VERBS}
+    found[f"{SERVICES_FOLDER}list"] = ("".join(f"{service.name}\n" for service in services).encode(), 0o644)
+    return found
+
+
+def _script(init: InitSystem, service: Service, verb: str) -> bytes:
+    body: str = getattr(init, verb)(service)
+    return f"#!/bin/sh\n# {verb} {service.id}. Rendered by Boardcast.\n{body}\n".encode()
+
+
+def board_service(board: Board, program: StreamProgram) -> Service:
+    """Return the service of a program; raises ConfigError where a value is none that a board can have."""
+    settings, limits = board.file.service, board.file.limits
+    return Service(
+        name=program.name,
+        description=f"stream {program.stream} of {board.name}",
+        command=f"{board.file.root}/current/run/{program.name}",
+        working_folder=program.folder,
+        log_file=program.log,
+        user=settings.user,
+        groups=settings.groups,
+        environment_file=board.file.credentials.file or "",
+        working_kib=limits.work_kib,
+        log_bytes=limits.log_kib * 1024,
+        needs_network=settings.wait_for_network and program.network,
+        needs_clock=settings.wait_for_clock and program.network,
+        patience=settings.patience,
+        incurable_exits=incurable_exits(),
+        incurable_lines=tuple(Incurable(pattern=pattern, meaning=meaning) for pattern, meaning in incurable_lines()),
+    )
+
+
+def service_rows(board: Board) -> tuple[ServiceRow, ...]:
+    """Return what a manifest says of the services."""
+    return tuple(
+        ServiceRow(
+            name=program.name,
+            stream=program.stream,
+            log=program.log,
+            status=program.status,
+            confirmed=program.confirmed,
+        )
+        for program in stream_programs(board)
+        if program.boot
+    )

@@ -1,0 +1,1 @@
+"""Streams of a host: state, verbs, logs."""

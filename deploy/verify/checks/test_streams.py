@@ -1,0 +1,114 @@
+"""What streams: each service runs, and the pictures go on. A process that lives is no proof of either."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+from deploy.services.systems import Phase, ServiceState, parse_status
+
+_PAUSE_SECONDS = 3
+_STEADY_SECONDS = 5
+"""A program of the SDK says nothing of pictures: it has to live for so long at least."""
+# What a board answers is bounded: the state is a few lines, and boardstream's file at most 8 KiB.
+_LOOK = """
+root=%s
+while read -r name file; do
+    echo "service=$name"
+    sh "$root/applied/$name/status" < /dev/null 2>&1 | head -c 8192
+    echo
+    [ "$file" = - ] || { echo "report=$(head -c 8192 "$file" 2>/dev/null | tr -d '\\n')"; }
+done
+echo end
+"""
+
+
+def _looks(host: Any, release: dict[str, Any]) -> dict[str, tuple[ServiceState, dict[str, Any]]]:
+    """Return each service's state, and what its program wrote of itself."""
+    names = "".join(f"{row['name']} {row['status'] or '-'}\n" for row in release["services"])
+    answer = host.run(_LOOK, release["root"], stdin=names).stdout
+    parts = re.split(r"^service=(.*)$", answer, flags=re.MULTILINE)
+    return {name: (parse_status(text), _report(text)) for name, text in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+def _report(text: str) -> dict[str, Any]:
+    line = next((line for line in text.splitlines() if line.startswith("report=")), "report=")
+    try:
+        report = json.loads(line.removeprefix("report=") or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return report if isinstance(report, dict) else {}
+
+
+def _number(report: dict[str, Any], key: str) -> int:
+    value = report.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def _against(
+    row: dict[str, Any], first: tuple[ServiceState, dict[str, Any]], now: tuple[ServiceState, dict[str, Any]]
+) -> str:
+    """Return what speaks against a service by two looks at it; empty where it streams."""
+    (before, old), (state, new) = first, now
+    if state.phase is not Phase.RUNNING:
+        return f"{state.phase}: {state.reason or 'no reason is known'}"
+    if before.phase is not Phase.RUNNING or before.pid != state.pid:
+        return f"it was started again: {state.reason}" if state.reason else "it is starting"
+    if not row["status"]:
+        return ""
+    frames, fragments = _number(new, "frames"), _number(new, "fragments")
+    if new.get("pid") != old.get("pid") or frames <= _number(old, "frames"):
+        return f"no picture since the last look, {frames} in all"
+    if row["confirmed"] and fragments == 0:
+        return f"{frames} pictures, and no fragment is confirmed yet"
+    return ""
+
+
+_OFTEN = 3
+"""Ends of a program, one after the other, after which nobody waits for the next."""
+
+
+def _hopeless(before: ServiceState, state: ServiceState) -> bool:
+    return state.phase in (Phase.FAILED, Phase.STOPPED) or state.restarts - before.restarts >= _OFTEN
+
+
+def _process(look: tuple[ServiceState, dict[str, Any]]) -> tuple[int, object]:
+    """Return whose numbers a look has: those of two processes are not compared."""
+    return look[0].pid, look[1].get("pid")
+
+
+def _evidence(row: dict[str, Any], report: dict[str, Any], state: ServiceState) -> str:
+    if not row["status"]:
+        return f"{row['name']}: its process {state.pid} runs; it does not say what it sends"
+    confirmed = f", {_number(report, 'fragments')} fragments confirmed" if row["confirmed"] else ""
+    rate = report.get("fps")
+    speed = f", {rate} a second" if isinstance(rate, int | float) else ""
+    return f"{row['name']}: {_number(report, 'frames')} pictures{speed}{confirmed}"
+
+
+def test_every_stream_goes_on(
+    host: Any, release: dict[str, Any], record_property: Callable[[str, object], None]
+) -> None:
+    """Two looks at the same process have to show more pictures in the later one."""
+    rows = release["services"]
+    begun, first = time.monotonic(), _looks(host, release)
+    last, since = first, time.monotonic()
+    while True:
+        time.sleep(_PAUSE_SECONDS)
+        now = _looks(host, release)
+        absent = [row["name"] for row in rows if row["name"] not in now or row["name"] not in first]
+        assert not absent, f"not put in: {', '.join(absent)}"
+        wrong = {row["name"]: _against(row, last[row["name"]], now[row["name"]]) for row in rows}
+        wrong = {name: why for name, why in wrong.items() if why}
+        if not wrong and time.monotonic() - since >= _STEADY_SECONDS:
+            break
+        failed = {name: why for name, why in wrong.items() if _hopeless(first[name][0], now[name][0])}
+        told = "; ".join(f"{name}: {why}" for name, why in (failed or wrong).items())
+        assert not failed, told
+        assert time.monotonic() - begun < release["patience"], told or "it was started again and again"
+        if any(_process(now[name]) != _process(last[name]) for name in now):
+            last, since = now, time.monotonic()
+    record_property("evidence", "; ".join(_evidence(row, now[row["name"]][1], now[row["name"]][0]) for row in rows))
