@@ -1,0 +1,65 @@
+"""What a probe saw, as the facts that streams are checked against; what was not told is not claimed."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+from deploy.probe.facts import BoardFacts as ProbedFacts
+from deploy.probe.facts import PixelFormat, VideoNode
+from deploy.streams.checks import BoardFacts, CameraMode
+
+
+def stream_facts(probed: ProbedFacts, uplink_kbps: int | None = None) -> BoardFacts:
+    """Return what a probe saw as facts for `check_stream`.
+
+    Parameters
+    ----------
+    uplink_kbps:
+        What the board's line takes, from its file: no probe measures it.
+    """
+    elements = frozenset(probed.gstreamer.elements) if probed.gstreamer.whole else None
+    if probed.whole and not probed.gstreamer.version and not probed.gstreamer.tools:
+        elements = frozenset()
+    total = probed.memory.total_kib
+    return BoardFacts(
+        elements=elements,
+        cameras={node.path: _modes(node) for node in probed.video if node.camera or _untold(node)},
+        microphones={device.hw: device.rates for device in probed.microphones},
+        ram_mb=total // 1024 if total else None,
+        uplink_kbps=uplink_kbps,
+    )
+
+
+def _untold(node: VideoNode) -> bool:
+    """Tell whether a node may be a camera all the same: nobody could say what it is, or it is busy."""
+    return bool(node.trouble) or not node.capabilities
+
+
+def _modes(node: VideoNode) -> tuple[CameraMode, ...]:
+    """Return what a camera offers; nothing where a format has no sizes, since what it takes is unknown then."""
+    if not all(pixels.sizes for pixels in node.formats):
+        return ()
+    return tuple(mode for pixels in node.formats for mode in _sizes(pixels))
+
+
+def _sizes(pixels: PixelFormat) -> list[CameraMode]:
+    return [
+        CameraMode(
+            format=pixels.fourcc,
+            width=size.width,
+            height=size.height,
+            to_width=size.to_width,
+            to_height=size.to_height,
+            framerates=tuple(exact_rate(rate) for rate in size.rates),
+        )
+        for size in pixels.sizes
+    ]
+
+
+def exact_rate(rate: float) -> Fraction:
+    """Return the frames a second that a tool's rounded figure stands for: 29.97 is 30000/1001."""
+    whole = math.ceil(rate)
+    if rate != whole and abs(rate - whole * 1000 / 1001) < 0.005:
+        return Fraction(whole * 1000, 1001)
+    return Fraction(rate).limit_denominator(1001)
