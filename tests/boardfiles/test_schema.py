@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from deploy.boardfiles.schema import board_schema, schema_text
 from deploy.boards.board import BoardFile
@@ -24,7 +25,8 @@ def test_the_file_is_current() -> None:
 
 
 def test_every_key_is_in_it_with_a_text_and_no_other_is_allowed() -> None:
-    for model in (BoardFile, *nested_models(BoardFile)):
+    models: list[type[BaseModel]] = [BoardFile, *nested_models(BoardFile)]
+    for model in models:
         table = TABLES[model.__name__]
         keys = {word for key, _, _ in model_fields(model) for word in key.split(" or ")}
         assert set(table["properties"]) == keys, model
