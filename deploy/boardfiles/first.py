@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -98,7 +99,7 @@ def _sysroot(facts: BoardFacts, name: str, known: set[str]) -> list[str]:
 
 def _root(facts: BoardFacts) -> list[str]:
     fits = [folder for folder in facts.folders if _writable(folder)]
-    room = [folder for folder in fits if re.fullmatch(r"/[A-Za-z0-9._/-]+", folder.asked) and ".." not in folder.asked]
+    room = [folder for folder in fits if _plain(folder.asked)]
     chosen = max(room, key=lambda folder: (not _in_memory(folder), folder.free_kib or 0)) if room else None
     if facts.folders and facts.folders[0] in room and (facts.folders[0].free_kib or 0) >= 8192:
         chosen = facts.folders[0]
@@ -111,6 +112,11 @@ def _root(facts: BoardFacts) -> list[str]:
     if _in_memory(chosen):
         why += " It is in RAM: everything is gone after a restart."
     return [*_comment(why), f'root = "{root}"']
+
+
+def _plain(path: str) -> bool:
+    """Tell whether a path that a board sent may be in its file."""
+    return bool(re.fullmatch(r"/[A-Za-z0-9._-][A-Za-z0-9._/-]*", path)) and posixpath.normpath(path) == path
 
 
 def _writable(folder: Folder) -> bool:
@@ -141,7 +147,7 @@ def _probe_settings(facts: BoardFacts) -> list[str]:
     names = [name for name in INTERESTING if name in facts.gstreamer.elements]
     if names:
         lines += ["# Elements that the board has, and pipelines use.", f"elements = {_list(names)}"]
-    bundles = [ca for ca in facts.ca_bundles if ca.certificates != 0 and re.fullmatch(r"/[\w./-]+", ca.path, re.ASCII)]
+    bundles = [ca for ca in facts.ca_bundles if ca.certificates != 0 and _plain(ca.path)]
     if bundles:
         lines += [f"# {count(bundles[0].certificates)} certificates.", f'ca_file = "{bundles[0].path}"']
     else:
@@ -169,7 +175,7 @@ def _service(facts: BoardFacts) -> list[str]:
 
 def _stream(facts: BoardFacts, name: str) -> list[str]:
     """Return the stream that fits what was seen; as comments where the board has no GStreamer."""
-    camera = facts.cameras[0] if facts.cameras else None
+    camera = next((node for node in facts.cameras if re.fullmatch(r"/dev/video[0-9]{1,4}", node.path)), None)
     lines = ["[streams.main]"]
     if camera is None:
         why = "No camera was seen" + (", for the probe did not come to its end" if not facts.whole else "")

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
+from deploy.boards.board import BoardFile
 from deploy.probe.facts import BoardFacts as ProbedFacts
 from deploy.probe.facts import PixelFormat, VideoNode
+from deploy.probe.findings import STORAGE_MIB, Finding, findings
 from deploy.streams.checks import BoardFacts, CameraMode
+from deploy.streams.model import KvsSink, PipelineStream
 
 
 def stream_facts(probed: ProbedFacts, uplink_kbps: int | None = None) -> BoardFacts:
@@ -29,6 +32,18 @@ def stream_facts(probed: ProbedFacts, uplink_kbps: int | None = None) -> BoardFa
         ram_mb=total // 1024 if total else None,
         uplink_kbps=uplink_kbps,
     )
+
+
+def wanted_findings(probed: ProbedFacts, file: BoardFile | None) -> tuple[Finding, ...]:
+    """Return what the facts mean for the streams of a board; for any camera's where it has no file, or no streams."""
+    if file is None or not file.streams:
+        return findings(probed)
+    pipelines = [stream for stream in file.streams.values() if isinstance(stream, PipelineStream)]
+    stores = [sink.storage_size or STORAGE_MIB for stream in pipelines for sink in stream.outputs
+              if isinstance(sink, KvsSink)]  # fmt: skip
+    sources = [stream.source.kind for stream in pipelines if stream.source]
+    camera = len(pipelines) < len(file.streams) or bool({"v4l2", "libcamera", "element"} & set(sources))
+    return findings(probed, storage_mib=sum(stores), camera_wanted=camera)
 
 
 def _untold(node: VideoNode) -> bool:

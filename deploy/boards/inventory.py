@@ -125,7 +125,7 @@ def _unfit(name: str, host: Host, known: Sequence[str] | None) -> str:
     if known is not None and host.board not in known:
         near = difflib.get_close_matches(host.board, known, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        return f"no board {host.board!r}; {hint}known: {', '.join(known)}; invoke board.init describes a new one"
+        return f"no board {host.board!r}; {hint}known: {', '.join(known)}; invoke board.init --host {name} writes it"
     lacks = [key for key, value in (("address", host.address), ("host_key", host.host_key)) if not value]
     return f"{' and '.join(lacks)} needed for a real board" if lacks and not host.simulated else ""
 

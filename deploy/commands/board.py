@@ -31,15 +31,19 @@ def probe(_: Context, host: str, elements: bool = False, json: bool = False) -> 
     """Print what a board is and has, and what to do about it."""
     from dataclasses import asdict
 
+    from deploy.boardfiles.live import wanted_findings
     from deploy.boards.board import load_board
-    from deploy.boards.inventory import host_target, load_host
-    from deploy.probe.findings import findings
+    from deploy.boards.inventory import known_host, load_host, target_of
+    from deploy.boards.layers import board_paths
     from deploy.probe.page import facts_page
     from recipes import console
 
-    root = load_board(load_host(host).board).file.root
-    facts, told = _ask(host_target(host), (root, "/tmp"), scan=elements)  # noqa: S108 - a folder of the board
-    found = findings(facts)
+    # Its board may have no file yet: `board.init` comes after this.
+    entry = known_host(host) or load_host(host)
+    file = load_board(entry.board).file if entry.board in board_paths() else None
+    root = file.root if file else _FOLDERS[0]
+    facts, told = _ask(target_of(host, entry), (root, "/tmp"), scan=elements)  # noqa: S108 - a folder of the board
+    found = wanted_findings(facts, file)
     if json:
         rows = [asdict(finding) | {"level": finding.level.name.lower()} for finding in found]
         console.emit({**facts.as_dict(), "findings": rows, **told})
@@ -273,7 +277,8 @@ def check(_: Context, board: list[str], host: str = "", json: bool = False) -> N
             why="\n       ".join(told),
             next_step="every key is in docs/reference.md; then the same command again",
         )
-    print("\n".join(f"{checked.board}: right, {len(checked.streams)} streams" for checked in done))
+    for checked in done:
+        print(f"{checked.board}: right; streams: {', '.join(checked.streams) or 'none'}")
 
 
 def _checked_live(host: str) -> CheckedBoard:

@@ -154,8 +154,8 @@ def test_the_tasks_print_what_they_find(write: Write, capsys: pytest.CaptureFixt
     write(RIGHT.replace(", key_frame_interval = 30", "").replace("framerate = 15", "framerate = 30"))
     check.body(Context(), board=[], json=False)
     out = capsys.readouterr().out
-    assert "cam: right, 1 streams" in out
-    assert "raspberrypi-armv7: right, 1 streams" in out
+    assert "cam: right; streams: main" in out
+    assert "sim-tiny: right; streams: none" in out
     assert re.search(r"advice: \S+/cam/board\.toml:9: streams\.main\.video\.key_frame_interval", out)
     check.body(Context(), board=["cam"], json=True)
     (row,) = json.loads(capsys.readouterr().out)

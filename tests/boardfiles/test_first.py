@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from deploy.boardfiles.check import check_board
 from deploy.boardfiles.first import first_board_file
-from deploy.boardfiles.live import exact_rate, stream_facts
+from deploy.boardfiles.live import exact_rate, stream_facts, wanted_findings
 from deploy.boards.board import BoardFile
 from deploy.probe.facts import BoardFacts
 from recipes.errors import ConfigError
@@ -110,6 +110,22 @@ def judge(board: BoardFacts, folder: Path) -> None:
     live = check_board("porch", stream_facts(board))
     # What the board lacks is said with the package that brings it; nothing else speaks against the stream.
     assert [fault.text for fault in live.faults if "the board has no element" not in fault.text] == []
+
+
+def test_paths_that_no_board_file_may_have_are_left_out() -> None:
+    odd = {"ca": "/etc//../x.pem\n", "certificates": "/etc//../x.pem:3\n", "folder //srv": "/\n"}
+    text = first_board_file(facts(CAMERA_BOARD | odd), "porch", SYSROOTS)
+    assert read(text).probe.ca_file == ""
+    assert read(text).root == "/opt/boardcast"
+
+
+def test_findings_are_those_of_the_streams_that_the_board_has() -> None:
+    board = facts({key: text for key, text in CAMERA_BOARD.items() if not key.startswith(("v4l2", "video"))}
+                  | {"memory": "MemTotal: 65536 kB\nMemAvailable: 65536 kB\n"})  # fmt: skip
+    text = first_board_file(board, "porch", SYSROOTS)
+    file = read(text)
+    assert {finding.check for finding in wanted_findings(board, None)} >= {"memory", "camera-missing"}
+    assert not {finding.check for finding in wanted_findings(board, file)} & {"memory", "camera-missing"}
 
 
 NODES = ("v4l2-node-1.12", "v4l2-node-1.18", "v4l2-meta-1.18", "v4l2-codec-1.22")
