@@ -20,6 +20,8 @@ SCHEMA_FILE = "board.schema.json"
 """Beside the folders of boards; editors read it by the first line of a board's file."""
 _SUITE_GLIBC = (2, 36)
 """Debian 12's: a program compiled against it may ask for it."""
+_DEBIAN = re.compile(r"Debian GNU/Linux 1[23]\b")
+"""Whose packages `sysroot.pull` knows; a derivative's are its own."""
 _LIBCAMERA = {"unicam", "bcm2835-unicam", "rp1-cfe", "rkisp1", "sun6i-csi", "imx7-csi", "mxc-isi"}
 """Drivers that give what the sensor gives; libcamera makes pictures of it."""
 _HARDWARE = ("v4l2h264enc", "omxh264enc", "mpph264enc")
@@ -90,6 +92,9 @@ def _sysroot(facts: BoardFacts, name: str, known: set[str]) -> list[str]:
     debian = f"debian12-{facts.arch}"
     version = tuple(int(part) for part in userland.libc_version.split(".")[:2] if part.isdigit())
     seen = f"{userland.libc or 'an unknown C library'} {userland.libc_version}".strip()
+    if _DEBIAN.match(facts.system):
+        why = "Debian's own packages have the headers of just the libraries that the board has; the pull writes which."
+        return [*_comment(why), f"#   invoke sysroot.pull --host {_safe(facts.host)}", f'sysroot = "{name}"']
     if debian in known and userland.libc is Libc.GLIBC and version >= _SUITE_GLIBC:
         why = f"Compiled against Debian 12: its glibc 2.36 is not newer than the board's own ({seen})."
         return [*_comment(why), f'sysroot = "{debian}"']

@@ -172,6 +172,7 @@ def test_a_board_without_hardware_encoder() -> None:
     ("changed", "sysroot"),
     [
         ({}, "debian12-armv7"),
+        ({"release": 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\n'}, "porch"),
         ({"basics": CAMERA_BOARD["basics"].replace("2.36", "2.28"), "ldd": "ldd (GNU libc) 2.28\n"}, "porch"),
         ({"elf od": elf(40, flags=0x400, interpreter="/lib/ld-musl-armhf.so.1"), "ldd": "musl libc\nVersion 1.2.3\n"},
          "porch"),
