@@ -100,6 +100,14 @@ def _inventories() -> list[Path]:
     return [path for path in every if path.is_file()] or [inventory_path()]
 
 
+def _inventory_of(host: str) -> Path:
+    """Return the inventory that has a host's table; for a new host the one that it will be written to."""
+    for path in _inventories():
+        if path.is_file() and host in read_tables(path, HostsFile, "hosts")[0].hosts:
+            return path
+    return inventory_path()
+
+
 def _read(*, any_board: bool = False) -> tuple[dict[str, Host], dict[str, ConfigError]]:
     """Read the inventories: the hosts that are right, and for each other one its faults. The first of a name counts."""
     known = None if any_board else board_names()
@@ -280,5 +288,12 @@ def target_of(host_name: str, host: Host) -> Target:
         return Target(
             name=host_name, address=state.address, port=22, user="root", key=Path(state.key), host_key=state.host_key
         )
-    key = Path(host.key).expanduser() if host.key else None
-    return Target(name=host_name, address=host.address, port=host.port, user=host.user, key=key, host_key=host.host_key)
+    return Target(
+        name=host_name,
+        address=host.address,
+        port=host.port,
+        user=host.user,
+        key=Path(host.key).expanduser() if host.key else None,
+        host_key=host.host_key,
+        inventory=paths.shown_path(_inventory_of(host_name)),
+    )

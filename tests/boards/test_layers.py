@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from deploy.boardfiles.show import board_as_toml, shown_values
 from deploy.boards.board import BoardFile, board_names, load_board
-from deploy.boards.inventory import inventory_path, load_host, load_hosts
+from deploy.boards.inventory import host_target, inventory_path, load_host, load_hosts
 from deploy.boards.layers import MOST_LAYERS, read_layers
 from recipes import paths
 from recipes.errors import ConfigError
@@ -38,6 +38,7 @@ mode = "extract"
 packages = []
 server = "dropbear"
 """
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIkQvd3Ob2ZwZb4yAPkvXJIWYqzLKq1sHAt8QWm6mMPa"
 Write = Callable[..., Path]
 
 
@@ -206,6 +207,10 @@ def test_folders_outside_come_first_and_the_real_file_is_named(
     assert list(load_hosts()) == ["a"]
     assert load_host("a").board == "porch"
     assert inventory_path() == ours / "hosts.toml"
+    real = f'address = "192.0.2.1"\nhost_key = "{KEY}"\n'
+    (theirs / "hosts.toml").write_text(f'schema = 1\n[hosts.a]\nboard = "porch"\n{real}')
+    assert host_target("a").inventory == str(theirs / "hosts.toml")
+    (theirs / "hosts.toml").write_text('schema = 1\n[hosts.b]\nboard = "porhc"\nsimulated = true\n')
     with pytest.raises(ConfigError) as caught:
         load_host("b")
     assert caught.value.where == str(theirs / "hosts.toml")
