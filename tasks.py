@@ -7,16 +7,16 @@ from invoke import Collection
 from deploy.commands import board as board_tasks
 from deploy.commands import bundle as bundle_tasks
 from deploy.commands import inputs
-from deploy.commands.board import demo, sim
+from deploy.commands.board import probe
 from deploy.commands.build import build, images, shell, why
 from deploy.commands.command import read_ahead
 from deploy.commands.inputs import fetch, pins
-from deploy.commands.project import bench, matrix, security
+from deploy.commands.project import bench, demo, matrix, security, sim
 from deploy.commands.release import deploy, rollback, status, up, verify
 from deploy.commands.streams import doctor, logs, render, restart, start, stop
 
 # A task cannot have words of its own that may be left out, so these are `invoke bundle`, `invoke bundle.why`, ….
-board = Collection("board", board_tasks.new)
+board = Collection("board", board_tasks.init, board_tasks.check, board_tasks.show, board_tasks.schema)
 bundle = Collection(
     "bundle", bundle_tasks.make, bundle_tasks.why, bundle_tasks.sizes, bundle_tasks.diff, bundle_tasks.verify
 )
@@ -28,6 +28,7 @@ ns = Collection(
     fetch,
     pins,
     images,
+    probe,
     board,
     sysroot,
     build,

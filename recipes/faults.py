@@ -10,7 +10,7 @@ import json
 import re
 import textwrap
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import pairwise
 from typing import Any, Literal, Union, get_args, get_origin
@@ -28,23 +28,36 @@ Location = tuple[int | str, ...]
 def faults_of(error: ValidationError, text: str, model: type[BaseModel]) -> list[tuple[Location, str]]:
     """Return each fault of a file with its place: `line 3: hosts.cam01.port: …`."""
     lines = text.splitlines()
+    rows = worded_faults(error, model, lambda place: line_of(lines, place)[1])
+    return [(place, f"line {at}: {fault}" if (at := line_of(lines, place)[0]) else fault) for place, fault in rows]
+
+
+def worded_faults(
+    error: ValidationError, model: type[BaseModel], known_parts: Callable[[Location], int]
+) -> list[tuple[Location, str]]:
+    """Return each fault as `hosts.cam01.port: …`, with its place.
+
+    Parameters
+    ----------
+    known_parts:
+        How many parts of a place the text has.
+    """
     rows: list[tuple[Location, str]] = []
     for fault in error.errors():
         # pydantic says [key] behind a name that is itself at fault.
         place = _without_tags(tuple(part for part in fault["loc"] if part != "[key]"), model)
-        rows.append((place, _fault(place, fault, lines, model)))
+        rows.append((place, _fault(place, fault, known_parts(place), model)))
     # A union tries each of its members: the same complaint in other words is said once.
     return list(dict.fromkeys(rows))
 
 
-def _fault(place: Location, fault: ErrorDetails, lines: Sequence[str], model: type[BaseModel]) -> str:
-    at, known = line_of(lines, place)
+def _fault(place: Location, fault: ErrorDetails, known: int, model: type[BaseModel]) -> str:
     whole = fault["type"] in ("missing", "extra_forbidden")
     # pydantic also names the members of a union that it tried; they are no keys of the file.
     parts = place if whole else place[: max(known, _real_parts(place, model), 1)]
     key = ".".join(shown(str(part), lines=False) for part in parts)
     text = f"unknown key{_near(place, model)}" if fault["type"] == "extra_forbidden" else _wording(place, fault, model)
-    return f"{f'line {at}: ' if at else ''}{key}: {shown(text, lines=False)}"
+    return f"{key}: {shown(text, lines=False)}"
 
 
 def _wording(place: Location, fault: ErrorDetails, model: type[BaseModel]) -> str:

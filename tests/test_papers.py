@@ -98,7 +98,13 @@ def test_every_module_and_file_that_is_named_exists(path: Path) -> None:
     assert not [name for name in named if not (ROOT / name).exists()]
 
 
-MODELS: dict[str, type[Strict]] = {"triple": Toolchain, "recipes": BoardFile, "hosts": HostsFile, "dedupe": BoardFile}
+MODELS: dict[str, type[Strict]] = {
+    "triple": Toolchain,
+    "recipes": BoardFile,
+    "streams": BoardFile,
+    "hosts": HostsFile,
+    "dedupe": BoardFile,
+}
 """A key that tells which file an example is of."""
 REST: dict[type[Strict], dict[str, object]] = {
     BoardFile: {"schema": 1, "arch": "armv7", "sysroot": "mycam", "recipes": ()},

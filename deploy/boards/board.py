@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from deploy.boards.layers import board_path, board_paths, faulty_file, read_layers
 from deploy.dedupe.preferences import Prefer, Preference, Preferences
 from deploy.streams.model import KvsSink, PipelineStream, Streams, WebRtcSink
 from deploy.streams.settings import Credentials, Environment, InitName, Limits, ServiceSettings
-from recipes import paths
 from recipes.builder.request import BuildRequest, SourcePolicy
 from recipes.config import (
     AbsoluteBoardPath,
@@ -22,10 +23,7 @@ from recipes.config import (
     Strict,
     Url,
     Version,
-    checked_name,
-    read_toml,
 )
-from recipes.errors import unknown
 
 
 def _word(value: object) -> object:
@@ -95,6 +93,8 @@ class BoardFile(Strict):
     """The form of this file; streams need 2."""
     arch: Name = Field(examples=["armv7"])
     """An architecture, or the name of a vendor's toolchain."""
+    extends: Name | None = None
+    """Another board: what this file does not say is as it is there. Tables merge, lists replace."""
     sysroot: Name = Field(examples=["debian12-armv7"])
     """What is linked against: a file of `board-configs/sysroots/`."""
     root: AbsoluteBoardPath = "/opt/boardcast"
@@ -145,7 +145,9 @@ class BoardFile(Strict):
             raise PydanticCustomError("missing", "Field required")
         return () if value is None and info.field_name == "recipes" else value
 
-    @field_validator("extras", "init", "streams", "credentials", "environment", "limits", "service", mode="before")
+    @field_validator(
+        "extends", "extras", "init", "streams", "credentials", "environment", "limits", "service", mode="before"
+    )
     @classmethod
     def _second_form(cls, value: object, info: ValidationInfo) -> object:
         if value is not None and info.data.get("schema_") == 1:
@@ -158,6 +160,16 @@ class Board(Strict):
 
     name: Name
     file: BoardFile
+
+    @property
+    def folder(self) -> Path:
+        """Where its file is, and its index."""
+        return board_path(self.name).parent
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of its file as it is now; where it extends others, of all of theirs too."""
+        return read_layers(self.name).digest
 
     @property
     def recipes(self) -> tuple[str, ...]:
@@ -198,13 +210,19 @@ class Board(Strict):
 
 def board_names() -> list[str]:
     """Return the names of the boards; raises ConfigError where a folder with a board's file has a name that is none."""
-    folders = sorted(path.parent for path in paths.BOARDS.glob("*/board.toml"))
-    return [checked_name("board", folder.name, where=str(folder)) for folder in folders]
+    return list(board_paths())
 
 
 def load_board(name: str) -> Board:
-    """Read a board file; raises ConfigError for an unknown name (with the known ones) or for faults in the file."""
-    path = paths.BOARDS / checked_name("board", name) / "board.toml"
-    if name not in board_names():
-        raise unknown("board", name, board_names(), where=str(paths.BOARDS))
-    return Board(name=name, file=read_toml(path, BoardFile))
+    """Read a board's file, and those that it extends.
+
+    Raises
+    ------
+    ConfigError
+        Nobody knows the name (the known ones are told), or the files have faults: all of them, with file and line.
+    """
+    layers = read_layers(name)
+    read = layers.read(BoardFile)
+    if isinstance(read, list):
+        raise faulty_file(layers, read)
+    return Board(name=name, file=read)

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from deploy.boards.board import Board, board_names, load_board
-from recipes import paths
+from deploy.boards.layers import board_path
 from recipes.arch import Arch
 from recipes.errors import ConfigError
 from recipes.files import whole_folder
@@ -59,7 +59,7 @@ def set_index_aside(folder: Path) -> None:
 
 def forget_index_before(board: str) -> None:
     """Drop the index from before: a bundle was made from the new one."""
-    shutil.rmtree(paths.BOARDS / board / BEFORE, ignore_errors=True)
+    shutil.rmtree(board_path(board).parent / BEFORE, ignore_errors=True)
 
 
 def board_index(board: Board) -> Index:
@@ -70,7 +70,7 @@ def board_index(board: Board) -> Index:
     ConfigError
         Nothing was captured yet, or it was captured of another board.
     """
-    here = paths.BOARDS / board.name
+    here = board.folder
     if (here / INDEX_NAME).is_file():
         index = read_capture(here)
         if index.of != board.name:
@@ -127,5 +127,5 @@ def capture_index(index: Index, board: str) -> Path:
     """Write a root's index as that of a board; raises ConfigError for a root of another architecture."""
     read = load_board(board)
     same_machine(read, index)
-    set_index_aside(paths.BOARDS / board)
-    return write_capture(paths.BOARDS / board, index, board)
+    set_index_aside(read.folder)
+    return write_capture(read.folder, index, board)

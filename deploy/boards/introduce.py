@@ -1,7 +1,4 @@
-"""A board that nobody described yet: what it says of itself, and the first two files that are made of it.
-
-What is written is small and for people to go on with; nothing of it is guessed.
-"""
+"""What kind of machine a board is, by its own word: asked before anything of it is taken for another board's."""
 
 from __future__ import annotations
 
@@ -9,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from deploy.boards.session import BoardSession
-from deploy.boards.sysroot_file import plan_sysroot_file, read_os_release
 from deploy.ssh.answers import HEAD_FUNCTION, PROGRAM, framed, program_identity, read_values, runs_there
-from recipes.arch import ARCHES, Arch, Identity
-from recipes.errors import ConfigError, PreflightError
+from recipes.arch import Arch, Identity
+from recipes.errors import PreflightError
 from recipes.text import one_line
+from recipes.toolchains.sysroot_file import read_os_release
 
 SELF_SCRIPT = (
     HEAD_FUNCTION
@@ -106,18 +103,6 @@ def read_self(text: str) -> BoardSelf:
     )
 
 
-def arch_of(board: BoardSelf) -> Arch:
-    """Return the architecture of the table that runs on a board; raises ConfigError where none does."""
-    for arch in ARCHES.values():
-        if board.runs(arch):
-            return arch
-    raise ConfigError(
-        f"no architecture of the table runs on {board.describe()}",
-        why=f"known: {', '.join(ARCHES)}",
-        next_step="its maker's toolchain can be an architecture of its own: docs/vendor-toolchain.md",
-    )
-
-
 def refuse_other_board(board: BoardSelf, name: str, arch: Arch) -> None:
     """Raise PreflightError where a board is not of the architecture that its file says."""
     if not board.runs(arch):
@@ -126,22 +111,3 @@ def refuse_other_board(board: BoardSelf, name: str, arch: Arch) -> None:
             why=f"its file says {arch.name} ({arch.identity.describe()}), the board is {board.describe()}",
             next_step="is hosts.toml naming the right board, and `arch` in the board's file the right one?",
         )
-
-
-def board_toml(name: str, board: BoardSelf, arch: Arch) -> str:
-    """Return the first board file: what the board said, and what most cameras are given."""
-    debian = bool(plan_sysroot_file(board.release, (), arch).toml)
-    source = "`invoke sysroot.pull` writes it" if debian else "not Debian: see docs/quickstart-buildroot-yocto.md"
-    return (
-        f"schema = 1\n# {comment_text(f'{board.system}; {board.describe()}')}\n"
-        f'arch = "{arch.name}"\n'
-        f'sysroot = "{name}"  # {source}\n'
-        'recipes = ["producer", "boardprobe"]\n\n'
-        "# The GStreamer elements of your pipeline: verify is red where one does not load.\n"
-        '# [probe]\n# elements = ["v4l2src", "x264enc", "h264parse"]\n'
-    )
-
-
-def comment_text(text: str) -> str:
-    """Return text from a board as it may be in a comment: letters of ASCII alone."""
-    return "".join(letter if " " <= letter <= "~" else "?" for letter in text)

@@ -90,32 +90,50 @@ class HostsFile(Strict):
 
 
 def inventory_path() -> Path:
-    return paths.BOARDS / "hosts.toml"
+    """Return the inventory that a new host is written to: that of the first folder of boards."""
+    return paths.board_folders()[0] / "hosts.toml"
 
 
-def _read() -> tuple[dict[str, Host], dict[str, ConfigError]]:
-    """Read the inventory: the hosts that are right, and for each other one its faults."""
-    path = inventory_path()
-    read, faults = read_tables(path, HostsFile, "hosts")
-    known, lines = board_names(), path.read_text().splitlines()
+def _inventories() -> list[Path]:
+    """Return the inventories that there are; the one to write where there is none."""
+    every = [folder / "hosts.toml" for folder in paths.board_folders()]
+    return [path for path in every if path.is_file()] or [inventory_path()]
+
+
+def _inventory_of(host: str) -> Path:
+    """Return the inventory that has a host's table; for a new host the one that it will be written to."""
+    for path in _inventories():
+        if path.is_file() and host in read_tables(path, HostsFile, "hosts")[0].hosts:
+            return path
+    return inventory_path()
+
+
+def _read(*, any_board: bool = False) -> tuple[dict[str, Host], dict[str, ConfigError]]:
+    """Read the inventories: the hosts that are right, and for each other one its faults. The first of a name counts."""
+    known = None if any_board else board_names()
     hosts: dict[str, Host] = {}
-    for name, host in read.hosts.items():
-        if why := _unfit(name, host, known):
-            at, _ = line_of(lines, ("hosts", name))
-            told = f"line {at}: hosts.{name}: {why}"
-            faults[name] = ConfigError("the inventory has faults", where=str(path), why=told)
-        else:
-            hosts[name] = host
+    faults: dict[str, ConfigError] = {}
+    for path in _inventories():
+        read, wrong = read_tables(path, HostsFile, "hosts")
+        lines = path.read_text().splitlines()
+        for name, host in read.hosts.items():
+            if why := _unfit(name, host, known):
+                at, _ = line_of(lines, ("hosts", name))
+                told = f"line {at}: hosts.{name}: {why}"
+                wrong[name] = ConfigError("the inventory has faults", where=str(path), why=told)
+            elif name not in faults:
+                hosts.setdefault(name, host)
+        faults |= {name: fault for name, fault in wrong.items() if name not in {**hosts, **faults}}
     return hosts, faults
 
 
-def _unfit(name: str, host: Host, known: Sequence[str]) -> str:
+def _unfit(name: str, host: Host, known: Sequence[str] | None) -> str:
     if not NAME.fullmatch(name):
         return "is no name of a host: letters, digits, dots, dashes and underscores, a letter or digit first"
-    if host.board not in known:
+    if known is not None and host.board not in known:
         near = difflib.get_close_matches(host.board, known, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        return f"no board {host.board!r}; {hint}known: {', '.join(known)}; invoke board.new describes a new one"
+        return f"no board {host.board!r}; {hint}known: {', '.join(known)}; invoke board.init --host {name} writes it"
     lacks = [key for key, value in (("address", host.address), ("host_key", host.host_key)) if not value]
     return f"{' and '.join(lacks)} needed for a real board" if lacks and not host.simulated else ""
 
@@ -141,8 +159,19 @@ def load_host(name: str) -> Host:
     if name in faults:
         raise faults[name]
     if name not in hosts:
-        raise unknown("host", name, hosts, where=str(inventory_path()))
+        raise unknown("host", name, hosts, where=", ".join(map(str, _inventories())))
     return hosts[name]
+
+
+def known_host(name: str) -> Host | None:
+    """Return a host whose board may have no file yet; None where there is none. Raises ConfigError for its faults."""
+    checked_name("host", name)
+    if not any(path.is_file() for path in _inventories()):
+        return None
+    hosts, faults = _read(any_board=True)
+    if name in faults:
+        raise faults[name]
+    return hosts.get(name)
 
 
 def check_new_host(name: str, board: str, values: Mapping[str, str | int]) -> Host:
@@ -151,13 +180,18 @@ def check_new_host(name: str, board: str, values: Mapping[str, str | int]) -> Ho
     for what, text in (("host", name), ("board", board)):
         if not NAME.fullmatch(text):
             raise ConfigError(f"{text!r} is no name of a {what}", why="letters, digits, dots, dashes and underscores")
-    hosts, faults = _read() if inventory_path().is_file() else ({}, {})
+    hosts, faults = _read() if any(path.is_file() for path in _inventories()) else ({}, {})
     if name in (*hosts, *faults):
         raise ConfigError(
             f"there is a host {name} already", where=where, next_step="edit its table, or take another --host"
         )
     if not values["address"]:
-        raise ConfigError("--address is empty", next_step=f"invoke board.new --host {name} --address 192.0.2.17")
+        raise ConfigError(
+            f"no host {name!r}, and --address is empty",
+            where=where,
+            why=f"known: {', '.join(sorted(hosts)) or 'none'}",
+            next_step=f"invoke board.init --host {name} --address 192.0.2.17",
+        )
     try:
         return Host.model_validate(values)
     except ValidationError as error:
@@ -242,7 +276,11 @@ def host_target(host_name: str) -> Target:
     PreflightError
         It is simulated, and not up.
     """
-    host = load_host(host_name)
+    return target_of(host_name, load_host(host_name))
+
+
+def target_of(host_name: str, host: Host) -> Target:
+    """Return how to reach a host, from its table; raises PreflightError for one that is simulated, and not up."""
     if host.simulated:
         state = sim_state(host_name)
         if state is None:
@@ -250,10 +288,12 @@ def host_target(host_name: str) -> Target:
         return Target(
             name=host_name, address=state.address, port=22, user="root", key=Path(state.key), host_key=state.host_key
         )
-    return target_of(host_name, host)
-
-
-def target_of(name: str, host: Host) -> Target:
-    """Return how to reach a real board, from its entry."""
-    key = Path(host.key).expanduser() if host.key else None
-    return Target(name=name, address=host.address, port=host.port, user=host.user, key=key, host_key=host.host_key)
+    return Target(
+        name=host_name,
+        address=host.address,
+        port=host.port,
+        user=host.user,
+        key=Path(host.key).expanduser() if host.key else None,
+        host_key=host.host_key,
+        inventory=paths.shown_path(_inventory_of(host_name)),
+    )

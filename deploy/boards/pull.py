@@ -19,9 +19,9 @@ from pathlib import Path
 
 from deploy.boards.index import refuse_other_machine, set_index_aside
 from deploy.boards.introduce import ask_board, refuse_other_board
+from deploy.boards.layers import board_path
 from deploy.boards.listing import LIST_SCRIPT, LISTING_BYTES, TOPS, Listing, more_folders, read_listing
 from deploy.boards.session import BoardSession
-from deploy.boards.sysroot_file import SysrootFile, plan_sysroot_file, read_os_release
 from recipes import paths
 from recipes.arch import Arch
 from recipes.archives.tarfiles import TarEntry, write_tar
@@ -33,6 +33,7 @@ from recipes.rootfs.capture import write_capture
 from recipes.rootfs.index import Index, scan_root
 from recipes.rootfs.loaderconf import is_loader_conf
 from recipes.text import one_line
+from recipes.toolchains.sysroot_file import SysrootFile, plan_sysroot_file, read_os_release
 
 _BATCH = 64
 """Files of one request: what a lost connection costs."""
@@ -93,7 +94,7 @@ def pull_root(
     if not any(".so" in path and not is_loader_conf(path) for path in listing.files):
         raise PreflightError("the board lists no libraries", next_step="may this user read /usr/lib?")
     fetched += _bring(session, listing, listing.files, folder)
-    packed = target or paths.BOARDS / board / "root.tar"
+    packed = target or board_path(board).parent / "root.tar"
     index = _pack(folder, listing, packed, board, arch)
     write_capture(packed.parent, index, board)
     _tidy(folder, listing)

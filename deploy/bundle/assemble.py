@@ -34,7 +34,6 @@ from deploy.dedupe.decision import DedupePlan
 from deploy.dedupe.plan import plan_dedupe
 from deploy.launch.arguments import probe_arguments
 from deploy.launch.script import launch_script
-from recipes import paths
 from recipes.arch import Arch
 from recipes.config import is_relative_path
 from recipes.errors import ConfigError, ProofError
@@ -136,7 +135,7 @@ def made_of(board: Board, staged: Stage, board_index: Index) -> MadeOf:
     """Return the digests of what a bundle of this board is made of now."""
     return MadeOf(
         stage=file_sha256(staged.folder / STAGE_MANIFEST),
-        board=file_sha256(paths.BOARDS / board.name / "board.toml"),
+        board=board.digest,
         index=board_index.fingerprint,
     )
 

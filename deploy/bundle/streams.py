@@ -46,7 +46,7 @@ def refuse_faulty_streams(board: Board, facts: BoardFacts | None = None) -> None
     if faults:
         raise ConfigError(
             f"{len(faults)} fault{'s' * (len(faults) > 1)} in the streams of {board.name}",
-            where=f"board-configs/{board.name}/board.toml",
+            where=str(board.folder / "board.toml"),
             why="\n       ".join(faults),
         )
 

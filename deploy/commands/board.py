@@ -1,41 +1,90 @@
-"""Tasks of boards themselves: a new one described, simulated ones brought up and down, and the demo."""
+"""Tasks of boards themselves: what one is and has, its first file, and what its files say."""
 
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from invoke import Context
+from invoke import Context, Exit
 
-from deploy.commands.command import HOST, command
-from recipes.errors import ConfigError, PreflightError
+from deploy.commands.command import BOARD, HOST, command
+from recipes.errors import ConfigError, ExitCode, PreflightError
 
 if TYPE_CHECKING:
-    from deploy.boards.board import Board
-    from deploy.boards.introduce import BoardSelf
-    from deploy.release.deployment import DeployOutcome
-    from recipes.arch import Arch
-    from recipes.engine.docker import Engine
+    from deploy.boardfiles.check import CheckedBoard
+    from deploy.boards.inventory import Host
+    from deploy.probe.facts import BoardFacts
+    from deploy.ssh.dial import Target
+
+_FOLDERS = ("/opt/boardcast", "/data", "/overlay", "/flash", "/mnt", "/tmp")  # noqa: S108 - folders of a board
+"""Where a board's releases may have room."""
 
 
 @command(
     help={
-        "host": "name for the new host in board-configs/hosts.toml",
-        "address": "name or IP address of the board",
+        "host": HOST,
+        "elements": "ask GStreamer for its elements where it has kept no list of them too: seconds on a slow board",
+    }
+)
+def probe(_: Context, host: str, elements: bool = False, json: bool = False) -> None:
+    """Print what a board is and has, and what to do about it."""
+    from dataclasses import asdict
+
+    from deploy.boardfiles.live import wanted_findings
+    from deploy.boards.board import load_board
+    from deploy.boards.inventory import known_host, load_host, target_of
+    from deploy.boards.layers import board_paths
+    from deploy.probe.page import facts_page
+    from recipes import console
+
+    # Its board may have no file yet: `board.init` comes after this.
+    entry = known_host(host) or load_host(host)
+    file = load_board(entry.board).file if entry.board in board_paths() else None
+    root = file.root if file else _FOLDERS[0]
+    facts, told = _ask(target_of(host, entry), (root, "/tmp"), scan=elements)  # noqa: S108 - a folder of the board
+    found = wanted_findings(facts, file)
+    if json:
+        rows = [asdict(finding) | {"level": finding.level.name.lower()} for finding in found]
+        console.emit({**facts.as_dict(), "findings": rows, **told})
+        return
+    console.out(*facts_page(facts, found).splitlines())
+    console.say(f"asked in {told['round_trips']} round trip, {told['seconds']:.1f} s")
+
+
+def _ask(target: Target, folders: tuple[str, ...], *, scan: bool = True) -> tuple[BoardFacts, dict[str, Any]]:
+    """Probe a board; return the facts, and what it cost once the session was open."""
+    import time
+
+    from deploy.boards.session import connect
+    from deploy.probe.probe import ProbeRequest, probe_board
+    from recipes.progress import progress
+
+    # A list of GStreamer's elements that has to be made takes up to five times as long as any other answer.
+    request = ProbeRequest(folders=tuple(dict.fromkeys(folders)), scan=scan, seconds=12 if scan else 4)
+    with connect(target) as session:
+        begun = time.monotonic()
+        with progress(f"{target.name}: asking what it is and has"):
+            facts = probe_board(session, target.name, request)
+        return facts, {"round_trips": session.traffic.round_trips, "seconds": round(time.monotonic() - begun, 2)}
+
+
+@command(
+    help={
+        "host": "name of a host; one that board-configs/hosts.toml does not have yet gets a table there",
+        "address": "name or IP address of a new host",
         "user": "who logs in",
         "port": "where its SSH server listens",
         "key": "path of the private key; the SSH agent and your own keys without it",
         "fingerprint": "of its host key, as `ssh-keygen -lf` prints it on the board; asked on a terminal without it",
-        "board": "name of the board's folder in board-configs/; the host's name without it",
+        "board": "name of the board's folder in board-configs/; of a new host its own name without it",
         "dry_run": "say what would be asked and written, and do nothing",
     }
 )
-def new(
+def init(
     _: Context,
     host: str,
-    address: str,
+    address: str = "",
     user: str = "root",
     port: int = 22,
     key: str = "",
@@ -44,38 +93,68 @@ def new(
     json: bool = False,
     dry_run: bool = False,
 ) -> None:
-    """Describe a board: its host key, what it is, and both files."""
-    from deploy.boards.introduce import ask_board
-    from deploy.boards.inventory import check_new_host, inventory_path, target_of
-    from deploy.boards.session import connect
+    """Write a board's first file from what it says of itself."""
+    from deploy.boards.inventory import check_new_host, inventory_path, known_host, target_of
+    from deploy.boards.layers import board_paths
     from deploy.ssh.scan import shown_host_key
-    from recipes import console, paths
+    from recipes import paths
 
+    known = known_host(host)
+    if known is not None:
+        _init_known(host, known, address, board, as_json=json, dry_run=dry_run)
+        return
     name = board or host
     values: dict[str, str | int] = {"board": name, "address": address, "port": port, "user": user, "key": key}
     fresh = check_new_host(host, name, values)
-    files = [str(paths.BOARDS / name / "board.toml"), str(inventory_path())]
+    place = board_paths().get(name, paths.board_folders()[0] / name / "board.toml")
     if dry_run:
-        plan = f"show the host key of {fresh.address}, ask the board what it is, and write {' and '.join(files)}"
-        console.emit({"host": host, "would": plan}) if json else console.out(f"{host}: would {plan}")
+        what = f"show the host key of {fresh.address}, ask the board what it is and has"
+        _would(host, f"{what}, and write {place} and {inventory_path()}", as_json=json)
         return
     shown = shown_host_key(fresh.address, fresh.port)
     _agree(host, shown, fingerprint)
-    with connect(target_of(host, fresh.model_copy(update={"host_key": shown}))) as session:
-        told = ask_board(session)
-    arch = _write_board(host, name, values | {"host_key": shown}, told)
-    steps = [
-        f"invoke sysroot.pull --host {host}",
-        f"invoke build --arch {arch.name} --board {name}",
-        f"invoke bundle --board {name}",
-        f"invoke deploy --host {host}",
-    ]
-    if json:
-        console.emit({"host": host, "board": name, "arch": arch.name, "system": told.system, "files": files})
+    facts, _ = _ask(target_of(host, fresh.model_copy(update={"host_key": shown})), _FOLDERS)
+    files = _write_board(host, name, values | {"host_key": shown}, facts)
+    _tell_next(host, name, facts, files, as_json=json)
+
+
+def _init_known(host: str, known: Host, address: str, board: str, *, as_json: bool, dry_run: bool) -> None:
+    """Write the file of a board whose host is described already; a file that is there stays."""
+    from deploy.boards.inventory import target_of
+    from deploy.boards.layers import board_paths
+    from recipes import paths
+    from recipes.files import write_whole
+
+    if address:
+        raise ConfigError(f"there is a host {host} already", next_step="edit its table, or take another --host")
+    name = board or known.board
+    if name in board_paths():
+        raise ConfigError(
+            f"there is a board {name} already",
+            where=str(board_paths()[name]),
+            next_step=f"invoke board.init --host {host} --board NAME writes another one; or invoke board.check "
+            f"--host {host} checks this one against the board",
+        )
+    path = paths.board_folders()[0] / name / "board.toml"
+    if dry_run:
+        _would(host, f"ask the board what it is and has, and write {path}", as_json=as_json)
         return
-    facts = {"system": told.system, "machine": told.describe(), "arch": arch.name, "files": ", ".join(files)}
-    console.fields(f"Host {host}, board {name}", facts)
-    console.out("Next:", *(f"  {step}" for step in steps))
+    facts, _ = _ask(target_of(host, known), _FOLDERS)
+    write_whole(path, _first_file(name, facts))
+    _tell_next(host, name, facts, [path], as_json=as_json)
+
+
+def _would(host: str, what: str, *, as_json: bool) -> None:
+    from recipes import console
+
+    console.emit({"host": host, "would": what}) if as_json else console.out(f"{host}: would {what}")
+
+
+def _first_file(name: str, facts: BoardFacts) -> bytes:
+    from deploy.boardfiles.first import first_board_file
+    from recipes.toolchains.sysroots import sysroot_names
+
+    return first_board_file(facts, name, sysroot_names()).encode()
 
 
 def _agree(host: str, shown: str, given: str) -> None:
@@ -115,11 +194,12 @@ def _agree(host: str, shown: str, given: str) -> None:
         raise PreflightError("the host key was not accepted; nothing was written", next_step=how)
 
 
-def _write_board(host: str, name: str, values: dict[str, str | int], told: BoardSelf) -> Arch:
+def _write_board(host: str, name: str, values: dict[str, str | int], facts: BoardFacts) -> list[Path]:
     """Write both files of a new board; one that is described already keeps its file, and has to be of its kind."""
-    from deploy.boards.board import board_names, load_board
-    from deploy.boards.introduce import arch_of, board_toml, refuse_other_board
+    from deploy.boards.board import load_board
+    from deploy.boards.introduce import BoardSelf, refuse_other_board
     from deploy.boards.inventory import inventory_path, with_host
+    from deploy.boards.layers import board_paths
     from recipes import paths
     from recipes.files import write_whole
     from recipes.toolchains.vendor import parse_arch
@@ -128,135 +208,133 @@ def _write_board(host: str, name: str, values: dict[str, str | int], told: Board
     usual = {"port": 22, "key": ""}
     table = {key: value for key, value in values.items() if usual.get(key) != value}
     text = with_host(path.read_text() if path.is_file() else "", host, table)
-    if name in board_names():
-        arch = parse_arch(load_board(name).file.arch)
-        refuse_other_board(told, name, arch)
+    file = board_paths().get(name)
+    if file is not None:
+        told = BoardSelf(machine=facts.kernel.machine, identity=facts.userland.identity, loaders=(), release={})
+        refuse_other_board(told, name, parse_arch(load_board(name).file.arch))
     else:
-        arch = arch_of(told)
-        write_whole(paths.BOARDS / name / "board.toml", board_toml(name, told, arch).encode())
-    write_whole(Path(path), text.encode())
-    return arch
+        file = paths.board_folders()[0] / name / "board.toml"
+        write_whole(file, _first_file(name, facts))
+    write_whole(path, text.encode())
+    return [file, path]
+
+
+def _tell_next(host: str, name: str, facts: BoardFacts, files: list[Path], *, as_json: bool) -> None:
+    """Say what was written, what needs care, and the commands that come next."""
+    from deploy.boards.board import load_board
+    from deploy.probe.findings import findings
+    from recipes import console
+
+    board = load_board(name).file
+    where = ", ".join(map(str, files))
+    if as_json:
+        written = {"host": host, "board": name, "arch": board.arch, "system": facts.system}
+        console.emit({**written, "files": [str(path) for path in files]})
+        return
+    identity = facts.userland.identity.describe() if facts.userland.identity else "unknown"
+    machine = f"{facts.kernel.machine}, {identity}"
+    told = {"system": facts.system or "unknown", "machine": machine, "arch": board.arch, "files": where}
+    care = {finding.check: finding.text for finding in findings(facts, camera_wanted=False) if finding.level > 1}
+    console.fields(f"{host} is a {name}", told | care)
+    steps = [
+        f"invoke board.check --host {host}",
+        f"invoke sysroot.pull --host {host}",
+        f"invoke build --board {name}",
+        f"invoke bundle --board {name}",
+        f"invoke deploy --host {host}",
+    ]
+    console.out("Next:", *(f"  {step}" for step in steps))
 
 
 @command(
-    positional=["action"],
+    iterable=["board"],
     help={
-        "action": "up, down or status",
-        "host": f"{HOST}; every simulated one without it",
+        "board": f"{BOARD}, or of an example; all of both without it; may be given more than once",
+        "host": f"{HOST}: its board's file is also checked against what a probe of it sees",
     },
 )
-def sim(_: Context, action: str, host: str = "", json: bool = False, dry_run: bool = False) -> None:
-    """Bring simulated boards up or down, or list them."""
-    from deploy.boards.inventory import load_host, load_hosts, sim_state
-    from deploy.sim.boards import bring_up, take_down
+def check(_: Context, board: list[str], host: str = "", json: bool = False) -> None:
+    """Say all that is wrong with board files, each with file, line and key."""
+    from deploy.boardfiles.check import check_board
+    from deploy.boards.layers import board_paths, example_paths
     from recipes import console
-    from recipes.engine.docker import Engine
+    from recipes.sources.recipe import load_catalogue
 
-    if action not in ("up", "down", "status"):
-        raise ConfigError(f"no action {action!r}", why="known: up, down, status", next_step="invoke sim status")
+    names = board or ([] if host else [*board_paths(), *example_paths()])
+    catalogue = load_catalogue()
+    done = [check_board(name, catalogue=catalogue) for name in names]
     if host:
-        load_host(host)
-    names = [host] if host else [name for name, known in load_hosts().items() if known.simulated]
-    engine = None if dry_run else Engine.connect()
-    rows = []
-    for name in names:
-        if engine is not None and action == "up":
-            bring_up(name, engine)
-        elif engine is not None and action == "down":
-            take_down(name, engine)
-        there = sim_state(name)
-        running = there is not None and engine is not None and engine.services.running(there.container)
-        state = "up" if running else "recorded" if there else "down"
-        if dry_run and action != "status":
-            state = f"{state}; to be {'brought up' if action == 'up' else 'taken down'}"
-        rows.append([name, state, there.address if there else "-"])
+        done.append(_checked_live(host))
     if json:
-        console.emit([dict(zip(("host", "state", "address"), row, strict=True)) for row in rows])
-    else:
-        console.table("Simulated boards", ["host", "state", "address"], rows)
-
-
-@command(help={"host": f"{HOST}, a simulated one"})
-def demo(_: Context, host: str = "sim-armv7", json: bool = False, dry_run: bool = False) -> None:
-    """Build, dedupe, deploy to a simulated board, verify."""
-    from deploy.boards.board import load_board
-    from deploy.boards.inventory import load_host
-    from deploy.commands.output import outcome_facts
-    from deploy.sim.boards import bring_up, is_up, take_down
-    from recipes import console
-    from recipes.engine.docker import Engine
-
-    board = load_board(load_host(host).board)
-    if dry_run:
-        steps = [f"build the recipes of {board.name}", f"bring {host} up", "bundle", "deploy", "verify", "deploy again"]
-        steps.append(f"take {host} down, unless it was up before")
-        console.emit({"host": host, "steps": steps}) if json else console.out(*steps)
+        console.emit([_checked_facts(checked) for checked in done])
+        if any(checked.faults for checked in done):
+            raise Exit("", int(ExitCode.CONFIG))
         return
-    begun = time.monotonic()
-    engine = Engine.connect()
-    _build_beside_the_root(board, engine, quiet=json)
-    was_up = is_up(host, engine)
-    try:
-        bring_up(host, engine)
-        outcomes = _deploy_twice(host, board, quiet=json)
-    finally:
-        # Somebody else may be at work on a board that was up: it is not taken away under their hands.
-        if not was_up:
-            take_down(host, engine)
-    seconds = time.monotonic() - begun
-    if json:
-        console.emit({"host": host, "deploys": [outcome_facts(done) for done in outcomes], "seconds": round(seconds)})
-    left = "stays up, as it was" if was_up else "is gone"
-    console.say(f"the demo took {seconds:.0f} s; the board {left}, the bundle stays in .boardcast/bundles")
+    for checked in done:
+        for advice in checked.advice:
+            console.out(f"advice: {advice}")
+    told = [str(fault) for checked in done for fault in checked.faults]
+    if told:
+        raise ConfigError(
+            f"{len(told)} fault{'s' * (len(told) > 1)} in {sum(bool(checked.faults) for checked in done)} of "
+            f"{len(done)} board{'s' * (len(done) > 1)}",
+            why="\n       ".join(told),
+            next_step="every key is in docs/reference.md; then the same command again",
+        )
+    for checked in done:
+        console.out(f"{checked.board}: right; streams: {', '.join(checked.streams) or 'none'}")
 
 
-def _build_beside_the_root(board: Board, engine: Engine, *, quiet: bool) -> None:
-    """Build while the board's root is made: the one waits for the mirror, the other for emulation."""
-    from concurrent.futures import ThreadPoolExecutor
+def _checked_live(host: str) -> CheckedBoard:
+    """Check the file of a host's board against a probe of it."""
+    from deploy.boardfiles.check import check_board
+    from deploy.boardfiles.live import stream_facts
+    from deploy.boards.board import load_board
+    from deploy.boards.inventory import host_target, load_host
 
-    from deploy.commands.output import print_resolution, print_stage
-    from deploy.sim.boards import prepare_board
+    name = load_host(host).board
+    if (without := check_board(name)).faults:
+        return without
+    file = load_board(name).file
+    facts, _ = _ask(host_target(host), (file.root, "/tmp"))  # noqa: S108 - a folder of the board
+    return check_board(name, stream_facts(facts, file.limits.uplink_kbps))
+
+
+def _checked_facts(checked: CheckedBoard) -> dict[str, Any]:
+    from recipes.paths import shown_path
+
+    rows = {
+        kind: [{"file": shown_path(fault.path), "line": fault.line, "text": fault.text} for fault in faults]
+        for kind, faults in (("faults", checked.faults), ("advice", checked.advice))
+    }
+    return {"board": checked.board, "file": shown_path(checked.path), "streams": list(checked.streams), **rows}
+
+
+@command(
+    help={
+        "board": f"{BOARD}, or of an example",
+        "origin": "also what is not written, and for each value the file and the line that it is from",
+    }
+)
+def show(_: Context, board: str, origin: bool = False, json: bool = False) -> None:
+    """Print a board's file as it is with all that it extends."""
+    from deploy.boardfiles.show import board_as_toml, shown_values
+    from deploy.boards.board import load_board
+    from deploy.boards.layers import read_layers
     from recipes import console
-    from recipes.builder.run import build_stage, prepare_build
-    from recipes.engine.docker import Engine
-    from recipes.files import exclusive
-    from recipes.toolchains.images import ensure_base_image
-    from recipes.toolchains.vendor import parse_arch
 
-    second = Engine.connect()
-    ensure_base_image(engine)
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        root = pool.submit(prepare_board, board, second)
-        try:
-            with exclusive("build"):
-                prepared = prepare_build(parse_arch(board.file.arch), board.ask(), engine=engine)
-                if not quiet:
-                    print_resolution(prepared)
-                staged = build_stage(prepared)
-            if not root.done():
-                console.say("the build is done; the board's packages are still being configured under emulation …")
-            root.result()
-        except BaseException:
-            if not root.done():
-                second.abort()  # its container goes, so its command ends
-            raise
-    if not quiet:
-        print_stage(staged)
+    values = shown_values(read_layers(board), load_board(board).file)
+    if json:
+        rows = [{"key": ".".join(map(str, row.place)), "value": row.value, "origin": row.origin} for row in values]
+        console.emit([row for row in rows if origin or row["origin"] != "default"])
+        return
+    console.out(*board_as_toml(values, origin=origin).splitlines())
 
 
-def _deploy_twice(host: str, board: Board, *, quiet: bool) -> list[DeployOutcome]:
-    """Deploy a new bundle, and the same again: the second time nothing is left to do."""
-    from deploy.boards.index import board_index
-    from deploy.bundle.assemble import make_bundle, stage_for
-    from deploy.commands.output import print_bundle, print_outcome
-    from deploy.release.deployment import deploy_to
+@command(help={"json": "the same: it is JSON"})
+def schema(_: Context, json: bool = False) -> None:
+    """Print the JSON Schema of board files, for editors."""
+    from deploy.boardfiles.schema import schema_text
+    from recipes import console
 
-    made, decided = make_bundle(board, stage_for(board), board_index(board))
-    if not quiet:
-        print_bundle(made, decided)
-    outcomes = []
-    for _ in range(2):
-        outcomes.append(deploy_to(host, made))
-        if not quiet:
-            print_outcome(outcomes[-1])
-    return outcomes
+    console.out(*schema_text().splitlines())

@@ -63,14 +63,14 @@ def _asked(
     from dataclasses import replace
 
     from deploy.boards.board import load_board
-    from recipes import paths
+    from deploy.boards.layers import board_path
     from recipes.builder.request import BuildRequest, SourcePolicy, check_policies
     from recipes.sources.recipe import load_catalogue
 
     ask = BuildRequest()
     if board:
         ask = load_board(board).ask()
-        check_policies(ask.policies, load_catalogue(), where=str(paths.BOARDS / board / "board.toml"))
+        check_policies(ask.policies, load_catalogue(), where=str(board_path(board)))
     given: dict[str, SourcePolicy | str] = {}
     for text in policy or []:
         name, equals, value = text.partition("=")

@@ -210,19 +210,20 @@ def pull(_: Context, host: str, json: bool = False, dry_run: bool = False) -> No
     """Bring a live board's libraries, so that bundles are proved against them."""
     from deploy.boards.board import load_board
     from deploy.boards.inventory import host_target, load_host
+    from deploy.boards.layers import board_path
     from deploy.boards.pull import pull_root
     from deploy.boards.session import connect
-    from deploy.boards.sysroot_file import sysroot_difference
-    from recipes import console, paths
+    from recipes import console
     from recipes.files import write_whole
     from recipes.rootfs.capture import INDEX_NAME
+    from recipes.toolchains.sysroot_file import sysroot_difference
     from recipes.toolchains.vendor import parse_arch
 
     board = load_host(host).board
     file = load_board(board).file
     arch = parse_arch(file.arch)
     if dry_run:
-        what = f"list its libraries and bring them to board-configs/{board}/, with their index"
+        what = f"list its libraries and bring them to {board_path(board).parent}, with their index"
         if json:
             console.emit({"host": host, "would": what})
         else:
@@ -230,7 +231,7 @@ def pull(_: Context, host: str, json: bool = False, dry_run: bool = False) -> No
         return
     with connect(host_target(host)) as session:
         done = pull_root(session, board, arch, ours=file.root)
-    sysroot = paths.BOARDS / "sysroots" / f"{board}.toml"
+    sysroot = board_path(board).parent.parent / "sysroots" / f"{board}.toml"
     if done.headers.toml and not sysroot.exists():
         write_whole(sysroot, done.headers.toml.encode())
     differs = sysroot_difference(sysroot.read_text(), done.headers) if sysroot.exists() else ""

@@ -212,6 +212,13 @@ def _gstreamer(facts: BoardFacts) -> Iterator[Finding]:
             text="gst-inspect-1.0 did not come to its end: which elements there are is unknown",
             next_step="gst-inspect-1.0 | tail -n 1   # on the board; it reads all plugins, and keeps a registry",
         )
+    if gst.version and not gst.tools and "gst-inspect-1.0" in facts.tools:
+        yield Finding(
+            level=Level.NOTE,
+            check="gstreamer-unasked",
+            text="which elements there are was not asked: without a registry that takes a while",
+            next_step=f"invoke probe --host {facts.host} --elements",
+        )
     if facts.whole and not gst.version and not gst.elements:
         yield Finding(
             level=Level.NOTE,

@@ -26,8 +26,10 @@ class ProbeRequest:
     thorough:
         Ask v4l2-ctl, arecord and aplay even where the kernel shows no device.
     gstreamer:
-        Ask GStreamer's own tools. Without a registry that is there already, each call reads all plugins: seconds on a
-        slow board.
+        Ask GStreamer's own tools.
+    scan:
+        Ask them without a registry that is there already too: the first call reads all plugins then, seconds on a slow
+        board.
     plugin_path:
         A folder with our libgstkvssink.so, or nothing.
     registry:
@@ -39,6 +41,7 @@ class ProbeRequest:
     folders: tuple[str, ...] = ("/opt/boardcast", "/tmp")  # noqa: S108 - folders of a board, whose space is asked for
     thorough: bool = False
     gstreamer: bool = True
+    scan: bool = True
     plugin_path: str = ""
     registry: str = ""
     seconds: int = 4
@@ -56,7 +59,8 @@ class ProbeRequest:
         if wrong or len(self.folders) > MOST_FOLDERS or not 1 <= self.seconds <= 60:
             why = ", ".join(map(repr, wrong)) or f"at most {MOST_FOLDERS} folders, and 1 to 60 seconds"
             raise ConfigError("the probe cannot ask this", why=why)
-        first = (nonce, str(self.seconds), *("yes" if asked else "no" for asked in (self.thorough, self.gstreamer)))
+        gstreamer = "no" if not self.gstreamer else "yes" if self.scan else "kept"
+        first = (nonce, str(self.seconds), "yes" if self.thorough else "no", gstreamer)
         return "".join(
             f"{line}\n" for line in (PROBE_SCRIPT, END, *first, self.plugin_path, self.registry, *self.folders)
         ).encode()
@@ -85,7 +89,8 @@ def probe_board(session: BoardSession, host: str, request: ProbeRequest = DEFAUL
             why=f"its shell said: {short(answer.banner)}" if answer.banner else "its shell said nothing",
             next_step="log in by hand: does `sh -c 'echo ok'` over SSH print ok, and nothing else?",
         )
-    return read_facts(answer, host=host, now=(begun + time.time()) / 2)
+    # The clock is among the first things that are read, and GStreamer may take long after it.
+    return read_facts(answer, host=host, now=begun + min((time.time() - begun) / 2, 1))
 
 
 def read_facts(answer: Answer, *, host: str, now: float) -> BoardFacts:

@@ -1,8 +1,9 @@
 r"""The script of the probe: POSIX sh for dash, BusyBox ash and bash; it runs in one round trip and changes nothing.
 
 On stdin, where the script itself arrives too, it gets lines: a nonce, seconds for one tool, `yes` to ask the tools of
-devices even where the kernel shows none, `yes` for GStreamer, a folder of plugins or nothing, a folder for GStreamer's
-registry or nothing, then the folders whose free space is asked for. It answers in frames::
+devices even where the kernel shows none, `yes` for GStreamer or `kept` for where it is fast, a folder of plugins or
+nothing, a folder for GStreamer's registry or nothing, then the folders whose free space is asked for. It answers in
+frames::
 
     == NONCE name LIMIT argument
     (bytes of the tool or file, at most LIMIT)
@@ -322,6 +323,8 @@ kvssink() {
 }
 # Plugins that draw text make fontconfig write its caches, below this folder.
 FONTCONFIG_SYSROOT=/proc/self/none; export FONTCONFIG_SYSROOT
+# `kept`: only where a registry is there, which makes it fast.
+[ "$gstreamer" = kept ] && { [ -n "${kept:-}" ] || [ -f "${GST_REGISTRY:-}" ]; } && gstreamer=yes
 if [ "$gstreamer" = yes ] && have gst-inspect-1.0; then
     [ -z "$version" ] && asked gst-version 512 '' limited gst-inspect-1.0 --version
     list=$(limited gst-inspect-1.0 2>&1 </dev/null 3>&- | bound 262144)

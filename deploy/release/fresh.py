@@ -11,11 +11,11 @@ from deploy.boards.board import Board
 from deploy.boards.index import board_index
 from deploy.bundle.assemble import made_of, make_bundle, stage_for
 from deploy.bundle.load import Bundle, bundles_folder, latest_bundle, read_made_of
-from recipes import console, paths
+from recipes import console
 from recipes.builder.plan import BuildPlan
 from recipes.builder.run import build_stage, prepare_build
 from recipes.errors import ConfigError
-from recipes.files import exclusive, file_sha256
+from recipes.files import exclusive
 from recipes.sources.fetch import mirror_folders
 from recipes.sources.recipe import load_catalogue
 from recipes.stage.manifest import STAGE_MANIFEST, Stage, StagedRecipe, stage_folder
@@ -96,7 +96,7 @@ def changed_since(board: Board, identity: str) -> list[str]:
         return ["nothing says what it was made of"]
     if not (stage_folder(board.file.arch, board.file.sysroot) / STAGE_MANIFEST).is_file():
         # A bundle that came with its folder to a machine that does not build: its board's file alone can be compared.
-        same = file_sha256(paths.BOARDS / board.name / "board.toml") == before.board
+        same = board.digest == before.board
         return [] if same else ["the board's file"]
     staged = stage_for(board)
     now = made_of(board, staged, board_index(board))

@@ -76,6 +76,13 @@ VARIABLES = (
         meaning="Folders with recipes of your own (`<name>/recipe.toml`), separated like PATH.",
     ),
     Variable(
+        name="BOARDCAST_BOARDS",
+        default="none",
+        meaning="Folders like `board-configs` outside this checkout, separated like PATH: `<board>/board.toml`, "
+        "`hosts.toml`, `sysroots/` and `toolchains/` of each. Of one name the first counts, the checkout's own last; a "
+        "new board is written to the first.",
+    ),
+    Variable(
         name="BOARDCAST_TOOLCHAINS",
         default="none",
         meaning="More folders with `<name>.toml` of vendors' toolchains, separated like PATH.",

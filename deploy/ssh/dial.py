@@ -34,6 +34,8 @@ class Target:
     key: Path | None
     host_key: str
     """Type and base64, as in a known_hosts line."""
+    inventory: str = "board-configs/hosts.toml"
+    """The file that has its table, as messages show it."""
 
 
 @contextmanager
@@ -197,7 +199,7 @@ def _not_opened(target: Target, error: Exception, *, locked: bool) -> PreflightE
             where=place_of(target),
             why=f"{said}: a server with an ssh-rsa key of SHA-1 alone is the usual case",
             next_step="on the board: ssh-keygen -A, or dropbearkey -t ed25519 -f FILE; then its new key in "
-            "board-configs/hosts.toml",
+            f"{target.inventory}",
         )
     # paramiko has no class of its own for a client that has nothing to show.
     nothing = "No authentication methods" in said or "No identities" in said
@@ -205,9 +207,9 @@ def _not_opened(target: Target, error: Exception, *, locked: bool) -> PreflightE
         return _refused_log_in(target, said, locked=locked, nothing=nothing)
     what, cure = f"{target.name} does not answer", "is it switched on, and is SSH let through?"
     if isinstance(error, socket.gaierror):
-        what, cure = f"nobody knows the address of {target.name}", "is `address` in board-configs/hosts.toml right?"
+        what, cure = f"nobody knows the address of {target.name}", f"is `address` in {target.inventory} right?"
     elif "Error reading SSH protocol banner" in said:
-        cure = "does an SSH server listen on this port? `port` in board-configs/hosts.toml says which"
+        cure = f"does an SSH server listen on this port? `port` in {target.inventory} says which"
     return PreflightError(
         what, where=place_of(target), why=said, next_step=f"{cure} `invoke sim status` for a simulated one"
     )
@@ -226,7 +228,7 @@ def _refused_log_in(target: Target, said: str, *, locked: bool, nothing: bool) -
         return PreflightError(
             f"there is no key to log in to {target.name} with",
             where=place_of(target),
-            why="`key` is not set in board-configs/hosts.toml, no SSH agent has one, and ~/.ssh has none",
+            why=f"`key` is not set in {target.inventory}, no SSH agent has one, and ~/.ssh has none",
             next_step=f"ssh-keygen -t ed25519, then ssh-copy-id -p {target.port} {target.user}@{target.address}",
         )
     return PreflightError(f"{target.name} refuses the log-in", where=place_of(target), why=said, next_step=try_it)
@@ -237,5 +239,5 @@ def _refused_key(target: Target, why: str) -> PreflightError:
         f"the host key of {target.name} is not the one that is known; nothing was sent",
         where=place_of(target),
         why=why,
-        next_step="compare it on the board itself, then correct host_key in board-configs/hosts.toml",
+        next_step=f"compare it on the board itself, then correct host_key in {target.inventory}",
     )

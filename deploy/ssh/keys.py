@@ -108,7 +108,7 @@ def check_key_file(path: Path) -> KeyFile:
         raise ConfigError(
             "the private key is missing",
             where=where,
-            why="`key` in board-configs/hosts.toml names this file",
+            why="`key` in hosts.toml names this file",
             next_step="correct `key`, or leave it out: then the SSH agent and your own keys are tried",
         ) from error
     except OSError as error:
@@ -126,7 +126,7 @@ def check_key_file(path: Path) -> KeyFile:
             "`key` names a public key",
             where=where,
             why="the private half logs in",
-            next_step=f'write key = "{private}" in board-configs/hosts.toml',
+            next_step=f'write key = "{private}" in hosts.toml',
         )
     if b"PRIVATE KEY-----" not in data:
         raise ConfigError("`key` names a file that is no private key", where=where, next_step="ssh-keygen -t ed25519")

@@ -63,21 +63,26 @@ class Fault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraMode:
-    """One size that a camera offers in one pixel format, and its frame rates in frames a second."""
+    """One size that a camera offers in one pixel format, or a range of sizes, and its frames a second."""
 
     format: str
     """V4L2's or GStreamer's name: YUYV, YUY2, MJPG, image/jpeg, H264."""
     width: int
     height: int
     framerates: tuple[Fraction, ...]
+    """Empty: not known."""
+    to_width: int = 0
+    """The widest of a range; 0 for a single size."""
+    to_height: int = 0
 
     @property
     def gives(self) -> str:
         return "jpeg" if self.format in _JPEG else _ENCODED.get(self.format, "raw")
 
     def __str__(self) -> str:
-        rates = ", ".join(str(rate) for rate in self.framerates)
-        return f"{self.width}x{self.height} {self.format} at {rates}"
+        rates = f" at {', '.join(map(str, self.framerates))}" if self.framerates else ""
+        to = f"-{self.to_width}x{self.to_height}" if self.to_width else ""
+        return f"{self.width}x{self.height}{to} {self.format}{rates}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,9 +92,9 @@ class BoardFacts:
     elements: frozenset[str] | None = None
     """Element factories that its GStreamer has."""
     cameras: Mapping[str, Sequence[CameraMode]] = field(default_factory=dict)
-    """Device → what it offers."""
+    """Device → what it offers; nothing where that is not known."""
     microphones: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    """ALSA device → rates that it offers, in samples a second."""
+    """ALSA device → rates that it offers, in samples a second; none where they are not known."""
     ram_mb: int | None = None
     uplink_kbps: int | None = None
 
@@ -293,6 +298,8 @@ def _cameras(stream: PipelineStream, facts: BoardFacts) -> Iterator[Fault]:
     source, video = stream.source, stream.video
     if source is None or source.kind not in {"v4l2", "libcamera"} or not _pipeline(stream) or not facts.cameras:
         return
+    if source.kind == "libcamera" and source.address not in facts.cameras:
+        return  # libcamera has names of its own for them
     wanted = (video.width, video.height, video.rate)
     yield from _camera(f"source.{source.kind}", str(source.address), source.delivers, wanted, facts)
 
@@ -305,7 +312,7 @@ def _camera(where: str, device: str, gives: str, wanted: Wanted, facts: BoardFac
         yield Fault(where=where, what=f"there is no camera {device}", cure=f"seen were {', '.join(facts.cameras)}")
         return
     modes = facts.cameras[device]
-    if any(mode.gives == gives and _offers(mode, wanted) for mode in modes):
+    if not modes or any(mode.gives == gives and _offers(mode, wanted) for mode in modes):
         return
     shown = f"{wanted[0]}x{wanted[1]}" if wanted[0] else "any size"
     what = f"{device} offers no {gives} pictures of {shown}" + (f" at {wanted[2]} a second" if wanted[2] else "")
@@ -318,7 +325,12 @@ def _camera(where: str, device: str, gives: str, wanted: Wanted, facts: BoardFac
 
 def _offers(mode: CameraMode, wanted: Wanted) -> bool:
     width, height, rate = wanted
-    return (width is None or (mode.width, mode.height) == (width, height)) and (rate is None or rate in mode.framerates)
+    if rate is not None and mode.framerates and rate not in mode.framerates:
+        return False
+    if width is None or height is None:
+        return True
+    most = (max(mode.width, mode.to_width), max(mode.height, mode.to_height))
+    return mode.width <= width <= most[0] and mode.height <= height <= most[1]
 
 
 def _distance(mode: CameraMode, wanted: Wanted) -> tuple[float, float]:
@@ -338,14 +350,14 @@ def _microphones(stream: PipelineStream, facts: BoardFacts) -> Iterator[Fault]:
     if audio.address not in facts.microphones:
         seen = ", ".join(facts.microphones)
         yield Fault(where="audio.alsa", what=f"there is no microphone {audio.address}", cure=f"seen were {seen}")
-    elif audio.rate and not audio.resample and audio.rate not in facts.microphones[audio.address]:
-        offered = facts.microphones[audio.address]
+        return
+    offered = facts.microphones.get(audio.address, ())
+    if audio.rate and not audio.resample and offered and audio.rate not in offered:
+        nearest = min(offered, key=lambda rate: abs(rate - (audio.rate or 0)))
         yield Fault(
             where="audio.rate",
             what=f"{audio.address} offers {', '.join(map(str, offered))} samples a second, not {audio.rate}",
-            cure=f"write resample = true, or rate = {min(offered, key=lambda rate: abs(rate - (audio.rate or 0)))}"
-            if offered
-            else "write resample = true",
+            cure=f"write resample = true, or rate = {nearest}",
         )
 
 

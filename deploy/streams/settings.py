@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
 from deploy.streams.model import IotCertificate, Part, Path, Seconds, Word
 from recipes.config import OneLine
@@ -22,7 +22,11 @@ def _level(value: object) -> object:
     return value
 
 
-LogLevel = Annotated[int, BeforeValidator(_level)]
+LogLevel = Annotated[
+    int,
+    BeforeValidator(_level),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1, "maximum": 8}, {"enum": list(LOG_LEVELS)}]}),
+]
 User = Annotated[OneLine, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
 Variable = Annotated[OneLine, StringConstraints(pattern=r"^[A-Z_][A-Z0-9_]{0,63}$")]
 _SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")

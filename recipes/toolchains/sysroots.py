@@ -84,8 +84,13 @@ class Sysroot:
         return load_index(self.tree, key=self.tree.parent.name)
 
 
+def _places(name: str) -> list[Path]:
+    """Return where a file or folder of sysroots may be: the first of them counts."""
+    return [folder / "sysroots" / name for folder in paths.board_folders()]
+
+
 def _named() -> list[str]:
-    return sorted(path.stem for path in (paths.BOARDS / "sysroots").glob("*.toml"))
+    return sorted({path.stem for folder in paths.board_folders() for path in (folder / "sysroots").glob("*.toml")})
 
 
 def sysroot_names() -> list[str]:
@@ -100,13 +105,14 @@ def sysroot_spec(name: str) -> SysrootSpec:
     ConfigError
         Nobody knows the name or its list, or a file has faults.
     """
-    path = paths.BOARDS / "sysroots" / f"{checked_name('sysroot', name)}.toml"
-    if path.is_file():
+    checked_name("sysroot", name)
+    path = next((path for path in _places(f"{name}.toml") if path.is_file()), None)
+    if path is not None:
         return _extended(read_toml(path, SysrootSpec), path)
     arch = name.removeprefix(_TOOLCHAIN)
     if arch == name or arch not in vendor_names():
         cure = "invoke sysroot.pull --host HOST, which writes that of a board with Debian"
-        raise unknown("sysroot", name, sysroot_names(), where=str(path.parent), next_step=cure)
+        raise unknown("sysroot", name, sysroot_names(), where=str(paths.BOARDS / "sysroots"), next_step=cure)
     return SysrootSpec.model_validate({"schema": 1, "arch": arch, "from": "toolchain"})
 
 
@@ -114,7 +120,8 @@ def _extended(read: SysrootSpec, path: Path) -> SysrootSpec:
     """Return a sysroot as if its file had all in it: the key of a cached one does not tell lists from plain files."""
     if not read.extends:
         return read
-    known = {shared.stem: shared for shared in (path.parent / "lists").glob("*.toml")}
+    found = (shared for folder in reversed(_places("lists")) for shared in folder.glob("*.toml"))
+    known = {shared.stem: shared for shared in found}
     if read.extends not in known:
         raise unknown("list of packages", read.extends, known, where=str(path))
     shared = read_toml(known[read.extends], PackageList)

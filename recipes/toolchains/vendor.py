@@ -94,7 +94,8 @@ def toolchain_files() -> dict[str, Path]:
     """
     more = [Path(part) for part in os.environ.get("BOARDCAST_TOOLCHAINS", "").split(os.pathsep) if part]
     found: dict[str, Path] = {}
-    for path in (path for folder in (paths.BOARDS / "toolchains", *more) for path in sorted(folder.glob("*.toml"))):
+    folders = [*(folder / "toolchains" for folder in paths.board_folders()), *more]
+    for path in (path for folder in folders for path in sorted(folder.glob("*.toml"))):
         name = path.stem
         if name in found or name in ARCHES:
             first = found.get(name, "the table in recipes/arch.py")

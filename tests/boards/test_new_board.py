@@ -1,4 +1,4 @@
-"""A board that nobody described, met over SSH: `board.new`, then a pull, with the functions that the tasks are."""
+"""A board that nobody described, met over SSH: `board.init`, then a pull, with the functions that the tasks are."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from invoke import Context, Exit
 
 from deploy.boards.board import load_board
 from deploy.boards.inventory import SimState, load_host, with_host
-from deploy.commands.board import new
+from deploy.commands.board import init
 from deploy.commands.inputs import pull
 from deploy.ssh.keys import fingerprint
 from recipes import paths
@@ -30,7 +30,7 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def describe(board: SimState, **changes: Any) -> None:
     values = {"address": board.address, "key": board.key, "json": False} | changes
-    new.body(Context(), host="cam01", **values)
+    init.body(Context(), host="cam01", **values)
 
 
 def refused(board: SimState, **changes: Any) -> Exit:

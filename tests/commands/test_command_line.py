@@ -171,7 +171,7 @@ def test_a_slip_is_json_where_json_was_asked_for() -> None:
 
 DRY: dict[str, tuple[list[str], int]] = {
     "bench": (["elf"], 0),
-    "board.new": (["--host", "cam01", "--address", "192.0.2.17"], 0),
+    "board.init": (["--host", "cam01", "--address", "192.0.2.17"], 0),
     "build": (["--arch", "armv7"], 3),
     "bundle.make": (["--board", "sim-tiny"], 2),
     "bundle.sizes": (["--board", "sim-tiny"], 2),

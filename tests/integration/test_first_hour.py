@@ -132,11 +132,13 @@ class Person:
     def describes_the_board(self) -> None:
         """Give the page's first command with what is this board's own, and write boardprobe alone as its recipe."""
         own = {"192.0.2.17": self.camera.address, "~/.ssh/cam01": str(self.camera.key)}
-        words = [own.get(word, word) for word in block("invoke board.new").split()]
+        words = [own.get(word, word) for word in block("invoke board.init").split()]
         assert "nobody vouches for the host key" in self.types(*words, code=5)
         self.types(*words, "--fingerprint", fingerprint(self.host_key))
         file = self.folder / "board-configs" / "mycam" / "board.toml"
-        file.write_text(re.sub(r"^recipes = .*", 'recipes = ["boardprobe"]', file.read_text(), flags=re.MULTILINE))
+        plain = file.read_text().partition("[streams.main]")[0]
+        plain = re.sub(r"^recipes = .*\n", "", plain, flags=re.MULTILINE)
+        file.write_text(plain.replace("schema = 2\n", 'schema = 2\nrecipes = ["boardprobe"]\n'))
         assert 'arch = "armv7"' in file.read_text()
 
     def brings_an_edit(self, before: str) -> str:

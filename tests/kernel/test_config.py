@@ -28,6 +28,7 @@ from recipes.toolchains.vendor import Toolchain, parse_arch
 FILES: list[tuple[Path, type[Any]]] = [
     *((path, RecipeFile) for path in sorted(paths.CATALOG.glob("*/recipe.toml"))),
     *((path, BoardFile) for path in sorted(paths.BOARDS.glob("*/board.toml"))),
+    *((path, BoardFile) for path in sorted(paths.BOARDS.glob("examples/*/board.toml"))),
     *((path, SysrootSpec) for path in sorted((paths.BOARDS / "sysroots").glob("*.toml"))),
     *((path, PackageList) for path in sorted((paths.BOARDS / "sysroots" / "lists").glob("*.toml"))),
     (paths.BOARDS / "hosts.toml", HostsFile),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import tomllib
 import unicodedata
 from collections.abc import Iterable, Sequence
 
@@ -11,9 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from deploy.boardfiles.first import first_board_file
+from deploy.boards.board import BoardFile
 from deploy.boards.session import Reply, Traffic
 from deploy.probe.findings import findings
-from deploy.probe.page import COLUMNS, facts_page, first_board_file
+from deploy.probe.page import COLUMNS, facts_page
 from deploy.probe.probe import probe_board, read_facts
 from deploy.probe.script import END, MOST_ANSWER, read_answer
 from recipes.errors import ConfigError, PreflightError
@@ -40,7 +43,9 @@ def judge(sent: bytes) -> None:
     assert harmless(page)
     assert max(map(len, page.splitlines())) <= COLUMNS
     try:
-        assert harmless(first_board_file(board, "cam01"))
+        text = first_board_file(board, "cam01")
+        assert harmless(text)
+        BoardFile.model_validate(tomllib.loads(text))
     except ConfigError:
         assert not board.arch
 

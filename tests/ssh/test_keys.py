@@ -112,7 +112,7 @@ def test_a_public_key_leads_to_its_private_half(tmp_path: Path) -> None:
     (tmp_path / "id.pub").write_text(ED)
     with pytest.raises(ConfigError) as caught:
         check_key_file(tmp_path / "id.pub")
-    assert caught.value.next_step == f'write key = "{tmp_path / "id"}" in board-configs/hosts.toml'
+    assert caught.value.next_step == f'write key = "{tmp_path / "id"}" in hosts.toml'
 
 
 @pytest.mark.parametrize("form", ["PKCS8", "OpenSSH", "TraditionalOpenSSL"])

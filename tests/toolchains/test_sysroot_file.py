@@ -6,8 +6,8 @@ import tomllib
 
 import pytest
 
-from deploy.boards.sysroot_file import plan_sysroot_file, read_os_release, sysroot_difference
 from recipes.arch import ARCHES
+from recipes.toolchains.sysroot_file import plan_sysroot_file, read_os_release, sysroot_difference
 
 DEBIAN = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\nVERSION_CODENAME=bookworm\n# a remark\nBROKEN="\n'
 
