@@ -46,7 +46,7 @@ def refuse_faulty_streams(board: Board, facts: BoardFacts | None = None) -> None
     if faults:
         raise ConfigError(
             f"{len(faults)} fault{'s' * (len(faults) > 1)} in the streams of {board.name}",
-            where=str(board.folder / "board.toml"),
+            where=f"[streams] in the file of {board.name}",
             why="\n       ".join(faults),
         )
 

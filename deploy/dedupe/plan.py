@@ -31,7 +31,6 @@ class _Work:
     """The state of one planning run; nothing outside this module sees it."""
 
     arch: Arch
-    stage_files: dict[str, ElfFile]
     by_soname: dict[str, tuple[str, ElfFile]]
     sysroot: Index
     board: Index
@@ -87,7 +86,7 @@ def plan_dedupe(
     ------
     ProofError
         The board cannot run it: its C library or GStreamer is too old, a library is not found anywhere, two recipes
-        bring different ones of one name, or a rule of the board asks for a copy that is unsuitable.
+        bring different ones of one name, or a rule of the board asks for an unsuitable copy.
     ConfigError
         A rule of the board asks for what happens on no board.
     """
@@ -95,7 +94,6 @@ def plan_dedupe(
     by_soname, merged = one_per_soname(stage, files)
     work = _Work(
         arch=arch,
-        stage_files=files,
         by_soname=by_soname,
         sysroot=sysroot,
         board=board,
@@ -103,13 +101,12 @@ def plan_dedupe(
         kept=_entries(stage, files, idle),
     )
     proofs, refused, decisions = _settle(work)
-    decisions += merged
     by_name = [name for recipe in stage.manifest.recipes for name in recipe.dlopen]
     check_shadowing({place: file.elf for place, file in work.kept.items()}, board, arch, by_name)
     proofs = _hashed(proofs, board)
     notes, extra = _run_time(stage, work, proofs)
-    known = {decision.library for decision in decisions}
-    decisions += extra + unused_files(stage, work.stage_files, work.kept.values(), known, idle)
+    known = {decision.library for decision in (*decisions, *merged)}
+    decisions += merged + extra + unused_files(stage, files, work.kept.values(), known, idle)
     notes += work.preferences.without_effect(decision.library for decision in decisions)
     return DedupePlan(
         decisions=_in_order(decisions),

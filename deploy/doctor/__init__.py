@@ -1,1 +1,1 @@
-"""Logs without secrets, and what they mean."""
+"""Logs and their meaning."""

@@ -1,1 +1,1 @@
-"""Sizes, chains, differences, reference."""
+"""What a bundle and a root are."""
