@@ -116,11 +116,17 @@ def sweep_parts(folder: Path, *, older_than: float) -> None:
 
 
 @contextmanager
-def exclusive(what: str) -> Iterator[None]:
-    """Hold this checkout for one kind of work; a second run says that it waits, and waits."""
+def exclusive(what: str, folder: Path | None = None) -> Iterator[None]:
+    """Hold this checkout for one kind of work; a second run says that it waits, and waits.
+
+    Parameters
+    ----------
+    folder:
+        Another one whose programs take turns, such as the user's cache for those of all checkouts.
+    """
     from filelock import FileLock, Timeout
 
-    folder = work()
+    folder = folder or work()
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / f"{what}.lock")
     try:
@@ -128,7 +134,7 @@ def exclusive(what: str) -> Iterator[None]:
     except Timeout:
         from recipes import console
 
-        console.say(f"another {what} is at work in this checkout; waiting for it to end")
+        console.say(f"another {what} is at work here; waiting for it to end")
         lock.acquire()
     try:
         yield

@@ -15,13 +15,13 @@ from deploy.sim.keys import ed25519_pair
 from recipes import paths
 from recipes.engine.docker import Engine
 from recipes.errors import BuildError, ConfigError
-from recipes.files import write_whole
+from recipes.files import exclusive, write_whole
 from recipes.progress import timed
 from recipes.toolchains.debian_root import BoardRoot, ensure_board_root
 from recipes.toolchains.vendor import parse_arch
 
 NETWORK = "boardcast-sim"
-READY_SECONDS = 30
+READY_SECONDS = 90
 _SERVERS = {
     "openssh": "mkdir -p /run/sshd && chmod 600 /etc/ssh/ssh_host_ed25519_key && chown -R root:root /root/.ssh && "
     "exec /usr/sbin/sshd -D -e -o HostKey=/etc/ssh/ssh_host_ed25519_key -o UsePAM=no -o PasswordAuthentication=no",
@@ -90,18 +90,20 @@ def _start(host_name: str, image: str, sim: SimSettings, engine: Engine) -> SimS
     private, public = ed25519_pair()
     host_private, host_public = ed25519_pair()
     write_whole(folder / "id_ed25519", private, mode=0o600)
-    gateway = engine.services.ensure_network(NETWORK)
-    address = engine.services.start(
-        _container(host_name),
-        image,
-        ["/bin/sh", "-c", _SERVERS[sim.server]],
-        network=NETWORK,
-        tmpfs={"/flash": f"size={sim.flash_mib}m,mode=0755,exec"} if sim.flash_mib else {},
-        files={
-            "etc/ssh/ssh_host_ed25519_key": (host_private, 0o600),
-            "root/.ssh/authorized_keys": (f"{public} boardcast\n".encode(), 0o600),
-        },
-    )
+    # Another program's last board may go at this moment, and would take the network with it.
+    with exclusive("change-of-networks", paths.cache()):
+        gateway = engine.services.ensure_network(NETWORK)
+        address = engine.services.start(
+            _container(host_name),
+            image,
+            ["/bin/sh", "-c", _SERVERS[sim.server]],
+            network=NETWORK,
+            tmpfs={"/flash": f"size={sim.flash_mib}m,mode=0755,exec"} if sim.flash_mib else {},
+            files={
+                "etc/ssh/ssh_host_ed25519_key": (host_private, 0o600),
+                "root/.ssh/authorized_keys": (f"{public} boardcast\n".encode(), 0o600),
+            },
+        )
     return SimState(
         name=host_name,
         container=_container(host_name),
@@ -136,5 +138,6 @@ def take_down(host_name: str, engine: Engine, *, keep_network: bool = False) -> 
     engine.services.remove(_container(host_name))
     shutil.rmtree(sim_folder(host_name), ignore_errors=True)
     if not keep_network:
-        engine.services.remove_network(NETWORK)
+        with exclusive("change-of-networks", paths.cache()):
+            engine.services.remove_network(NETWORK)
     return state is not None

@@ -27,22 +27,35 @@ class Services:
             self._client.containers.get(name).remove(force=True, v=True)
 
     def ensure_network(self, name: str) -> str:
-        """Make sure that our bridge network exists and return the address of its gateway (this machine)."""
+        """Make sure that our bridge network exists and return the address of its gateway (this machine).
+
+        An engine lets two programs that come at once make two of one name: the first stays. Who shares a network with
+        others changes it in turns (`recipes.files.exclusive`).
+        """
         import docker
 
-        try:
-            network = self._client.networks.get(name)
-        except docker.errors.NotFound:
-            network = self._client.networks.create(name, driver="bridge", labels={LABEL: "network"})
-            network.reload()
-        return str(network.attrs["IPAM"]["Config"][0]["Gateway"])
+        found = self._networks(name)
+        if not found:
+            with contextlib.suppress(docker.errors.APIError):  # another program was quicker
+                self._client.networks.create(name, driver="bridge", labels={LABEL: "network"}, check_duplicate=True)
+            found = self._networks(name)
+        for twin in found[1:]:
+            with contextlib.suppress(docker.errors.NotFound, docker.errors.APIError):
+                twin.remove()
+        return str(found[0].attrs["IPAM"]["Config"][0]["Gateway"])
+
+    def _networks(self, name: str) -> list[Any]:
+        """Return the networks of exactly this name, the oldest first."""
+        found = [network for network in self._client.networks.list(names=[name]) if network.name == name]
+        return sorted(found, key=lambda network: (network.attrs["Created"], network.id))
 
     def remove_network(self, name: str) -> None:
         """Remove a network of this name; it stays where there is none, or a container is still on it."""
         import docker
 
-        with contextlib.suppress(docker.errors.NotFound, docker.errors.APIError):
-            self._client.networks.get(name).remove()
+        for network in self._networks(name):
+            with contextlib.suppress(docker.errors.NotFound, docker.errors.APIError):
+                network.remove()
 
     def start(
         self,

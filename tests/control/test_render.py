@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import tomllib
 from pathlib import Path
@@ -12,6 +13,7 @@ from deploy.boards.board import Board, BoardFile
 from deploy.bundle.streams import service_rows
 from deploy.control.render import _differences, render_board, rendered_files
 from deploy.launch.streams import stream_programs
+from recipes import paths
 from recipes.errors import ConfigError
 
 HEAD = 'schema = 2\narch = "armv7"\nsysroot = "debian12-armv7"\ninit = "systemd"\n'
@@ -114,6 +116,20 @@ sink = { fake = true }
     )
     with pytest.raises(ConfigError, match="two programs of cam would be called 'front-webrtc'"):
         stream_programs(board(text))
+
+
+def test_every_section_of_the_notes_is_a_stream_that_renders() -> None:
+    page = (paths.CHECKOUT / "docs" / "manual-steps.md").read_text()
+    (text,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    notes = Board(name="mycam", file=BoardFile.model_validate(tomllib.loads(text)))
+    rendered = {stream.name: stream for stream in render_board(notes)}
+    table = re.findall(r"^\| (\d[^|]*) \| `([a-z0-9-]+)` \|", page, re.MULTILINE)
+    assert [name for _, name in table] == list(rendered)
+    for section, name in table:
+        assert f"# {section}" in text, f"{name}: its table names no section"
+    assert rendered["upload"].programs[0].arguments == ("HelloLankaKVS", "/home/me/lanka520-h264andmp3.mp4", "0")
+    assert not [name for name, stream in rendered.items() if not stream.programs]
+    assert len(rendered_files(notes)) > 50
 
 
 def test_a_diff_names_what_comes_goes_and_changes() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import uuid
 
 import pytest
 
@@ -31,3 +32,18 @@ def test_what_is_put_is_read_and_only_a_regular_file_is(engine: Engine) -> None:
             session.read(WORK / "data", most=1000)
         session.still()
         assert session.read(WORK / "data") == CONTENT
+
+
+def test_a_twin_of_a_network_goes_and_the_first_stays(engine: Engine) -> None:
+    """An engine takes two networks of one name, from programs that come at once; no board could be put on either."""
+    name, networks = f"boardcast-test-{uuid.uuid4().hex[:8]}", engine._client.networks
+    try:
+        first = networks.create(name, driver="bridge")
+        networks.create(name, driver="bridge")
+        gateway = engine.services.ensure_network(name)
+        (left,) = networks.list(names=[name])
+        assert left.id == first.id
+        assert gateway == left.attrs["IPAM"]["Config"][0]["Gateway"]
+    finally:
+        engine.services.remove_network(name)
+    assert networks.list(names=[name]) == []
