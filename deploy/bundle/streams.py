@@ -5,6 +5,7 @@ A service's scripts travel in the release, so a board can start, stop and take a
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Collection, Iterable
 
 from deploy.boards.board import Board
@@ -12,6 +13,7 @@ from deploy.bundle.manifest import ServiceRow
 from deploy.launch.script import WorkPlace, launch_script
 from deploy.launch.statuscodes import incurable_exits, incurable_lines
 from deploy.launch.streams import LOG_CONFIGURATION, StreamProgram, is_sdk_program, log_configuration, stream_programs
+from deploy.services.quoting import shell_word
 from deploy.services.service import Incurable, Service
 from deploy.services.supervise import environment_reader
 from deploy.services.systems import InitSystem, init_system
@@ -120,8 +122,19 @@ def _services(board: Board, programs: Iterable[StreamProgram]) -> Contents:
     return found
 
 
+# The link that launch scripts put beside the working folders; it goes with the last of them.
+_LAST_GOES = """
+folder=@FOLDER@
+if [ "$(ls -A "$folder" 2>/dev/null)" = kvs_log_configuration ] && [ -L "$folder/kvs_log_configuration" ]; then
+    rm -f "$folder/kvs_log_configuration" && rmdir "$folder"
+fi
+"""
+
+
 def _script(init: InitSystem, service: Service, verb: str) -> bytes:
     body: str = getattr(init, verb)(service)
+    if verb == "remove":
+        body += _LAST_GOES.replace("@FOLDER@", shell_word(posixpath.dirname(service.working_folder)))
     return f"#!/bin/sh\n# {verb} {service.id}. Rendered by Boardcast.\n{body}\n".encode()
 
 

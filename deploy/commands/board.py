@@ -235,7 +235,7 @@ def _tell_next(host: str, name: str, facts: BoardFacts, files: list[Path], *, as
     machine = f"{facts.kernel.machine}, {identity}"
     told = {"system": facts.system or "unknown", "machine": machine, "arch": board.arch, "files": where}
     care = {finding.check: finding.text for finding in findings(facts, camera_wanted=False) if finding.level > 1}
-    console.fields(f"{host} is a {name}", told | care)
+    console.fields(f"Host {host}, board {name}", told | care)
     steps = [
         f"invoke board.check --host {host}",
         f"invoke sysroot.pull --host {host}",

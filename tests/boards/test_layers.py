@@ -102,8 +102,8 @@ def test_a_fault_is_told_in_the_file_that_has_it(write: Write) -> None:
     assert error.where == str(child)
     lines = [line.strip() for line in error.why.splitlines()]
     assert "line 3: kep: unknown key (did you mean 'keep'?)" in lines
-    assert any(line.startswith(f"{parent}:5: keep: should be less than") for line in lines)
-    bitrate = f"{parent}:11: streams.main.video.bitrte: unknown key (did you mean 'bitrate'?)"
+    assert any(line.startswith(f"{paths.shown_path(parent)}:5: keep: should be less than") for line in lines)
+    bitrate = f"{paths.shown_path(parent)}:11: streams.main.video.bitrte: unknown key (did you mean 'bitrate'?)"
     assert bitrate in lines
 
 
@@ -157,7 +157,7 @@ def test_what_is_shown_reads_as_the_same_board_and_says_where_from(write: Write)
         exclude={"extends"}
     )
     with_origin = board_as_toml(shown_values(layers, file), origin=True)
-    child, parent = (paths.BOARDS / name / "board.toml" for name in ("child", "parent"))
+    child, parent = (paths.shown_path(paths.BOARDS / name / "board.toml") for name in ("child", "parent"))
     assert f"video.bitrate = 900  # {child}:4" in with_origin
     assert f'video.encoder = "x264enc"  # {parent}:11' in with_origin
     assert f"keep = 5  # {parent}:5" in with_origin
@@ -209,7 +209,7 @@ def test_folders_outside_come_first_and_the_real_file_is_named(
     assert inventory_path() == ours / "hosts.toml"
     real = f'address = "192.0.2.1"\nhost_key = "{KEY}"\n'
     (theirs / "hosts.toml").write_text(f'schema = 1\n[hosts.a]\nboard = "porch"\n{real}')
-    assert host_target("a").inventory == str(theirs / "hosts.toml")
+    assert host_target("a").inventory == paths.shown_path(theirs / "hosts.toml")
     (theirs / "hosts.toml").write_text('schema = 1\n[hosts.b]\nboard = "porhc"\nsimulated = true\n')
     with pytest.raises(ConfigError) as caught:
         load_host("b")

@@ -39,6 +39,7 @@ def test_busybox_tells_the_same_libraries_as_its_image(tiny: SimState, tmp_path:
     assert root_differences(board_index(load_board("sim-tiny")), scan_root(done.root)) == []
 
 
+@pytest.mark.slow  # every library of a Debian is hashed under emulation
 def test_an_emulated_debian_too_and_the_second_time_fetches_nothing(
     arm: SimState, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -245,7 +245,8 @@ def test_one_openssl_for_both_when_it_is_built_from_source(sdk: Callable[..., St
 
 def test_independent_recipes_build_side_by_side(sdk: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch) -> None:
     """Two recipes wait for each other with their containers open: one after another, neither would ever go on."""
-    sdk("armv7")
+    ask = BuildRequest(names=("libsrtp2", "usrsctp"))
+    sdk("armv7", ask)
     meet, turn, here = threading.Barrier(2), itertools.count(), threading.local()
     met: list[str] = []
     real_build, real_session = build_recipe, Engine.session
@@ -268,7 +269,7 @@ def test_independent_recipes_build_side_by_side(sdk: Callable[..., Stage], monke
     monkeypatch.setattr(run, "build_recipe", build)
     monkeypatch.setattr(Engine, "session", session)
     monkeypatch.setattr(run, "_workers", lambda: 2)
-    sdk("armv7", force=True)
+    sdk("armv7", ask, force=True)
     assert len(set(met)) == 2
 
 

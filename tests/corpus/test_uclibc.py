@@ -140,11 +140,13 @@ def test_the_board_is_asked_about_plugins_too(vendors: Arch, engine: Engine, *, 
         session.run(["sh", "-c", f"{_BUILD}\n{move}", "build", *TARGET.compiler], log=log)
         said: dict[str, object] = {}
         if lost:
-            with pytest.raises(AssertionError, match=r"gstreamer-1.0/libnear.so.1: libdeep.so.1 not found"):
+            with pytest.raises(AssertionError, match=r"libdeep.so.1 not found \(gstreamer-1.0/libnear.so.1"):
                 check(ContainerBoard(session), release, said.__setitem__)
         else:
             check(ContainerBoard(session), release, said.__setitem__)
             assert said == {"evidence": "4 libraries resolved as planned"}
         mute = release | {"loader": "/lib/called-otherwise.so.1"}
-        with pytest.raises(AssertionError, match=r"gstreamer-1.0/libnear.so.1: the loader listed nothing"):
+        with pytest.raises(
+            AssertionError, match=r"the loader listed nothing.* \(gstreamer-1.0/libnear.so.1, bin/program"
+        ):
             check(ContainerBoard(session), mute, said.__setitem__)

@@ -206,7 +206,9 @@ def test_the_first_hour_with_a_board_that_nobody_knows(camera: Camera, tmp_path:
     red = person.types(*verify, code=7)
     assert "every library comes from its named provider: libcurl.so.4 not found (bin/boardprobe" in red
     assert "boardprobe answers without an error: for want of libcurl.so.4" in red
-    assert max(len(line) for line in red.partition("error: ")[2].splitlines() if "  where: " not in line) <= 100
+    # A path is never broken, and how long this checkout's are is not ours to say.
+    told = [line for line in red.partition("error: ")[2].splitlines() if str(person.folder) not in line]
+    assert max(map(len, told)) <= 100
     assert "then invoke up --host cam01" in red
     assert "Pulled from cam01" in person.types(*pull)
     cured = person.types(*UP)

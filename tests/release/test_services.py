@@ -18,11 +18,10 @@ from typing import Any
 
 import pytest
 
-from deploy.boards.board import Board, BoardFile
 from deploy.boards.probe import probe_host
 from deploy.bundle.assemble import pack_bundle
 from deploy.bundle.load import Bundle
-from deploy.bundle.streams import service_rows, stream_contents
+from deploy.bundle.streams import service_rows
 from deploy.release.carried import paper_sizes
 from deploy.release.plan import plan_release
 from deploy.release.run import deploy_release, roll_back_release
@@ -32,25 +31,10 @@ from deploy.verify.run import run_checks
 from deploy.verify.verdict import Verdict
 from recipes.errors import PreflightError, RolledBackError
 from tests.support import bundles
+from tests.support.fakestream import board_of, contents_of, stream
 from tests.support.localboard import ARCH, LocalSession
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("home")]
-# As boardstream does: a status file with a count of pictures. What follows `frames=` is how many come each half second.
-STREAMER = b"""#!/bin/sh
-status='' frames=1
-for word; do
-    case $before in --status) status=$word ;; esac
-    case $word in pattern=*) frames=${word#pattern=} ;; esac
-    before=$word
-done
-trap 'exit 0' INT TERM
-count=0
-while :; do
-    count=$((count + frames))
-    printf '{"pid":%d,"frames":%d,"fragments":0,"fps":2.0}' $$ "$count" > "$status.new" && mv "$status.new" "$status"
-    sleep 0.5
-done
-"""
 
 
 @pytest.fixture
@@ -82,34 +66,12 @@ def run(session: LocalSession, root: Path, identity: str) -> int:
     return session.run(SERVICES, [str(root), identity, "a test"]).code
 
 
-def stream(frames: int = 1, **changes: Any) -> dict[str, Any]:
-    """Return a stream whose pattern says how many pictures the program counts each time."""
-    return {
-        "source": {"test": str(frames)},
-        "video": {"encoder": "x264enc", "key_frame_interval": 30, "framerate": 15},
-        "sink": {"fake": True},
-        **changes,
-    }
-
-
 def bundle_of(root: Path, streams: dict[str, Any], **changes: Any) -> Bundle:
-    text = {
-        "schema": 2,
-        "arch": "armv7",
-        "sysroot": "debian12-armv7",
-        "root": str(root),
-        "init": "none",
-        "service": {"log_folder": str(root.parent / "log"), "groups": []},
-        "streams": streams,
-        "recipes": [] if streams else ["boardprobe"],
-    }
-    board = Board(name="sim-tiny", file=BoardFile.model_validate(text | changes))
+    board = board_of(root, streams, **changes)
     root.parent.mkdir(exist_ok=True)
-    contents = {"bin/boardstream": (STREAMER, 0o755)}
-    contents |= stream_contents(board, contents, plugins=False)
     nothing: dict[str, Any] = {"entries": (), "decisions": (), "proofs": (), "refused": (), "providers": {}}
     plain = bundles.manifest(arch=ARCH.name, machines=ARCH.machine, root=str(root), build_ids={}, **nothing)
-    return pack_bundle(plain.model_copy(update={"services": service_rows(board)}), contents)
+    return pack_bundle(plain.model_copy(update={"services": service_rows(board)}), contents_of(board))
 
 
 def deploy(bundle: Bundle, check: Callable[[], object] = lambda: None) -> LocalSession:

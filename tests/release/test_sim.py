@@ -166,7 +166,9 @@ def test_a_board_of_busybox_and_dropbear_takes_a_release(clean_tiny: str, tiny_b
     assert "goes without" in tiny_bundle.manifest.notes[0]
 
 
-@pytest.mark.parametrize(("name", "files", "words"), [("tiny", 2000, 1), ("arm", 780, 11)])
+@pytest.mark.parametrize(
+    ("name", "files", "words"), [("tiny", 2000, 1), pytest.param("arm", 780, 11, marks=pytest.mark.slow)]
+)
 def test_a_list_of_140_kb_is_read_back(request: pytest.FixtureRequest, name: str, files: int, words: int) -> None:
     """Dropbear refuses a command of 9,000 characters, the kernel one of 128 KiB: a list never is one."""
     board, made = request.getfixturevalue(name), request.getfixturevalue(f"{name}_bundle")

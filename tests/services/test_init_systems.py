@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 
 from deploy.boards.board import load_board
+from deploy.release.scripts import SERVICES
 from deploy.services.quoting import environment_file, systemd_argument, systemd_pattern
 from deploy.services.service import Credential, Service
 from deploy.services.systems import InitSystem, Phase, ServiceState, init_system, parse_status
@@ -21,9 +24,11 @@ from recipes.engine.docker import Engine
 from recipes.engine.tarstream import files_tar
 from recipes.toolchains.debian_root import ensure_board_root
 from tests.services.values import random_text
+from tests.support.fakestream import board_of, contents_of, stream
 
 pytestmark = [pytest.mark.process, pytest.mark.engine]
-NETWORK = "boardcast-services-test"
+RUN = uuid.uuid4().hex[:6]
+NETWORK = f"boardcast-services-{RUN}"
 ROOT = "/opt/a  board's $HOME *"
 INITTAB = b"::sysinit:/etc/init.d/rcS\n::shutdown:/etc/init.d/rcK\n::respawn:/bin/sleep 86400\n"
 RC = b'#!/bin/sh\nfor script in /etc/init.d/S??*; do [ ! -f "$script" ] || "$script" %s; done\n'
@@ -67,13 +72,17 @@ MACHINES = (
 )
 
 
+def container_of(system: str) -> str:
+    return f"boardcast-services-{RUN}.{system}"
+
+
 class Board:
     """A container with an init system, and a service on it."""
 
     def __init__(self, machine: Machine, engine: Engine, camera: bytes) -> None:
         self.machine = machine
         self.engine = engine
-        self.name = f"boardcast-services.{machine.system}"
+        self.name = container_of(machine.system)
         self.system: InitSystem = init_system(machine.system)
         self.service = Service(
             name="cam",
@@ -196,7 +205,7 @@ def board(request: pytest.FixtureRequest, engine: Engine, camera: Path) -> Itera
         made.booted()
         yield made
     finally:
-        engine.services.remove(f"boardcast-services.{request.param.system}")
+        engine.services.remove(container_of(request.param.system))
         engine.services.remove_network(NETWORK)
 
 
@@ -287,6 +296,64 @@ def test_rc_local_starts_it_and_is_left_as_it_was(board: Board) -> None:
     assert board.programs() == []
 
 
+def streams_of(board: Board, release: str, streams: dict[str, Any]) -> None:
+    """Put a release of these streams on the board, switch to it, and let its services be put in, as a deploy does."""
+    root = PurePosixPath("/opt/boardcast")
+    init = {"init": board.system.name, "service": {"log_folder": "/var/log/boardcast", "groups": []}}
+    files = contents_of(board_of(root, streams, **init))
+    board.put({f"{root}/releases/{release}/{path}": file for path, file in files.items()})
+    switch(board, release)
+
+
+def switch(board: Board, release: str) -> None:
+    board.sh('ln -sfn "releases/$1" /opt/boardcast/current', release)
+    board.sh(SERVICES, "/opt/boardcast", release, "a test")
+
+
+def stream_state(board: Board, name: str) -> ServiceState:
+    return parse_status(board.sh('sh "$1/status" 2>/dev/null', f"/opt/boardcast/applied/{name}", good=False))
+
+
+def frames(board: Board, name: str) -> int:
+    told = board.sh('cat "$1" 2>/dev/null', f"/var/run/boardcast-{name}/stream.json", good=False)
+    return int(json.loads(told)["frames"]) if told else 0
+
+
+def streaming(board: Board, name: str) -> None:
+    """Wait until the same process counts on."""
+    deadline, last = time.monotonic() + 30, frames(board, name)
+    while stream_state(board, name).phase is not Phase.RUNNING or not last < (last := frames(board, name)):
+        assert time.monotonic() < deadline, board.sh("cat /var/log/boardcast/*; ps -ef || ps", good=False)
+        time.sleep(0.7)
+
+
+def test_a_release_puts_in_starts_and_takes_away_what_streams(board: Board) -> None:
+    before = board.traces()
+    streams_of(board, "one", {"front": stream(3), "back": stream(4)})
+    streaming(board, "front")
+    streaming(board, "back")
+    assert stream_state(board, "front").enabled
+
+    board.reboot()
+    streaming(board, "front")
+    streaming(board, "back")
+
+    streams_of(board, "two", {"front": stream(5), "side": stream(6)})
+    streaming(board, "front")
+    streaming(board, "side")
+    assert not stream_state(board, "back").installed
+    switch(board, "one")
+    streaming(board, "back")
+    assert not stream_state(board, "side").installed
+
+    board.sh(SERVICES, "/opt/boardcast", "", "a test")
+    assert not [line for line in board.programs() if "boardstream" in line]
+    assert {path for path in board.traces() - before if not path.startswith("/opt/boardcast/releases/")} <= {
+        *("/opt/boardcast", "/opt/boardcast/current", "/opt/boardcast/releases")
+    }
+    board.sh("rm -rf /opt/boardcast")
+
+
 @pytest.fixture(scope="module")
 def systemd(engine: Engine, camera: Path) -> Iterator[Board]:
     # To look at a service's own view of the file system.
@@ -296,7 +363,7 @@ def systemd(engine: Engine, camera: Path) -> Iterator[Board]:
         made.booted()
         yield made
     finally:
-        engine.services.remove("boardcast-services.systemd")
+        engine.services.remove(container_of("systemd"))
         engine.services.remove_network(NETWORK)
 
 
