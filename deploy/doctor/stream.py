@@ -145,7 +145,7 @@ def _read_status_file(stream: _Look, clock: int | None) -> None:
         if stream.evidence.status:
             told = redacted(stream.evidence.status[:400], stream.evidence.secrets)
             stream.note(
-                Level.NOTE, "status-unread", "its status file cannot be read", "invoke status --host HOST",
+                Level.NOTE, "status-unread", "its status file cannot be read", "invoke logs --host HOST",
                 _shortened(" ".join(told)),
             )  # fmt: skip
         return
@@ -166,7 +166,7 @@ def _read_status_file(stream: _Look, clock: int | None) -> None:
             Level.WARNING,
             "status-stale",
             "its status file is not written any more: the program hangs, or was killed",
-            "invoke status --host HOST",
+            "invoke logs --host HOST",
             f"its status file: written {clock - status.updated:,} s ago, state {_clean(stream, status.state)}",
         )
 
@@ -197,14 +197,14 @@ def _read_service(stream: _Look) -> None:
         )
     elif service.phase == "failed" and not stream.explained:
         stream.note(
-            Level.ERROR, "service-failed", "its service has failed", "invoke status --host HOST",
+            Level.ERROR, "service-failed", "its service has failed", "invoke logs --host HOST",
             reason or _shortened(stream.lines[-1] if stream.lines else ""), restart=False,
         )  # fmt: skip
     elif service.phase == "stopped":
-        stream.note(Level.WARNING, "service-stopped", "its service is stopped", "invoke status --host HOST", reason)
+        stream.note(Level.WARNING, "service-stopped", "its service is stopped", "invoke start --host HOST", reason)
     if service.installed and service.restarts >= OFTEN and not stream.explained:
         what = f"it was started again {service.restarts:,} times"
-        stream.note(Level.WARNING, "restarts-often", what, "invoke status --host HOST", reason)
+        stream.note(Level.WARNING, "restarts-often", what, "invoke logs --host HOST", reason)
 
 
 def _read_exit(stream: _Look) -> None:
@@ -220,7 +220,7 @@ def _read_exit(stream: _Look) -> None:
     elif not told:
         last = _shortened(stream.lines[-1]) if stream.lines else ""
         what = f"the program ended with exit code {code}, which is not in our table"
-        stream.note(Level.WARNING, "exit-unknown", what, "invoke status --host HOST", last)
+        stream.note(Level.WARNING, "exit-unknown", what, "invoke logs --host HOST", last)
 
 
 def _late(age: int | None, most: int) -> bool:

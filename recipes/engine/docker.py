@@ -300,10 +300,6 @@ class Engine:
         """Return the names of the containers of this connection's own sessions that still exist."""
         return self._names(f"{RUN_LABEL}={self._run}")
 
-    def sessions_of_anyone(self) -> list[str]:
-        """Return the names of all session containers with our label, of this run or another."""
-        return self._names(f"{LABEL}=session")
-
     def _names(self, label: str) -> list[str]:
         return [
             container.name
