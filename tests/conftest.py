@@ -48,9 +48,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 _HERE = Path(__file__).parent
 _LONGEST = (
-    *("release/test_sim", "faults/test_cuts", "builder/test_sdks", "integration/test_first_hour", "boards/test_pull"),
-    *("builder/test_build", "builder/test_hostile", "builder/test_reproducible", "release/test_recheck"),
-    *("boards/test_frozen", "streamer/test_streamer", "streams/test_argv", "corpus/test_loader_rules"),
+    *("integration/test_first_hour", "release/test_sim", "faults/test_cuts", "services/test_init_systems"),
+    *("builder/test_reproducible", "builder/test_sdks", "builder/test_build", "builder/test_hostile"),
+    *("release/test_streams", "release/test_recheck", "boards/test_frozen", "release/test_services"),
+    *("boards/test_pull", "streamer/test_streamer", "streams/test_argv", "corpus/test_loader_rules"),
 )
 
 

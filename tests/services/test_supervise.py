@@ -148,7 +148,7 @@ def test_a_deaf_program_gets_sigterm_too(board: Board, shell: list[str], told: s
     board.running()
     os.kill(loop.pid, told)
     assert loop.wait(10) == 0
-    assert board.seen()[1:] == ["INT", "TERM"]
+    assert board.seen()[1:] == ["INT", "TERM"], board.log()
     assert "still there: SIGTERM" in board.log()
 
 

@@ -81,7 +81,7 @@ def _pump(read: Callable[[int], bytes], write: Callable[[bytes], object], over: 
     with contextlib.suppress(OSError, ValueError, EOFError):
         while data := read(65536):
             write(data)
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, EOFError):
         over()
 
 

@@ -83,7 +83,13 @@ give_up() {
 }
 last_words() { tail -n 1 "$log" 2>/dev/null | tr -d '\000-\037\177' | cut -c 1-200; }
 
-send() { kill -s "$1" -- "-$pid" 2>/dev/null || kill -s "$1" "$pid" 2>/dev/null; }
+# A group by its negative number: some shells take it behind -- alone; BusyBox's takes no --, sends all the same, and says
+# that it failed: the program would get the signal twice.
+dashes=''
+if kill -0 -- $$ 2>/dev/null; then dashes=--; fi
+# shellcheck disable=SC2086  # one word or none
+group() { kill -s "$1" $dashes "-$pid" 2>/dev/null; }
+send() { group "$1" || kill -s "$1" "$pid" 2>/dev/null; }
 step() { say "still there: SIG$1"; send "$1"; }
 # Runs beside, and only as long as the program does: its number may soon be another's.
 insist() {
@@ -230,7 +236,7 @@ await_end() {
     [ -z "$killer" ] || kill "$killer" 2>/dev/null
     [ -z "$watcher" ] || kill "$watcher" 2>/dev/null
     # What the program itself left running would hold the camera.
-    kill -s KILL -- "-$pid" 2>/dev/null
+    group KILL
     pid='' killer='' watcher=''
     rm -f "$state/program"
 }
