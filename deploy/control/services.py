@@ -100,7 +100,7 @@ def _carry_out(session: BoardSession, root: str, verb: str, rows: Sequence[Servi
 
 
 def services_if_any(host_name: str, streams: Sequence[str] = ()) -> tuple[HostService, ...]:
-    """Return what `host_services` does; nothing where the release there starts nothing at boot, and none is named."""
+    """Return how the services of a host are; none where its release starts nothing at boot, and no stream is named."""
     with running_release(host_name) as (session, manifest):
         if not manifest.services and not streams:
             return ()

@@ -100,11 +100,15 @@ def _start_services(session: BoardSession, root: str, identity: str, who: str) -
 
     Raises
     ------
-    PreflightError
+    ServicesDownError
         A service could not be put in or started; the message has what the board said.
     """
     with progress("starting the services"):
-        _check(session.run(SERVICES, [root, identity, who]), root)
+        reply = session.run(SERVICES, [root, identity, who])
+    try:
+        _check(reply, root)
+    except PreflightError as error:
+        raise ServicesDownError(error.what, where=error.where, why=error.why, next_step=error.next_step) from error
 
 
 def _chunks(data: bytes) -> Iterator[bytes]:
@@ -132,8 +136,14 @@ _REASONS = {
 
 _CURES = {
     75: "wait for it to end, then give the same command again. It ends with its connection: where that workstation is "
-    "gone for good, end the process on the board"
+    "gone for good, end the process on the board",
+    79: 'log in as root, or set runs = "hand" for the streams in the board\'s file',
+    80: "repair on the board what it names, then give the same command again",
 }
+
+
+class ServicesDownError(PreflightError):
+    """The switch was made, and a service of what runs now could not be put in or started."""
 
 
 def _check(reply: Reply, root: str) -> None:
@@ -203,6 +213,12 @@ def _taken_back(session: BoardSession, bundle: Bundle, host: str, error: UserErr
     """Take back a release that did not hold; says what is on where the board is not reached for that."""
     try:
         return _go_back(session, bundle, who)
+    except ServicesDownError as down:
+        raise PreflightError(
+            f"{host}: the release from before runs there again, but not all of its services",
+            why=f"{error.what}; then: {down.why}",
+            next_step=f"invoke doctor --host {host}",
+        ) from error
     except PreflightError as lost:
         raise PreflightError(
             f"{host}: the new release is switched on, and neither confirmed nor taken back",

@@ -189,6 +189,23 @@ def test_a_service_that_cannot_be_put_in_goes_back_and_says_why(root: Path, name
     assert streams_check(look(good))[0] == "passed"
 
 
+def test_services_that_do_not_come_back_are_told_as_such(root: Path, names: Callable[[str], str]) -> None:
+    """The switch back was made: it must not be said that the new release is still on."""
+    front = names("front")
+    good = bundle_of(root, {front: stream(5)})
+    deploy(good)
+
+    def check() -> None:
+        (root / "releases" / good.id / "services" / front / "start").write_text("echo no such camera >&2; exit 1\n")
+        raise PreflightError("the checks found no picture")
+
+    with pytest.raises(PreflightError, match="runs there again, but not all of its services") as caught:
+        deploy(bundle_of(root, {front: stream(6)}), check)
+    assert "no such camera" in caught.value.why
+    assert caught.value.next_step == "invoke doctor --host cam"
+    assert (root / "current").readlink().name == good.id
+
+
 def test_the_program_comes_back_when_it_is_killed(root: Path, names: Callable[[str], str]) -> None:
     front = names("front")
     deploy(bundle_of(root, {front: stream(5)}))
