@@ -16,8 +16,8 @@ MOST_TRACKS = 3
 MOST_MS = 20_000
 """Of a fragment; the quota's page said 10 s until 2020."""
 MOST_TAGS = 10
-LATEST_MS = 253_402_300_799_000
-"""The end of the year 9999: no producer's clock is beyond."""
+LATEST_MS = 4_102_444_800_000
+"""The year 2100: no producer's clock is beyond."""
 
 
 class Refusal(Exception):  # noqa: N818  # it is an answer
