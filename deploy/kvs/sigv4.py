@@ -98,6 +98,12 @@ def check_signature(request: Signed, keys: Keys, *, now: float, service: str = "
     )
 
 
+def signed_region(request: Signed) -> str:
+    """Return the region that a checked request is signed for."""
+    claim = _from_query(request) or _from_header(request)
+    return _scope(claim.credential)[2]
+
+
 def _mismatch(message: str) -> ServiceError:
     return ServiceError(403, "InvalidSignatureException", message)
 
