@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from deploy.kvs.errors import ServiceError, limit_exceeded, not_found
 from deploy.kvsstore.channels import Channel
@@ -30,13 +31,15 @@ class _Held:
 
     Attributes
     ----------
+    channel:
+        Its ARN.
     recipient, sender:
         A viewer's ID; empty for the master.
     until:
         On the service's clock.
     """
 
-    channel: int
+    channel: str
     recipient: str
     sender: str
     message: Message
@@ -55,9 +58,9 @@ class Hub:
     def __init__(self, clock: Callable[[], float], limits: Limits) -> None:
         self.limits = limits
         self._clock = clock
-        self._rooms: dict[int, _Room] = {}
+        self._rooms: dict[str, _Room] = {}
         self._held: list[_Held] = []
-        self._answers: dict[tuple[int, str], asyncio.Future[str]] = {}
+        self._answers: dict[tuple[str, str], asyncio.Future[str]] = {}
 
     def join(self, channel: Channel, client: str) -> Peer:
         """Take a client in, and queue what waits for it; a connection of the same one that is open is ended.
@@ -72,11 +75,11 @@ class Hub:
         ServiceError
             The channel has as many viewers as it may have.
         """
-        room = self._rooms.setdefault(channel.id, _Room())
+        room = self._rooms.setdefault(channel.arn, _Room())
         older = room.viewers.get(client) if client else room.master
         if client and older is None and len(room.viewers) >= self.limits.viewers:
             raise limit_exceeded(f"The channel has {self.limits.viewers} viewers, which is the most.")
-        peer = Peer(channel.id, client)
+        peer = Peer(channel.arn, client)
         if client:
             room.viewers[client] = peer
         else:
@@ -96,10 +99,12 @@ class Hub:
         if room.master is None and not room.viewers:
             self._rooms.pop(peer.channel, None)
 
-    def clients(self, channel: Channel) -> tuple[bool, list[str]]:
-        """Return whether a master is connected, and the IDs of the viewers."""
-        room = self._rooms.get(channel.id, _Room())
-        return room.master is not None, sorted(room.viewers)
+    def facts(self, arn: str) -> dict[str, Any]:
+        """Return whether a channel's master is connected, the IDs of its viewers, and how many messages wait."""
+        room = self._rooms.get(arn, _Room())
+        now = self._clock()
+        waiting = sum(held.channel == arn and held.until > now for held in self._held)
+        return {"master": room.master is not None, "viewers": sorted(room.viewers), "waiting": waiting}
 
     def pass_on(self, sender: Peer, channel: Channel, message: Message) -> None:
         """Give a message to whom it is for, now or when that one connects.
@@ -109,7 +114,7 @@ class Hub:
         ServiceError
             Too many messages wait already.
         """
-        waiting = self._answers.get((channel.id, message.recipient)) if sender.is_master else None
+        waiting = self._answers.get((channel.arn, message.recipient)) if sender.is_master else None
         if waiting is not None:
             if message.action == "SDP_ANSWER" and not waiting.done():
                 waiting.set_result(message.payload)
@@ -124,7 +129,7 @@ class Hub:
         ServiceError
             No answer came within the seconds, or that client has asked already.
         """
-        key = (channel.id, client)
+        key = (channel.arn, client)
         if key in self._answers:
             raise limit_exceeded("This client's offer is still waiting for its answer.")
         waiting = self._answers[key] = asyncio.get_running_loop().create_future()
@@ -146,30 +151,34 @@ class Hub:
         client:
             A viewer's ID, empty for the master; None for all.
         """
-        peers = [peer for peer in self._peers(channel.id) if client is None or peer.client == client]
+        peers = [peer for peer in self._peers(channel.arn) if client is None or peer.client == client]
         told = [peer for peer in peers if peer.send(event(kind))]
         if kind == "GO_AWAY":
             for peer in told:
                 asyncio.get_running_loop().call_later(self.limits.grace, peer.end, GOING_AWAY, "told to go away")
         return len(told)
 
-    def close(self, channel: Channel | None = None, reason: str = "the service ends") -> None:
-        """End all connections of a channel that is gone, or of all channels."""
-        for number in [channel.id] if channel else list(self._rooms):
-            for peer in self._peers(number):
-                peer.end(GOING_AWAY, reason)
-            self._held = [held for held in self._held if held.channel != number]
+    async def close_channel(self, arn: str, reason: str = "the channel is deleted") -> None:
+        """End all connections of a channel, and forget what waits for it."""
+        for peer in self._peers(arn):
+            peer.end(GOING_AWAY, reason)
+        self._held = [held for held in self._held if held.channel != arn]
 
-    def _peers(self, channel: int) -> list[Peer]:
+    async def close(self) -> None:
+        """End all connections of all channels: the service ends."""
+        for arn in list(self._rooms):
+            await self.close_channel(arn, "the service ends")
+
+    def _peers(self, channel: str) -> list[Peer]:
         room = self._rooms.get(channel, _Room())
         return [*([room.master] if room.master else []), *room.viewers.values()]
 
     def _give(self, channel: Channel, message: Message, sender: str) -> None:
-        room = self._rooms.get(channel.id, _Room())
+        room = self._rooms.get(channel.arn, _Room())
         peer = room.viewers.get(message.recipient) if message.recipient else room.master
         if peer is not None and peer.send(event(message.action, payload=message.payload, sender=sender)):
             return
-        self._hold(_Held(channel.id, message.recipient, sender, message, self._clock() + channel.ttl))
+        self._hold(_Held(channel.arn, message.recipient, sender, message, self._clock() + channel.ttl))
 
     def _hold(self, new: _Held) -> None:
         """Keep a message; a newer offer or answer of the same sender takes the older one's place."""

@@ -72,7 +72,7 @@ class Peer:
     Parameters
     ----------
     channel:
-        The channel's number.
+        The channel's ARN.
     client:
         A viewer's ID; empty for the master.
 
@@ -82,7 +82,7 @@ class Peer:
         Close code and reason, once the connection has to end; nothing is queued for it any more.
     """
 
-    def __init__(self, channel: int, client: str) -> None:
+    def __init__(self, channel: str, client: str) -> None:
         self.channel = channel
         self.client = client
         self.ending: tuple[int, str] | None = None

@@ -21,7 +21,7 @@ _FAREWELL = 2.0
 """Seconds that a client has to answer a close frame."""
 
 
-async def websocket(service: Service, request: web.Request, _key: Key) -> web.WebSocketResponse:
+async def websocket(service: Service, request: web.Request, key: Key) -> web.WebSocketResponse:
     """Serve one connection to its end. Who gives a client ID is a viewer, who gives none the master.
 
     Raises

@@ -20,17 +20,13 @@ from botocore.auth import SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from deploy.kvs.errors import ServiceError
 from deploy.kvs.keys import Key
-from deploy.kvs.sigv4 import Signed, check_signature
 from deploy.kvs.tls import Authority
 from deploy.kvsstore.channels import Channel
 from deploy.kvsstore.service import Service, open_store
-from deploy.signaling.credentials import credentials
-from deploy.signaling.hub import Hub, hub_of
-from deploy.signaling.ice import OPERATIONS
+from deploy.localkvs.app import make_app
+from deploy.signaling.hub import Hub
 from deploy.signaling.peers import Limits
-from deploy.signaling.websocket import websocket
 
 REGION = "eu-west-1"
 
@@ -150,10 +146,10 @@ async def serving(
     service = Service(folder, store, clock)
     if limits:
         service.state["signaling"] = Hub(clock, limits)
-    authority = Authority(folder / "tls")
+    authority = Authority(folder)
     world = World(service, authority, store.channels.create("cam01", region=REGION))
-    app = web.Application()
-    app.router.add_route("*", "/{rest:.*}", _handler(world))
+    app = make_app(service)
+    app.middlewares.append(_counting(world))
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=authority.context())
@@ -163,31 +159,18 @@ async def serving(
         try:
             yield world
         finally:
-            hub_of(service).close()
             await runner.cleanup()
             store.close()
 
 
-def _handler(world: World) -> Callable[[web.Request], Any]:
-    async def handle(request: web.Request) -> web.StreamResponse:
-        if request.path.startswith("/role-aliases/"):
-            return await credentials(world.service, request)
-        body = await request.read()
-        headers = [(name.decode(), value.decode()) for name, value in request.raw_headers]
-        path, _, query = request.raw_path.partition("?")
-        signed = Signed(request.method, path, query, headers, hashlib.sha256(body).hexdigest())
+def _counting(world: World) -> Any:
+    @web.middleware
+    async def count(request: web.Request, handler: Callable[[web.Request], Any]) -> web.StreamResponse:
         try:
-            key = check_signature(signed, world.service.store.keys, now=time.time())
-            if path == "/":
-                try:
-                    return await websocket(world.service, request, key)
-                finally:
-                    world.finished.append(request.query.get("X-Amz-ClientId", ""))
-            answer = await OPERATIONS[path.removeprefix("/")](world.service, request, json.loads(body))
-            assert isinstance(answer, dict)
-            return web.json_response(answer)
-        except ServiceError as error:
-            said, head = {"Message": error.message}, {"x-amzn-ErrorType": error.code}
-            return web.json_response(said, status=error.status, headers=head)
+            response: web.StreamResponse = await handler(request)
+            return response
+        finally:
+            if request.path == "/":
+                world.finished.append(request.query.get("X-Amz-ClientId", ""))
 
-    return handle
+    return count
