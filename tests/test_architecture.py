@@ -63,7 +63,6 @@ LAZY = {
     "packageurl",
     "tomlkit",
     "junitparser",
-    "aiohttp",
     "moto",
 }
 
