@@ -17,7 +17,7 @@ import signal
 import socket
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -87,12 +87,14 @@ class State:
 
 
 def read_settings(folder: Path) -> Settings:
-    """Read a folder's settings; the usual ones where there are none."""
+    """Read a folder's settings; the usual ones where there are none, or those of another version."""
     try:
         facts = json.loads((folder / "settings.json").read_text())
-    except FileNotFoundError:
+        known = {field.name: facts[field.name] for field in fields(Settings) if field.name in facts}
+        lists = {name: tuple(value) for name, value in known.items() if isinstance(value, list)}
+        return Settings(**known | lists)
+    except (FileNotFoundError, ValueError, TypeError):
         return Settings()
-    return Settings(**facts | {"addresses": tuple(facts["addresses"]), "doors": tuple(facts["doors"])})
 
 
 def main(folder: Path) -> None:
