@@ -1,0 +1,32 @@
+/* The answers on one connection, from its bytes: what a service says, as short texts that can be compared. */
+#ifndef KVSCLIENT_ANSWER_H
+#define KVSCLIENT_ANSWER_H
+
+#include <glib.h>
+
+#include "acks.h"
+
+#define MOST_HEAD 65536
+#define MOST_ANSWER 65536
+
+enum part { PART_HEAD, PART_LENGTH, PART_CHUNK_SIZE, PART_CHUNK, PART_CHUNK_END, PART_TRAILER, PART_UNTIL_CLOSE };
+
+struct answers {
+    guint connection;
+    gboolean print; /* JSON lines for what comes */
+    gboolean media; /* a body is acks */
+    GPtrArray *events; /* of texts: "100", "200", "PERSISTED 1795731538527", "ERROR 1795731538527 4010", "end" */
+    gboolean complete; /* the last answer came to its end */
+    gboolean foreign;  /* what came is no HTTP, too long, or no ack: nothing more is read */
+    enum part part;
+    guint status;
+    guint64 left; /* bytes of a body or a chunk */
+    GString *head, *body;
+    struct acks acks;
+};
+
+void answers_open(struct answers *answers, guint connection, gboolean media, gboolean print);
+void answers_feed(struct answers *answers, const char *bytes, gsize length);
+void answers_close(struct answers *answers);
+
+#endif
