@@ -4,14 +4,16 @@
 
 #include "report.h"
 
-void answers_open(struct answers *answers, guint connection, gboolean media, gboolean print) {
-    *answers = (struct answers){.connection = connection, .media = media, .print = print};
+void answers_open(struct answers *answers, guint connection, gboolean print, const char *request) {
+    *answers = (struct answers){.connection = connection, .print = print};
+    answers->media = g_str_has_prefix(request, "POST /putMedia");
+    answers->secret = g_str_has_prefix(request, "GET /role-aliases/");
     answers->events = g_ptr_array_new_with_free_func(g_free);
     answers->head = g_string_new(NULL);
     answers->body = g_string_new(NULL);
 }
 
-void answers_close(struct answers *answers) {
+void answers_free(struct answers *answers) {
     g_ptr_array_unref(answers->events);
     g_string_free(answers->head, TRUE);
     g_string_free(answers->body, TRUE);
@@ -40,7 +42,7 @@ static void end(struct answers *answers) {
         g_string_append_printf(row, "%u,\"type\":", answers->status);
         row_text(row, type != NULL ? type : "", type != NULL ? strlen(type) : 0, 128);
         g_string_append(row, ",\"body\":");
-        row_text(row, answers->body->str, answers->body->len, MOST_ANSWER);
+        row_text(row, answers->body->str, answers->secret ? 0 : answers->body->len, MOST_ANSWER);
         row_end(row);
         g_free(type);
     }
@@ -164,5 +166,11 @@ void answers_feed(struct answers *answers, const char *bytes, gsize length) {
         }
         bytes += taken;
         length -= taken;
+    }
+}
+
+void answers_ended(struct answers *answers) {
+    if (answers->part == PART_UNTIL_CLOSE && !answers->foreign) {
+        end(answers);
     }
 }

@@ -14,7 +14,8 @@ enum part { PART_HEAD, PART_LENGTH, PART_CHUNK_SIZE, PART_CHUNK, PART_CHUNK_END,
 struct answers {
     guint connection;
     gboolean print; /* JSON lines for what comes */
-    gboolean media; /* a body is acks */
+    gboolean media;  /* a body is acks */
+    gboolean secret; /* a body is keys, and is not printed */
     GPtrArray *events; /* of texts: "100", "200", "PERSISTED 1795731538527", "ERROR 1795731538527 4010", "end" */
     gboolean complete; /* the last answer came to its end */
     gboolean foreign;  /* what came is no HTTP, too long, or no ack: nothing more is read */
@@ -25,8 +26,13 @@ struct answers {
     struct acks acks;
 };
 
-void answers_open(struct answers *answers, guint connection, gboolean media, gboolean print);
+/* `request`: the first bytes of what the client asks, which say what the answers are. */
+void answers_open(struct answers *answers, guint connection, gboolean print, const char *request);
 void answers_feed(struct answers *answers, const char *bytes, gsize length);
-void answers_close(struct answers *answers);
+
+/* The service has closed: that ends a body that has no other end. */
+void answers_ended(struct answers *answers);
+
+void answers_free(struct answers *answers);
 
 #endif

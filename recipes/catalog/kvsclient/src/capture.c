@@ -9,6 +9,7 @@
 
 #define MOST_LINE (16u << 20)
 #define MOST_BYTES (256u << 20)
+#define MOST_HEAD 65536u
 
 static void free_record(gpointer data) {
     struct record *record = data;
@@ -82,21 +83,29 @@ GPtrArray *capture_read(const char *path) {
     return records;
 }
 
-char *capture_host(const GPtrArray *records, guint connection) {
-    static const char mark[] = "\r\nHost: ";
+char *capture_request(const GPtrArray *records, guint connection) {
+    GString *first = g_string_new(NULL);
 
-    for (guint i = 0; i < records->len; i++) {
+    for (guint i = 0; i < records->len && first->len < MOST_HEAD; i++) {
         const struct record *record = records->pdata[i];
         gsize size;
         const char *bytes = g_bytes_get_data(record->data, &size);
-        const char *found = NULL, *end;
 
-        if (record->connection != connection || !record->client) {
-            continue;
+        if (record->connection == connection && record->client && size > 0) {
+            g_string_append_len(first, bytes, (gssize)MIN(size, MOST_HEAD));
         }
-        found = size > 0 ? g_strstr_len(bytes, (gssize)size, mark) : NULL;
-        end = found != NULL ? memchr(found + 2, '\r', size - (gsize)(found + 2 - bytes)) : NULL;
-        return end != NULL ? g_strndup(found + strlen(mark), (gsize)(end - found) - strlen(mark)) : NULL;
     }
-    return NULL;
+    return g_string_free(first, FALSE);
+}
+
+char *capture_host(const GPtrArray *records, guint connection) {
+    static const char mark[] = "\r\nHost: ";
+    char *first = capture_request(records, connection), *found = strstr(first, mark), *host = NULL;
+
+    if (found != NULL) {
+        found += strlen(mark);
+        host = g_strndup(found, strcspn(found, "\r"));
+    }
+    g_free(first);
+    return host;
 }

@@ -15,6 +15,10 @@ struct record {
  * it cannot be read, as reported. */
 GPtrArray *capture_read(const char *path);
 
+/* What the client said first on a connection, as text: enough for the head of a request, however it was cut. To be freed
+ * with g_free. */
+char *capture_request(const GPtrArray *records, guint connection);
+
 /* The host that a connection's first request names; NULL where it names none. To be freed with g_free. */
 char *capture_host(const GPtrArray *records, guint connection);
 

@@ -39,6 +39,7 @@ static void pump(struct replay *replay, int milliseconds) {
     }
     if (code != CURLE_AGAIN) {
         replay->closed = TRUE;
+        answers_ended(&replay->got);
     } else if (milliseconds > 0) {
         struct pollfd wait = {.events = POLLIN};
         curl_socket_t socket = CURL_SOCKET_BAD;
@@ -149,14 +150,14 @@ static gboolean connect_to(struct replay *replay, const char *host) {
 }
 
 /* Replays one connection. Returns TRUE where the answers are the recorded ones. */
-static gboolean run(const struct options *options, const GPtrArray *records, guint number, gboolean media) {
+static gboolean run(const struct options *options, const GPtrArray *records, guint number) {
     struct replay replay = {.options = options, .number = number};
-    char *host = capture_host(records, number);
+    char *host = capture_host(records, number), *request = capture_request(records, number);
     gboolean same = FALSE;
     GString *row;
 
-    answers_open(&replay.recorded, number, media, FALSE);
-    answers_open(&replay.got, number, media, TRUE);
+    answers_open(&replay.recorded, number, FALSE, request);
+    answers_open(&replay.got, number, TRUE, request);
     if (host != NULL && connect_to(&replay, host)) {
         replay.began = g_get_monotonic_time();
         play(&replay, records);
@@ -170,8 +171,9 @@ static gboolean run(const struct options *options, const GPtrArray *records, gui
     if (replay.curl != NULL) {
         curl_easy_cleanup(replay.curl);
     }
-    answers_close(&replay.recorded);
-    answers_close(&replay.got);
+    answers_free(&replay.recorded);
+    answers_free(&replay.got);
+    g_free(request);
     g_free(host);
     return same;
 }
@@ -183,11 +185,9 @@ int replay_run(const struct options *options) {
 
     for (guint i = 0; code != CODE_USAGE && i < records->len; i++) {
         const struct record *record = records->pdata[i];
-        gsize size;
-        const char *bytes = g_bytes_get_data(record->data, &size);
 
         if (record->client && g_hash_table_add(done, GUINT_TO_POINTER(record->connection)) &&
-            !run(options, records, record->connection, size > 14 && memcmp(bytes, "POST /putMedia", 14) == 0)) {
+            !run(options, records, record->connection)) {
             code = CODE_UNCLOSED;
         }
     }
