@@ -41,6 +41,14 @@ class Ended:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a service answers, and the authority that vouches for it."""
+
+    address: str
+    ca: Path
+
+
+@dataclass(frozen=True)
 class Client:
     """The program."""
 
@@ -48,7 +56,7 @@ class Client:
 
     @contextmanager
     def started(
-        self, service: Service, words: Sequence[str], environment: Mapping[str, str] | None = None, given: bytes = b""
+        self, service: Service | Place, words: Sequence[str], environment: Mapping[str, str] | None = None
     ) -> Iterator[subprocess.Popen[bytes]]:
         """Start it; whatever happens, it does not outlive the block."""
         argv = [str(self.program), "--connect-to", service.address, "--ca", str(service.ca), *words]
@@ -69,7 +77,11 @@ class Client:
             process.communicate()
 
     def ran(
-        self, service: Service, words: Sequence[str], environment: Mapping[str, str] | None = None, given: bytes = b""
+        self,
+        service: Service | Place,
+        words: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        given: bytes = b"",
     ) -> Ended:
         """Run it to its end."""
         began = time.monotonic()
