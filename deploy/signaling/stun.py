@@ -136,5 +136,5 @@ async def serve_stun(
         The port is taken, or not ours to have.
     """
     where = {"sock": opened} if opened is not None else {"local_addr": (address, port)}
-    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(Answerer, **where)  # type: ignore[arg-type]
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(Answerer, **where)
     return transport
