@@ -21,6 +21,7 @@ MODULES = {
 OWNERS = {
     "docker": {"recipes.engine.docker", "recipes.engine.connection", "recipes.engine.services"},
     "subprocess": {"recipes.process"},
+    "av": {"deploy.media.pictures"},
     "fabric": {"deploy.ssh.dial"},
     "paramiko": {"deploy.boards.session", "deploy.ssh.channel", "deploy.ssh.dial", "deploy.ssh.scan"},
     "jinja2": {"deploy.launch.script"},
@@ -47,6 +48,7 @@ OWNERS = {
     "lief": set(),
 }
 LAZY = {
+    "av",
     "docker",
     "fabric",
     "paramiko",
