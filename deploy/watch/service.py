@@ -6,7 +6,6 @@ Keys and session tokens stay in here and in what signs with them; nothing of the
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 import threading
 import time
@@ -18,7 +17,6 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from recipes.errors import ConfigError, UserError
 from recipes.text import one_line
@@ -145,9 +143,7 @@ class Calls:
         return await self.in_thread(lambda: told(work))
 
     async def data_endpoint(self, stream_arn: str, operation: str) -> str:
-        """Return the URL for an operation on a stream's media; the local service has one for all."""
-        if self._service.is_local:
-            return self._service.endpoint_url
+        """Return the URL for an operation on a stream's media."""
         key = ("data", stream_arn, operation)
         if (kept := self._kept(key)) is None:
             answer = await self.ask("kinesisvideo", "get_data_endpoint", StreamARN=stream_arn, APIName=operation)
@@ -167,10 +163,7 @@ class Calls:
             )
             found = {str(row["Protocol"]): str(row["ResourceEndpoint"]) for row in answer["ResourceEndpointList"]}
             kept = self._keep(key, found)
-        endpoints: dict[str, str] = dict(kept)
-        if self._service.is_local:
-            endpoints["HTTPS"] = self._service.endpoint_url
-        return endpoints
+        return dict(kept)
 
     async def signed_url(self, url: str, query: Mapping[str, str], seconds: int) -> str:
         """Return a WebSocket's URL with its query signed; it is good for `seconds` and is for our own use alone."""
@@ -259,38 +252,13 @@ def as_user_error(refusal: ServiceRefusalError, what: str) -> UserError:
     return UserError(what, why=f"{refusal.words} ({refusal.code})")
 
 
-class _ToService(AbstractResolver):
-    """Every name is the local service: what it calls itself is known to no name server."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self._host, self._port = host, port
-
-    async def resolve(self, host: str, port: int = 0, family: Any = 0) -> list[ResolveResult]:
-        """Return the service's own address, at its own port where a URL has none."""
-        kind = socket.AF_UNSPEC if family not in (socket.AF_INET, socket.AF_INET6) else family
-        found = await asyncio.get_running_loop().getaddrinfo(
-            self._host, self._port if port == 443 else port, family=kind, type=socket.SOCK_STREAM
-        )
-        return [
-            ResolveResult(hostname=host, host=str(at[0]), port=int(at[1]), family=kin, proto=proto, flags=0)
-            for kin, _, proto, _, at in found
-        ]
-
-    async def close(self) -> None:
-        """Hold nothing."""
-
-
 def open_session(service: Service) -> ClientSession:
     """Return the client for URLs that the service names; it follows no redirect and keeps no cookie.
 
     It is to be made within the event loop that uses it, and closed by the caller.
     """
     trust = ssl.create_default_context(cafile=str(service.ca) if service.ca else None)
-    resolver = None
-    if service.is_local:
-        at = urlsplit(service.endpoint_url)
-        resolver = _ToService(at.hostname or "127.0.0.1", at.port or (443 if at.scheme == "https" else 80))
-    connector = TCPConnector(ssl=trust, resolver=resolver, limit=_CONNECTIONS)
+    connector = TCPConnector(ssl=trust, limit=_CONNECTIONS)
     return ClientSession(
         connector=connector,
         cookie_jar=DummyCookieJar(),
