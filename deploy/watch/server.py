@@ -190,7 +190,7 @@ async def _camera(request: web.Request) -> web.Response:
 async def _still(request: web.Request) -> web.Response:
     page = request.app[_PARTS]
     camera = await page.feed.camera(request.match_info["camera"])
-    picture = await page.feed.still(camera, 0 if "full" in request.query else 640)
+    picture = await page.feed.still(camera)
     return web.Response(body=picture, content_type="image/jpeg")
 
 

@@ -24,6 +24,8 @@ from deploy.watch.service import Keys, Service
 
 _MS = 1_000_000
 _SOUND = 16_000
+_BEGIN = 64
+"""Bytes of a cluster with its timecode in them."""
 
 
 @dataclass
@@ -95,12 +97,15 @@ class LiveProducer:
                 Frame(one.track, one.pts + start * _MS - number * 1000 * _MS, key=one.key, data=one.data)
                 for one in frames
             ]
-            yield write_cluster(start, moved)
-            self.sent = number + 1
+            data = write_cluster(start, moved)
+            # It begins to arrive when its first picture was taken, and is whole when its last one was.
+            yield data[:_BEGIN]
             while time.time() < begun + number + 1:
                 if self._over.is_set():
                     return
                 await asyncio.sleep(0.02)
+            yield data[_BEGIN:]
+            self.sent = number + 1
 
 
 class _Encoder:

@@ -41,7 +41,7 @@ export class Grid {
   setLive(yes) { this.live = yes; this.settle(); }
   setAwake(yes) { this.awake = yes; this.settle(); }
   settle() { for (const tile of this.tiles.values()) tile.settle(); }
-  tick() { for (const tile of this.tiles.values()) tile.tell(); }
+  tick() { for (const tile of this.tiles.values()) tile.measure(); }
 }
 
 class Tile {
@@ -71,12 +71,20 @@ class Tile {
     this.settle(came);
   }
 
+  async measure() {
+    const seen = this.visible ? await this.player.stats() : null;
+    this.behind = seen ? seen.behind : null;
+    this.tell();
+  }
+
   tell() {
     const { camera } = this;
     let words = camera.note || "waiting for the first fragment";
     if (camera.state === "channel") words = "WebRTC, on demand";
     else if (camera.state === "live") {
-      words = `${spanOf(now() - camera.last - camera.length)} behind · last fragment ${timeOfDay(camera.last)}`;
+      const played = this.player.playback && this.stage.node.classList.contains("moving") ? this.behind : null;
+      const behind = played ?? now() - camera.last - camera.length;
+      words = `${spanOf(behind)} behind · last fragment ${timeOfDay(camera.last)}`;
     } else if (camera.last) words = `last fragment ${spanOf(now() - camera.last)} ago`;
     setText(this.when, words);
   }

@@ -37,11 +37,10 @@ export class Stage {
 }
 
 export class Player {
-  constructor(stage, camera, told, full = false) {
+  constructor(stage, camera, told) {
     this.stage = stage;
     this.camera = camera;
     this.told = told;
-    this.full = full;
     this.way = "auto";
     this.wanted = { mode: "LIVE" };
     this.tries = 0;
@@ -74,7 +73,7 @@ export class Player {
   begin() {
     const way = this.ways()[0];
     this.current = way;
-    setText(this.stage.badge, way ? NAMES[way] : "");
+    setText(this.stage.badge, way === "stills" ? NAMES[way] : "Connecting");
     this.told.state("connecting");
     if (way === "stills") return this.stills();
     const Kind = way === "webrtc" ? RtcPlayback : HlsPlayback;
@@ -89,6 +88,7 @@ export class Player {
   moves() {
     if (!this.running || !this.playback) return;
     this.stage.moving(true);
+    setText(this.stage.badge, NAMES[this.current]);
     setText(this.stage.notice, "");
     this.tries = 0;
     this.told.state("playing");
@@ -133,7 +133,7 @@ export class Player {
   async still() {
     if (!this.camera.stream) return;
     try {
-      this.stage.show(await blob(`/api/still/${this.camera.id}${this.full ? "?full" : ""}`));
+      this.stage.show(await blob(`/api/still/${this.camera.id}`));
     } catch (error) {
       setText(this.stage.words, error.message);
     }

@@ -1,6 +1,7 @@
 // WebRTC as a viewer of a signaling channel; the messages are the service's own, its signature stays in the server.
 
-const FIRST_PICTURE = 9000;
+const ANSWER = 5000;
+const CONNECTION = 10000;
 const KEPT = ["video/h264", "video/vp8", "video/h265", "video/rtx"];
 
 export class RtcPlayback {
@@ -23,10 +24,7 @@ export class RtcPlayback {
     this.socket.addEventListener("close", () => {
       if (!this.connected && !this.over) this.told.failed("the signaling connection was closed before pictures came");
     });
-    this.timer = setTimeout(() => {
-      if (!this.connected) this.told.failed(this.answered
-        ? "the camera answered, but no way to it was found" : "no camera answers on this channel");
-    }, FIRST_PICTURE);
+    this.timer = setTimeout(() => { if (!this.answered) this.told.failed("no camera answers on this channel"); }, ANSWER);
   }
 
   async heard(message) {
@@ -43,6 +41,10 @@ export class RtcPlayback {
     if (kind === "SDP_ANSWER" && !this.answered) {
       this.answered = true;
       this.told.log("the camera answered");
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => {
+        if (!this.connected) this.told.failed("the camera answered, but no way to it was found");
+      }, CONNECTION);
       await this.peer.setRemoteDescription({ type: "answer", sdp: payload.sdp });
       for (const candidate of this.early.splice(0)) await this.add(candidate);
     } else if (kind === "ICE_CANDIDATE") {

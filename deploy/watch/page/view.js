@@ -13,7 +13,7 @@ export class View {
     this.camera = camera;
     this.announce = announce;
     this.stage = new Stage(`Picture of ${camera.name}`);
-    this.player = new Player(this.stage, camera, { log: (words, level) => this.say(words, level), state: (state) => this.turned(state) }, true);
+    this.player = new Player(this.stage, camera, { log: (words, level) => this.say(words, level), state: (state) => this.turned(state) });
     this.build();
     this.player.still();
     this.timers = [setInterval(() => this.measure(), 1000), setInterval(() => this.timeline.refresh(), 10000)];
@@ -159,7 +159,7 @@ export class View {
 
   async keepStill() {
     try {
-      const url = URL.createObjectURL(await blob(`/api/still/${this.camera.id}?full`));
+      const url = URL.createObjectURL(await blob(`/api/still/${this.camera.id}`));
       el("a", { href: url, download: `${this.camera.name.replace(/[^A-Za-z0-9]/g, "-").slice(0, 60)}.jpg` }).click();
       setTimeout(() => URL.revokeObjectURL(url), 10000);
       this.say("a still picture was saved");
