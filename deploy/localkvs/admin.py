@@ -5,6 +5,7 @@ On the same port as everything else, for who has the token of `state.json`, whic
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import json
 import os
@@ -49,6 +50,13 @@ def add_admin(app: web.Application, service: Service) -> None:
         let_in(request)
         return web.json_response({"cleared": service.store.faults.clear()})
 
+    async def provision(request: web.Request) -> web.StreamResponse:
+        from aiohttp import web
+
+        let_in(request)
+        _provision(service, json.loads(await request.read()))
+        return web.json_response({})
+
     async def down(request: web.Request) -> web.StreamResponse:
         from aiohttp import web
 
@@ -68,6 +76,18 @@ def add_admin(app: web.Application, service: Service) -> None:
     app.router.add_post("/-/faults", ask)
     app.router.add_delete("/-/faults", clear)
     app.router.add_post("/-/down", down)
+    app.router.add_post("/-/provision", provision)
+
+
+def _provision(service: Service, wanted: dict[str, Any]) -> None:
+    """Make streams and channels that are missing; those that are there stay as they are."""
+    store = service.store
+    for stream in wanted["streams"]:
+        with contextlib.suppress(ServiceError):
+            store.streams.create(stream["name"], region=stream["region"], retention_hours=stream["hours"])
+    for channel in wanted["channels"]:
+        with contextlib.suppress(ServiceError):
+            store.channels.create(channel["name"], region=channel["region"])
 
 
 def _faults(service: Service) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from deploy.kvs.errors import ServiceError, invalid
+from deploy.kvsstore.caller import caller_of
 from deploy.kvsstore.service import Service
 from deploy.kvsstore.streams import Stream
 from deploy.localkvs.fragment import Refusal, checked_fragment, checked_header
@@ -74,7 +75,7 @@ def begin(service: Service, request: web.Request) -> Producer:
     stream = service.store.streams.find(
         name=headers.get("x-amzn-stream-name", ""),
         arn=headers.get("x-amzn-stream-arn", ""),
-        region=request["region"],
+        region=caller_of(request).region,
     )
     kind = headers.get("x-amzn-fragment-timecode-type", "")
     if kind not in ("ABSOLUTE", "RELATIVE"):

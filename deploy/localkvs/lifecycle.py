@@ -7,10 +7,12 @@ import fcntl
 import hashlib
 import json
 import os
+import shlex
 import signal
 import ssl
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -82,6 +84,14 @@ class Running:
             with urllib.request.urlopen(request, timeout=10, context=context) as answer:  # noqa: S310
                 found: dict[str, Any] = json.loads(answer.read())
                 return found
+        except urllib.error.HTTPError as error:
+            told = shown(error.read(2_000).decode("utf-8", "replace"))
+            raise PreflightError(
+                "the local service does not do this; was it started by another version?",
+                where=f"{self.url}{path}",
+                why=f"{error.code}: {told}",
+                next_step="invoke kvs down, then invoke kvs up",
+            ) from error
         except (OSError, ValueError) as error:
             raise PreflightError(
                 "the local service does not answer", where=self.url, why=str(error), next_step="invoke kvs up"
@@ -102,6 +112,25 @@ def running() -> Running | None:
         facts = json.loads((folder / STATE).read_text())
         return Running(folder, State(**facts | {"addresses": tuple(facts["addresses"])}))
     return None
+
+
+def write_profile(running: Running) -> Path:
+    """Write what a shell needs for boto3 and the AWS CLI to reach the service; only its owner can read it.
+
+    AWS_ENDPOINT_URL: https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
+    """
+    key = running.own_key()
+    values = {
+        "AWS_ENDPOINT_URL": running.url,
+        "AWS_CA_BUNDLE": str(running.authority),
+        "AWS_ACCESS_KEY_ID": key.access,
+        "AWS_SECRET_ACCESS_KEY": key.secret,
+        "AWS_DEFAULT_REGION": os.environ.get("AWS_DEFAULT_REGION", DEFAULT_REGION),
+    }
+    lines = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
+    file = running.folder / "profile.sh"
+    write_whole(file, f"unset AWS_SESSION_TOKEN AWS_PROFILE\n{lines}".encode(), mode=0o600)
+    return file
 
 
 def require_running() -> Running:

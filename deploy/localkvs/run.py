@@ -23,7 +23,6 @@ from typing import IO, TYPE_CHECKING
 
 from deploy.kvs.tls import Authority
 from deploy.kvsstore.service import MOST_BYTES, Service, open_store
-from deploy.localkvs.app import make_app
 from recipes.files import write_whole
 
 if TYPE_CHECKING:
@@ -126,6 +125,8 @@ def _log_into(file: Path) -> None:
 
 async def _serve(service: Service, settings: Settings, authority: Authority) -> None:
     from aiohttp import web
+
+    from deploy.localkvs.app import make_app
 
     loop = asyncio.get_running_loop()
     over = asyncio.Event()
