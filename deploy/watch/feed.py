@@ -31,6 +31,7 @@ _EXACT = 3900.0
 _BINS = 48
 _NAME = 256
 _CLIP_PART = 1 << 18
+_FRAGMENT = 64 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +78,9 @@ class Camera:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Last:
-    """The last fragment: when it began by the service's and by the camera's clock, and its length; all in seconds."""
+    """A fragment: when it began by the service's and by the camera's clock, and its length; all in seconds."""
 
+    number: str
     server: float
     producer: float
     length: float
@@ -124,6 +126,11 @@ class Feed:
         self._states: dict[str, _State] = {}
         self._few = asyncio.Semaphore(_AT_ONCE)
         self._searches: set[asyncio.Task[None]] = set()
+
+    @property
+    def everything(self) -> bool:
+        """Whether all cameras of the service are asked for."""
+        return self._wanted.everything
 
     async def close(self) -> None:
         for search in self._searches:
@@ -243,6 +250,7 @@ class Feed:
             answer = await self._fragments(stream, begin, end, token=token)
             for row in answer.get("Fragments", []):
                 yield Last(
+                    number=str(row.get("FragmentNumber", "")),
                     server=_seconds(row.get("ServerTimestamp")),
                     producer=_seconds(row.get("ProducerTimestamp")),
                     length=float(row.get("FragmentLengthInMilliseconds") or 0) / 1000,
@@ -321,6 +329,24 @@ class Feed:
             if picture.startswith(b"\xff\xd8"):
                 return picture
         raise ServiceRefusalError(404, "NoPicture", "the service has no picture of the last fragment")
+
+    async def fragment(self, camera: Camera, number: str) -> bytes:
+        """Return one fragment as Matroska, as the producer sent it; raises ServiceRefusalError for one too long."""
+        stream = camera.need_stream()
+        endpoint = await self._calls.data_endpoint(stream.arn, "GET_MEDIA_FOR_FRAGMENT_LIST")
+        answer = await self._calls.ask(
+            "kinesis-video-archived-media",
+            "get_media_for_fragment_list",
+            endpoint,
+            StreamARN=stream.arn,
+            Fragments=[number],
+        )
+        data = bytearray()
+        async for part in self._parts(answer["Payload"]):
+            data += part
+            if len(data) > _FRAGMENT:
+                raise ServiceRefusalError(502, "LongFragment", "the fragment is longer than any of the service's")
+        return bytes(data)
 
     async def clip(self, camera: Camera, begin: float, end: float) -> AsyncIterator[bytes]:
         """Return the parts of an MP4 of this time; raises ServiceRefusalError before the first of them or never."""

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Self
 
 import av
 from av.audio.codeccontext import AudioCodecContext
@@ -46,7 +47,7 @@ class LiveProducer:
     acks: bytearray = field(default_factory=bytearray)
     sent: int = 0
 
-    def __enter__(self) -> LiveProducer:
+    def __enter__(self) -> Self:
         self._over = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._send()), name=f"producer-{self.stream}")
         self._thread.start()
@@ -152,12 +153,11 @@ class _Encoder:
         for number, picture in enumerate(source.decode(video=0)):
             made = picture.reformat(format="yuv420p")
             made.pts, made.time_base, made.pict_type = number, Fraction(1, self._fps), 0
-            for packet in self._video.encode(made):
-                frames.append(
-                    Frame(
-                        1, round(1000 * number / self._fps) * _MS, key=packet.is_keyframe, data=_lengths(bytes(packet))
-                    )
-                )
+            at = round(1000 * number / self._fps) * _MS
+            frames += [
+                Frame(1, at, key=packet.is_keyframe, data=_lengths(bytes(packet)))
+                for packet in self._video.encode(made)
+            ]
             if number % self._fps == self._fps - 1:
                 frames += self._tone((number + 1) / self._fps)
                 yield sorted(frames, key=lambda one: (one.pts, one.track))
