@@ -116,7 +116,12 @@ class Calls:
         return self._service
 
     def close(self) -> None:
+        """End the threads and the connections; a call that is under way ends by its own time limit."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+        with self._lock:
+            for client in self._clients.values():
+                client.close()
+            self._clients.clear()
 
     async def in_thread(self, work: Callable[[], _Answer]) -> _Answer:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)

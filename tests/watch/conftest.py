@@ -95,11 +95,11 @@ class Cameras:
         """Keep fragments as if they had come at a time; seconds since 1970."""
         store = self.local.service.store
 
-        def add() -> None:
+        async def add() -> None:
             stream = store.streams.find(name=name, region=REGION)
             for at, cluster in enumerate(clusters):
                 moment = round((begin + at * step) * 1000)
-                store.fragments.add(
+                await store.fragments.add(
                     stream, producer_ms=moment, server_ms=moment, length_ms=round(step * 1000), header=header,
                     data=cluster, continued=at > 0,
                 )  # fmt: skip
