@@ -131,7 +131,17 @@ def _fault(words: str, stream: str, *, clear: bool, json: bool) -> None:
 def _attach(action: str, host: str, *, json: bool) -> None:
     if not host:
         raise ConfigError(f"{action} which board?", next_step=f"invoke kvs {action} --host HOST")
-    raise ConfigError(f"{action} {host}")
+    from deploy.commands.streams import print_services
+    from deploy.kvsboards.attached import attach, detach
+    from recipes import console
+
+    if action == "detach":
+        print_services(host, detach(host), json=json)
+        return
+    attached = attach(host)
+    print_services(host, attached.services, json=json)
+    if not json:
+        console.out(f"  they find the local service at {attached.address}; back: invoke kvs detach --host {host}")
 
 
 def _print_status(*, whole: bool, json: bool) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from deploy.release.deployment import DeployOutcome
     from recipes.engine.docker import Engine
 
-KINDS = ("store", "bundle", "names", "board", "build")
+KINDS = ("store", "bundle", "names", "board", "build", "media")
 """Where hostile input may come from; the marks of the tests name them."""
 _SELFTEST_SECONDS = 1800
 
@@ -84,7 +84,7 @@ def _tried(table: Path) -> dict[str, dict[str, Any]]:
 @command(
     iterable=["kind"],
     help={
-        "kind": "store, bundle, names, build or board; all without it; may be given more than once",
+        "kind": "store, bundle, names, build, board or media; all without it; may be given more than once",
         "engine": "also what needs a container engine and simulated boards",
         "dry_run": "print the command line only",
     },

@@ -31,6 +31,9 @@ else
     (umask 077; : > "$file")
     chmod "$mode" "$file"
 fi
+case $old in '' | *"
+") ;; *) old="$old
+" ;; esac
 [ -z "$new" ] || new="{_BEGIN}
 ${{new}}{_END}
 "

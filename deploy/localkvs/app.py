@@ -22,6 +22,11 @@ from deploy.kvsstore.caller import Caller, set_caller
 from deploy.kvsstore.service import Handler, Service
 from deploy.localkvs import channels, ingest, streams
 from deploy.localkvs.admin import add_admin
+from deploy.playback import routes
+from deploy.signaling import ice
+from deploy.signaling.credentials import credentials
+from deploy.signaling.hub import hub_of
+from deploy.signaling.websocket import websocket
 
 _EXPECTED = web.RequestKey("producer", ingest.Producer)
 _Answer = Callable[["web.Request"], Awaitable["web.StreamResponse"]]
@@ -31,7 +36,7 @@ _NAMED = re.compile(r":(?:stream|channel)/([a-zA-Z0-9_.-]{1,256})/")
 
 def operations() -> dict[str, Handler]:
     """Return every call that is signed in its headers, by its path."""
-    return streams.OPERATIONS | channels.OPERATIONS
+    return {**streams.OPERATIONS, **channels.OPERATIONS, **routes.OPERATIONS, **ice.OPERATIONS}
 
 
 def make_app(service: Service) -> web.Application:
@@ -55,9 +60,31 @@ def make_app(service: Service) -> web.Application:
     app.router.add_route("POST", "/putMedia", media, expect_handler=expect)
     for path, handler in operations().items():
         app.router.add_route("POST", f"/{path}", _call(service, handler))
+    for path, handler in routes.ROUTES.items():
+        app.router.add_route("GET", path, _play(service, handler))
+    _add_signaling(app, service)
     add_admin(app, service)
     app.on_response_prepare.append(_sign_off)
     return app
+
+
+def _add_signaling(app: web.Application, service: Service) -> None:
+    """Add the WebSocket, and the keys that a device gets for its certificate."""
+
+    async def connect(request: web.Request) -> web.StreamResponse:
+        key = authorize(service, request)
+        refuse_on_demand(service, _named({"ChannelARN": request.query.get("X-Amz-ChannelARN")}))
+        return await websocket(service, request, key)
+
+    async def lend(request: web.Request) -> web.StreamResponse:
+        return await credentials(service, request)
+
+    async def close(_: web.Application) -> None:
+        await hub_of(service).close()
+
+    app.router.add_get("/", connect, allow_head=False)
+    app.router.add_get("/role-aliases/{alias}/credentials", lend, allow_head=False)
+    app.on_shutdown.append(close)
 
 
 async def _sign_off(_: web.Request, response: web.StreamResponse) -> None:
@@ -100,6 +127,17 @@ def _call(service: Service, handler: Handler) -> _Answer:
         if isinstance(result, web.StreamResponse):
             return result
         return web.json_response(result)
+
+    return answer
+
+
+def _play(service: Service, handler: Handler) -> _Answer:
+    """Answer a player, whose URL is all that it has."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        result = await handler(service, request, {})
+        assert not isinstance(result, dict)  # noqa: S101
+        return result
 
     return answer
 

@@ -159,13 +159,15 @@ def _held(lock: Path) -> bool:
         return True
 
 
-def bring_up(*, network: str = "", port: int = 0) -> Running:
+def bring_up(*, network: str = "", lan: str = "", port: int = 0) -> Running:
     """Start the service, unless it runs already with what is asked for; wait until it answers.
 
     Parameters
     ----------
     network:
-        Name of the boards' network, to have an address there; none for this machine's loopback only.
+        Name of the simulated boards' network, to have an address there.
+    lan:
+        An address of this machine under which real boards see it. With neither: this machine's loopback only.
     port:
         On 127.0.0.1; 0 for a free one, which stays the same from then on.
 
@@ -176,31 +178,47 @@ def bring_up(*, network: str = "", port: int = 0) -> Running:
     """
     with exclusive("local-service"):
         found = running()
-        if found is not None and (not network or found.addresses):
-            return found
         if found is not None:
+            now = read_settings(service_folder())
+            network, lan = network or now.network, lan or now.lan
+            if (network, lan) == (now.network, now.lan):
+                return found
             _end(found)
         folder = service_folder()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        settings = _settings(folder, network, port)
+        settings = _settings(folder, network, lan, port)
         write_whole(folder / "settings.json", json.dumps(asdict(settings)).encode(), mode=0o600)
         return _start(folder)
 
 
-def _settings(folder: Path, network: str, port: int) -> Settings:
-    """Return what to start with: the port of last time, and an address where one is wanted."""
+def _settings(folder: Path, network: str, lan: str, port: int) -> Settings:
+    """Return what to start with: the port of last time, and the addresses that are wanted."""
     last = read_settings(folder)
-    wanted = port or last.port or _free_port()
-    if not network:
-        return Settings(port=wanted)
+    opened: dict[str, str] = {}
+    if network:
+        opened[str(folder / "door")] = _open(folder / "door", door_name(), network=network)
+    if lan:
+        opened[str(folder / f"lan-{lan}")] = _open(
+            folder / f"lan-{lan}", f"{door_name()}-lan", network="host", address=lan
+        )
+    return Settings(
+        port=port or last.port or _free_port(),
+        addresses=tuple(opened.values()),
+        network=network,
+        lan=lan,
+        doors=tuple(opened),
+    )
+
+
+def _open(folder: Path, name: str, *, network: str, address: str = "") -> str:
     from deploy.localkvs.door import open_door
     from recipes.engine.docker import Engine
 
     engine = Engine.connect()
     with exclusive("change-of-networks", paths.cache()):
-        engine.services.ensure_network(network)
-        address = open_door(door_name(), folder / "door", engine, network=network)
-    return Settings(port=wanted, addresses=(address,), door=str(folder / "door"))
+        if network != "host":
+            engine.services.ensure_network(network)
+        return open_door(name, folder, engine, network=network, address=address)
 
 
 def _free_port() -> int:
@@ -257,10 +275,11 @@ def take_down() -> bool:
         found = running()
         if found is not None:
             _end(found)
-        if (service_folder() / "door").exists():
+        if read_settings(service_folder()).doors:
             from recipes.engine.docker import Engine
 
-            Engine.connect().services.remove(door_name())
+            for name in (door_name(), f"{door_name()}-lan"):
+                Engine.connect().services.remove(name)
         return found is not None
 
 

@@ -48,15 +48,19 @@ class Settings:
         On 127.0.0.1, for the programs of this machine; 0 for a free one.
     addresses:
         Under which boards reach it, for the certificate.
-    door:
-        Path of the Unix socket that hands over port 443 of the service's own address; empty without one.
+    network, lan:
+        What it has an address on: a network of the engine, an address of this machine.
+    doors:
+        Folders of the doors that hand over port 443 of these addresses.
     most_bytes:
         Of all fragments together.
     """
 
     port: int = 0
     addresses: tuple[str, ...] = ()
-    door: str = ""
+    network: str = ""
+    lan: str = ""
+    doors: tuple[str, ...] = ()
     most_bytes: int = MOST_BYTES
 
 
@@ -82,7 +86,7 @@ def read_settings(folder: Path) -> Settings:
         facts = json.loads((folder / "settings.json").read_text())
     except FileNotFoundError:
         return Settings()
-    return Settings(**facts | {"addresses": tuple(facts["addresses"])})
+    return Settings(**facts | {"addresses": tuple(facts["addresses"]), "doors": tuple(facts["doors"])})
 
 
 def main(folder: Path) -> None:
@@ -159,10 +163,10 @@ async def _listen(runner: web.AppRunner, context: ssl.SSLContext, settings: Sett
 
     here = socket.create_server(("127.0.0.1", settings.port), reuse_port=False)
     await web.SockSite(runner, here, ssl_context=context).start()
-    if settings.door:
+    for door in settings.doors:
         from deploy.localkvs.door import take_sockets
 
-        handed = take_sockets(Path(settings.door))
+        handed = take_sockets(Path(door))
         await web.SockSite(runner, handed.stream, ssl_context=context).start()
     return int(here.getsockname()[1])
 

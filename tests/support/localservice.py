@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from aiohttp import web
 
@@ -112,12 +112,21 @@ def local_service(
         yield LocalService(service, clock, plain.getsockname()[1], secure.getsockname()[1], authority, loop)
     finally:
         asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(20)
+        asyncio.run_coroutine_threadsafe(_end_tasks(), loop).result(20)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         loop.close()
         plain.close()
         secure.close()
         store.close()
+
+
+async def _end_tasks() -> None:
+    """Cancel what still waits for connections that are gone."""
+    left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
 
 
 class Wire:
@@ -129,11 +138,15 @@ class Wire:
         A certificate to trust; without it the connection is plain.
     """
 
+    opened: ClassVar[list[Wire]] = []
+    """For the end of a test, which closes them all."""
+
     def __init__(self, port: int, secure: Path | None = None) -> None:
         link = socket.create_connection(("127.0.0.1", port), timeout=10)
         if secure is not None:
             link = ssl.create_default_context(cafile=str(secure)).wrap_socket(link, server_hostname="localhost")
         self.link = link
+        self.opened.append(self)
         self.received = b""
 
     def send(self, data: bytes) -> None:
