@@ -176,7 +176,8 @@ class Feed:
             live = last is not None and time.time() - last.end < _LIVE_GRACE
             row |= {"state": "live" if live else "offline", "note": note}
             if last is not None:
-                row |= {"last": last.server, "length": last.length, "behind": round(time.time() - last.end, 1)}
+                behind = max(0.0, time.time() - last.end)
+                row |= {"last": last.server, "length": last.length, "behind": round(behind, 1)}
         return row
 
     async def facts(self, camera: Camera) -> dict[str, Any]:

@@ -141,7 +141,7 @@ def _seen(camera: Camera, last: Last, data: bytes, kind: Literal["JPEG", "PNG"])
         width=shown.width,
         height=shown.height,
         codec=codec.rfc6381,
-        behind=round(time.time() - last.end, 1),
+        behind=round(max(0.0, time.time() - last.end), 1),
         brightness=round(shown.mean, 1),
         contrast=round(shown.spread, 1),
         blank="black" if is_black(shown) else "green" if is_green(shown) else "",

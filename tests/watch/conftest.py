@@ -82,14 +82,26 @@ class Cameras:
     service: Service
     calls: Calls
 
-    def stream(self, name: str, hours: int = 24) -> str:
-        client = self.local.client("kinesisvideo", region=REGION)
-        made = client.create_stream(StreamName=name, DataRetentionInHours=hours, MediaType="video/h264")
-        return str(made["StreamARN"])
+    def stream(self, name: str, hours: int = 24, *, age: float = 0) -> str:
+        """Make a stream that is some seconds old; returns its ARN."""
+        store, clock = self.local.service.store, self.local.clock
+
+        def make() -> str:
+            clock.ahead = -age
+            try:
+                return store.streams.create(name, region=REGION, retention_hours=hours, media_type="video/h264").arn
+            finally:
+                clock.ahead = 0
+
+        return str(self.local.call(make))
 
     def channel(self, name: str) -> str:
-        client = self.local.client("kinesisvideo", region=REGION)
-        return str(client.create_signaling_channel(ChannelName=name)["ChannelARN"])
+        """Make a signaling channel; returns its ARN."""
+        return str(self.local.call(lambda: self.local.service.store.channels.create(name, region=REGION)).arn)
+
+    def remove_channel(self, arn: str) -> None:
+        store = self.local.service.store
+        self.local.call(lambda: store.channels.delete(store.channels.find(arn=arn)))
 
     def fill(self, name: str, clusters: list[bytes], header: bytes, *, begin: float, step: float = 1.0) -> None:
         """Keep fragments as if they had come at a time; seconds since 1970."""
@@ -100,9 +112,14 @@ class Cameras:
             for at, cluster in enumerate(clusters):
                 moment = round((begin + at * step) * 1000)
                 await store.fragments.add(
-                    stream, producer_ms=moment, server_ms=moment, length_ms=round(step * 1000), header=header,
-                    data=cluster, continued=at > 0,
-                )  # fmt: skip
+                    stream,
+                    number=store.fragments.next_number(moment),
+                    producer_ms=moment,
+                    server_ms=moment,
+                    length_ms=round(step * 1000),
+                    header=header,
+                    data=cluster,
+                )
 
         self.local.call(add)
 
@@ -120,6 +137,8 @@ def cameras(tmp_path: Path) -> Iterator[Cameras]:
         calls = Calls(service)
         yield Cameras(local, service, calls)
         calls.close()
+        # The service takes a moment to see that its connections are closed.
+        local.call(lambda: asyncio.sleep(0.1))
 
 
 @pytest.fixture

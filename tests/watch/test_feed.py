@@ -58,7 +58,7 @@ def test_a_stream_and_a_channel_of_one_name_are_one_camera(cameras: Cameras, run
 
 def test_live_and_silent_and_empty_are_told_apart(cameras: Cameras, run: Run, feed_of: FeedOf) -> None:
     for name in ("live", "silent", "empty"):
-        cameras.stream(name)
+        cameras.stream(name, age=9 * 3600)
     cameras.stream("forgets", hours=0)
     header, clusters = make_header(), make_fragments(3)
     now = time.time()
@@ -155,7 +155,9 @@ def test_wrong_keys_are_told_in_words_and_never_shown(cameras: Cameras, run: Run
 @pytest.mark.parametrize(
     ("picture", "blank", "moving"), [("moving", "", True), ("black", "black", False), ("frozen", "", False)]
 )
-def test_one_picture_and_what_is_seen_in_it(cameras: Cameras, run: Run, picture: str, blank: str, moving: bool) -> None:
+def test_one_picture_and_what_is_seen_in_it(
+    cameras: Cameras, run: Run, feed_of: FeedOf, picture: str, blank: str, moving: bool
+) -> None:
     cameras.stream("cam")
     cameras.stream("empty")
     cameras.fill("cam", make_fragments(2, picture=picture), make_header(), begin=time.time() - 3)

@@ -175,7 +175,7 @@ def test_a_channel_that_is_gone_is_told_in_words(cameras: Cameras, page: PageSer
     async def meet() -> None:
         async with opened(page) as session:
             identity = await camera_id(session, page)
-            cameras.local.client("kinesisvideo", region="us-west-2").delete_signaling_channel(ChannelARN=arn)
+            cameras.remove_channel(arn)
             async with session.ws_connect(f"{page.base.replace('http', 'ws')}/ws/{identity}") as viewer:
                 told = await heard(viewer)
                 assert told["messageType"] == "PAGE_NOTE"
