@@ -50,7 +50,7 @@ class View:
 
 def board_view(board: Board, running: Running, address: str) -> View:
     """Work out a board's view of the service at an address."""
-    streams, channels, regions = _sent_to(board)
+    streams, channels, regions = sent_to(board)
     things = board_things(board)
     names = [name for region in sorted(regions) for name in host_names(region)]
     names += [thing.iot.endpoint for thing in things]
@@ -71,7 +71,7 @@ def board_region(board: Board) -> str:
     return given.region or given.variables.get("AWS_DEFAULT_REGION") or DEFAULT_REGION
 
 
-def _sent_to(board: Board) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...], set[str]]:
+def sent_to(board: Board) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...], set[str]]:
     """Return names and regions of streams and of channels, and all regions."""
     usual = board_region(board)
     streams, channels = list[tuple[str, str]](), list[tuple[str, str]]()
