@@ -3,6 +3,8 @@
 #define BOARDPROBE_PROBES_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <time.h>
 
 /* C library, float ABI, alignment trap, clocks. */
 void probe_board(void);
@@ -14,6 +16,9 @@ void probe_elements(const char *const *names, int count);
 void probe_libraries(void);
 /* HTTPS to a URL: the certificate's verdict, and the clock skew from the answer's Date header, in seconds. */
 void probe_https(const char *url, const char *ca_file, long timeout_seconds);
+/* libwebsockets' version, and an HTTP date as seconds since 1970, or 0. */
+const char *wss_library(void);
+time_t date_of(const char *value, size_t length);
 /* A WebSocket handshake over TLS. */
 void probe_wss(const char *url, const char *ca_file, int timeout_seconds);
 /* Each sound device of the kernel as an object on a line of its own: rates, formats and channels that it takes. */
