@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from invoke import Collection
 
+from deploy.cli.command import read_ahead
 from deploy.commands import board as board_tasks
 from deploy.commands import bundle as bundle_tasks
 from deploy.commands import inputs
 from deploy.commands.board import probe
 from deploy.commands.build import build, images, shell, why
-from deploy.commands.command import read_ahead
 from deploy.commands.inputs import fetch, pins
 from deploy.commands.project import bench, demo, matrix, security, sim
 from deploy.commands.release import deploy, rollback, status, up, verify

@@ -138,3 +138,25 @@ def passthrough(argv: Sequence[str], *, env: Mapping[str, str] | None = None) ->
     """Run a program on our own terminal (tests, an interactive shell) and return its exit code."""
     with progress.quiet():
         return subprocess.run(list(argv), env=environment(env), check=False).returncode
+
+
+def start_detached(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], output: IO[bytes]) -> int:
+    """Start a program that outlives us, in a session of its own; returns its process ID.
+
+    Parameters
+    ----------
+    output:
+        An open file that takes both of its streams.
+    """
+    started = subprocess.Popen(
+        list(argv),
+        cwd=cwd,
+        env=environment(env),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+    )
+    # It is nobody's child to wait for: without this the interpreter warns at its end.
+    started.returncode = 0
+    return started.pid

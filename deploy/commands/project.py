@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from invoke import Context, Exit
 
-from deploy.commands.command import BOARD, HOST, benches, command
+from deploy.cli.command import BOARD, HOST, benches, command
 from recipes.errors import ConfigError, VerifyError, unknown
 from recipes.text import shown
 
@@ -173,7 +173,7 @@ def demo(_: Context, host: str = "sim-armv7", json: bool = False, dry_run: bool 
     """Build, dedupe, deploy to a simulated board, verify."""
     from deploy.boards.board import load_board
     from deploy.boards.inventory import load_host
-    from deploy.commands.output import outcome_facts
+    from deploy.cli.output import outcome_facts
     from deploy.sim.boards import bring_up, is_up, take_down
     from recipes import console
     from recipes.engine.docker import Engine
@@ -206,7 +206,7 @@ def _build_beside_the_root(board: Board, engine: Engine, *, quiet: bool) -> None
     """Build while the board's root is made: the one waits for the mirror, the other for emulation."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from deploy.commands.output import print_resolution, print_stage
+    from deploy.cli.output import print_resolution, print_stage
     from deploy.sim.boards import prepare_board
     from recipes import console
     from recipes.builder.run import build_stage, prepare_build
@@ -240,7 +240,7 @@ def _deploy_twice(host: str, board: Board, *, quiet: bool) -> list[DeployOutcome
     """Deploy a new bundle, and the same again: the second time nothing is left to do."""
     from deploy.boards.index import board_index
     from deploy.bundle.assemble import make_bundle, stage_for
-    from deploy.commands.output import print_bundle, print_outcome
+    from deploy.cli.output import print_bundle, print_outcome
     from deploy.release.deployment import deploy_to
 
     made, decided = make_bundle(board, stage_for(board), board_index(board))
