@@ -11,6 +11,7 @@ from deploy.commands import inputs
 from deploy.commands.board import probe
 from deploy.commands.build import build, images, shell, why
 from deploy.commands.inputs import fetch, pins
+from deploy.commands.kvs import kvs
 from deploy.commands.project import bench, demo, matrix, security, sim
 from deploy.commands.release import deploy, rollback, status, up, verify
 from deploy.commands.streams import doctor, logs, render, restart, start, stop
@@ -47,6 +48,7 @@ ns = Collection(
     logs,
     doctor,
     sim,
+    kvs,
     matrix,
     demo,
     bench,

@@ -22,6 +22,7 @@ MODULES = {
 OWNERS = {
     "docker": {"recipes.engine.docker", "recipes.engine.connection", "recipes.engine.services"},
     "subprocess": {"recipes.process"},
+    "av": {"deploy.media.pictures"},
     "fabric": {"deploy.ssh.dial"},
     "paramiko": {"deploy.boards.session", "deploy.ssh.channel", "deploy.ssh.dial", "deploy.ssh.scan"},
     "jinja2": {"deploy.launch.script"},
@@ -29,7 +30,8 @@ OWNERS = {
     "requests": {"recipes.sources.fetch", "recipes.stage.places"},
     "rich": {"recipes.console"},
     "filelock": {"recipes.files"},
-    "cryptography": {"deploy.bundle.sign", "recipes.stage.keys", "recipes.stage.entry", "deploy.sim.keys"},
+    "cryptography": {"deploy.bundle.sign", "recipes.stage.keys", "recipes.stage.entry", "deploy.sim.keys"}
+    | {"deploy.kvs.tls", "deploy.signaling.credentials"},
     "tarfile": {"recipes.archives.tarfiles", "deploy.bundle.archive"},
     "bz2": {"recipes.archives.packed"},
     "lzma": {"recipes.archives.packed", "deploy.reports.sizes"},
@@ -42,10 +44,12 @@ OWNERS = {
     "tomlkit": {"recipes.sources.pins", "deploy.boards.inventory"},
     "junitparser": {"deploy.verify.run"},
     "testinfra": {"deploy.verify.plugin"},
+    "moto": {"deploy.signaling.moto"},
     "elftools": set(),
     "lief": set(),
 }
 LAZY = {
+    "av",
     "docker",
     "fabric",
     "paramiko",
@@ -62,6 +66,7 @@ LAZY = {
     "packageurl",
     "tomlkit",
     "junitparser",
+    "moto",
 }
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from deploy.release.deployment import DeployOutcome
     from recipes.engine.docker import Engine
 
-KINDS = ("store", "bundle", "names", "board", "build")
+KINDS = ("store", "bundle", "names", "board", "build", "media")
 """Where hostile input may come from; the marks of the tests name them."""
 _SELFTEST_SECONDS = 1800
 
@@ -84,7 +84,7 @@ def _tried(table: Path) -> dict[str, dict[str, Any]]:
 @command(
     iterable=["kind"],
     help={
-        "kind": "store, bundle, names, build or board; all without it; may be given more than once",
+        "kind": "store, bundle, names, build, board or media; all without it; may be given more than once",
         "engine": "also what needs a container engine and simulated boards",
         "dry_run": "print the command line only",
     },
@@ -135,9 +135,10 @@ def security(_: Context, kind: list[str], engine: bool = False, json: bool = Fal
     help={
         "action": "up, down or status",
         "host": f"{HOST}; every simulated one without it",
+        "kvs": "up only: bring the local service up too, and make the boards take it for AWS",
     },
 )
-def sim(_: Context, action: str, host: str = "", json: bool = False, dry_run: bool = False) -> None:
+def sim(_: Context, action: str, host: str = "", kvs: bool = False, json: bool = False, dry_run: bool = False) -> None:
     """Bring simulated boards up or down, or list them."""
     from deploy.boards.inventory import load_host, load_hosts, sim_state
     from deploy.sim.boards import bring_up, take_down
@@ -154,6 +155,8 @@ def sim(_: Context, action: str, host: str = "", json: bool = False, dry_run: bo
     for name in names:
         if engine is not None and action == "up":
             bring_up(name, engine)
+            if kvs:
+                _lead_to_service(name)
         elif engine is not None and action == "down":
             take_down(name, engine)
         there = sim_state(name)
@@ -166,6 +169,15 @@ def sim(_: Context, action: str, host: str = "", json: bool = False, dry_run: bo
         console.emit([dict(zip(("host", "state", "address"), row, strict=True)) for row in rows])
     else:
         console.table("Simulated boards", ["host", "state", "address"], rows)
+
+
+def _lead_to_service(host: str) -> None:
+    """Bring the local service up, unless it is, and make a simulated board take it for AWS."""
+    from deploy.kvsboards.simulated import lead_to_service
+    from deploy.localkvs.lifecycle import bring_up
+    from deploy.sim.boards import NETWORK
+
+    lead_to_service(host, bring_up(network=NETWORK))
 
 
 @command(help={"host": f"{HOST}, a simulated one"})

@@ -77,7 +77,8 @@ def number(arguments: Mapping[str, Any], name: str, *, low: int, high: int, defa
     value = arguments.get(name, default)
     if value is None:
         raise invalid(f"{name} must be provided.")
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value or int(value) != value:  # noqa: PLR0124  # NaN
+    whole = value.is_integer() if isinstance(value, float) else isinstance(value, int) and not isinstance(value, bool)
+    if not whole:  # JSON of Python's has NaN and Infinity too, which are no whole numbers
         raise _garbled(f"{name} must be a whole number")
     if not low <= value <= high:
         raise invalid(f"{name} must be between {low} and {high}.")

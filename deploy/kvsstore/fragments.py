@@ -166,6 +166,11 @@ class Fragments:
             raise not_found(f"The fragment {number} is not in the stream.")
         return rows[0]
 
+    def after(self, fragment: Fragment) -> Fragment | None:
+        """Return the fragment of its stream that arrived next."""
+        rows = self._rows("stream = ? AND number > ? ORDER BY number LIMIT 1", fragment.stream, fragment.number)
+        return rows[0] if rows else None
+
     def latest(self, stream: Stream) -> Fragment | None:
         """Return the fragment that arrived last."""
         rows = self._rows("stream = ? ORDER BY number DESC LIMIT 1", stream.id)

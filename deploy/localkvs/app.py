@@ -9,20 +9,26 @@ import logging
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from aiohttp import web
 
 from deploy.kvs.arguments import MOST_BODY, parse_body
 from deploy.kvs.errors import ServiceError
 from deploy.kvs.keys import Key
 from deploy.kvs.names import region_of
 from deploy.kvs.sigv4 import EMPTY, Signed, check_signature, signed_region
+from deploy.kvsstore.caller import Caller, set_caller
 from deploy.kvsstore.service import Handler, Service
 from deploy.localkvs import channels, ingest, streams
 from deploy.localkvs.admin import add_admin
+from deploy.playback import routes
+from deploy.signaling import ice
+from deploy.signaling.credentials import credentials
+from deploy.signaling.hub import hub_of
+from deploy.signaling.websocket import websocket
 
-if TYPE_CHECKING:
-    from aiohttp import web
-
+_EXPECTED = web.RequestKey("producer", ingest.Producer)
 _Answer = Callable[["web.Request"], Awaitable["web.StreamResponse"]]
 _log = logging.getLogger("boardcast.kvs")
 _NAMED = re.compile(r":(?:stream|channel)/([a-zA-Z0-9_.-]{1,256})/")
@@ -30,21 +36,20 @@ _NAMED = re.compile(r":(?:stream|channel)/([a-zA-Z0-9_.-]{1,256})/")
 
 def operations() -> dict[str, Handler]:
     """Return every call that is signed in its headers, by its path."""
-    return streams.OPERATIONS | channels.OPERATIONS
+    return {**streams.OPERATIONS, **channels.OPERATIONS, **routes.OPERATIONS, **ice.OPERATIONS}
 
 
 def make_app(service: Service) -> web.Application:
     """Build the application of a service."""
-    from aiohttp import web
 
     async def media(request: web.Request) -> web.StreamResponse:
-        producer = request.get("producer") or _producer(service, request)
+        producer = request.get(_EXPECTED) or _producer(service, request)
         return await ingest.put_media(service, request, producer)
 
     async def expect(request: web.Request) -> web.StreamResponse | None:
         """Refuse before a byte of the body is sent, or say that it may come."""
         try:
-            request["producer"] = _producer(service, request)
+            request[_EXPECTED] = _producer(service, request)
         except ServiceError as error:
             return _error(error, close=True)
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -55,9 +60,31 @@ def make_app(service: Service) -> web.Application:
     app.router.add_route("POST", "/putMedia", media, expect_handler=expect)
     for path, handler in operations().items():
         app.router.add_route("POST", f"/{path}", _call(service, handler))
+    for path, handler in routes.ROUTES.items():
+        app.router.add_route("GET", path, _play(service, handler))
+    _add_signaling(app, service)
     add_admin(app, service)
     app.on_response_prepare.append(_sign_off)
     return app
+
+
+def _add_signaling(app: web.Application, service: Service) -> None:
+    """Add the WebSocket, and the keys that a device gets for its certificate."""
+
+    async def connect(request: web.Request) -> web.StreamResponse:
+        key = authorize(service, request)
+        refuse_on_demand(service, _named({"ChannelARN": request.query.get("X-Amz-ChannelARN")}))
+        return await websocket(service, request, key)
+
+    async def lend(request: web.Request) -> web.StreamResponse:
+        return await credentials(service, request)
+
+    async def close(_: web.Application) -> None:
+        await hub_of(service).close()
+
+    app.router.add_get("/", connect, allow_head=False)
+    app.router.add_get("/role-aliases/{alias}/credentials", lend, allow_head=False)
+    app.on_shutdown.append(close)
 
 
 async def _sign_off(_: web.Request, response: web.StreamResponse) -> None:
@@ -67,8 +94,6 @@ async def _sign_off(_: web.Request, response: web.StreamResponse) -> None:
 
 
 def _middleware() -> Any:
-    from aiohttp import web
-
     @web.middleware
     async def told_as_aws_does(request: web.Request, handler: _Answer) -> web.StreamResponse:
         try:
@@ -94,8 +119,6 @@ def _middleware() -> Any:
 
 def _call(service: Service, handler: Handler) -> _Answer:
     async def answer(request: web.Request) -> web.StreamResponse:
-        from aiohttp import web
-
         body = await request.read()
         authorize(service, request, hashlib.sha256(body).hexdigest())
         arguments = parse_body(body)
@@ -104,6 +127,17 @@ def _call(service: Service, handler: Handler) -> _Answer:
         if isinstance(result, web.StreamResponse):
             return result
         return web.json_response(result)
+
+    return answer
+
+
+def _play(service: Service, handler: Handler) -> _Answer:
+    """Answer a player, whose URL is all that it has."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        result = await handler(service, request, {})
+        assert not isinstance(result, dict)  # noqa: S101
+        return result
 
     return answer
 
@@ -120,8 +154,7 @@ def authorize(service: Service, request: web.Request, payload: str = EMPTY) -> K
     headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers]
     signed = Signed(request.method, path, query, headers, payload)
     key = check_signature(signed, service.store.keys, now=service.clock())
-    request["key"] = key
-    request["region"] = region_of(request.host) or signed_region(signed)
+    set_caller(request, Caller(key, region_of(request.host) or signed_region(signed)))
     return key
 
 
@@ -163,8 +196,6 @@ def _producer(service: Service, request: web.Request) -> ingest.Producer:
 
 def _error(error: ServiceError, *, close: bool = False) -> web.Response:
     """Tell an error as AWS does: its type in a header, its message in the body."""
-    from aiohttp import web
-
     response = web.Response(
         status=error.status,
         body=json.dumps({"Message": error.message}).encode(),

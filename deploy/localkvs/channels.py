@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from deploy.kvs.arguments import choice, items, number, page, part, text
 from deploy.kvs.errors import ServiceError, invalid
 from deploy.kvs.names import Endpoints
+from deploy.kvsstore.caller import caller_of
 from deploy.kvsstore.channels import Channel
 from deploy.kvsstore.service import Handler, Service
 from deploy.localkvs.streams import prefix_of
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 def channel_of(service: Service, request: web.Request, arguments: Mapping[str, Any]) -> Channel:
     """Return the channel that a call names by ChannelName or ChannelARN, in the region of the caller."""
     return service.store.channels.find(
-        name=text(arguments, "ChannelName"), arn=text(arguments, "ChannelARN"), region=request["region"]
+        name=text(arguments, "ChannelName"), arn=text(arguments, "ChannelARN"), region=caller_of(request).region
     )
 
 
@@ -43,7 +44,7 @@ async def _create(service: Service, request: web.Request, arguments: dict[str, A
     given = [one if isinstance(one, dict) else {} for one in items(arguments, "Tags", most=50)]
     made = service.store.channels.create(
         text(arguments, "ChannelName", needed=True),
-        region=request["region"],
+        region=caller_of(request).region,
         kind=choice(arguments, "ChannelType", ["SINGLE_MASTER", "FULL_MESH"], "SINGLE_MASTER"),
         ttl=_ttl(arguments, 60),
         tags={text(tag, "Key", needed=True, most=128): text(tag, "Value", most=256) for tag in given},
@@ -56,7 +57,9 @@ async def _describe(service: Service, request: web.Request, arguments: dict[str,
 
 
 async def _list(service: Service, request: web.Request, arguments: dict[str, Any]) -> dict[str, Any]:
-    found = service.store.channels.all(region=request["region"], prefix=prefix_of(arguments, "ChannelNameCondition"))
+    found = service.store.channels.all(
+        region=caller_of(request).region, prefix=prefix_of(arguments, "ChannelNameCondition")
+    )
     shown, token = page(found, arguments, most=10_000, default=10_000)
     return {"ChannelInfoList": [_described(channel) for channel in shown]} | ({"NextToken": token} if token else {})
 
@@ -101,7 +104,7 @@ async def _storage(service: Service, request: web.Request, arguments: dict[str, 
 
 async def _mapped(service: Service, request: web.Request, arguments: dict[str, Any]) -> dict[str, Any]:
     service.store.streams.find(
-        name=text(arguments, "StreamName"), arn=text(arguments, "StreamARN"), region=request["region"]
+        name=text(arguments, "StreamName"), arn=text(arguments, "StreamARN"), region=caller_of(request).region
     )
     return {"MappedResourceConfigurationList": []}
 

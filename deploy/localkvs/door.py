@@ -24,6 +24,7 @@ from recipes.toolchains.images import ensure_image, known_image
 READY_SECONDS = 20.0
 _INSIDE = "/door"
 _NAME = "door.sock"
+_ANY = "0.0.0.0"  # noqa: S104  # of a network that only boards of ours are on
 
 
 @dataclass
@@ -34,7 +35,7 @@ class Handed:
     datagrams: socket.socket
 
 
-def open_door(container: str, folder: Path, engine: Engine, *, network: str, address: str = "0.0.0.0") -> str:  # noqa: S104
+def open_door(container: str, folder: Path, engine: Engine, *, network: str, address: str = "") -> str:
     """Start the container, and wait until it hands over; returns its address.
 
     Parameters
@@ -61,7 +62,7 @@ def open_door(container: str, folder: Path, engine: Engine, *, network: str, add
     given = engine.services.start(
         container,
         _image(engine),
-        ["python3", "-c", script, address, f"{_INSIDE}/{_NAME}"],
+        ["python3", "-c", script, address or _ANY, f"{_INSIDE}/{_NAME}"],
         network=network,
         files={},
         rights=Rights.DOOR,

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from deploy.kvs.errors import ServiceError, invalid
+from deploy.kvsstore.caller import caller_of
 from deploy.kvsstore.service import Service
 from deploy.kvsstore.streams import Stream
 from deploy.localkvs.fragment import Refusal, checked_fragment, checked_header
@@ -74,7 +75,7 @@ def begin(service: Service, request: web.Request) -> Producer:
     stream = service.store.streams.find(
         name=headers.get("x-amzn-stream-name", ""),
         arn=headers.get("x-amzn-stream-arn", ""),
-        region=request["region"],
+        region=caller_of(request).region,
     )
     kind = headers.get("x-amzn-fragment-timecode-type", "")
     if kind not in ("ABSOLUTE", "RELATIVE"):
@@ -197,8 +198,7 @@ async def _event(service: Service, response: web.StreamResponse, producer: Produ
 
 async def _keep(service: Service, response: web.StreamResponse, producer: Producer, ended: FragmentEnded) -> None:
     """Check a fragment, keep it, and acknowledge it."""
-    header = producer.splitter.header
-    assert header is not None  # noqa: S101  # a fragment comes behind a header
+    header = ended.header
     timecode = ended.timecode // 1_000_000
     length = checked_fragment(ended.data, header, previous_ms=producer.last_ms, base_ms=producer.base_ms)
     producer.last_ms = timecode

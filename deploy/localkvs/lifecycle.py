@@ -7,10 +7,12 @@ import fcntl
 import hashlib
 import json
 import os
+import shlex
 import signal
 import ssl
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -82,6 +84,14 @@ class Running:
             with urllib.request.urlopen(request, timeout=10, context=context) as answer:  # noqa: S310
                 found: dict[str, Any] = json.loads(answer.read())
                 return found
+        except urllib.error.HTTPError as error:
+            told = shown(error.read(2_000).decode("utf-8", "replace"))
+            raise PreflightError(
+                "the local service does not do this; was it started by another version?",
+                where=f"{self.url}{path}",
+                why=f"{error.code}: {told}",
+                next_step="invoke kvs down, then invoke kvs up",
+            ) from error
         except (OSError, ValueError) as error:
             raise PreflightError(
                 "the local service does not answer", where=self.url, why=str(error), next_step="invoke kvs up"
@@ -102,6 +112,25 @@ def running() -> Running | None:
         facts = json.loads((folder / STATE).read_text())
         return Running(folder, State(**facts | {"addresses": tuple(facts["addresses"])}))
     return None
+
+
+def write_profile(running: Running) -> Path:
+    """Write what a shell needs for boto3 and the AWS CLI to reach the service; only its owner can read it.
+
+    AWS_ENDPOINT_URL: https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
+    """
+    key = running.own_key()
+    values = {
+        "AWS_ENDPOINT_URL": running.url,
+        "AWS_CA_BUNDLE": str(running.authority),
+        "AWS_ACCESS_KEY_ID": key.access,
+        "AWS_SECRET_ACCESS_KEY": key.secret,
+        "AWS_DEFAULT_REGION": os.environ.get("AWS_DEFAULT_REGION", DEFAULT_REGION),
+    }
+    lines = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
+    file = running.folder / "profile.sh"
+    write_whole(file, f"unset AWS_SESSION_TOKEN AWS_PROFILE\n{lines}".encode(), mode=0o600)
+    return file
 
 
 def require_running() -> Running:
@@ -130,15 +159,19 @@ def _held(lock: Path) -> bool:
         return True
 
 
-def bring_up(*, network: str = "", port: int = 0) -> Running:
+def bring_up(*, network: str = "", lan: str = "", port: int = 0, turn: bool = False) -> Running:
     """Start the service, unless it runs already with what is asked for; wait until it answers.
 
     Parameters
     ----------
     network:
-        Name of the boards' network, to have an address there; none for this machine's loopback only.
+        Name of the simulated boards' network, to have an address there.
+    lan:
+        An address of this machine under which real boards see it. With neither: this machine's loopback only.
     port:
         On 127.0.0.1; 0 for a free one, which stays the same from then on.
+    turn:
+        Relay WebRTC through coturn.
 
     Raises
     ------
@@ -147,31 +180,54 @@ def bring_up(*, network: str = "", port: int = 0) -> Running:
     """
     with exclusive("local-service"):
         found = running()
-        if found is not None and (not network or found.addresses):
-            return found
         if found is not None:
+            now = read_settings(service_folder())
+            network, lan, turn = network or now.network, lan or now.lan, turn or bool(now.turn)
+            if (network, lan, turn) == (now.network, now.lan, bool(now.turn)):
+                return found
             _end(found)
         folder = service_folder()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        settings = _settings(folder, network, port)
+        settings = _settings(folder, network, lan, port=port, turn=turn)
         write_whole(folder / "settings.json", json.dumps(asdict(settings)).encode(), mode=0o600)
         return _start(folder)
 
 
-def _settings(folder: Path, network: str, port: int) -> Settings:
-    """Return what to start with: the port of last time, and an address where one is wanted."""
+def _settings(folder: Path, network: str, lan: str, *, port: int, turn: bool) -> Settings:
+    """Return what to start with: the port of last time, and the addresses that are wanted."""
     last = read_settings(folder)
-    wanted = port or last.port or _free_port()
-    if not network:
-        return Settings(port=wanted)
+    opened: dict[str, str] = {}
+    if network:
+        opened[str(folder / "door")] = _open(folder / "door", door_name(), network=network)
+    if lan:
+        opened[str(folder / f"lan-{lan}")] = _open(
+            folder / f"lan-{lan}", f"{door_name()}-lan", network="host", address=lan
+        )
+    return Settings(
+        port=port or last.port or _free_port(),
+        addresses=tuple(opened.values()),
+        network=network,
+        lan=lan,
+        doors=tuple(opened),
+        turn=(lan or (_gateway(network) if network else "127.0.0.1")) if turn else "",
+    )
+
+
+def _gateway(network: str) -> str:
+    from recipes.engine.docker import Engine
+
+    return Engine.connect().services.ensure_network(network)
+
+
+def _open(folder: Path, name: str, *, network: str, address: str = "") -> str:
     from deploy.localkvs.door import open_door
     from recipes.engine.docker import Engine
 
     engine = Engine.connect()
     with exclusive("change-of-networks", paths.cache()):
-        engine.services.ensure_network(network)
-        address = open_door(door_name(), folder / "door", engine, network=network)
-    return Settings(port=wanted, addresses=(address,), door=str(folder / "door"))
+        if network != "host":
+            engine.services.ensure_network(network)
+        return open_door(name, folder, engine, network=network, address=address)
 
 
 def _free_port() -> int:
@@ -228,10 +284,11 @@ def take_down() -> bool:
         found = running()
         if found is not None:
             _end(found)
-        if (service_folder() / "door").exists():
+        if read_settings(service_folder()).doors:
             from recipes.engine.docker import Engine
 
-            Engine.connect().services.remove(door_name())
+            for name in (door_name(), f"{door_name()}-lan"):
+                Engine.connect().services.remove(name)
         return found is not None
 
 

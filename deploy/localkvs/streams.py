@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from deploy.kvs.arguments import choice, items, number, page, part, text
 from deploy.kvs.errors import ServiceError, invalid
 from deploy.kvs.names import Endpoints
+from deploy.kvsstore.caller import caller_of
 from deploy.kvsstore.service import Handler, Service
 from deploy.kvsstore.streams import MOST_HOURS, MOST_TAGS, Stream
 
@@ -25,7 +26,7 @@ APIS = (
 def stream_of(service: Service, request: web.Request, arguments: Mapping[str, Any]) -> Stream:
     """Return the stream that a call names by StreamName or StreamARN, in the region of the caller."""
     return service.store.streams.find(
-        name=text(arguments, "StreamName"), arn=text(arguments, "StreamARN"), region=request["region"]
+        name=text(arguments, "StreamName"), arn=text(arguments, "StreamARN"), region=caller_of(request).region
     )
 
 
@@ -45,7 +46,7 @@ def _described(stream: Stream) -> dict[str, Any]:
 async def _create(service: Service, request: web.Request, arguments: dict[str, Any]) -> dict[str, Any]:
     made = service.store.streams.create(
         text(arguments, "StreamName", needed=True),
-        region=request["region"],
+        region=caller_of(request).region,
         retention_hours=number(arguments, "DataRetentionInHours", low=0, high=MOST_HOURS, default=0),
         media_type=text(arguments, "MediaType", most=128),
         device_name=text(arguments, "DeviceName", most=128),
@@ -68,7 +69,9 @@ def prefix_of(arguments: Mapping[str, Any], name: str) -> str:
 
 
 async def _list(service: Service, request: web.Request, arguments: dict[str, Any]) -> dict[str, Any]:
-    found = service.store.streams.all(region=request["region"], prefix=prefix_of(arguments, "StreamNameCondition"))
+    found = service.store.streams.all(
+        region=caller_of(request).region, prefix=prefix_of(arguments, "StreamNameCondition")
+    )
     shown, token = page(found, arguments, most=10_000, default=10_000)
     return {"StreamInfoList": [_described(stream) for stream in shown]} | ({"NextToken": token} if token else {})
 

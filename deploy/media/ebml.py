@@ -75,13 +75,13 @@ def children(data: Buffer, start: int, end: int) -> Iterator[tuple[int, int, int
     Raises
     ------
     MediaError
-        An element is cut short, is longer than what it stands in, or does not say its size.
+        An element is cut short, is longer than its parent, or does not say its size.
     """
     at = start
     while at < end:
         head = read_head(data, at, end)
         if head is None or head.size == UNKNOWN or head.body + head.size > end:
-            raise MediaError("an element does not fit into the one that it stands in")
+            raise MediaError("an element does not fit into its parent")
         at = head.body + head.size
         yield head.id, head.body, at
 

@@ -15,14 +15,14 @@ from deploy.media.model import Cluster, Frame, Header, MediaError, Track, TrackK
 END_OF_FRAGMENT = "AWS_KINESISVIDEO_END_OF_FRAGMENT"
 """The tag that ends a fragment before the next one begins. The producer waits for the last ack behind it."""
 
-BLOCK_LIMIT = 50_000
-"""Blocks of a fragment. The longest that KVS takes, 20 s of three tracks, has a tenth; objects cost more than bytes."""
+ELEMENT_LIMIT = 50_000
+"""Elements, and frames, of a fragment. The longest that KVS takes, 20 s of three tracks, has a tenth of it."""
 
 TRACK_LIMIT = 64
 TIME_LIMIT = 1 << 63
 """Nanoseconds; a database's integers end there, in the year 2262."""
 
-BYTES_LIMIT = (1 << 16) - 1
+SIDE_LIMIT = (1 << 16) - 1
 """Pixels of a side: MP4 has two bytes for them."""
 
 
@@ -175,7 +175,7 @@ def _track(data: bytes, start: int, end: int) -> Track:
         channels=as_uint(sound.get(Id.CHANNELS, b"\1" if audio else b"")),
         frame_ns=as_uint(parts.get(Id.DEFAULT_DURATION, b"")),
     )
-    if max(track.width, track.height) > BYTES_LIMIT or not 0 <= track.rate <= 1_000_000 or track.channels > 255:
+    if max(track.width, track.height) > SIDE_LIMIT or not 0 <= track.rate <= 1_000_000 or track.channels > 255:
         raise MediaError(f"track {number} says a size, rate or number of channels that cannot be")
     return track
 
@@ -202,8 +202,8 @@ def parse_cluster(data: bytes, header: Header) -> Cluster:
                 raise MediaError("a block stands before the cluster's timecode")
             at, upto, key = (body, to, None) if ident == Id.SIMPLE_BLOCK else _block_of_group(data, body, to)
             frames += _frames(data, at, upto, key=key, timecode=timecode, scale=scale, steps=steps)
-            if len(frames) > BLOCK_LIMIT:
-                raise MediaError(f"a fragment of more than {BLOCK_LIMIT} frames")
+            if len(frames) > ELEMENT_LIMIT:
+                raise MediaError(f"a fragment of more than {ELEMENT_LIMIT} frames")
     if timecode is None:
         raise MediaError("a cluster without a timecode")
     tags = dict[str, str]()

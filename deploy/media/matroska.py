@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from deploy.media.ebml import UNKNOWN, read_head
 from deploy.media.elements import (
     ABOVE_CLUSTER,
-    BLOCK_LIMIT,
+    ELEMENT_LIMIT,
     END_OF_FRAGMENT,
     IN_CLUSTER,
     IN_SEGMENT,
@@ -44,7 +44,7 @@ HEADER_LIMIT = 1 << 20
 FRAGMENT_LIMIT = 50_000_000
 """Bytes of a fragment that KVS takes (limits.html of its developer guide)."""
 
-TAGS_LIMIT = 1 << 20
+TAGS_LIMIT = 1 << 16
 """Bytes of tags behind a fragment; KVS takes 10 tags of 128 and 256 bytes."""
 
 
@@ -78,10 +78,13 @@ class FragmentEnded:
         The cluster and the tags behind it, as they came.
     timecode:
         Nanoseconds, as the cluster says.
+    header:
+        The header that it goes with: `Splitter.header` may be of a later one by the time that this is read.
     """
 
     data: bytes
     timecode: int
+    header: Header
 
 
 Event = HeaderEvent | FragmentStarted | FragmentEnded
@@ -117,7 +120,7 @@ class Splitter:
         self._place = _Place.BEFORE
         self._cluster_end = UNKNOWN
         self._timecode: int | None = None
-        self._blocks = 0
+        self._elements = 0
         self._tracks = False
         self._segment = False
         self._events: list[Event] = []
@@ -206,9 +209,10 @@ class Splitter:
 
     def _begin_header(self) -> None:
         if self._place is _Place.HEADER and self._at != self._start:
-            raise MediaError("an EBML header stands in another header")
+            raise MediaError("an EBML header begins inside another header")
         self._close()
-        self._place, self._segment, self._tracks, self._start = _Place.HEADER, False, False, self._at
+        self._place, self._segment, self._tracks = _Place.HEADER, False, False
+        self._start, self._elements = self._at, 0
 
     def _in_header(self, ident: int, size: int, body: int) -> int:
         if ident != Id.EBML and (ident not in IN_SEGMENT or not self._segment):
@@ -216,7 +220,7 @@ class Splitter:
         end = self._whole(body, size, limit=HEADER_LIMIT)
         if end <= len(self._buffer):
             self._tracks = self._tracks or ident == Id.TRACKS
-            self._at = end
+            self._count(end)
         return end
 
     def _begin_cluster(self, _: int, size: int, body: int) -> int:
@@ -227,7 +231,7 @@ class Splitter:
             self._events.append(HeaderEvent(self.header))
         self._close()
         self._place, self._start, self._at = _Place.CLUSTER, self._at, body
-        self._timecode, self._blocks, self._cluster_end = None, 0, UNKNOWN
+        self._timecode, self._elements, self._cluster_end = None, 0, UNKNOWN
         if size != UNKNOWN:
             self._cluster_end = self._whole(body, size, limit=self._limit)
         return body
@@ -238,11 +242,10 @@ class Splitter:
         end = self._whole(body, size, limit=self._limit)
         if self._cluster_end not in {UNKNOWN, max(end, self._cluster_end)}:
             raise MediaError("an element is longer than its cluster")
-        block = ident in {Id.SIMPLE_BLOCK, Id.BLOCK_GROUP}
-        if block and (self._timecode is None or self._blocks >= BLOCK_LIMIT):
-            raise MediaError(f"a block before the cluster's timecode, or more than {BLOCK_LIMIT} blocks")
+        if self._timecode is None and ident in {Id.SIMPLE_BLOCK, Id.BLOCK_GROUP}:
+            raise MediaError("a block stands before the cluster's timecode")
         if end <= len(self._buffer):
-            self._at, self._blocks = end, self._blocks + block
+            self._count(end)
             if ident == Id.TIMECODE:
                 self._started(bytes(self._buffer[body:end]))
         return end
@@ -250,8 +253,8 @@ class Splitter:
     def _started(self, body: bytes) -> None:
         if self._timecode is not None:
             raise MediaError("a cluster with two timecodes")
-        assert self.header is not None, "a cluster comes behind a header"  # noqa: S101 - for the type only
-        self._timecode = timecode_ns(body, self.header.timecode_scale)
+        scale = self.header.timecode_scale if self.header else 1
+        self._timecode = timecode_ns(body, scale)
         self._events.append(FragmentStarted(self._timecode))
 
     def _in_segment(self, ident: int, size: int, body: int) -> int:
@@ -261,16 +264,22 @@ class Splitter:
         if ident not in {Id.TAGS, Id.VOID, Id.CRC}:
             self._close()
         open_fragment = self._place is _Place.BEHIND
-        end = self._whole(body, size, limit=self._limit + TAGS_LIMIT if open_fragment else TAGS_LIMIT)
-        if size > TAGS_LIMIT:
-            raise MediaError(f"{size} bytes of tags or an index behind a cluster")
+        end = self._whole(body, size, limit=self._limit + TAGS_LIMIT if open_fragment else HEADER_LIMIT)
+        if ident == Id.TAGS and size > TAGS_LIMIT:
+            raise MediaError(f"{size} bytes of tags behind a fragment")
         if end <= len(self._buffer):
-            self._at = end
+            self._count(end)
             if not open_fragment:
                 self._start = end
             elif ident == Id.TAGS and END_OF_FRAGMENT in parse_tags(self._buffer, body, end):
                 self._close()
         return end
+
+    def _count(self, end: int) -> None:
+        """Go behind an element. So many are no media: an element of two bytes costs as much time as one of a frame."""
+        self._at, self._elements = end, self._elements + 1
+        if self._elements > ELEMENT_LIMIT:
+            raise MediaError(f"more than {ELEMENT_LIMIT} elements in a fragment or a header")
 
     def _whole(self, body: int, size: int, *, limit: int) -> int:
         """Return where an element ends, if that is within the limit of what it is part of."""
@@ -287,7 +296,8 @@ class Splitter:
         if cut:
             raise MediaError("the body ends in the middle of an element")
         if self._place in {_Place.CLUSTER, _Place.BEHIND}:
-            if self._timecode is None:
+            if self._timecode is None or self.header is None:
                 raise MediaError("a cluster without a timecode")
-            self._events.append(FragmentEnded(bytes(self._buffer[self._start : self._at]), self._timecode))
+            data = bytes(self._buffer[self._start : self._at])
+            self._events.append(FragmentEnded(data, self._timecode, self.header))
             self._start, self._place = self._at, _Place.BETWEEN

@@ -1,6 +1,6 @@
 """Write Matroska as the producer SDK frames it: segment and clusters without a size, blocks with sizes of 8 bytes.
 
-Seen in recordings of the real client; so what is written here can stand in for it, and go out of GetMedia.
+Seen in recordings of the real client; so what is written here is what readers of KVS know.
 """
 
 from __future__ import annotations

@@ -150,7 +150,7 @@ def _picture(shown: VideoFrame, width: int, height: int, name: str, quality: int
     context = cast("VideoCodecContext", av.CodecContext.create(encoder, "w"))
     context.width, context.height, context.pix_fmt = width, height, pixels
     context.time_base = Fraction(1, 25)
-    context.options = {"flags": "+qscale", "global_quality": str(scale * 118), "threads": "1"}
+    context.options = {"qmin": str(scale), "qmax": str(scale), "threads": "1"}
     try:
         drawn = shown.reformat(width, height, pixels)
         drawn.pts, drawn.time_base = 0, context.time_base

@@ -19,15 +19,7 @@ from av.codec.context import Flags
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from deploy.media.matroska import (
-    FragmentEnded,
-    HeaderEvent,
-    Splitter,
-    parse_cluster,
-    write_cluster,
-    write_header,
-    write_tags,
-)
+from deploy.media import matroska
 from deploy.media.model import Frame, Header, Track, TrackKind
 
 START_MS = 1_795_000_000_000
@@ -62,7 +54,7 @@ def make_header(
 ) -> bytes:
     """Return the Matroska header that fragments of the same arguments go with."""
     kind = Kind(seconds=seconds, fps=fps, size=size, audio=audio, bframes=bframes, codec=codec)
-    return write_header(_encode(kind, 1)[0], writing_app="Kinesis Video SDK 1.1.0")
+    return matroska.write_header(_encode(kind, 1)[0], writing_app="Kinesis Video SDK 1.1.0")
 
 
 def make_fragments(
@@ -83,22 +75,22 @@ def make_fragments(
     made = list[bytes]()
     for place, frames in enumerate(_encode(kind, count)[1]):
         moved = [replace(frame, pts=frame.pts + start_ms * _MS) for frame in frames]
-        made.append(write_cluster(start_ms + place * step, moved))
+        made.append(matroska.write_cluster(start_ms + place * step, moved))
     return made
 
 
 def end_of_fragment() -> bytes:
     """Return the tag with which the producer ends its last fragment."""
-    return write_tags({"AWS_KINESISVIDEO_END_OF_FRAGMENT": ""})
+    return matroska.write_tags({"AWS_KINESISVIDEO_END_OF_FRAGMENT": ""})
 
 
 def split(body: bytes, *, piece: int = 0) -> tuple[Header, list[bytes]]:
     """Return the header and the fragments of a whole body, fed in pieces of a size."""
-    splitter, step = Splitter(), piece or max(1, len(body))
+    splitter, step = matroska.Splitter(), piece or max(1, len(body))
     events = [event for at in range(0, len(body), step) for event in splitter.feed(body[at : at + step])]
     events += splitter.end()
-    assert isinstance(events[0], HeaderEvent)
-    return events[0].header, [event.data for event in events if isinstance(event, FragmentEnded)]
+    assert isinstance(events[0], matroska.HeaderEvent)
+    return events[0].header, [event.data for event in events if isinstance(event, matroska.FragmentEnded)]
 
 
 @functools.cache
@@ -141,7 +133,7 @@ def _pictures(kind: Kind, count: int) -> tuple[Track, list[Frame]]:
             out.mux(stream.encode(picture))
         out.mux(stream.encode(None))
     header, clusters = split(file.getvalue())
-    frames = [frame for cluster in clusters for frame in parse_cluster(cluster, header).frames]
+    frames = [frame for cluster in clusters for frame in matroska.parse_cluster(cluster, header).frames]
     first = min(frame.pts for frame in frames)
     return header.tracks[0], [replace(frame, pts=frame.pts - first) for frame in frames]
 
