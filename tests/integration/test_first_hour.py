@@ -33,9 +33,10 @@ FOLDER = "/usr/lib/arm-linux-gnueabihf"
 # Drivers of a desktop are most of the root's bytes, and each pull hashes every library under emulation.
 WITHOUT = f"{FOLDER}/dri {FOLDER}/libLLVM* {FOLDER}/libicudata*"
 # What only the plugins need, codecs and toolkits: more than half of the bytes that are left.
-OF_PLUGINS = " ".join(
-    f"{FOLDER}/lib{name}*"
-    for name in "codec2 z3 av sw rsvg gtk gdk placebo flite aom OpenEXR SvtAv1 x26 icu rav1e jxl perl dav1d vpx".split()
+OF_PLUGINS = re.sub(
+    r"\w+",
+    rf"{FOLDER}/lib\g<0>*",
+    "codec2 z3 av sw rsvg gtk gdk placebo flite aom OpenEXR SvtAv1 x26 icu rav1e jxl perl dav1d vpx",
 )
 START = """rm -rf {without}
 mkdir -p /run/sshd && chmod 600 /etc/ssh/ssh_host_ed25519_key && chown -R root:root /root/.ssh
