@@ -1,1 +1,1 @@
-"""The tests; a package, for one of the same name comes with a library that they use, and would be found first."""
+"""The tests: a package, so that the name is ours before any that a library installs by the way."""
