@@ -11,7 +11,8 @@ from deploy.boards.board import Board, BoardFile
 from deploy.boards.layers import FileFault, Layers, board_path, read_layers
 from deploy.bundle.streams import stream_contents
 from deploy.launch.streams import stream_programs
-from deploy.streams.checks import BoardFacts, Severity, check_stream
+from deploy.pipelines.checks import check_stream
+from deploy.pipelines.facts import BoardFacts, Severity
 from recipes.builder.request import check_policies
 from recipes.errors import ConfigError, unknown
 from recipes.faults import Location

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 from deploy.boardfiles.live import exact_rate
+from deploy.pipelines.room import AUDIO_KBPS, storage_needed
 from deploy.probe.facts import BoardFacts, Folder, FrameSize, SoundDevice, VideoNode
 from deploy.probe.page import INTERESTING, count, mebibytes
-from deploy.streams.checks import AUDIO_KBPS, storage_needed
 from recipes.arch import Libc
 from recipes.config import NAME
 from recipes.errors import ConfigError

@@ -6,11 +6,12 @@ import math
 from fractions import Fraction
 
 from deploy.boards.board import BoardFile
+from deploy.pipelines.facts import BoardFacts, CameraMode
 from deploy.probe.facts import BoardFacts as ProbedFacts
 from deploy.probe.facts import PixelFormat, VideoNode
 from deploy.probe.findings import STORAGE_MIB, Finding, findings
-from deploy.streams.checks import BoardFacts, CameraMode
-from deploy.streams.model import KvsSink, PipelineStream
+from deploy.streams.model import PipelineStream
+from deploy.streams.sinks import KvsSink
 
 
 def stream_facts(probed: ProbedFacts, uplink_kbps: int | None = None) -> BoardFacts:

@@ -10,8 +10,9 @@ from pydantic_core import PydanticCustomError
 
 from deploy.boards.layers import board_path, board_paths, faulty_file, read_layers
 from deploy.dedupe.preferences import Prefer, Preference, Preferences
-from deploy.streams.model import KvsSink, PipelineStream, Streams, WebRtcSink
+from deploy.streams.model import PipelineStream, Streams
 from deploy.streams.settings import Credentials, Environment, InitName, Limits, ServiceSettings
+from deploy.streams.sinks import KvsSink, WebRtcSink
 from recipes.builder.request import BuildRequest, SourcePolicy
 from recipes.config import (
     AbsoluteBoardPath,

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from deploy.streams.model import Audio, Source
+from deploy.streams.parts import Audio, Source
 from recipes import paths
 from recipes.config import NAME, Model, checked_name
 from recipes.errors import ConfigError, unknown

@@ -14,7 +14,8 @@ from deploy.doctor.diagnose import diagnose
 from deploy.doctor.diagnosis import Diagnosis, StreamEvidence
 from deploy.probe.findings import STORAGE_MIB, findings
 from deploy.probe.probe import ProbeRequest, probe_board
-from deploy.streams.model import KvsSink, PipelineStream
+from deploy.streams.model import PipelineStream
+from deploy.streams.sinks import KvsSink
 
 _LINES = 400
 """Of a log's end."""

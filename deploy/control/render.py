@@ -13,10 +13,11 @@ from deploy.boards.probe import probe_host
 from deploy.boards.session import connect
 from deploy.bundle.streams import SERVICES_FOLDER, Contents, refuse_faulty_streams, stream_contents
 from deploy.launch.streams import LOG_CONFIGURATION, StreamProgram, stream_programs
+from deploy.pipelines.argv import pipeline_command
+from deploy.pipelines.pipeline import Pipeline, compose
 from deploy.release.carried import find_release
-from deploy.streams.argv import pipeline_command
-from deploy.streams.model import KvsSink, PipelineStream
-from deploy.streams.pipeline import Pipeline, compose
+from deploy.streams.model import PipelineStream
+from deploy.streams.sinks import KvsSink
 from recipes.text import shown
 
 _DIFF_LINES = 2000

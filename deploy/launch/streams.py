@@ -7,15 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from deploy.boards.board import Board
-from deploy.streams.argv import RUNNER, Command, commands, pipeline_words
-from deploy.streams.model import (
-    IotCertificate,
-    KvsSink,
-    PipelineStream,
-    Sample,
-    UploaderSample,
-)
-from deploy.streams.pipeline import FileProperty, Pipeline, compose
+from deploy.pipelines.argv import RUNNER, Command, commands, pipeline_words
+from deploy.pipelines.pipeline import FileProperty, Pipeline, compose
+from deploy.streams.model import PipelineStream
+from deploy.streams.samples import Sample, UploaderSample
+from deploy.streams.sinks import IotCertificate, KvsSink
 from recipes.errors import ConfigError
 
 LOG_CONFIGURATION = "share/boardcast/kvs_log_configuration"

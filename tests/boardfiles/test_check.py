@@ -19,7 +19,7 @@ from deploy.boards.board import load_board
 from deploy.boards.layers import board_paths, example_paths
 from deploy.commands.board import check, schema, show
 from deploy.launch.streams import stream_programs
-from deploy.streams.checks import BoardFacts, CameraMode
+from deploy.pipelines.facts import BoardFacts, CameraMode
 from recipes import paths
 
 RIGHT = """\
