@@ -12,7 +12,9 @@ from deploy.boards.layers import FileFault, Layers, board_path, read_layers
 from deploy.bundle.streams import stream_contents
 from deploy.launch.streams import stream_programs
 from deploy.pipelines.checks import check_stream
-from deploy.pipelines.facts import BoardFacts, Severity
+from deploy.pipelines.facts import BoardFacts, Fault, Severity
+from deploy.pipelines.fit import device_faults
+from deploy.streams.devices import DEVICES, Device
 from recipes.builder.request import check_policies
 from recipes.errors import ConfigError, unknown
 from recipes.faults import Location
@@ -62,16 +64,28 @@ def check_board(
     faults = list(_names(board, layers, load_catalogue() if catalogue is None else catalogue))
     advice: list[FileFault] = []
     known = facts or BoardFacts(uplink_kbps=read.limits.uplink_kbps)
-    for stream, described in read.streams.items():
-        for fault in check_stream(described, known):
-            place = ("streams", stream, *_place(fault.where))
-            told = layers.fault(place, f"streams.{stream}.{fault}")
-            (faults if fault.severity is Severity.ERROR else advice).append(told)
+    for place, fault in _fitting(read, known):
+        here = _named(place, layers)
+        told = layers.fault(here, f"{_key(here)}: {fault.what}; {fault.cure}")
+        (faults if fault.severity is Severity.ERROR else advice).append(told)
     if not faults:
         faults += _rendering(board, layers)
     return CheckedBoard(
         board=name, path=path, faults=_in_order(faults), advice=_in_order(advice), streams=tuple(read.streams)
     )
+
+
+def _fitting(file: BoardFile, facts: BoardFacts) -> Iterator[tuple[Location, Fault]]:
+    """Yield what does not fit of the streams and the named devices, each with its place."""
+    for stream, described in file.streams.items():
+        yield from ((("streams", stream, *_place(fault.where)), fault) for fault in check_stream(described, facts))
+    for name, device in file.devices.items():
+        yield from ((("devices", name, fault.where), fault) for fault in device_faults(device, facts))
+
+
+def _key(place: Location) -> str:
+    """Return a place as it is told: `streams.main.sinks[0].storage_size`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
 
 
 def _in_order(faults: Sequence[FileFault]) -> tuple[FileFault, ...]:
@@ -93,6 +107,17 @@ def _place(where: str) -> Location:
     """Return a key such as `sinks[0].storage_size` as its parts."""
     parts = re.findall(r"\[([0-9]+)\]|([^.\[\]]+)", where)
     return tuple(int(number) if number else key for number, key in parts)
+
+
+def _named(place: Location, layers: Layers) -> Location:
+    """Return the place of a device's word in `[devices]` for that of a stream which says its name instead."""
+    if len(place) != 4 or place[2] not in ("source", "audio"):
+        return place
+    part = layers.merged["streams"][place[1]].get(place[2])
+    name = part.get("device") if isinstance(part, dict) else None
+    device = layers.merged.get("devices", {}).get(name, {}) if name else {}
+    word = next((word for word in Device.words if word in device), "")
+    return ("devices", str(name), word) if word and DEVICES[word].word == place[3] else place
 
 
 def _names(board: Board, layers: Layers, known: Mapping[str, Recipe]) -> Iterator[FileFault]:

@@ -44,7 +44,9 @@ class CameraMode:
     width: int
     height: int
     framerates: tuple[Fraction, ...]
-    """Empty: not known."""
+    """Empty, without ranges either: not known."""
+    rate_ranges: tuple[tuple[Fraction, Fraction], ...] = ()
+    """Slowest and fastest of each range of frames a second."""
     to_width: int = 0
     """The widest of a range; 0 for a single size."""
     to_height: int = 0
@@ -54,7 +56,8 @@ class CameraMode:
         return "jpeg" if self.format in _JPEG else _ENCODED.get(self.format, "raw")
 
     def __str__(self) -> str:
-        rates = f" at {', '.join(map(str, self.framerates))}" if self.framerates else ""
+        offered = [*map(str, self.framerates), *(f"{slow} to {fast}" for slow, fast in self.rate_ranges)]
+        rates = f" at {', '.join(offered)}" if offered else ""
         to = f"-{self.to_width}x{self.to_height}" if self.to_width else ""
         return f"{self.width}x{self.height}{to} {self.format}{rates}"
 
@@ -67,8 +70,13 @@ class BoardFacts:
     """Element factories that its GStreamer has."""
     cameras: Mapping[str, Sequence[CameraMode]] = field(default_factory=dict)
     """Device → what it offers; nothing where that is not known."""
-    microphones: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    """ALSA device → rates that it offers, in samples a second; none where they are not known."""
+    microphones: Mapping[str, Sequence[int | tuple[int, int]]] = field(default_factory=dict)
+    """ALSA device → rates that it offers, and lowest and highest of each range of them, in samples a second; none where
+    they are not known."""
+    speakers: frozenset[str] | None = None
+    """ALSA devices that give sound."""
+    cards: Mapping[str, int] = field(default_factory=dict)
+    """ALSA's id of a sound card → its number."""
     ram_mb: int | None = None
     uplink_kbps: int | None = None
 

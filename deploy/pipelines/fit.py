@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 from deploy.pipelines.facts import BoardFacts, CameraMode, Fault, Severity, has_pipeline
 from deploy.pipelines.pipeline import compose
+from deploy.streams.devices import Device
 from deploy.streams.elements import BUNDLED, PACKAGES
 from deploy.streams.model import PipelineStream
 from deploy.streams.samples import AudioVideoSample, CameraSample, Sample, UploaderSample
@@ -30,7 +31,7 @@ Wanted = tuple[int | None, int | None, Fraction | None]
 
 def _camera(where: str, device: str, gives: str, wanted: Wanted, facts: BoardFacts) -> Iterator[Fault]:
     if device not in facts.cameras:
-        yield Fault(where=where, what=f"there is no camera {device}", cure=f"seen were {', '.join(facts.cameras)}")
+        yield from _no_camera(where, device, facts)
         return
     modes = facts.cameras[device]
     if not modes or any(mode.gives == gives and _offers(mode, wanted) for mode in modes):
@@ -44,9 +45,16 @@ def _camera(where: str, device: str, gives: str, wanted: Wanted, facts: BoardFac
     yield Fault(where="video", what=what, cure=", or ".join(cures) or "take another camera")
 
 
+def _no_camera(where: str, device: str, facts: BoardFacts) -> Iterator[Fault]:
+    # A link such as /dev/v4l/by-id/… is a name that udev gives; a probe names nodes only.
+    if re.fullmatch(r"/dev/video[0-9]+", device):
+        yield Fault(where=where, what=f"there is no camera {device}", cure=f"seen were {', '.join(facts.cameras)}")
+
+
 def _offers(mode: CameraMode, wanted: Wanted) -> bool:
     width, height, rate = wanted
-    if rate is not None and mode.framerates and rate not in mode.framerates:
+    known = mode.framerates or mode.rate_ranges
+    if rate is not None and known and not _offers_rate(mode, rate):
         return False
     if width is None or height is None:
         return True
@@ -54,32 +62,83 @@ def _offers(mode: CameraMode, wanted: Wanted) -> bool:
     return mode.width <= width <= most[0] and mode.height <= height <= most[1]
 
 
+_ROUNDED = Fraction(1, 100)
+"""v4l2-ctl prints three decimals of a rate, and an interval in milliseconds: 1/30 s is `0.033s`."""
+
+
+def _offers_rate(mode: CameraMode, rate: Fraction) -> bool:
+    return rate in mode.framerates or any(
+        slow * (1 - _ROUNDED) <= rate <= fast * (1 + _ROUNDED) for slow, fast in mode.rate_ranges
+    )
+
+
 def _distance(mode: CameraMode, wanted: Wanted) -> tuple[float, float]:
     width, height, rate = wanted
-    area = abs(math.log(mode.width * mode.height / (width * height))) if width and height else 0.0
-    rates = [abs(float(offered - rate)) for offered in mode.framerates] if rate else []
-    return area, min(rates, default=0.0)
+    wide = min(max(width or 0, mode.width), mode.to_width or mode.width)
+    high = min(max(height or 0, mode.height), mode.to_height or mode.height)
+    area = abs(math.log(wide * high / (width * height))) if width and height else 0.0
+    ends = [*mode.framerates, *(min(max(rate, slow), fast) for slow, fast in mode.rate_ranges)] if rate else []
+    return area, min((abs(float(offered - rate)) for offered in ends), default=0.0) if rate else 0.0
 
 
 def microphone_faults(stream: PipelineStream, facts: BoardFacts) -> Iterator[Fault]:
     audio = stream.audio
     if audio is None or audio.kind != "alsa" or not facts.microphones or not has_pipeline(stream):
         return
-    # plughw and the other names of ALSA's library are no devices, and convert.
-    if not audio.address.startswith("hw:"):
+    faults = list(_no_sound("audio.alsa", "microphone", audio.address, facts.microphones, facts))
+    yield from faults
+    # plughw and the other names of ALSA's library convert.
+    if faults or not audio.address.startswith("hw:"):
         return
-    if audio.address not in facts.microphones:
-        seen = ", ".join(facts.microphones)
-        yield Fault(where="audio.alsa", what=f"there is no microphone {audio.address}", cure=f"seen were {seen}")
-        return
-    offered = facts.microphones.get(audio.address, ())
-    if audio.rate and not audio.resample and offered and audio.rate not in offered:
-        nearest = min(offered, key=lambda rate: abs(rate - (audio.rate or 0)))
+    offered = facts.microphones.get(_alsa_device(audio.address, facts) or "", ())
+    if audio.rate and not audio.resample and offered and not any(_takes(rates, audio.rate) for rates in offered):
+        nearest = min(
+            (_clamped(rates, audio.rate) for rates in offered), key=lambda rate: abs(rate - (audio.rate or 0))
+        )
+        shown = ", ".join(f"{rates[0]} to {rates[1]}" if isinstance(rates, tuple) else str(rates) for rates in offered)
         yield Fault(
             where="audio.rate",
-            what=f"{audio.address} offers {', '.join(map(str, offered))} samples a second, not {audio.rate}",
+            what=f"{audio.address} offers {shown} samples a second, not {audio.rate}",
             cure=f"write resample = true, or rate = {nearest}",
         )
+
+
+def _takes(rates: int | tuple[int, int], rate: int) -> bool:
+    return rates[0] <= rate <= rates[1] if isinstance(rates, tuple) else rate == rates
+
+
+def _clamped(rates: int | tuple[int, int], rate: int) -> int:
+    return min(max(rate, rates[0]), rates[1]) if isinstance(rates, tuple) else rates
+
+
+def _no_sound(where: str, what: str, address: str, seen: Iterable[str], facts: BoardFacts) -> Iterator[Fault]:
+    device = _alsa_device(address, facts)
+    if device is not None and device not in seen:
+        yield Fault(where=where, what=f"there is no {what} {address}", cure=f"seen were {', '.join(seen) or 'none'}")
+
+
+# hw:1,0 · hw:1 · hw:CARD=1,DEV=0 · hw:C920,0 · plughw:CARD=C920: https://www.alsa-project.org/alsa-doc/alsa-lib/pcm.html
+_ALSA = re.compile(r"(?:plug)?hw:(?:CARD=)?([A-Za-z0-9_-]+)(?:,(?:DEV=)?([0-9]{1,3}))?(?:,(?:SUBDEV=)?[0-9]{1,3})?")
+
+
+def _alsa_device(address: str, facts: BoardFacts) -> str | None:
+    """Return a device of a card as `hw:1,0`; None for a name that is none of a card, or of one that is not known."""
+    match = _ALSA.fullmatch(address)
+    if match is None or not (match[1].isdecimal() or facts.cards):
+        return None
+    card = int(match[1]) if match[1].isdecimal() else facts.cards.get(match[1])
+    return f"hw:{match[1] if card is None else card},{int(match[2] or 0)}"
+
+
+def device_faults(device: Device, facts: BoardFacts) -> Iterator[Fault]:
+    """Yield what the board lacks of a named device; its place is the device's word."""
+    where = device.kind
+    if device.kind == "camera" and facts.cameras and device.address not in facts.cameras:
+        yield from _no_camera(where, device.address, facts)
+    elif device.kind == "microphone" and facts.microphones:
+        yield from _no_sound(where, "microphone", device.address, facts.microphones, facts)
+    elif device.kind == "speaker" and facts.speakers is not None:
+        yield from _no_sound(where, "speaker", device.address, sorted(facts.speakers), facts)
 
 
 def element_faults(stream: PipelineStream, facts: BoardFacts) -> Iterator[Fault]:

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import PurePosixPath
 
-from deploy.streams.elements import Value
-from deploy.streams.elements import AUDIO_SOURCES, DEMUXERS, MUXERS
+from deploy.streams.elements import AUDIO_SOURCES, DEMUXERS, MUXERS, Value
 from deploy.streams.model import PipelineStream
 from deploy.streams.parts import Audio, Source, Video
 from deploy.streams.sinks import FakeSink, FileSink, KvsSink, WebRtcSink

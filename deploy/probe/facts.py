@@ -134,6 +134,8 @@ class FrameSize:
     to_height: int = 0
     rates: tuple[float, ...] = ()
     """Frames a second."""
+    rate_ranges: tuple[tuple[float, float], ...] = ()
+    """Slowest and fastest of each range of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +185,8 @@ class SoundDevice:
     total: int | None = None
     rates: tuple[int, ...] = ()
     """Hz; USB devices only, the kernel names them for no others."""
+    rate_ranges: tuple[tuple[int, int], ...] = ()
+    """Lowest and highest of each range of them, Hz."""
     formats: tuple[str, ...] = ()
     channels: tuple[int, ...] = ()
 

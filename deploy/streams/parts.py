@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -35,17 +37,27 @@ from deploy.streams.values import (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Named:
+    means: str = "device"
+
+
+NAMED: Mapping[str, Any] = {"device": _Named()}
+"""The word that names one of `[devices]`; whoever reads a board's file puts the device's own word there."""
+
+
 class Source(Part):
     """Where the pictures come from: one word says what it is and where; the rest is for its element."""
 
-    model_config = ConfigDict(json_schema_extra=words_schema(SOURCES))
-    words: ClassVar[tuple[str, ...]] = tuple(SOURCES)
+    model_config = ConfigDict(json_schema_extra=words_schema({**SOURCES, **NAMED}))
+    words: ClassVar[tuple[str, ...]] = (*SOURCES, *NAMED)
     """The keys of which exactly one is there: its value is the address."""
 
     kind: Word
     """The word that says what it is: v4l2, libcamera, rtsp, rtsp_file, file, test or element."""
     address: int | Text
-    """Device, file, pattern, address or element: the value of the source's word."""
+    """Device, file, pattern, address or element: the value of the source's word; of `device` the name of a camera or a
+    node of `[devices]`."""
     gives: Gives | None = None
     """What the source delivers, where a camera has a choice: raw, jpeg, h264, h265."""
     user: Text | None = None
@@ -64,7 +76,7 @@ class Source(Part):
     @model_validator(mode="before")
     @classmethod
     def _word(cls, value: Any) -> Any:
-        return by_word(value, SOURCES, "source")
+        return by_word(value, {**SOURCES, **NAMED}, "source")
 
     @model_validator(mode="after")
     def _fits(self) -> Source:
@@ -186,17 +198,21 @@ class Video(Part):
         return None if self.framerate is None else Fraction(self.framerate)
 
 
+_AUDIO_WORDS: Mapping[str, Any] = {**AUDIO_SOURCES, "track": None, **NAMED}
+
+
 class Audio(Part):
     """Where the sound comes from, and how it becomes AAC."""
 
-    model_config = ConfigDict(json_schema_extra=words_schema({**AUDIO_SOURCES, "track": None}))
-    words: ClassVar[tuple[str, ...]] = (*AUDIO_SOURCES, "track")
+    model_config = ConfigDict(json_schema_extra=words_schema(_AUDIO_WORDS))
+    words: ClassVar[tuple[str, ...]] = tuple(_AUDIO_WORDS)
     """The keys of which exactly one is there: its value is the address."""
 
     kind: Word
     """The word that says what it is: alsa, pulse, test or track."""
     address: Text
-    """ALSA or PulseAudio device, wave of the test tone, or for `track` what the source's own sound track is."""
+    """ALSA or PulseAudio device, wave of the test tone, or for `track` what the source's own sound track is; of
+    `device` the name of a microphone of `[devices]`."""
     encoder: Literal[AUDIO_ENCODERS] = "voaacenc"  # type: ignore[valid-type]
     """To AAC."""
     rate: Annotated[int, Field(ge=8000, le=192_000)] | None = None
@@ -213,7 +229,7 @@ class Audio(Part):
     @model_validator(mode="before")
     @classmethod
     def _word(cls, value: Any) -> Any:
-        return by_word(value, {**AUDIO_SOURCES, "track": None}, "audio source")
+        return by_word(value, _AUDIO_WORDS, "audio source")
 
     @model_validator(mode="after")
     def _fits(self) -> Audio:

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from deploy.streams.sinks import IotCertificate
-from deploy.streams.values import Part, Path, Rtsp, Runs, Size, StreamName, Text
+from deploy.streams.values import Name, Part, Path, Rtsp, Runs, Size, StreamName, Text, Unnamed
+
+
+def _named(value: object) -> object:
+    """Refuse what is no name of a device; a name was looked up, and is gone, before a model reads it."""
+    if isinstance(value, Unnamed):
+        raise ValueError(value.why)  # noqa: TRY004 - pydantic tells a ValueError as a fault
+    return value
+
+
+DeviceName = Annotated[Name | None, BeforeValidator(_named)]
 
 
 class CameraSample(Part):
@@ -51,12 +61,22 @@ class AudioVideoSample(Part):
     """Its name."""
     stream: StreamName
     """Name of the stream."""
-    audio_device: Text
-    """ALSA device, AWS_KVS_AUDIO_DEVICE: the sample does not start without it."""
+    audio_device: Text | None = None
+    """ALSA device, AWS_KVS_AUDIO_DEVICE: the sample does not start without it, or without `microphone`."""
     video_device: Path | None = None
     """AWS_KVS_VIDEO_DEVICE."""
+    microphone: DeviceName = None
+    """The same by the name of one of `[devices]`."""
+    camera: DeviceName = None
+    """The same by the name of one of `[devices]`."""
     files: Annotated[tuple[Path, ...], Field(strict=False)] = ()
     """Files on the board, sent one after the other."""
+
+    @model_validator(mode="after")
+    def _hears(self) -> AudioVideoSample:
+        if self.audio_device is None:
+            raise ValueError("needs a microphone: audio_device, or microphone with the name of one of [devices]")
+        return self
 
 
 class UploaderSample(Part):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import posixpath
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
@@ -66,14 +68,31 @@ class Part(Strict):
     model_config = ConfigDict(strict=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Unnamed:
+    """A name of a device that is none, in its place: the model of the part refuses it, and says why."""
+
+    why: str
+
+
 def by_word(value: Any, words: Mapping[str, object], what: str) -> Any:
     """Turn `{ v4l2 = "/dev/video0", … }` into kind and address: exactly one word says what it is."""
-    if not isinstance(value, dict) or "kind" in value:
+    if not isinstance(value, dict):
         return value
+    if isinstance(named := value.get("device"), Unnamed):
+        raise ValueError(named.why)  # noqa: TRY004 - pydantic tells a ValueError as a fault
     given = [word for word in words if word in value]
     if len(given) != 1:
         wrong = f"{' and '.join(given)} do not go together" if given else "the word that says what it is is missing"
-        raise ValueError(f"{wrong}: one {what} of {', '.join(words)}")
+        near = (
+            [near for name in value for near in difflib.get_close_matches(str(name), words, n=1)] if not given else []
+        )
+        meant = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{wrong}: one {what} of {', '.join(words)}{meant}")
+    if own := [name for name in ("kind", "address") if name in value]:
+        raise ValueError(f"{own[0]}: unknown key; the word {given[0]} says it")
+    if given == ["device"]:
+        raise ValueError("names one of [devices], which are in a board's whole file")
     return {
         "kind": given[0],
         "address": value[given[0]],
@@ -81,16 +100,36 @@ def by_word(value: Any, words: Mapping[str, object], what: str) -> Any:
     }
 
 
-def words_schema(words: Mapping[str, object]) -> Any:
+def words_schema(words: Mapping[str, Any]) -> Any:
+    """Return what makes a model's schema one of words in place of kind and address.
+
+    Parameters
+    ----------
+    words:
+        Word → its entry, whose `means` says what form the value has; text where there is no entry.
+    """
+
     def with_words(schema: dict[str, Any]) -> None:
         shown = schema["properties"]
-        address = shown.pop("address")
+        shown.pop("address")
         shown.pop("kind")
-        shown |= {word: {key: address[key] for key in address if key != "title"} for word in words}
+        shown |= {word: dict(_FORMS.get(getattr(entry, "means", ""), _TEXT)) for word, entry in words.items()}
         schema.pop("required", None)
         schema["oneOf"] = [{"required": [word]} for word in words]
 
     return with_words
+
+
+_TEXT = {"type": "string", "minLength": 1, "maxLength": 1024}
+_FORMS: Mapping[str, Mapping[str, Any]] = {
+    "number": {"type": "integer"},
+    "path": {**_TEXT, "pattern": "^/"},
+    "file-of-value": {**_TEXT, "pattern": "^/"},
+    "rtsp": {**_TEXT, "pattern": "^rtsp"},
+    "element": {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_-]{0,63}$"},
+    "device": {"type": "string", "pattern": "^[a-z0-9][a-z0-9._-]*$"},
+}
+"""What a word's value is → its form in the schema."""
 
 
 _SECRET = re.compile(r"(^|-)(pw|pass|passwd|password|secret|secret-key|access-key|session-token|token)$")

@@ -168,7 +168,7 @@ def test_the_tasks_print_what_they_find(write: Write, capsys: pytest.CaptureFixt
     assert row["faults"][0]["text"].startswith("arch: missing")
     show.body(Context(), board="raspberrypi-armv7", origin=True, json=True)
     rows = {row["key"]: row["origin"] for row in json.loads(capsys.readouterr().out)}
-    assert rows["streams.main.video.bitrate"] == "board-configs/examples/raspberrypi-armv7/board.toml:24"
+    assert rows["streams.main.video.bitrate"] == "board-configs/examples/raspberrypi-armv7/board.toml:27"
     assert rows["keep"] == "default"
     schema.body(Context(), json=True)
     assert json.loads(capsys.readouterr().out)["title"] == "Boardcast board file"

@@ -190,7 +190,7 @@ def test_a_camera_or_microphone_that_is_not_there() -> None:
     (rate,) = errors(kvs(more='audio = { alsa = "hw:1,0", rate = 24000 }'), facts)
     assert rate.cure == "write resample = true, or rate = 16000"
     assert not errors(kvs(more='audio = { alsa = "hw:1,0", rate = 24000, resample = true }'), facts)
-    assert not errors(kvs(more='audio = { alsa = "plughw:0,0", rate = 24000 }'), facts)
+    assert not errors(kvs(more='audio = { alsa = "plughw:1,0", rate = 24000 }'), facts)
 
 
 def test_samples_are_checked_against_the_board_too() -> None:
@@ -200,3 +200,68 @@ def test_samples_are_checked_against_the_board_too() -> None:
     audio = '[s]\nsample="kvs_gstreamer_audio_video_sample"\nstream="x"\naudio_device="hw:0,0"'
     told = errors(audio, BoardFacts(elements=frozenset({"v4l2src", "alsasrc", "x264enc", "h264parse", "aacparse"})))
     assert [fault.cure for fault in told] == ["install gstreamer1.0-libav on it"]
+
+
+# --- ranges ---
+
+
+MIC = 'audio = {{ alsa = "{device}", rate = {rate} }}'
+RANGED = BoardFacts(microphones={"hw:1,0": ((8000, 48000), 96000), "hw:0,0": (44100,)}, cards={"C920": 1, "PCH": 0})
+
+
+@pytest.mark.parametrize(
+    ("device", "rate", "cure"),
+    [
+        ("hw:1,0", 16000, None),
+        ("hw:1,0", 8000, None),
+        ("hw:1,0", 48000, None),
+        ("hw:1,0", 96000, None),
+        ("hw:1,0", 64000, "write resample = true, or rate = 48000"),
+        ("hw:CARD=C920,DEV=0", 16000, None),
+        ("hw:C920", 64000, "write resample = true, or rate = 48000"),
+        ("hw:CARD=PCH", 48000, "write resample = true, or rate = 44100"),
+        ("plughw:1,0", 64000, None),
+        ("hw:CARD=C922,DEV=0", 48000, "seen were hw:1,0, hw:0,0"),
+        ("plughw:2,0", 48000, "seen were hw:1,0, hw:0,0"),
+        ("default", 64000, None),
+        ("hw:1,2", 48000, "seen were hw:1,0, hw:0,0"),
+    ],
+)
+def test_a_microphone_of_a_range_takes_every_rate_within(device: str, rate: int, cure: str | None) -> None:
+    found = errors(kvs(more=MIC.format(device=device, rate=rate)), RANGED)
+    assert [fault.cure for fault in found] == ([cure] if cure else [])
+
+
+STEPPED = (
+    CameraMode(
+        format="YUYV", width=32, height=32, to_width=2592, to_height=1944, framerates=(),
+        rate_ranges=((Fraction(1), Fraction(90)),),
+    ),
+    CameraMode(format="YUYV", width=4056, height=3040, framerates=(Fraction(10),)),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("size", "rate", "fits"),
+    [
+        ((1280, 720), "30", True),
+        ((1280, 720), '"30000/1001"', True),
+        ((32, 32), "1", True),
+        ((2592, 1944), "90", True),
+        ((1280, 720), "120", False),
+        ((3000, 2000), "30", False),
+        ((4056, 3040), "10", True),
+        ((4056, 3040), "30", False),
+    ],
+)
+def test_a_camera_of_ranges_gives_every_size_and_rate_within(size: tuple[int, int], rate: str, fits: bool) -> None:
+    video = f'encoder = "x264enc", width = {size[0]}, height = {size[1]}, framerate = {rate}, key_frame_interval = 2'
+    found = [
+        fault for fault in errors(kvs(video), BoardFacts(cameras={"/dev/video0": STEPPED})) if fault.where == "video"
+    ]
+    assert not found if fits else "1 to 90" in found[0].cure
+
+
+def test_a_name_that_udev_gives_a_camera_is_not_refused() -> None:
+    source = 'v4l2 = "/dev/v4l/by-id/usb-046d_HD_Pro-video-index0"'
+    assert errors(kvs(source=source), BoardFacts(cameras={"/dev/video0": STEPPED})) == []

@@ -85,7 +85,7 @@ def test_a_camera_is_four_lines() -> None:
         ('[s]\nsample="kvs_gstreamer_sampel"\nstream="x"', "no such sample; there are kvs_gstreamer_sample"),
         ('[s]\nsample="kvs_gstreamer_sample"\nstream="x"\nwidth=640', "width and height go together"),
         ('[s]\nsample="kvs_gstreamer_sample"\nstream="x"\nrtsp="rtsp://h/"\nfiles=["/a.mp4"]', "or `rtsp`, or `files`"),
-        ('[s]\nsample="kvs_gstreamer_audio_video_sample"\nstream="x"', "audio_device: Field required"),
+        ('[s]\nsample="kvs_gstreamer_audio_video_sample"\nstream="x"', "needs a microphone: audio_device"),
     ],
 )
 def test_what_is_refused_says_why(text: str, message: str) -> None:
