@@ -129,7 +129,7 @@ def _names(board: Board, layers: Layers, known: Mapping[str, Recipe]) -> Iterato
         yield layers.fault(("arch",), f"arch: {error.what}; {error.why}")
     # The sysroot of the board's own name is written by `sysroot.pull`.
     if file.sysroot != board.name and file.sysroot not in (names := sysroot_names()):
-        yield layers.fault(("sysroot",), _told("sysroot", unknown("sysroot", file.sysroot, names)))
+        yield layers.fault(("sysroot",), _sysroot_of(board, layers, names))
     for place, name in enumerate(file.recipes):
         if name not in known:
             yield layers.fault(("recipes", place), _told("recipes", unknown("recipe", name, known)))
@@ -138,6 +138,18 @@ def _names(board: Board, layers: Layers, known: Mapping[str, Recipe]) -> Iterato
             check_policies({name: policy}, known, where="")
         except ConfigError as error:
             yield layers.fault(("policy", name), _told(f"policy.{name}", error))
+
+
+def _sysroot_of(board: Board, layers: Layers, names: Sequence[str]) -> str:
+    """Return what is wrong with a sysroot that is not there: as a rule a board that is extended has it for itself."""
+    named = board.file.sysroot
+    if layers.find(("sysroot",))[0].board != named:
+        return _told("sysroot", unknown("sysroot", named, names))
+    return (
+        f"sysroot: {named!r} is {named}'s own, which is not here, and {board.name} needs that of its own system: write "
+        f'sysroot = "{board.name}" into {board.name}/board.toml, and make it (invoke sysroot.pull --host HOST, or its '
+        "maker's SDK: docs/quickstart-buildroot-yocto.md); or name one that is here: " + ", ".join(names)
+    )
 
 
 def _told(key: str, error: ConfigError) -> str:

@@ -115,6 +115,28 @@ def test_what_cannot_be_read_has_its_line(write: Write) -> None:
     assert told(check_board("cam"))[0].startswith("3: no board to extend 'sim-amrv7': did you mean 'sim-armv7'?")
 
 
+OWN = [name for name, path in example_paths().items() if f'sysroot = "{name}"' in path.read_text()]
+
+
+@pytest.mark.parametrize("example", OWN)
+def test_a_board_that_extends_an_example_is_told_that_the_sysroot_is_its_own(write: Write, example: str) -> None:
+    write(f'schema = 2\nextends = "{example}"\n')
+    (fault,) = check_board("cam").faults
+    assert fault.path == example_paths()[example]
+    assert fault.path.read_text().splitlines()[fault.line - 1].startswith("sysroot = ")
+    for part in (f"'{example}' is {example}'s own", 'write sysroot = "cam" into cam/board.toml', "sysroot.pull"):
+        assert part in fault.text
+    write(f'schema = 2\nextends = "{example}"\nsysroot = "cam"\n')
+    assert check_board("cam").faults == ()
+    write(f'schema = 2\nextends = "{example}"\nsysroot = "debian12-armv6"\n')
+    (fault,) = check_board("cam").faults
+    assert "did you mean 'debian12-armv" in fault.text
+
+
+def test_the_examples_with_a_sysroot_of_their_own() -> None:
+    assert len(OWN) >= 2
+
+
 def test_what_rendering_refuses_is_a_fault(write: Write) -> None:
     write(RIGHT + '[streams.main-webrtc]\nsink = { webrtc = "x" }\n[streams.both]\nsource = { test = "ball" }\n'
           'video.encoder = "x264enc"\nsinks = [{ fake = true }, { webrtc = "y" }]\n'
