@@ -58,7 +58,7 @@ def stream_programs(board: Board) -> tuple[StreamProgram, ...]:
     programs = [
         program
         for name, stream in board.file.streams.items()
-        for program in _programs(board, name, _filled(board, stream))
+        for program in _programs(board, name, filled_stream(board, stream))
     ]
     names = [program.name for program in programs]
     if twice := [name for name in names if names.count(name) > 1]:
@@ -125,7 +125,7 @@ def _folder(board: Board, name: str) -> str:
     return f"{board.file.service.work_folder or f'{board.file.root}/work'}/{name}"
 
 
-def _filled(board: Board, stream: PipelineStream | Sample) -> PipelineStream | Sample:
+def filled_stream(board: Board, stream: PipelineStream | Sample) -> PipelineStream | Sample:
     """Return a stream with what the board's file says for all: its certificate, and what kvssink logs."""
     iot = board.file.credentials.iot
     if isinstance(stream, UploaderSample):
