@@ -165,14 +165,26 @@ def test_a_release_that_is_gone_serves_nobody(tmp_path: Path) -> None:
     assert flash.after_a_reboot() == {"front": OLD}
 
 
-@pytest.mark.parametrize(
-    ("serving", "told"), [("", ""), (OLD, "those of 000000000000: "), ("nothing", "of no release: ")]
-)
-def test_status_says_what_streams_where_it_is_another_release(serving: str, told: str) -> None:
+TOLD = {"": "", OLD: "those of 000000000000: ", "nothing": "of no release: "}
+
+
+@pytest.mark.parametrize("serving", TOLD)
+def test_status_says_what_streams_where_it_is_another_release(serving: str) -> None:
+    told = TOLD[serving]
     status = HostStatus(
-        host="cam01", board="cam", release=NEW, verified=False, deployed_by="", previous=OLD, previous_by="", newest=True,
-        root="/opt/boardcast", free=1, serving=serving, locked="",
-    )  # fmt: skip
+        host="cam01",
+        board="cam",
+        release=NEW,
+        verified=False,
+        deployed_by="",
+        previous=OLD,
+        previous_by="",
+        newest=True,
+        root="/opt/boardcast",
+        free=1,
+        serving=serving,
+        locked="",
+    )
     lines = status.lines()
     assert ("streams" in lines) == bool(told)
     assert lines.get("streams", "").startswith(told)
