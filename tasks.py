@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from invoke import Collection
 
+from deploy.cli.command import read_ahead
 from deploy.commands import board as board_tasks
 from deploy.commands import bundle as bundle_tasks
 from deploy.commands import inputs
 from deploy.commands.board import probe
 from deploy.commands.build import build, images, shell, why
-from deploy.commands.command import read_ahead
 from deploy.commands.inputs import fetch, pins
+from deploy.commands.kvs import kvs
 from deploy.commands.project import bench, demo, matrix, security, sim
 from deploy.commands.release import deploy, rollback, status, up, verify
 from deploy.commands.streams import doctor, logs, render, restart, start, stop
+from deploy.commands.watch import watch
 
 # A task cannot have words of its own that may be left out, so these are `invoke bundle`, `invoke bundle.why`, ….
 board = Collection("board", board_tasks.init, board_tasks.check, board_tasks.show, board_tasks.schema)
@@ -47,6 +49,8 @@ ns = Collection(
     logs,
     doctor,
     sim,
+    kvs,
+    watch,
     matrix,
     demo,
     bench,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from invoke import Context, Exit
 
-from deploy.commands.command import BOARD, HOST, command
+from deploy.cli.command import BOARD, HOST, command
 from recipes.errors import ConfigError, ExitCode, PreflightError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from invoke import Context, Exit
 
-from deploy.commands.command import ARCH, BOARD, MIRROR, command
+from deploy.cli.command import ARCH, BOARD, MIRROR, command
 from recipes.errors import ConfigError, UserError
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def build(
     dry_run: bool = False,
 ) -> None:
     """Cross-build recipes into a Stage, with no network."""
-    from deploy.commands.output import print_commands, print_resolution, print_stage
+    from deploy.cli.output import print_commands, print_resolution, print_stage
     from recipes import console
     from recipes.builder.run import build_stages, prepare_build
     from recipes.files import exclusive

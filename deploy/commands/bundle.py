@@ -6,7 +6,7 @@ from pathlib import Path
 
 from invoke import Context
 
-from deploy.commands.command import BOARD, HOST, command, known_names
+from deploy.cli.command import BOARD, HOST, command, known_names
 
 _FILE = "id of a bundle here, or its beginning as printed; or a bundle file, such as one from elsewhere"
 
@@ -36,7 +36,7 @@ def make(
     from deploy.boards.board import load_board
     from deploy.boards.index import board_index
     from deploy.bundle.assemble import make_bundle
-    from deploy.commands.output import print_bundle
+    from deploy.cli.output import print_bundle
     from deploy.release.fresh import current_stage
     from deploy.reports.sizes import check_budget, parse_size, weigh_bundle
     from recipes import console
@@ -68,7 +68,7 @@ def why(_: Context, library: str, board: str, json: bool = False) -> None:
     from deploy.boards.board import load_board
     from deploy.boards.index import board_index
     from deploy.bundle.assemble import make_bundle, stage_for
-    from deploy.commands.output import print_answers
+    from deploy.cli.output import print_answers
     from deploy.reports.explain import explain_library
     from recipes import console
     from recipes.toolchains.vendor import parse_arch
@@ -105,7 +105,7 @@ def sizes(
     from deploy.boards.board import load_board
     from deploy.boards.index import board_index
     from deploy.bundle.assemble import make_bundle, stage_for
-    from deploy.commands.output import print_sizes
+    from deploy.cli.output import print_sizes
     from deploy.release.deployment import free_flash_if_on
     from deploy.reports.sizes import check_budget, parse_size, weigh_bundle
     from deploy.reports.svg import draw_sizes

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from invoke import Context, Exit
 
-from deploy.commands.command import HOST, MIRROR, command
+from deploy.cli.command import HOST, MIRROR, command
 
 _ROOT = "a directory, a tar file, or the name of a board or a sysroot"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from invoke import Context, Exit
 
-from deploy.commands.command import BOARD, HOST, benches, command
+from deploy.cli.command import BOARD, HOST, benches, command
 from recipes.errors import ConfigError, VerifyError, unknown
 from recipes.text import shown
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from deploy.release.deployment import DeployOutcome
     from recipes.engine.docker import Engine
 
-KINDS = ("store", "bundle", "names", "board", "build")
+KINDS = ("store", "bundle", "names", "board", "build", "media")
 """Where hostile input may come from; the marks of the tests name them."""
 _SELFTEST_SECONDS = 1800
 
@@ -84,7 +84,7 @@ def _tried(table: Path) -> dict[str, dict[str, Any]]:
 @command(
     iterable=["kind"],
     help={
-        "kind": "store, bundle, names, build or board; all without it; may be given more than once",
+        "kind": "store, bundle, names, build, board or media; all without it; may be given more than once",
         "engine": "also what needs a container engine and simulated boards",
         "dry_run": "print the command line only",
     },
@@ -135,9 +135,10 @@ def security(_: Context, kind: list[str], engine: bool = False, json: bool = Fal
     help={
         "action": "up, down or status",
         "host": f"{HOST}; every simulated one without it",
+        "kvs": "up only: bring the local service up too, and make the boards take it for AWS",
     },
 )
-def sim(_: Context, action: str, host: str = "", json: bool = False, dry_run: bool = False) -> None:
+def sim(_: Context, action: str, host: str = "", kvs: bool = False, json: bool = False, dry_run: bool = False) -> None:
     """Bring simulated boards up or down, or list them."""
     from deploy.boards.inventory import load_host, load_hosts, sim_state
     from deploy.sim.boards import bring_up, take_down
@@ -154,6 +155,8 @@ def sim(_: Context, action: str, host: str = "", json: bool = False, dry_run: bo
     for name in names:
         if engine is not None and action == "up":
             bring_up(name, engine)
+            if kvs:
+                _lead_to_service(name)
         elif engine is not None and action == "down":
             take_down(name, engine)
         there = sim_state(name)
@@ -168,12 +171,21 @@ def sim(_: Context, action: str, host: str = "", json: bool = False, dry_run: bo
         console.table("Simulated boards", ["host", "state", "address"], rows)
 
 
+def _lead_to_service(host: str) -> None:
+    """Bring the local service up, unless it is, and make a simulated board take it for AWS."""
+    from deploy.kvsboards.simulated import lead_to_service
+    from deploy.localkvs.lifecycle import bring_up
+    from deploy.sim.boards import NETWORK
+
+    lead_to_service(host, bring_up(network=NETWORK))
+
+
 @command(help={"host": f"{HOST}, a simulated one"})
 def demo(_: Context, host: str = "sim-armv7", json: bool = False, dry_run: bool = False) -> None:
     """Build, dedupe, deploy to a simulated board, verify."""
     from deploy.boards.board import load_board
     from deploy.boards.inventory import load_host
-    from deploy.commands.output import outcome_facts
+    from deploy.cli.output import outcome_facts
     from deploy.sim.boards import bring_up, is_up, take_down
     from recipes import console
     from recipes.engine.docker import Engine
@@ -206,7 +218,7 @@ def _build_beside_the_root(board: Board, engine: Engine, *, quiet: bool) -> None
     """Build while the board's root is made: the one waits for the mirror, the other for emulation."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from deploy.commands.output import print_resolution, print_stage
+    from deploy.cli.output import print_resolution, print_stage
     from deploy.sim.boards import prepare_board
     from recipes import console
     from recipes.builder.run import build_stage, prepare_build
@@ -240,7 +252,7 @@ def _deploy_twice(host: str, board: Board, *, quiet: bool) -> list[DeployOutcome
     """Deploy a new bundle, and the same again: the second time nothing is left to do."""
     from deploy.boards.index import board_index
     from deploy.bundle.assemble import make_bundle, stage_for
-    from deploy.commands.output import print_bundle, print_outcome
+    from deploy.cli.output import print_bundle, print_outcome
     from deploy.release.deployment import deploy_to
 
     made, decided = make_bundle(board, stage_for(board), board_index(board))

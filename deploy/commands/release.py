@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from invoke import Context, Exit
 
-from deploy.commands.command import HOST, command
+from deploy.cli.command import HOST, command
 from recipes.errors import ConfigError, PreflightError, VerifyError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def deploy(
     dry_run: bool = False,
 ) -> None:
     """Send a bundle, switch to it, check it; go back if red."""
-    from deploy.commands.output import outcome_facts, print_outcome, print_release_plan
+    from deploy.cli.output import outcome_facts, print_outcome, print_release_plan
     from deploy.release.deployment import bundle_for, plan_deploy
     from recipes import console
 
@@ -69,7 +69,7 @@ def _interrupted(host: str) -> Exit:
 @command(iterable=["host"], help={"host": f"{HOST}; every reachable one without it"})
 def verify(_: Context, host: list[str], json: bool = False, dry_run: bool = False) -> None:
     """Check what runs on boards, with evidence and JUnit."""
-    from deploy.commands.output import print_verdicts
+    from deploy.cli.output import print_verdicts
     from deploy.release.deployment import reachable_hosts, verify_each
     from deploy.verify.verdict import require_green
     from recipes import console
@@ -150,7 +150,7 @@ def up(_: Context, host: str, json: bool = False, dry_run: bool = False) -> None
     """Build, bundle, deploy and verify for one host; skip what is done."""
     from deploy.boards.board import load_board
     from deploy.boards.inventory import host_target, load_host
-    from deploy.commands.output import outcome_facts, print_outcome, print_verdicts
+    from deploy.cli.output import outcome_facts, print_outcome, print_verdicts
     from deploy.release.deployment import deploy_to, verify_host
     from deploy.release.fresh import plan_chain, up_to_date_bundle
     from deploy.verify.verdict import require_green

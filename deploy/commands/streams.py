@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from invoke import Context
 
-from deploy.commands.command import BOARD, HOST, command
+from deploy.cli.command import BOARD, HOST, command
 from recipes.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:

@@ -10,6 +10,10 @@ class MediaError(ValueError):
     """What arrived is not the media that it says it is: malformed, cut short, or beyond a bound."""
 
 
+class FragmentTooLargeError(MediaError):
+    """A fragment grew beyond what the service takes; KVS has a number of its own for it."""
+
+
 class TrackKind(enum.Enum):
     """What a track carries."""
 
@@ -36,6 +40,8 @@ class Track:
         Samples a second of sound; 0 for what is not sound.
     channels:
         Channels of sound; 0 for what is not sound.
+    frame_ns:
+        Nanoseconds from one frame to the next (Matroska's DefaultDuration); 0 where the header does not say.
     """
 
     number: int
@@ -47,6 +53,7 @@ class Track:
     height: int = 0
     rate: int = 0
     channels: int = 0
+    frame_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

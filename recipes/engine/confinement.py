@@ -40,6 +40,8 @@ class Rights(Enum):
     its own for what has no rights yet (SYS_CHROOT), and becomes who logs in (SETGID, SETUID); and who deploys there as
     root may do to files and processes what root of a board may. It makes no devices, and sends no packets by hand.
     """
+    DOOR = ("NET_BIND_SERVICE",)
+    """What opens port 443 for the local service: root of the container, which may do nothing but that."""
 
 
 def build_ids() -> str:
@@ -96,7 +98,7 @@ class Confinement:
         }
         if self.memory:
             given["mem_limit"] = self._most_memory()
-        if self.rights is Rights.NONE:
+        if self.rights in (Rights.NONE, Rights.DOOR):
             given |= {"read_only": True, "tmpfs": _TMP}
         return given
 

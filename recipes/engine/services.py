@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from recipes.engine.confinement import Confinement, Rights
@@ -67,17 +68,23 @@ class Services:
         files: Mapping[str, tuple[bytes, int]],
         tmpfs: Mapping[str, str] | None = None,
         capabilities: Sequence[str] = (),
+        rights: Rights = Rights.BOARD,
+        binds: Mapping[Path, str] | None = None,
     ) -> str:
         """Start a long-running container with extra files in it and return its address on the network.
 
-        It is root of its own, with the rights of a board and no more (`recipes.engine.confinement`).
+        It is root of its own, with the rights of a board and no more (`recipes.engine.confinement`). On this machine's
+        own network (`host`) it has no address of its own: nothing is returned then.
 
         Parameters
         ----------
         capabilities:
             Linux capabilities beyond those, such as SYS_ADMIN for an init system that mounts.
+        binds:
+            Folders of this machine, and where they are in the container.
         """
-        held = Confinement(rights=Rights.BOARD, user="0:0").options()
+        held = Confinement(rights=rights, user="0:0").options()
+        held["tmpfs"] = held.get("tmpfs", {}) | dict(tmpfs or {})
         container = self._client.containers.create(
             image,
             list(command),
@@ -85,11 +92,12 @@ class Services:
             hostname=name.rpartition(".")[2],
             labels={LABEL: "sim"},
             network=network,
-            tmpfs=dict(tmpfs or {}),
+            volumes={str(folder): {"bind": inside, "mode": "rw"} for folder, inside in (binds or {}).items()},
             **(held | {"cap_add": [*held["cap_add"], *capabilities]}),
         )
         try:
-            container.put_archive("/", files_tar(files))
+            if files:
+                container.put_archive("/", files_tar(files))
             container.start()
             container.reload()
             return str(container.attrs["NetworkSettings"]["Networks"][network]["IPAddress"])

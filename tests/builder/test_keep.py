@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.commands.output import print_commands, print_resolution
+from deploy.cli.output import print_commands, print_resolution
 from recipes.arch import ARCHES
 from recipes.builder import run
 from recipes.builder.plan import BuildPlan

@@ -241,7 +241,7 @@ def odd(tmp_path: Path) -> list[str]:
     """Return the start of a command line of tasks that go wrong in ways that nobody foresaw."""
     (tmp_path / "odd.py").write_text(
         "import os, time\n"
-        "from deploy.commands.command import command\n"
+        "from deploy.cli.command import command\n"
         "@command()\ndef fault(_, json=False):\n    'Fault.'\n    {}['no such\\nkey']\n"
         "@command()\ndef pipe(_, json=False):\n    'Pipe.'\n    raise BrokenPipeError('the engine hung up')\n"
         "@command()\ndef slow(_, json=False):\n    'Slow.'\n    from recipes import progress\n"

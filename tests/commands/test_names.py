@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from deploy.cli.command import _known, known_names
 from deploy.commands.build import _arches, _asked
-from deploy.commands.command import _known, known_names
 from recipes import paths
 from recipes.arch import ARCHES
 from recipes.builder.request import BuildRequest, SourcePolicy

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from deploy.boards.inventory import load_hosts
-from deploy.commands.output import print_bundle, print_outcome
+from deploy.cli.output import print_bundle, print_outcome
 from deploy.dedupe.decision import DedupePlan
 from deploy.release.deployment import DeployOutcome, HostVerdict, free_flash_if_on, verify_each
 from deploy.release.plan import ReleasePlan

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.commands.output import print_answers, print_sizes, print_verdicts
+from deploy.cli.output import print_answers, print_sizes, print_verdicts
 from deploy.dedupe.decision import DedupePlan
 from deploy.reports.explain import ChainLink, LibraryAnswer
 from deploy.reports.sizes import SizeReport, measure_sizes

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from deploy.commands.output import print_sizes
+from deploy.cli.output import print_sizes
 from deploy.dedupe.decision import DedupePlan
 from deploy.reports import sizes
 from deploy.reports.sizes import MKSQUASHFS, SizeReport, measure_sizes, squashfs_size

@@ -174,6 +174,7 @@ def read_ahead(namespace: Collection) -> None:
         return
     _guard_output()
     words = core.unparsed
+    _join_faults(words)
     wanted = core[0].args["help"]
     if words or wanted.value:
         # A Task gives its words of help away once.
@@ -187,6 +188,17 @@ def read_ahead(namespace: Collection) -> None:
             words.clear()
     if isinstance(wanted.value, str) and wanted.value in namespace:
         fill_in(namespace[wanted.value].help)
+
+
+def _join_faults(words: list[str]) -> None:
+    """Make one value of the words behind `kvs fault`: invoke takes them for tasks."""
+    if words[:2] != ["kvs", "fault"]:
+        return
+    told, rest, value = list[str](), list[str](), False
+    for word in words[2:]:
+        (rest if value or word.startswith("-") else told).append(word)
+        value = word in ("--stream", "--words")
+    words[2:] = [*(["--words", " ".join(told)] if told else []), *rest]
 
 
 def _task_at(parser: Parser, words: Sequence[str]) -> str:

@@ -1,0 +1,1 @@
+"""What the tasks share: how one ends, and how results are printed."""
