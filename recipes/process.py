@@ -103,10 +103,14 @@ class Child:
         except subprocess.TimeoutExpired as error:
             raise TimeoutError(f"the program did not end within {seconds:g} s") from error
 
+    def ended(self) -> bool:
+        """Tell whether it has ended."""
+        return self._started.poll() is not None
+
 
 @contextmanager
 def child(
-    argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], output: IO[bytes], descriptor: int
+    argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], output: IO[bytes], descriptor: int | None = None
 ) -> Iterator[Child]:
     """Start a program that talks to us while it runs; it is ended with the block, however that ends.
 
@@ -115,7 +119,7 @@ def child(
     output:
         An open file that takes both of its streams.
     descriptor:
-        An open descriptor of ours that it may use too, under the same number.
+        An open descriptor of ours that it may use too, under the same number; None for none.
     """
     started = subprocess.Popen(
         list(argv),
@@ -124,7 +128,7 @@ def child(
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,
-        pass_fds=(descriptor,),
+        pass_fds=() if descriptor is None else (descriptor,),
     )
     try:
         yield Child(started)

@@ -25,11 +25,12 @@ OWNERS = {
     "fabric": {"deploy.ssh.dial"},
     "paramiko": {"deploy.boards.session", "deploy.ssh.channel", "deploy.ssh.dial", "deploy.ssh.scan"},
     "jinja2": {"deploy.launch.script"},
-    "boto3": {"recipes.stage.places"},
+    "boto3": {"recipes.stage.places", "deploy.watch.service"},
     "requests": {"recipes.sources.fetch", "recipes.stage.places"},
     "rich": {"recipes.console"},
     "filelock": {"recipes.files"},
-    "cryptography": {"deploy.bundle.sign", "recipes.stage.keys", "recipes.stage.entry", "deploy.sim.keys"},
+    "cryptography": {"deploy.bundle.sign", "recipes.stage.keys", "recipes.stage.entry", "deploy.sim.keys"}
+    | {"deploy.kvs.tls", "deploy.signaling.credentials"},
     "tarfile": {"recipes.archives.tarfiles", "deploy.bundle.archive"},
     "bz2": {"recipes.archives.packed"},
     "lzma": {"recipes.archives.packed", "deploy.reports.sizes"},
@@ -42,6 +43,7 @@ OWNERS = {
     "tomlkit": {"recipes.sources.pins", "deploy.boards.inventory"},
     "junitparser": {"deploy.verify.run"},
     "testinfra": {"deploy.verify.plugin"},
+    "moto": {"deploy.signaling.moto"},
     "elftools": set(),
     "lief": set(),
 }
@@ -63,6 +65,7 @@ LAZY = {
     "packageurl",
     "tomlkit",
     "junitparser",
+    "moto",
 }
 
 

@@ -10,6 +10,7 @@ from deploy.kvs.names import host_names
 from deploy.localkvs.lifecycle import DEFAULT_REGION, Running
 from deploy.services.quoting import environment_file
 from deploy.streams.model import IotCertificate, KvsSink, PipelineStream, UploaderSample, WebRtcSink
+from recipes.errors import ConfigError
 
 CA_FILE = "/etc/ssl/certs/ca-certificates.crt"
 """Where curl and OpenSSL of Debian, Buildroot and OpenWrt look."""
@@ -49,7 +50,7 @@ class View:
 
 def board_view(board: Board, running: Running, address: str) -> View:
     """Work out a board's view of the service at an address."""
-    streams, channels, regions = _sent_to(board)
+    streams, channels, regions = sent_to(board)
     things = board_things(board)
     names = [name for region in sorted(regions) for name in host_names(region)]
     names += [thing.iot.endpoint for thing in things]
@@ -70,7 +71,7 @@ def board_region(board: Board) -> str:
     return given.region or given.variables.get("AWS_DEFAULT_REGION") or DEFAULT_REGION
 
 
-def _sent_to(board: Board) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...], set[str]]:
+def sent_to(board: Board) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...], set[str]]:
     """Return names and regions of streams and of channels, and all regions."""
     usual = board_region(board)
     streams, channels = list[tuple[str, str]](), list[tuple[str, str]]()
@@ -111,12 +112,15 @@ def _secrets(board: Board, running: Running, things: tuple[Things, ...]) -> dict
     if board.file.credentials.file:
         made[board.file.credentials.file] = environment_file(key_variables(running.own_key()))
     for thing in things:
-        if thing.iot.cert_path not in made:
-            facts = running.ask("POST", "/-/things", {"thing": thing.thing, "alias": thing.iot.role_aliases})
-            made[thing.iot.cert_path] = facts["certificate"].encode()
-            made[thing.iot.key_path] = facts["key"].encode()
-        else:
-            running.ask("POST", "/-/things/names", {"thing": thing.thing, "alias": thing.iot.role_aliases})
+        if thing.iot.cert_path in made:
+            raise ConfigError(
+                f"{thing.iot.cert_path} is to be the certificate of two things",
+                why=f"the service knows one thing of a certificate, and {thing.thing} is another",
+                next_step=f"[credentials.iot] of {board.name}: iot_thing_name = the name of the board's thing",
+            )
+        facts = running.ask("POST", "/-/things", {"thing": thing.thing, "alias": thing.iot.role_aliases})
+        made[thing.iot.cert_path] = facts["certificate"].encode()
+        made[thing.iot.key_path] = facts["key"].encode()
     return made
 
 

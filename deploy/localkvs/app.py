@@ -23,6 +23,11 @@ from deploy.kvsstore.service import Handler, Service
 from deploy.localkvs import channels, ingest, streams
 from deploy.localkvs.admin import add_admin
 from deploy.playback import routes
+from deploy.signaling import ice
+from deploy.signaling.credentials import credentials
+from deploy.signaling.hub import hub_of
+from deploy.signaling.turn import Turn
+from deploy.signaling.websocket import websocket
 
 _EXPECTED = web.RequestKey("producer", ingest.Producer)
 _Answer = Callable[["web.Request"], Awaitable["web.StreamResponse"]]
@@ -32,7 +37,7 @@ _NAMED = re.compile(r":(?:stream|channel)/([a-zA-Z0-9_.-]{1,256})/")
 
 def operations() -> dict[str, Handler]:
     """Return every call that is signed in its headers, by its path."""
-    return {**streams.OPERATIONS, **channels.OPERATIONS, **routes.OPERATIONS}
+    return {**streams.OPERATIONS, **channels.OPERATIONS, **routes.OPERATIONS, **ice.OPERATIONS}
 
 
 def make_app(service: Service) -> web.Application:
@@ -58,9 +63,31 @@ def make_app(service: Service) -> web.Application:
         app.router.add_route("POST", f"/{path}", _call(service, handler))
     for path, handler in routes.ROUTES.items():
         app.router.add_route("GET", path, _play(service, handler))
+    _add_signaling(app, service)
     add_admin(app, service)
     app.on_response_prepare.append(_sign_off)
     return app
+
+
+def _add_signaling(app: web.Application, service: Service) -> None:
+    """Add the WebSocket, and the keys that a device gets for its certificate."""
+
+    async def connect(request: web.Request) -> web.StreamResponse:
+        key = authorize(service, request)
+        refuse_on_demand(service, _named({"ChannelARN": request.query.get("X-Amz-ChannelARN")}))
+        return await websocket(service, request, key)
+
+    async def lend(request: web.Request) -> web.StreamResponse:
+        return await credentials(service, request)
+
+    async def close(_: web.Application) -> None:
+        await hub_of(service).close()
+        if isinstance(turn := service.state.get("turn"), Turn):
+            turn.stop()
+
+    app.router.add_get("/", connect, allow_head=False)
+    app.router.add_get("/role-aliases/{alias}/credentials", lend, allow_head=False)
+    app.on_shutdown.append(close)
 
 
 async def _sign_off(_: web.Request, response: web.StreamResponse) -> None:

@@ -198,8 +198,7 @@ async def _event(service: Service, response: web.StreamResponse, producer: Produ
 
 async def _keep(service: Service, response: web.StreamResponse, producer: Producer, ended: FragmentEnded) -> None:
     """Check a fragment, keep it, and acknowledge it."""
-    header = producer.splitter.header
-    assert header is not None  # noqa: S101  # a fragment comes behind a header
+    header = ended.header
     timecode = ended.timecode // 1_000_000
     length = checked_fragment(ended.data, header, previous_ms=producer.last_ms, base_ms=producer.base_ms)
     producer.last_ms = timecode

@@ -38,7 +38,8 @@ class Codec:
     profile:
         In words, such as "Baseline 3.1"; for people.
     frame_rate:
-        Pictures a second, as the parameter sets say; 0 where they do not.
+        Pictures a second, as the parameter sets say; 0 where they do not, and for H.265 where only the sequence
+        parameter set does.
     rate, channels:
         Of sound; 0 for pictures.
     """

@@ -78,10 +78,13 @@ class FragmentEnded:
         The cluster and the tags behind it, as they came.
     timecode:
         Nanoseconds, as the cluster says.
+    header:
+        The header that it goes with: `Splitter.header` may be of a later one by the time that this is read.
     """
 
     data: bytes
     timecode: int
+    header: Header
 
 
 Event = HeaderEvent | FragmentStarted | FragmentEnded
@@ -250,8 +253,8 @@ class Splitter:
     def _started(self, body: bytes) -> None:
         if self._timecode is not None:
             raise MediaError("a cluster with two timecodes")
-        assert self.header is not None, "a cluster comes behind a header"  # noqa: S101 - for the type only
-        self._timecode = timecode_ns(body, self.header.timecode_scale)
+        scale = self.header.timecode_scale if self.header else 1
+        self._timecode = timecode_ns(body, scale)
         self._events.append(FragmentStarted(self._timecode))
 
     def _in_segment(self, ident: int, size: int, body: int) -> int:
@@ -293,7 +296,8 @@ class Splitter:
         if cut:
             raise MediaError("the body ends in the middle of an element")
         if self._place in {_Place.CLUSTER, _Place.BEHIND}:
-            if self._timecode is None:
+            if self._timecode is None or self.header is None:
                 raise MediaError("a cluster without a timecode")
-            self._events.append(FragmentEnded(bytes(self._buffer[self._start : self._at]), self._timecode))
+            data = bytes(self._buffer[self._start : self._at])
+            self._events.append(FragmentEnded(data, self._timecode, self.header))
             self._start, self._place = self._at, _Place.BETWEEN

@@ -83,7 +83,8 @@ def test_a_timecode_is_told_before_the_fragment_is_there() -> None:
     assert kinds(splitter.feed(make_header() + fragment[:14])) == "h"
     assert splitter.feed(fragment[14:100]) == [FragmentStarted(START_MS * MS)]
     assert splitter.feed(fragment[100:]) == [], "nothing says yet that the fragment ends here"
-    assert splitter.feed(end_of_fragment()) == [FragmentEnded(fragment + end_of_fragment(), START_MS * MS)]
+    header = parse_header(make_header())
+    assert splitter.feed(end_of_fragment()) == [FragmentEnded(fragment + end_of_fragment(), START_MS * MS, header)]
     assert splitter.end() == []
 
 
@@ -91,7 +92,7 @@ def test_the_end_of_the_body_ends_a_fragment_but_not_in_the_middle_of_a_frame() 
     (fragment,) = make_fragments(1)
     whole, cut = Splitter(), Splitter()
     whole.feed(make_header() + fragment)
-    assert whole.end() == [FragmentEnded(fragment, START_MS * MS)]
+    assert whole.end() == [FragmentEnded(fragment, START_MS * MS, parse_header(make_header()))]
     cut.feed(make_header() + fragment[:-1])
     with pytest.raises(MediaError, match="middle of an element"):
         cut.end()
@@ -103,6 +104,8 @@ def test_a_second_header_in_one_body_counts_from_there_on() -> None:
     splitter = Splitter()
     events = splitter.feed(make_header() + one + plain + other)
     assert kinds(events) == "hsehs"
+    assert isinstance(events[2], FragmentEnded)
+    assert events[2].header == parse_header(make_header()), "its own, not the one behind it"
     assert splitter.header == parse_header(plain)
     assert kinds(splitter.end()) == "e"
 
