@@ -188,6 +188,13 @@ class Board(Strict):
             "boardprobe": bool(streams),
         }
 
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """What its file names; and the small boardprobe where nothing but that would need libwebsockets."""
+        named = "boardprobe" in self.file.recipes
+        small = bool(self.file.streams) and not named and "webrtc" not in self.recipes
+        return tuple(dict.fromkeys((*self.file.variants, *(["https-only"] if small else []))))
+
     def ask(self) -> BuildRequest:
         """Return what this board wants built."""
         file = self.file
@@ -195,7 +202,7 @@ class Board(Strict):
             names=self.recipes,
             sysroot=file.sysroot,
             policies=file.policy,
-            variants=file.variants,
+            variants=self.variants,
             patches=file.patches,
         )
 

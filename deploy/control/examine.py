@@ -50,6 +50,7 @@ def examine_host(host_name: str, streams: tuple[str, ...] = ()) -> Examination:
         request = ProbeRequest(
             folders=(manifest.root, "/tmp"),  # noqa: S108 - a folder of the board
             plugin_path=plugins if has_plugin else "",
+            boardprobe=f"{manifest.root}/current/bin/boardprobe",
             scan=False,
         )
         facts = probe_board(session, host_name, request)

@@ -1,4 +1,4 @@
-"""What arecord, aplay and /proc/asound say, read as values; text in, values out, never an exception."""
+"""What arecord, aplay, /proc/asound and boardprobe say, read as values; text in, values out, never an exception."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from deploy.probe.facts import SoundDevice, number, short
+from deploy.probe.facts import SoundDevice, Told, number, short
 
 MOST_DEVICES = 64
 _LINE = 512
@@ -101,15 +101,49 @@ def read_stream(path: str, text: str) -> dict[tuple[int, int, bool], StreamForma
     }
 
 
+def read_told(told: Told) -> SoundDevice | None:
+    """Return a sound device that boardprobe tells of; None where it is another device."""
+    card, device = (told.count(name, 999) for name in ("card", "device"))
+    capture = told.values.get("capture")
+    if told.text("kind") != "sound" or card is None or device is None or not isinstance(capture, bool):
+        return None
+    return SoundDevice(
+        card=card,
+        device=device,
+        capture=capture,
+        card_id=told.text("card_id", 64),
+        card_name=told.text("card_name"),
+        name=told.text("name"),
+        free=told.count("free", 9999),
+        total=told.count("total", 9999),
+        rates=tuple(sorted({int(rate) for rate in told.numbers("rates", 32)})),
+        formats=tuple(sorted(set(told.texts("formats", 16)))),
+        channels=tuple(sorted({int(count) for count in told.numbers("channels", 32) if count <= 256})),
+        trouble=told.text("trouble"),
+    )
+
+
 def merge_sound(
     listed: Iterable[SoundDevice], kernel: Iterable[SoundDevice], streams: Mapping[tuple[int, int, bool], StreamFormats]
 ) -> tuple[SoundDevice, ...]:
-    """Return every PCM device that the tools or the kernel told of; the tools also know what is free."""
+    """Return every PCM device that the tools or the kernel told of; the tools also know what is free.
+
+    Where two tell of one, the first counts, and what it does not say of rates and the like is the other's.
+    """
     merged: dict[tuple[int, int, bool], SoundDevice] = {}
     for device in (*listed, *kernel):
-        merged.setdefault((device.card, device.device, device.capture), device)
+        key = (device.card, device.device, device.capture)
+        first = merged.setdefault(key, device)
+        if not first.rates:
+            merged[key] = replace(
+                first,
+                rates=device.rates,
+                formats=device.formats,
+                channels=device.channels,
+                trouble=device.trouble,
+            )
     for key, device in merged.items():
-        if key in streams:
+        if key in streams and not device.rates:
             known = streams[key]
             merged[key] = replace(device, rates=known.rates, formats=known.formats, channels=known.channels)
     return tuple(merged[key] for key in sorted(merged))[:MOST_DEVICES]

@@ -1,4 +1,4 @@
-"""What v4l2-ctl prints, of versions 1.12 to 1.24, read as values; text in, values out, never an exception."""
+"""What v4l2-ctl prints, of versions 1.12 to 1.24, and boardprobe: text in, values out, never an exception."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from deploy.probe.facts import FrameSize, PixelFormat, VideoNode, number, short
+from deploy.probe.facts import FrameSize, PixelFormat, Told, VideoNode, number, short
 
 MOSTNODES = 64
 MOST_FORMATS = 64
@@ -87,6 +87,47 @@ def read_formats(text: str) -> tuple[PixelFormat, ...]:
     for pixels in formats[: MOST_FORMATS * 4]:
         kept.setdefault(pixels.fourcc, pixels)
     return tuple(pixels.value() for pixels in list(kept.values())[:MOST_FORMATS])
+
+
+def read_told(told: Told) -> VideoNode | None:
+    """Return a node that boardprobe tells of; None where it is another device."""
+    path = told.text("path", 40)
+    if told.text("kind") != "video" or not NODE.fullmatch(path):
+        return None
+    kept: dict[str, PixelFormat] = {}
+    for pixels in told.objects("formats", MOST_FORMATS):
+        sizes = [size for size in map(_told_size, pixels.objects("sizes", MOST_SIZES)) if size]
+        kept.setdefault(
+            fourcc := pixels.text("fourcc", 8),
+            PixelFormat(
+                fourcc=fourcc,
+                description=pixels.text("description", 60),
+                compressed=pixels.values.get("compressed") is True,
+                sizes=tuple(sizes),
+            ),
+        )
+    return VideoNode(
+        path=path,
+        name=told.text("name"),
+        driver=told.text("driver"),
+        bus=told.text("bus"),
+        capabilities=frozenset(told.texts("capabilities", 32)),
+        formats=tuple(pixels for fourcc, pixels in kept.items() if fourcc),
+        trouble=told.text("trouble"),
+    )
+
+
+def _told_size(told: Told) -> FrameSize | None:
+    width, height = (told.count(side, MOST_SIDE) for side in ("width", "height"))
+    if not width or not height:
+        return None
+    return FrameSize(
+        width=width,
+        height=height,
+        to_width=told.count("to_width", MOST_SIDE) or 0,
+        to_height=told.count("to_height", MOST_SIDE) or 0,
+        rates=tuple(sorted({float(rate) for rate in told.numbers("rates", 32)})),
+    )
 
 
 def read_sys_names(text: str) -> dict[str, str]:

@@ -117,6 +117,7 @@ def _sound(devices: Sequence[SoundDevice]) -> list[str]:
         free = "" if device.free is None else f", {device.free} of {device.total} free"
         rates = f", {' '.join(map(str, device.rates))} Hz" if device.rates else ""
         channels = f", {' or '.join(map(str, device.channels))} channels" if device.channels else ""
+        channels += f" ({device.trouble})" if device.trouble else ""
         lines += _wrapped(f"{device.hw:<8} {device.card_name}: {device.name}{free}{rates}{channels}", " " * 9)
     return lines or ["none"]
 

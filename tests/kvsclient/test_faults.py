@@ -128,6 +128,25 @@ def test_a_stream_that_may_not_be_made_is_an_error(client: Client, service: Serv
     assert "status 0x52000017" in ran.said
 
 
+def test_a_stream_that_was_made_just_now_is_waited_for(client: Client, service: Service) -> None:
+    def not_yet() -> web.Response:
+        del service.refuse["/getDataEndpoint"]
+        return web.json_response({"Message": "not active"}, status=404)
+
+    service.streams.clear()
+    service.refuse["/getDataEndpoint"] = not_yet
+    assert client.sent(service, seconds=1).code == DONE
+    assert service.paths[1:4] == ["/createStream", "/getDataEndpoint", "/getDataEndpoint"]
+
+
+def test_media_that_cannot_be_reached_are_told_with_their_host(client: Client, service: Service) -> None:
+    far = {"DataEndpoint": "https://media.invalid"}
+    service.refuse["/getDataEndpoint"] = lambda: web.json_response(far)
+    ran = client.sent(service, "--retries", "1", seconds=20)
+    assert ran.code == RESTART, ran.said
+    assert "media.invalid" in ran.said, "no certificate of the service is for it"
+
+
 def test_a_service_of_another_authority_is_not_spoken_to(client: Client, service: Service) -> None:
     words = ["--stream", STREAM, *SMALL, "--ca", str(service.certificate)]
     ran = client.ran(service, words, keys())

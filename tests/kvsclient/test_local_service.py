@@ -16,10 +16,11 @@ from deploy.media.codecs import describe
 from deploy.media.matroska import parse_cluster, parse_header
 from deploy.media.model import TrackKind
 from deploy.media.pictures import is_black, same, still
+from deploy.signaling.credentials import provision_thing, revoke
 from tests.support import captures
 from tests.support.kvsclient import SMALL, Client, Ended, Place
 from tests.support.localservice import REGION, LocalService, local_service
-from tests.support.putmedia import KEY, SECRET, SHORT_KEY, TOKEN
+from tests.support.putmedia import IOT_HOST, KEY, SECRET, SHORT_KEY, TOKEN
 
 pytestmark = [pytest.mark.process, pytest.mark.loopback, pytest.mark.engine]
 STREAM = "cam01"
@@ -42,9 +43,22 @@ def sent(client: Client, served: LocalService, *more: str, seconds: int = 3) -> 
     return client.ran(place(served), words)
 
 
-def kept(served: LocalService) -> list[int]:
-    stream = served.service.store.streams.find(name=STREAM, region=REGION)
+def kept(served: LocalService, name: str = STREAM) -> list[int]:
+    stream = served.service.store.streams.find(name=name, region=REGION)
     return [fragment.producer_ms for fragment in served.service.store.fragments.select(stream)]
+
+
+def thing(served: LocalService, folder: Path, seconds: float = 900) -> list[str]:
+    """Let a device in, and return the options with its certificate."""
+    chain = provision_thing(served.service.store, served.authority, STREAM, "cam-role", seconds=seconds)
+    certificate, key = folder / "thing.pem", folder / "thing.key"
+    certificate.write_bytes(chain[0])
+    key.write_bytes(chain[1])
+    return ["--iot-cert", str(certificate), "--iot-key", str(key)]
+
+
+def provider() -> list[str]:
+    return ["--iot-endpoint", IOT_HOST, "--iot-role-alias", "cam-role"]
 
 
 def test_a_new_stream_is_made_and_its_pictures_move(client: Client, served: LocalService) -> None:
@@ -95,21 +109,43 @@ def test_a_key_that_the_service_does_not_know_is_refused(client: Client, served:
     assert "status 0x52000010" in ran.said
 
 
-@pytest.mark.parametrize(("name", "fragments"), [("kvssink-audio-video", 6), ("kvssink-connection-lost", 5)])
-def test_the_real_clients_bytes_get_the_same_answers(
-    client: Client, served: LocalService, name: str, fragments: int
+def test_keys_for_a_certificate_are_changed_before_they_expire(
+    client: Client, served: LocalService, tmp_path: Path
 ) -> None:
-    """All but the keys by certificate, which another room of the service gives."""
-    head = captures.sent(name)
-    moment = next(data for data in head.values() if b"X-Amz-Date: " in data).partition(b"X-Amz-Date: ")[2][:16]
+    ran = client.ran(
+        place(served),
+        ["--stream", STREAM, *SMALL, "--seconds", "5", *provider(), *thing(served, tmp_path, seconds=12)],
+        {},
+    )
+    assert ran.code == 0, ran.said
+    assert ran.said.count("credentials: by certificate") >= 2
+    assert len({row["connection"] for row in ran.rows if "ack" in row}) >= 2
+    assert len(kept(served)) == ran.end["fragments"] == ran.end["persisted"]
+
+
+def test_a_certificate_that_was_taken_back_gets_no_keys(client: Client, served: LocalService, tmp_path: Path) -> None:
+    options = thing(served, tmp_path)
+    served.call(lambda: revoke(served.service.store, STREAM))
+    ran = client.ran(place(served), ["--stream", STREAM, *SMALL, *provider(), *options], {})
+    assert ran.code == 78, ran.said
+    assert "the credential provider answers 403" in ran.said
+
+
+@pytest.mark.parametrize(
+    ("name", "fragments"), [("kvssink-audio-video", 6), ("kvssink-connection-lost", 5), ("kvssink-iot-new-stream", 4)]
+)
+def test_the_real_clients_bytes_get_the_same_answers(
+    client: Client, served: LocalService, tmp_path: Path, name: str, fragments: int
+) -> None:
+    sent_once = captures.sent(name).values()
+    moment = next(data for data in sent_once if b"X-Amz-Date: " in data).partition(b"X-Amz-Date: ")[2][:16]
     served.clock.set(calendar.timegm(time.strptime(moment.decode(), "%Y%m%dT%H%M%SZ")))
-    stream = STREAM if name.endswith("lost") else "HelloLankaKVS"
-    made = served.service.store.streams.create(stream, region=REGION, retention_hours=2)
+    stream = "HelloLankaKVS" if name == "kvssink-audio-video" else STREAM
+    if name != "kvssink-iot-new-stream":
+        served.service.store.streams.create(stream, region=REGION, retention_hours=2)
     if name.endswith("lost"):
         served.call(lambda: served.service.store.faults.ask(parse_fault(["drop", "at=3", "times=0"], stream)))
-    lines = gzip.decompress(captures.recorded(name).read_bytes()).splitlines(keepends=True)
-    with_keys = [number for number, data in head.items() if data.startswith(b"GET /role-aliases/")]
-    given = b"".join(line for line in lines if not any(b'"connection": %d,' % number in line for number in with_keys))
-    ran = client.ran(place(served), ["--replay", "-", "--fast"], {}, given)
+    given = gzip.decompress(captures.recorded(name).read_bytes())
+    ran = client.ran(place(served), ["--replay", "-", "--fast", *thing(served, tmp_path)], {}, given)
     assert ran.code == 0, (ran.said, [row for row in ran.rows if "end" in row])
-    assert len(served.service.store.fragments.select(made)) == fragments
+    assert len(kept(served, stream)) == fragments

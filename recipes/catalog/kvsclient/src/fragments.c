@@ -34,22 +34,17 @@ void fragments_header(GByteArray *given) {
     g_mutex_unlock(&lock);
 }
 
-static void complete_last(void) {
-    struct fragment *last = g_queue_peek_tail(&queue);
-
-    if (last != NULL) {
-        last->complete = TRUE;
-    }
-}
-
 gboolean fragments_begin(guint64 milliseconds) {
-    struct fragment *fragment;
+    struct fragment *fragment, *last;
     gboolean room;
 
     g_mutex_lock(&lock);
+    last = g_queue_peek_tail(&queue);
     room = waiting < most_waiting && !finished;
     if (room) {
-        complete_last();
+        if (last != NULL) {
+            last->complete = TRUE;
+        }
         fragment = g_new0(struct fragment, 1);
         fragment->milliseconds = milliseconds;
         fragment->bytes = g_byte_array_new();

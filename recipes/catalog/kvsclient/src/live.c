@@ -133,7 +133,8 @@ static void connect_on(void) {
         if (outcome == OUTCOME_BROKEN && options->iot_endpoint != NULL && failures > 1) {
             credentials_forget(&keys);
         }
-        if (outcome == OUTCOME_BROKEN && !wait_for(pause)) {
+        /* An ERROR ack is answered at once, as by the SDK; not one after another. */
+        if ((outcome == OUTCOME_BROKEN || failures > 1) && !wait_for(pause)) {
             return;
         }
         pause = MIN(pause * 2, MOST_PAUSE);

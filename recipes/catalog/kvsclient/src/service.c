@@ -205,23 +205,38 @@ static gboolean is_endpoint(const char *text) {
            strspn(text + prefix, letters) == strlen(text + prefix);
 }
 
+/* Asks for the address of the media. A stream that was made just now is not found for some seconds. */
+static int find_endpoint(const struct options *options, struct credentials *keys, char endpoint[MOST_URL]) {
+    char *body = g_strdup_printf("{\n\t\"StreamName\": \"%s\",\n\t\"APIName\": \"PUT_MEDIA\"\n}", options->stream);
+    int code = CODE_RESTART;
+
+    for (guint second = 0; second < CREATING_SECONDS; second++) {
+        struct answer answer;
+        gboolean found, missing;
+
+        code = call(options, keys, "/getDataEndpoint", body, TRUE, &answer);
+        missing = answer.status == 404;
+        found = code < 0 && !missing &&
+                json_string((struct slice){answer.body->str, answer.body->len}, "DataEndpoint", endpoint, MOST_URL) &&
+                is_endpoint(endpoint);
+        http_free(&answer);
+        if (found || code >= 0) {
+            break;
+        }
+        code = CODE_RESTART;
+        if (!missing) {
+            report("error", "status 0x%08x: getDataEndpoint names no https address", STATUS_NO_ACK);
+            break;
+        }
+        g_usleep(G_USEC_PER_SEC);
+    }
+    g_free(body);
+    return code;
+}
+
 int service_find(const struct options *options, struct credentials *keys, const char *media_type,
                  char endpoint[MOST_URL]) {
     int code = find_or_create(options, keys, media_type);
-    struct answer answer;
-    char *body;
 
-    if (code >= 0) {
-        return code;
-    }
-    body = g_strdup_printf("{\n\t\"StreamName\": \"%s\",\n\t\"APIName\": \"PUT_MEDIA\"\n}", options->stream);
-    code = call(options, keys, "/getDataEndpoint", body, FALSE, &answer);
-    if (code < 0 && (!json_string((struct slice){answer.body->str, answer.body->len}, "DataEndpoint", endpoint,
-                                  MOST_URL) || !is_endpoint(endpoint))) {
-        report("error", "status 0x%08x: getDataEndpoint names no https address", STATUS_NO_ACK);
-        code = CODE_RESTART;
-    }
-    http_free(&answer);
-    g_free(body);
-    return code;
+    return code < 0 ? find_endpoint(options, keys, endpoint) : code;
 }
