@@ -16,6 +16,9 @@ _FREE = re.compile(r"\s+Subdevices: ([0-9]{1,4})/([0-9]{1,4})")
 _CARD = re.compile(r"\s*([0-9]{1,3}) \[(.{1,64}?)\s*\]: (.{0,160})")
 _PCM = re.compile(r"([0-9]{1,3})-([0-9]{1,3}): (.{0,300})")
 _USES = re.compile(r"(playback|capture) ([0-9]{1,4})")
+# The kernel's own words: https://git.kernel.org/pub/scm/linux/kernel/git/torvalds/linux.git/tree/sound/usb/proc.c
+_RANGE = re.compile(r"([0-9]{1,9}) - ([0-9]{1,9}) \(continuous\)")
+_MOST_RATE = 1_000_000
 _STREAM = re.compile(r"/proc/asound/card([0-9]{1,3})/stream([0-9]{1,3})")
 
 
@@ -24,6 +27,7 @@ class StreamFormats:
     """What one direction of a USB sound device takes."""
 
     rates: tuple[int, ...] = ()
+    rate_ranges: tuple[tuple[int, int], ...] = ()
     formats: tuple[str, ...] = ()
     channels: tuple[int, ...] = ()
 
@@ -93,7 +97,8 @@ def read_stream(path: str, text: str) -> dict[tuple[int, int, bool], StreamForma
             values.setdefault(capture, {}).setdefault(label, []).append(value)
     return {
         (int(place[1]), int(place[2]), way): StreamFormats(
-            rates=_numbers(known.get("Rates", ()), most=1_000_000),
+            rates=_numbers([value for value in known.get("Rates", ()) if not _RANGE.match(value)], most=_MOST_RATE),
+            rate_ranges=_ranges(known.get("Rates", ())),
             formats=tuple(sorted({short(value, 40) for value in known.get("Format", ())})[:16]),
             channels=_numbers(known.get("Channels", ()), most=256),
         )
@@ -145,14 +150,27 @@ def merge_sound(
     for key, device in merged.items():
         if key in streams and not device.rates:
             known = streams[key]
-            merged[key] = replace(device, rates=known.rates, formats=known.formats, channels=known.channels)
+            merged[key] = replace(
+                device,
+                rates=known.rates,
+                rate_ranges=known.rate_ranges,
+                formats=known.formats,
+                channels=known.channels,
+            )
     return tuple(merged[key] for key in sorted(merged))[:MOST_DEVICES]
 
 
 def _numbers(values: Iterable[str], *, most: int) -> tuple[int, ...]:
-    """Return the numbers of lists such as `8000, 16000` or `8000 - 48000 (continuous)`, each once, in order."""
+    """Return the numbers of lists such as `8000, 16000`, each once, in order."""
     read = (number(word, most=most) for value in values for word in re.split(r"[\s,-]+", value))
     return tuple(sorted({value for value in read if value}))[:32]
+
+
+def _ranges(values: Iterable[str]) -> tuple[tuple[int, int], ...]:
+    """Return the ends of ranges such as `8000 - 48000 (continuous)`, each once, in order."""
+    found = (_RANGE.match(value) for value in values)
+    ends = {(number(match[1], most=_MOST_RATE), number(match[2], most=_MOST_RATE)) for match in found if match}
+    return tuple(sorted((low, high) for low, high in ends if low and high and low <= high))[:8]
 
 
 def _lines(text: str) -> list[str]:

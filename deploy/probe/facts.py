@@ -135,6 +135,8 @@ class FrameSize:
     to_height: int = 0
     rates: tuple[float, ...] = ()
     """Frames a second."""
+    rate_ranges: tuple[tuple[float, float], ...] = ()
+    """Slowest and fastest of each range of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +186,8 @@ class SoundDevice:
     total: int | None = None
     rates: tuple[int, ...] = ()
     """Hz; without boardprobe of USB devices only, the kernel names them for no others."""
+    rate_ranges: tuple[tuple[int, int], ...] = ()
+    """Lowest and highest of each range of them, Hz."""
     formats: tuple[str, ...] = ()
     channels: tuple[int, ...] = ()
     trouble: str = ""

@@ -92,7 +92,7 @@ def test_a_ribbon_camera_has_ranges(made: Path) -> None:
     assert [(pixels.fourcc, pixels.description, pixels.compressed) for pixels in camera.formats] == [
         (pixels.fourcc, pixels.description, pixels.compressed) for pixels in by_tool.formats
     ]
-    size = FrameSize(width=32, height=32, to_width=2592, to_height=1944, rates=(1.0, 90.0))
+    size = FrameSize(width=32, height=32, to_width=2592, to_height=1944, rate_ranges=((1.0, 90.0),))
     assert {pixels.sizes for pixels in camera.formats} == {(size,)}
     assert codec.capabilities == {"Video Memory-to-Memory Multiplanar", "Extended Pix Format", "Streaming"}
     assert [pixels.fourcc for pixels in codec.formats] == ["H264"]

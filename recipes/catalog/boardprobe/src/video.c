@@ -86,20 +86,22 @@ static void report_rate(const struct v4l2_fract *interval) {
 }
 
 static void report_rates(int file, __u32 pixels, __u32 width, __u32 height) {
+    struct v4l2_frmivalenum first = {.pixel_format = pixels, .width = width, .height = height};
+    if (ask(file, VIDIOC_ENUM_FRAMEINTERVALS, &first) == 0 && first.type != V4L2_FRMIVAL_TYPE_DISCRETE) {
+        /* The one of a range, slowest and fastest; there is no second. */
+        report_list("rate_range");
+        report_rate(&first.stepwise.max);
+        report_rate(&first.stepwise.min);
+        report_list_end();
+        return;
+    }
     report_list("rates");
     for (unsigned at = 0;; at++) {
         struct v4l2_frmivalenum rate = {.index = at, .pixel_format = pixels, .width = width, .height = height};
         if (ask(file, VIDIOC_ENUM_FRAMEINTERVALS, &rate) != 0 || !room(at, MOST_RATES)) {
             break;
         }
-        if (rate.type == V4L2_FRMIVAL_TYPE_DISCRETE) {
-            report_rate(&rate.discrete);
-        } else {
-            /* The one of a range; there is no second. */
-            report_rate(&rate.stepwise.max);
-            report_rate(&rate.stepwise.min);
-            break;
-        }
+        report_rate(&rate.discrete);
     }
     report_list_end();
 }
