@@ -1,4 +1,1 @@
-"""The read side of the local service.
-
-What was kept is listed, sent again, cut into clips and pictures, and played by HLS and DASH.
-"""
+"""The read side: what was kept is listed, sent again and played."""
