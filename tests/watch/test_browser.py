@@ -32,7 +32,8 @@ pytestmark = [
     pytest.mark.skipif(not CHROMIUM.exists(), reason="no /usr/bin/chromium (Debian: apt install chromium)"),
 ]
 PHONE, DESKTOP = (390, 844), (1280, 800)
-MOVES = "() => [...document.querySelectorAll('#view .moving video')].some(v => v.videoWidth && v.currentTime > 0.5 && !v.paused)"
+MOVES = """() => [...document.querySelectorAll("#view .moving video")].some(
+    v => v.videoWidth && v.currentTime > 0.5 && !v.paused)"""
 HOSTILE = [
     "<img src=x onerror=document.title='owned'>",
     "</script><script>document.title='owned'</script>",
