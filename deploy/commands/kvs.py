@@ -19,11 +19,13 @@ _ACTIONS = ("up", "down", "status", "streams", "fault", "attach", "detach")
     positional=["action"],
     help={
         "action": "up, down, status, streams, fault, attach or detach",
-        "words": "fault only: what to do wrong, such as 'error=4010 at=3', drop, stall, slow, 403, expired, throttled",
+        "words": "fault only: what to do wrong, such as 'error=4010 at=3', drop, stall, slow, 403, expired, throttled; "
+        "of a channel also go-away, reconnect-ice",
         "stream": "fault only: name of the stream or channel; all without it",
         "clear": "fault only: take back what was asked for",
         "host": "attach and detach: name of a host in board-configs/hosts.toml",
         "port": "up only: port on 127.0.0.1; one that is free without it, the same each time",
+        "turn": "up only: relay WebRTC through coturn, which has to be installed",
         "alone": "up only: for programs of this machine alone, without an address for boards; needs no engine",
     },
 )
@@ -36,6 +38,7 @@ def kvs(
     host: str = "",
     port: int = 0,
     alone: bool = False,
+    turn: bool = False,
     json: bool = False,
     dry_run: bool = False,
 ) -> None:
@@ -49,7 +52,7 @@ def kvs(
         console.emit(told) if json else console.out(f"would {_DRY[action]}".format(host=host or "a host", words=words))
         return
     if action == "up":
-        _up(port=port, alone=alone, json=json)
+        _up(port=port, alone=alone, turn=turn, json=json)
     elif action == "down":
         _down(json=json)
     elif action == "fault":
@@ -60,6 +63,7 @@ def kvs(
         _print_status(whole=action == "status", json=json)
 
 
+_EVENTS = {"go-away": "GO_AWAY", "reconnect-ice": "RECONNECT_ICE_SERVER"}
 _DRY = {
     "up": "start the local service, with an address of its own on the network of the simulated boards",
     "down": "end the local service; what it keeps stays",
@@ -84,12 +88,12 @@ def facts_of(running: Running) -> dict[str, Any]:
     }
 
 
-def _up(*, port: int, alone: bool, json: bool) -> None:
+def _up(*, port: int, alone: bool, turn: bool, json: bool) -> None:
     from deploy.localkvs.lifecycle import bring_up, write_profile
     from deploy.sim.boards import NETWORK
     from recipes import console, paths
 
-    running = bring_up(network="" if alone else NETWORK, port=port)
+    running = bring_up(network="" if alone else NETWORK, port=port, turn=turn)
     profile = write_profile(running)
     facts = facts_of(running) | {"profile": str(profile)}
     if json:
@@ -119,6 +123,9 @@ def _fault(words: str, stream: str, *, clear: bool, json: bool) -> None:
     from recipes import console
 
     running = require_running()
+    if words in _EVENTS:
+        _tell(running, stream, _EVENTS[words], json=json)
+        return
     if clear:
         count = running.ask("DELETE", "/-/faults")["cleared"]
         console.emit({"cleared": count}) if json else console.out(f"{count} taken back")
@@ -126,6 +133,17 @@ def _fault(words: str, stream: str, *, clear: bool, json: bool) -> None:
     fault = parse_fault(words.split(), stream)
     asked = running.ask("POST", "/-/faults", asdict(fault))
     console.emit(asked) if json else console.out(f"asked for: {words} of {stream or 'any stream'}")
+
+
+def _tell(running: Running, channel: str, event: str, *, json: bool) -> None:
+    """Tell those who are connected to a channel to connect again, as the service does from time to time."""
+    from recipes import console
+
+    known = {row["name"]: row["region"] for row in running.ask("GET", "/-/status")["channels"]}
+    if channel not in known:
+        raise unknown("channel", channel, known, next_step="invoke kvs fault --stream CHANNEL go-away")
+    told = running.ask("POST", "/-/signaling", {"channel": channel, "region": known[channel], "event": event})
+    console.emit(told) if json else console.out(f"{event} went to {told['told']} of {channel}")
 
 
 def _attach(action: str, host: str, *, json: bool) -> None:
@@ -189,7 +207,7 @@ def _channels(told: dict[str, Any]) -> list[list[str]]:
             channel["name"],
             channel["region"],
             "connected" if channel.get("master") else "-",
-            str(channel.get("viewers", 0)),
+            str(len(channel.get("viewers", []))),
         ]
         for channel in told["channels"]
     ]

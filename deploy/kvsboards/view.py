@@ -9,7 +9,10 @@ from deploy.kvs.keys import Key
 from deploy.kvs.names import host_names
 from deploy.localkvs.lifecycle import DEFAULT_REGION, Running
 from deploy.services.quoting import environment_file
-from deploy.streams.model import IotCertificate, KvsSink, PipelineStream, UploaderSample, WebRtcSink
+from deploy.streams.model import PipelineStream
+from deploy.streams.samples import UploaderSample
+from deploy.streams.sinks import IotCertificate, KvsSink, WebRtcSink
+from recipes.errors import ConfigError
 
 CA_FILE = "/etc/ssl/certs/ca-certificates.crt"
 """Where curl and OpenSSL of Debian, Buildroot and OpenWrt look."""
@@ -111,12 +114,15 @@ def _secrets(board: Board, running: Running, things: tuple[Things, ...]) -> dict
     if board.file.credentials.file:
         made[board.file.credentials.file] = environment_file(key_variables(running.own_key()))
     for thing in things:
-        if thing.iot.cert_path not in made:
-            facts = running.ask("POST", "/-/things", {"thing": thing.thing, "alias": thing.iot.role_aliases})
-            made[thing.iot.cert_path] = facts["certificate"].encode()
-            made[thing.iot.key_path] = facts["key"].encode()
-        else:
-            running.ask("POST", "/-/things/names", {"thing": thing.thing, "alias": thing.iot.role_aliases})
+        if thing.iot.cert_path in made:
+            raise ConfigError(
+                f"{thing.iot.cert_path} is to be the certificate of two things",
+                why=f"the service knows one thing of a certificate, and {thing.thing} is another",
+                next_step=f"[credentials.iot] of {board.name}: iot_thing_name = the name of the board's thing",
+            )
+        facts = running.ask("POST", "/-/things", {"thing": thing.thing, "alias": thing.iot.role_aliases})
+        made[thing.iot.cert_path] = facts["certificate"].encode()
+        made[thing.iot.key_path] = facts["key"].encode()
     return made
 
 

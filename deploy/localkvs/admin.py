@@ -10,76 +10,75 @@ import hmac
 import json
 import os
 import signal
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from deploy.kvs.errors import ServiceError
+from deploy.kvs.tls import Authority
 from deploy.kvsstore.faults import fault_from
 from deploy.kvsstore.service import Service
 from deploy.localkvs.ingest import Producer
+from deploy.signaling.credentials import provision_thing
+from deploy.signaling.hub import send_events
 
 if TYPE_CHECKING:
     from aiohttp import web
 
+_Work = Callable[[Service, dict[str, Any]], dict[str, Any]]
+
 
 def add_admin(app: web.Application, service: Service) -> None:
     """Add the owner's paths to the application."""
+    from aiohttp import web
 
-    def let_in(request: web.Request) -> None:
-        given = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        wanted = service.state.get("admin", "")
-        if not wanted or not hmac.compare_digest(given.encode(), wanted.encode()):
-            raise ServiceError(403, "AccessDeniedException", "This is for the service's owner.")
+    def guarded(work: _Work) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def answer(request: web.Request) -> web.StreamResponse:
+            given = request.headers.get("Authorization", "").removeprefix("Bearer ")
+            wanted = service.state.get("admin", "")
+            if not wanted or not hmac.compare_digest(given.encode(), wanted.encode()):
+                raise ServiceError(403, "AccessDeniedException", "This is for the service's owner.")
+            body = await request.read()
+            return web.json_response(work(service, json.loads(body) if body else {}))
 
-    async def status(request: web.Request) -> web.StreamResponse:
-        from aiohttp import web
+        return answer
 
-        let_in(request)
-        return web.json_response(_status(service))
-
-    async def ask(request: web.Request) -> web.StreamResponse:
-        from aiohttp import web
-
-        let_in(request)
-        service.store.faults.ask(fault_from(json.loads(await request.read())))
-        return web.json_response({"faults": _faults(service)})
-
-    async def clear(request: web.Request) -> web.StreamResponse:
-        from aiohttp import web
-
-        let_in(request)
-        return web.json_response({"cleared": service.store.faults.clear()})
-
-    async def provision(request: web.Request) -> web.StreamResponse:
-        from aiohttp import web
-
-        let_in(request)
-        _provision(service, json.loads(await request.read()))
-        return web.json_response({})
-
-    async def down(request: web.Request) -> web.StreamResponse:
-        from aiohttp import web
-
-        let_in(request)
-        os.kill(os.getpid(), signal.SIGTERM)
-        return web.json_response({})
-
-    async def key(request: web.Request) -> web.StreamResponse:
-        from aiohttp import web
-
-        let_in(request)
-        own = service.store.keys.own()
-        return web.json_response({"access": own.access, "secret": own.secret})
-
-    app.router.add_get("/-/status", status)
-    app.router.add_get("/-/key", key)
-    app.router.add_post("/-/faults", ask)
-    app.router.add_delete("/-/faults", clear)
-    app.router.add_post("/-/down", down)
-    app.router.add_post("/-/provision", provision)
+    for (method, path), work in _PATHS.items():
+        app.router.add_route(method, path, guarded(work))
 
 
-def _provision(service: Service, wanted: dict[str, Any]) -> None:
+def _key(service: Service, _: dict[str, Any]) -> dict[str, Any]:
+    own = service.store.keys.own()
+    return {"access": own.access, "secret": own.secret}
+
+
+def _ask(service: Service, wanted: dict[str, Any]) -> dict[str, Any]:
+    service.store.faults.ask(fault_from(wanted))
+    return {"faults": _faults(service)}
+
+
+def _clear(service: Service, _: dict[str, Any]) -> dict[str, Any]:
+    return {"cleared": service.store.faults.clear()}
+
+
+def _down(_: Service, __: dict[str, Any]) -> dict[str, Any]:
+    os.kill(os.getpid(), signal.SIGTERM)
+    return {}
+
+
+def _thing(service: Service, wanted: dict[str, Any]) -> dict[str, Any]:
+    """Make a device's certificate, and let it in with that."""
+    authority: Authority = service.state["authority"]
+    certificate, key = provision_thing(service.store, authority, wanted["thing"], wanted["alias"])
+    return {"certificate": certificate.decode(), "key": key.decode()}
+
+
+def _tell(service: Service, wanted: dict[str, Any]) -> dict[str, Any]:
+    """Send those who are connected to a channel GO_AWAY or RECONNECT_ICE_SERVER."""
+    return {"told": send_events(service, wanted["channel"], wanted["region"], wanted["event"])}
+
+
+def _provision(service: Service, wanted: dict[str, Any]) -> dict[str, Any]:
     """Make streams and channels that are missing; those that are there stay as they are."""
     store = service.store
     for stream in wanted["streams"]:
@@ -88,13 +87,14 @@ def _provision(service: Service, wanted: dict[str, Any]) -> None:
     for channel in wanted["channels"]:
         with contextlib.suppress(ServiceError):
             store.channels.create(channel["name"], region=channel["region"])
+    return {}
 
 
 def _faults(service: Service) -> list[dict[str, Any]]:
     return [asdict(fault) for fault in service.store.faults.all()]
 
 
-def _status(service: Service) -> dict[str, Any]:
+def _status(service: Service, _: dict[str, Any]) -> dict[str, Any]:
     producers: dict[int, Producer] = service.state.get("producers", {})
     now = service.clock()
     streams = []
@@ -130,3 +130,15 @@ def _producer(producer: Producer) -> dict[str, Any]:
         "fragments": producer.count,
         "bytes": producer.size,
     }
+
+
+_PATHS: dict[tuple[str, str], _Work] = {
+    ("GET", "/-/status"): _status,
+    ("GET", "/-/key"): _key,
+    ("POST", "/-/faults"): _ask,
+    ("DELETE", "/-/faults"): _clear,
+    ("POST", "/-/provision"): _provision,
+    ("POST", "/-/things"): _thing,
+    ("POST", "/-/signaling"): _tell,
+    ("POST", "/-/down"): _down,
+}

@@ -159,7 +159,7 @@ def _held(lock: Path) -> bool:
         return True
 
 
-def bring_up(*, network: str = "", lan: str = "", port: int = 0) -> Running:
+def bring_up(*, network: str = "", lan: str = "", port: int = 0, turn: bool = False) -> Running:
     """Start the service, unless it runs already with what is asked for; wait until it answers.
 
     Parameters
@@ -170,6 +170,8 @@ def bring_up(*, network: str = "", lan: str = "", port: int = 0) -> Running:
         An address of this machine under which real boards see it. With neither: this machine's loopback only.
     port:
         On 127.0.0.1; 0 for a free one, which stays the same from then on.
+    turn:
+        Relay WebRTC through coturn.
 
     Raises
     ------
@@ -180,18 +182,18 @@ def bring_up(*, network: str = "", lan: str = "", port: int = 0) -> Running:
         found = running()
         if found is not None:
             now = read_settings(service_folder())
-            network, lan = network or now.network, lan or now.lan
-            if (network, lan) == (now.network, now.lan):
+            network, lan, turn = network or now.network, lan or now.lan, turn or bool(now.turn)
+            if (network, lan, turn) == (now.network, now.lan, bool(now.turn)):
                 return found
             _end(found)
         folder = service_folder()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        settings = _settings(folder, network, lan, port)
+        settings = _settings(folder, network, lan, port=port, turn=turn)
         write_whole(folder / "settings.json", json.dumps(asdict(settings)).encode(), mode=0o600)
         return _start(folder)
 
 
-def _settings(folder: Path, network: str, lan: str, port: int) -> Settings:
+def _settings(folder: Path, network: str, lan: str, *, port: int, turn: bool) -> Settings:
     """Return what to start with: the port of last time, and the addresses that are wanted."""
     last = read_settings(folder)
     opened: dict[str, str] = {}
@@ -207,7 +209,14 @@ def _settings(folder: Path, network: str, lan: str, port: int) -> Settings:
         network=network,
         lan=lan,
         doors=tuple(opened),
+        turn=(lan or (_gateway(network) if network else "127.0.0.1")) if turn else "",
     )
+
+
+def _gateway(network: str) -> str:
+    from recipes.engine.docker import Engine
+
+    return Engine.connect().services.ensure_network(network)
 
 
 def _open(folder: Path, name: str, *, network: str, address: str = "") -> str:

@@ -17,18 +17,21 @@ import signal
 import socket
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from deploy.kvs.tls import Authority
 from deploy.kvsstore.service import MOST_BYTES, Service, open_store
+from recipes.errors import ConfigError
 from recipes.files import write_whole
 
 if TYPE_CHECKING:
     import ssl
 
     from aiohttp import web
+
+    from deploy.signaling.turn import Turn
 
 STATE = "state.json"
 LOCK = "running.lock"
@@ -52,6 +55,8 @@ class Settings:
         What it has an address on: a network of the engine, an address of this machine.
     doors:
         Folders of the doors that hand over port 443 of these addresses.
+    turn:
+        Address of this machine to relay WebRTC at; empty for no relay.
     most_bytes:
         Of all fragments together.
     """
@@ -61,6 +66,7 @@ class Settings:
     network: str = ""
     lan: str = ""
     doors: tuple[str, ...] = ()
+    turn: str = ""
     most_bytes: int = MOST_BYTES
 
 
@@ -81,12 +87,14 @@ class State:
 
 
 def read_settings(folder: Path) -> Settings:
-    """Read a folder's settings; the usual ones where there are none."""
+    """Read a folder's settings; the usual ones where there are none, or those of another version."""
     try:
         facts = json.loads((folder / "settings.json").read_text())
-    except FileNotFoundError:
+        known = {field.name: facts[field.name] for field in fields(Settings) if field.name in facts}
+        lists = {name: tuple(value) for name, value in known.items() if isinstance(value, list)}
+        return Settings(**known | lists)
+    except (FileNotFoundError, ValueError, TypeError):
         return Settings()
-    return Settings(**facts | {"addresses": tuple(facts["addresses"]), "doors": tuple(facts["doors"])})
 
 
 def main(folder: Path) -> None:
@@ -138,7 +146,7 @@ async def _serve(service: Service, settings: Settings, authority: Authority) -> 
         loop.add_signal_handler(number, over.set)
     service.store.keys.own()
     token = secrets.token_urlsafe(32)
-    service.state["admin"] = token
+    service.state |= {"admin": token, "authority": authority}
     runner = web.AppRunner(make_app(service), access_log=None, keepalive_timeout=20, shutdown_timeout=2)
     await runner.setup()
     context = authority.context()
@@ -147,14 +155,31 @@ async def _serve(service: Service, settings: Settings, authority: Authority) -> 
     write_whole(service.folder / STATE, json.dumps(asdict(state)).encode(), mode=0o600)
     logging.getLogger("boardcast.kvs").info("serving on 127.0.0.1:%d and %s", port, ", ".join(settings.addresses))
     work = asyncio.create_task(_purge(service))
+    turn = await _relay(service, settings.turn) if settings.turn else None
     try:
         await over.wait()
     finally:
         work.cancel()
+        if turn is not None:
+            turn.stop()
         (service.folder / STATE).unlink(missing_ok=True)
         with contextlib.suppress(asyncio.CancelledError):
             await work
         await runner.cleanup()
+
+
+async def _relay(service: Service, address: str) -> Turn | None:
+    """Start coturn; without it the service goes on, and its log says why."""
+    from deploy.signaling.turn import Turn
+
+    turn = Turn(service.folder / "turn", address)
+    try:
+        await turn.start()
+    except ConfigError as error:
+        logging.getLogger("boardcast.kvs").warning("no TURN: %s", error)
+        return None
+    service.state["turn"] = turn
+    return turn
 
 
 async def _listen(runner: web.AppRunner, context: ssl.SSLContext, settings: Settings) -> int:
@@ -165,9 +190,11 @@ async def _listen(runner: web.AppRunner, context: ssl.SSLContext, settings: Sett
     await web.SockSite(runner, here, ssl_context=context).start()
     for door in settings.doors:
         from deploy.localkvs.door import take_sockets
+        from deploy.signaling.stun import Answerer
 
         handed = take_sockets(Path(door))
         await web.SockSite(runner, handed.stream, ssl_context=context).start()
+        await asyncio.get_running_loop().create_datagram_endpoint(Answerer, sock=handed.datagrams)
     return int(here.getsockname()[1])
 
 
