@@ -87,6 +87,20 @@ class Seen:
         if not url.startswith((base, "blob:" + base)):
             self.elsewhere.append(url)
 
+    def wait(self, condition: str, seconds: float = 20) -> None:
+        """Wait for something on the page; what its log says is in the failure."""
+        from playwright.sync_api import TimeoutError as Late
+
+        try:
+            self.tab.wait_for_function(condition, timeout=seconds * 1000)
+        except Late:
+            self.shoot("failed")
+            state = self.tab.evaluate(
+                "() => [...document.querySelectorAll('video')].map(v => [v.currentTime, v.paused, v.readyState,"
+                " v.videoWidth, v.closest('.stage').className, v.error && v.error.message])"
+            )
+            pytest.fail(f"{condition}: {self.tab.locator('body').inner_text()} {state} {self.faults} {self.asked[-8:]}")
+
     def shoot(self, name: str) -> None:
         if folder := os.environ.get("BOARDCAST_SCREENSHOTS"):
             Path(folder).mkdir(parents=True, exist_ok=True)
@@ -120,18 +134,18 @@ def figure(tab: Page, name: str) -> str:
 def test_hls_plays_with_sound_and_says_what_it_is(browser: Browser, page: PageServer, cam: LiveProducer) -> None:
     seen = Seen(browser, page, DESKTOP)
     tab = seen.tab
-    tab.wait_for_function(MOVES, timeout=20_000)  # the only camera is opened at once
-    tab.wait_for_function("() => document.querySelector('#view video').webkitAudioDecodedByteCount > 0", timeout=10_000)
-    tab.wait_for_function("() => /behind/.test(document.querySelector('.behind').textContent)", timeout=10_000)
+    seen.wait(MOVES, 20)  # the only camera is opened at once
+    seen.wait("() => document.querySelector('#view video').webkitAudioDecodedByteCount > 0", 10)
+    seen.wait("() => /behind/.test(document.querySelector('.behind').textContent)", 10)
     assert "H.264" in figure(tab, "Codec")
     assert "AAC" in figure(tab, "Codec")
     assert figure(tab, "Size").split()[::2] == ["640", "360"]
     behind = float(tab.locator(".behind").inner_text().partition(" s")[0])
     assert behind < 4
     before = tab.evaluate("() => document.querySelector('#view video').getVideoPlaybackQuality().totalVideoFrames")
-    tab.wait_for_function(
+    seen.wait(
         f"() => document.querySelector('#view video').getVideoPlaybackQuality().totalVideoFrames > {before + 10}",
-        timeout=8000,
+        seconds=20,
     )
     seen.shoot("hls")
     text = tab.content() + " ".join(seen.asked)
@@ -143,19 +157,19 @@ def test_hls_plays_with_sound_and_says_what_it_is(browser: Browser, page: PageSe
 def test_it_stops_when_nobody_looks_and_goes_on_after(browser: Browser, page: PageServer, cam: LiveProducer) -> None:
     seen = Seen(browser, page, DESKTOP)
     tab = seen.tab
-    tab.wait_for_function(MOVES, timeout=20_000)
+    seen.wait(MOVES, 20)
     hide = """state => {
         Object.defineProperty(document, 'hidden', { value: state, configurable: true });
         document.dispatchEvent(new Event('visibilitychange'));
     }"""
     tab.evaluate(hide, True)
-    tab.wait_for_function("() => !document.querySelector('#view .stage').classList.contains('moving')", timeout=8000)
+    seen.wait("() => !document.querySelector('#view .stage').classList.contains('moving')", 8)
     time.sleep(1)
     count = len(seen.asked)
     time.sleep(2.5)
     assert not [url for url in seen.asked[count:] if "/hls/" in url or "/still/" in url]
     tab.evaluate(hide, False)
-    tab.wait_for_function("() => document.querySelector('#view .stage').classList.contains('moving')", timeout=15_000)
+    seen.wait("() => document.querySelector('#view .stage').classList.contains('moving')", 15)
     seen.close()
 
 
@@ -165,19 +179,17 @@ def test_webrtc_is_first_where_there_is_a_channel_and_hls_where_nobody_answers(
     arn = cameras.channel("front-door")
     with Master(cameras.service, arn):
         seen = Seen(browser, page, DESKTOP)
-        seen.tab.wait_for_function(MOVES, timeout=20_000)
+        seen.wait(MOVES, 20)
         log = seen.tab.locator(".log").inner_text()
         assert "playing by WebRTC" in log
-        seen.tab.wait_for_function(
-            "() => /host|prflx/.test(document.querySelector('.facts').textContent)", timeout=8000
-        )
+        seen.wait("() => /host|prflx/.test(document.querySelector('.facts').textContent)", seconds=20)
         assert figure(seen.tab, "Way") == "WebRTC"
         seen.shoot("webrtc")
         seen.tab.locator("label", has_text="HLS").last.click()
-        seen.tab.wait_for_function(f"() => {says('playing by HLS')}", timeout=20_000)
+        seen.wait(f"() => {says('playing by HLS')}", 20)
         seen.close()
     seen = Seen(browser, page, DESKTOP)
-    seen.tab.wait_for_function(MOVES, timeout=30_000)
+    seen.wait(MOVES, 30)
     log = seen.tab.locator(".log").inner_text()
     assert "no camera answers" in log
     assert "playing by HLS" in log
@@ -195,7 +207,7 @@ def test_looking_back_and_a_clip(browser: Browser, page: PageServer, cam: LivePr
     for label, ago in (("From", 7), ("To", 2)):
         tab.get_by_label(label, exact=True).fill(time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(now - ago)))
     tab.get_by_role("button", name="Play", exact=True).click()
-    tab.wait_for_function(MOVES, timeout=20_000)
+    seen.wait(MOVES, 20)
     with tab.expect_download(timeout=20_000) as waited:
         tab.get_by_role("button", name="Download clip").click()
     path = Path(waited.value.path())
@@ -230,8 +242,8 @@ def test_grid_on_a_phone_and_in_the_dark(
     cameras.channel("bell")
     for size, dark, name in ((DESKTOP, False, "grid"), (PHONE, False, "phone"), (PHONE, True, "phone-dark")):
         seen = Seen(browser, page, size, dark=dark)
-        seen.tab.wait_for_function("() => document.querySelectorAll('.tile').length === 3", timeout=10_000)
-        seen.tab.wait_for_selector(".stage.moving", timeout=20_000)
+        seen.wait("() => document.querySelectorAll('.tile').length === 3", 10)
+        seen.wait("() => document.querySelector('.tile .stage.moving')")
         wide = seen.tab.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert wide <= 0
         seen.shoot(name)
@@ -293,7 +305,7 @@ def test_hostile_names_are_text_and_nothing_else(browser: Browser) -> None:
         with page_server(service, libraries()) as served:
             seen = Seen(browser, served, PHONE)
             tab = seen.tab
-            tab.wait_for_function(f"() => document.querySelectorAll('.tile').length === {len(HOSTILE)}", timeout=10_000)
+            seen.wait(f"() => document.querySelectorAll('.tile').length === {len(HOSTILE)}", 10)
             names = tab.locator(".tile .name").all_inner_texts()
             assert "<img src=x onerror=document.title='owned'>" in names
             assert max(map(len, names)) < 400
