@@ -15,6 +15,7 @@ from deploy.commands.kvs import kvs
 from deploy.commands.project import bench, demo, matrix, security, sim
 from deploy.commands.release import deploy, rollback, status, up, verify
 from deploy.commands.streams import doctor, logs, render, restart, start, stop
+from deploy.commands.watch import watch
 
 # A task cannot have words of its own that may be left out, so these are `invoke bundle`, `invoke bundle.why`, ….
 board = Collection("board", board_tasks.init, board_tasks.check, board_tasks.show, board_tasks.schema)
@@ -49,6 +50,7 @@ ns = Collection(
     doctor,
     sim,
     kvs,
+    watch,
     matrix,
     demo,
     bench,

@@ -9,7 +9,9 @@ from deploy.kvs.keys import Key
 from deploy.kvs.names import host_names
 from deploy.localkvs.lifecycle import DEFAULT_REGION, Running
 from deploy.services.quoting import environment_file
-from deploy.streams.model import IotCertificate, KvsSink, PipelineStream, UploaderSample, WebRtcSink
+from deploy.streams.model import PipelineStream
+from deploy.streams.samples import UploaderSample
+from deploy.streams.sinks import IotCertificate, KvsSink, WebRtcSink
 from recipes.errors import ConfigError
 
 CA_FILE = "/etc/ssl/certs/ca-certificates.crt"
@@ -50,7 +52,7 @@ class View:
 
 def board_view(board: Board, running: Running, address: str) -> View:
     """Work out a board's view of the service at an address."""
-    streams, channels, regions = _sent_to(board)
+    streams, channels, regions = sent_to(board)
     things = board_things(board)
     names = [name for region in sorted(regions) for name in host_names(region)]
     names += [thing.iot.endpoint for thing in things]
@@ -71,7 +73,7 @@ def board_region(board: Board) -> str:
     return given.region or given.variables.get("AWS_DEFAULT_REGION") or DEFAULT_REGION
 
 
-def _sent_to(board: Board) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...], set[str]]:
+def sent_to(board: Board) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...], set[str]]:
     """Return names and regions of streams and of channels, and all regions."""
     usual = board_region(board)
     streams, channels = list[tuple[str, str]](), list[tuple[str, str]]()

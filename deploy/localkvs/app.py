@@ -26,6 +26,7 @@ from deploy.playback import routes
 from deploy.signaling import ice
 from deploy.signaling.credentials import credentials
 from deploy.signaling.hub import hub_of
+from deploy.signaling.turn import Turn
 from deploy.signaling.websocket import websocket
 
 _EXPECTED = web.RequestKey("producer", ingest.Producer)
@@ -81,6 +82,8 @@ def _add_signaling(app: web.Application, service: Service) -> None:
 
     async def close(_: web.Application) -> None:
         await hub_of(service).close()
+        if isinstance(turn := service.state.get("turn"), Turn):
+            turn.stop()
 
     app.router.add_get("/", connect, allow_head=False)
     app.router.add_get("/role-aliases/{alias}/credentials", lend, allow_head=False)

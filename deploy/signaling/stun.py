@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import binascii
 import ipaddress
+import socket
 import struct
 from collections.abc import Iterator
 from typing import cast
@@ -119,13 +120,21 @@ class Answerer(asyncio.DatagramProtocol):
             self._transport.sendto(said, addr)
 
 
-async def serve_stun(address: str, port: int) -> asyncio.DatagramTransport:
+async def serve_stun(
+    address: str = "", port: int = 0, *, opened: socket.socket | None = None
+) -> asyncio.DatagramTransport:
     """Answer on a UDP port of one address until the transport is closed.
+
+    Parameters
+    ----------
+    opened:
+        A socket that is bound already, in place of address and port.
 
     Raises
     ------
     OSError
         The port is taken, or not ours to have.
     """
-    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(Answerer, local_addr=(address, port))
+    where = {"sock": opened} if opened is not None else {"local_addr": (address, port)}
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(Answerer, **where)
     return transport

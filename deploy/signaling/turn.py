@@ -13,7 +13,8 @@ import ipaddress
 import os
 import secrets
 import shutil
-from contextlib import ExitStack
+import sqlite3
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ PACKAGE = "coturn"
 LIFETIME = 300
 """Seconds that a client's password is good for, as with the service."""
 _START_SECONDS = 10.0
+_DATABASE = "turn.db"
 _LOCAL = ("10.0.0.0-10.255.255.255", "172.16.0.0-172.31.255.255", "192.168.0.0-192.168.255.255")
 
 
@@ -47,12 +49,12 @@ def configuration(address: str, port: int, secret: str, folder: Path) -> str:
         *(f"listening-ip={address}", f"relay-ip={address}", f"listening-port={port}"),
         *("use-auth-secret", f"static-auth-secret={secret}", "realm=boardcast.local", "stale-nonce=600"),
         *("fingerprint", "no-cli", "no-tls", "no-dtls", "no-tcp-relay", "no-multicast-peers", "no-rfc5780"),
-        *("no-stun-backward-compatibility", "no-software-attribute", "no-dynamic-ip-list", "no-dynamic-realms"),
+        *("no-stun-backward-compatibility", "no-software-attribute"),
         *("user-quota=32", "total-quota=256", "max-allocate-lifetime=3600"),
         *("denied-peer-ip=0.0.0.0-255.255.255.255", "denied-peer-ip=::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
         *(f"allowed-peer-ip={one}" for one in allowed),
         *(["allow-loopback-peers"] if loopback else []),
-        *("log-file=stdout", "simple-log", f"pidfile={folder / 'turn.pid'}", f"userdb={folder / 'turn.db'}"),
+        *("log-file=stdout", "simple-log", f"pidfile={folder / 'turn.pid'}", f"userdb={folder / _DATABASE}"),
     ]
     return "".join(f"{line}\n" for line in lines)
 
@@ -92,6 +94,7 @@ class Turn:
             )
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         file, log = self._folder / "turn.conf", self._folder / "turn.log"
+        (self._folder / _DATABASE).unlink(missing_ok=True)
         write_whole(file, configuration(self._address, self._port, self._secret, self._folder).encode(), mode=0o600)
         # A kill of ours would leave it behind: setpriv asks the kernel to end it with its parent.
         guard = shutil.which("setpriv")
@@ -99,7 +102,7 @@ class Turn:
         output = self._running.enter_context(log.open("wb"))
         child = self._running.enter_context(process.child(argv, cwd=self._folder, env={}, output=output))
         deadline = asyncio.get_running_loop().time() + _START_SECONDS
-        while not await self._answers():
+        while not (await self._answers() and await self._has_tables()):
             if child.ended() or asyncio.get_running_loop().time() > deadline:
                 self.stop()
                 tail = log.read_bytes()[-2_000:].decode("utf-8", "replace").strip()
@@ -127,6 +130,24 @@ class Turn:
             "Ttl": LIFETIME,
         }
 
+    async def _has_tables(self) -> bool:
+        """Tell whether it has made its database, which it does beside its start.
+
+        A client whose name is checked meanwhile is refused, by a "database is locked" in the log.
+        """
+        before = self._tables()
+        await asyncio.sleep(0.1)
+        return before == self._tables() > 0
+
+    def _tables(self) -> int:
+        try:
+            with closing(
+                sqlite3.connect(f"{(self._folder / _DATABASE).as_uri()}?mode=ro", timeout=0, uri=True)
+            ) as link:
+                return int(link.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+        except sqlite3.Error:
+            return 0
+
     async def _answers(self) -> bool:
         """Tell whether a binding request gets an answer within a moment."""
         loop = asyncio.get_running_loop()
@@ -141,6 +162,7 @@ class Turn:
             return False
         finally:
             transport.close()
+            await asyncio.sleep(0)  # which lets it close
 
 
 class _Waiting(asyncio.DatagramProtocol):

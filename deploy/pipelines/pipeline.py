@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import PurePosixPath
 
-from deploy.streams.elements import AUDIO_SOURCES, DEMUXERS, MUXERS
-from deploy.streams.gstquote import Value
-from deploy.streams.model import Audio, FakeSink, FileSink, KvsSink, PipelineStream, Source, Video, WebRtcSink
+from deploy.streams.elements import AUDIO_SOURCES, DEMUXERS, MUXERS, Value
+from deploy.streams.model import PipelineStream
+from deploy.streams.parts import Audio, Source, Video
+from deploy.streams.sinks import FakeSink, FileSink, KvsSink, WebRtcSink
 
 _PARSERS = {"h264": "h264parse", "h265": "h265parse"}
 _ENCODED_CAPS = {"h264": {"stream-format": "avc"}, "h265": {"stream-format": "hvc1"}}
