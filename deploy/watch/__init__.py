@@ -1,1 +1,1 @@
-"""The local page that shows what arrives: cameras, live and kept pictures, of the local service and of AWS."""
+"""What arrives, on a page of this machine: live and kept."""
