@@ -36,9 +36,9 @@ _WAIT = 30.0
 )
 def watch(
     _: Context,
+    stream: list[str],
+    channel: list[str],
     board: str = "",
-    stream: Sequence[str] = (),
-    channel: Sequence[str] = (),
     once: str = "",
     port: int = 0,
     profile: str = "",

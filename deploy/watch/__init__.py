@@ -1,1 +1,4 @@
-"""What arrives, on a page of this machine: live and kept."""
+"""The page that shows what arrives.
+
+Cameras, live and kept pictures, of the local service and of AWS.
+"""
