@@ -25,7 +25,7 @@ def client(built: Callable[..., Stage]) -> Client:
     tried = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
     if "error while loading shared libraries" in tried.stderr:
         pytest.skip(f"this machine lacks a library: {tried.stderr}")
-    assert tried.stdout == "kvsclient 1.0.0\n", tried.stderr
+    assert tried.stdout == "kvsclient 1.1.0\n", tried.stderr
     return Client(program)
 
 
