@@ -104,8 +104,8 @@ def _see(view: View, *, stay: bool, json: bool, begun: float) -> tuple[Arrival, 
     finally:
         calls.close()
     if page and not json:
-        console.out(f"  the page with it was at {page.partition('?')[0]}; invoke watch serves it again")
-    return arrival, page.partition("?")[0]
+        console.out("  the page with it answers; to open it: invoke demo --stay")
+    return arrival, page
 
 
 def _show(arrival: Arrival) -> None:
