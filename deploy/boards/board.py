@@ -148,7 +148,16 @@ class BoardFile(Strict):
         return () if value is None and info.field_name == "recipes" else value
 
     @field_validator(
-        "extends", "extras", "init", "kvssink", "streams", "credentials", "environment", "limits", "service", mode="before"
+        "extends",
+        "extras",
+        "init",
+        "kvssink",
+        "streams",
+        "credentials",
+        "environment",
+        "limits",
+        "service",
+        mode="before",
     )
     @classmethod
     def _second_form(cls, value: object, info: ValidationInfo) -> object:

@@ -160,7 +160,7 @@ class RecipeFile(Strict):
     summary: OneLine
     """What it is, for a person."""
     source: SourceName
-    """A name of the lock; or `path:FOLDER` for sources beside the recipe, `path:../RECIPE/FOLDER` beside another one."""
+    """A name of the lock; or `path:FOLDER` for sources beside the recipe, `path:../RECIPE/FOLDER` beside another."""
     build: Literal["cmake", "autotools", "openssl", "meson", "make"]
     """How upstream builds it."""
     generator: Literal["Ninja", "Unix Makefiles"] = "Ninja"
