@@ -51,7 +51,13 @@ _LONGEST = (
     *("integration/test_first_hour", "release/test_sim", "faults/test_cuts", "services/test_init_systems"),
     *("builder/test_reproducible", "builder/test_sdks", "builder/test_build", "builder/test_hostile"),
     *("release/test_streams", "release/test_recheck", "boards/test_frozen", "release/test_services"),
-    *("boards/test_pull", "streamer/test_streamer", "streams/test_argv", "corpus/test_loader_rules"),
+    *(
+        "boards/test_pull",
+        "streamer/test_streamer",
+        "kvsclient/test_faults",
+        "streams/test_argv",
+        "corpus/test_loader_rules",
+    ),
 )
 
 

@@ -139,6 +139,14 @@ def test_a_stream_that_was_made_just_now_is_waited_for(client: Client, service: 
     assert service.paths[1:4] == ["/createStream", "/getDataEndpoint", "/getDataEndpoint"]
 
 
+def test_media_that_cannot_be_reached_are_told_with_their_host(client: Client, service: Service) -> None:
+    far = {"DataEndpoint": "https://media.invalid"}
+    service.refuse["/getDataEndpoint"] = lambda: web.json_response(far)
+    ran = client.sent(service, "--retries", "1", seconds=20)
+    assert ran.code == RESTART, ran.said
+    assert "media.invalid" in ran.said, "no certificate of the service is for it"
+
+
 def test_a_service_of_another_authority_is_not_spoken_to(client: Client, service: Service) -> None:
     words = ["--stream", STREAM, *SMALL, "--ca", str(service.certificate)]
     ran = client.ran(service, words, keys())

@@ -18,9 +18,10 @@ static const char help[] =
     "\n"
     "Where to\n"
     "  --region REGION          AWS_DEFAULT_REGION or AWS_REGION without it\n"
-    "  --endpoint URL           of the control plane (https://kinesisvideo.REGION.amazonaws.com)\n"
+    "  --endpoint URL           of the control plane (https://kinesisvideo.REGION.amazonaws.com); the service names the\n"
+    "                           address for media itself, so a local one is reached by --connect-to alone\n"
     "  --connect-to HOST:PORT   this address in place of every name, as a hosts file would; names and certificates stay\n"
-    "  --ca FILE                authorities in PEM (AWS_KVS_CACERT_PATH, or those of libcurl)\n"
+    "  --ca FILE                authorities in PEM (AWS_KVS_CACERT_PATH, AWS_CA_BUNDLE, or those of libcurl)\n"
     "\n"
     "Who: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN of the environment, or by certificate\n"
     "  --iot-endpoint HOST      of the credential provider; HOST:PORT too (IOT_GET_CREDENTIAL_ENDPOINT)\n"
@@ -148,6 +149,7 @@ static void take_environment(struct options *options) {
         {"AWS_KVS_CACERT_PATH", &options->ca},      {"IOT_GET_CREDENTIAL_ENDPOINT", &options->iot_endpoint},
         {"CERT_PATH", &options->iot_cert},          {"PRIVATE_KEY_PATH", &options->iot_key},
         {"ROLE_ALIAS", &options->iot_alias},        {"CA_CERT_PATH", &options->ca},
+        {"AWS_CA_BUNDLE", &options->ca},
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(variables); i++) {

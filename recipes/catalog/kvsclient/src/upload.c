@@ -31,6 +31,7 @@ struct upload {
     gboolean ended;  /* the body has ended */
     gboolean foreign; /* the answer is none of the service's */
     gint64 ends, heard;
+    char error[CURL_ERROR_SIZE]; /* libcurl's words */
 };
 
 struct line *upload_open(void) {
@@ -148,6 +149,7 @@ static CURL *open_request(struct upload *upload, const char *endpoint, struct cu
     curl_easy_setopt(curl, CURLOPT_READDATA, upload);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_answer);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, upload);
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, upload->error);
     /* As kvssink: fewer than 30 bytes a second are a connection that stands. */
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 30L);
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)upload->options->stall);
@@ -175,7 +177,9 @@ static enum outcome judge(struct upload *upload, CURLcode code) {
     if (upload->ending) {
         return upload->outcome;
     }
-    report("broken", "%s", code != CURLE_OK ? curl_easy_strerror(code) : "the service has ended its answer");
+    report("broken", "%s", code == CURLE_OK          ? "the service has ended its answer"
+                           : upload->error[0] != '\0' ? upload->error
+                                                      : curl_easy_strerror(code));
     return OUTCOME_BROKEN;
 }
 
