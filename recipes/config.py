@@ -45,10 +45,28 @@ class Form:
 
         return core_schema.no_info_after_validator_function(self, handler(source))
 
+    def __get_pydantic_json_schema__(self, source: Any, handler: Any) -> Any:
+        """Say the form in the schema that editors read, where it is a pattern."""
+        shown = handler(source)
+        if isinstance(self.fits, _Like):
+            more = "|" if self.empty else ""
+            return {**shown, "pattern": f"^(?:{self.fits.pattern}{more})$", "maxLength": self.fits.longest}
+        return shown
 
-def _like(pattern: str, longest: int = 255) -> Callable[[str], bool]:
-    compiled = re.compile(pattern)
-    return lambda value: len(value) <= longest and compiled.fullmatch(value) is not None
+
+@dataclass(frozen=True, slots=True)
+class _Like:
+    """What a text is like, from its first letter to its last."""
+
+    pattern: str
+    longest: int
+
+    def __call__(self, value: str) -> bool:
+        return len(value) <= self.longest and re.fullmatch(self.pattern, value) is not None
+
+
+def _like(pattern: str, longest: int = 255) -> _Like:
+    return _Like(pattern, longest)
 
 
 def is_one_line(value: str) -> bool:

@@ -48,16 +48,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 _HERE = Path(__file__).parent
 _LONGEST = (
-    *("integration/test_first_hour", "release/test_sim", "faults/test_cuts", "services/test_init_systems"),
-    *("builder/test_reproducible", "builder/test_sdks", "builder/test_build", "builder/test_hostile"),
-    *("release/test_streams", "release/test_recheck", "boards/test_frozen", "release/test_services"),
-    *(
-        "boards/test_pull",
-        "streamer/test_streamer",
-        "kvsclient/test_faults",
-        "streams/test_argv",
-        "corpus/test_loader_rules",
-    ),
+    *("integration/test_first_hour", "release/test_recheck", "corpus/test_corpus", "faults/test_cuts"),
+    *("services/test_init_systems", "services/test_init_releases", "builder/test_reproducible", "release/test_tiny"),
+    *("builder/test_build", "builder/test_hostile", "release/test_services", "release/test_sim"),
+    *("streamer/test_streamer", "builder/test_sdks", "boards/test_frozen", "builder/test_apps"),
+    *("corpus/test_loader_rules", "corpus/test_fuzz", "streams/test_argv", "services/test_systemd"),
+    *("engine/test_remote", "commands/test_tasks", "boards/test_pull", "kvsclient/test_faults", "probe/test_script"),
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -69,8 +70,15 @@ LAZY = {
 }
 
 
-def imports(path: Path, *, top_only: bool = False) -> set[str]:
-    tree = ast.parse(path.read_text())
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    """Return a module's tree, read once for all of these tests."""
+    return ast.parse(path.read_text())
+
+
+@functools.cache
+def imports(path: Path, *, top_only: bool = False) -> frozenset[str]:
+    tree = parsed(path)
     nodes = tree.body if top_only else ast.walk(tree)
     found: set[str] = set()
     for node in nodes:
@@ -79,7 +87,7 @@ def imports(path: Path, *, top_only: bool = False) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             found.add(node.module)
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+    return frozenset(found)
 
 
 @pytest.mark.process
@@ -117,7 +125,7 @@ UNPACKERS |= {"tarfile.open", "tarfile.TarFile", "gzip.GzipFile", "bz2.BZ2File",
 @pytest.mark.parametrize("name", MODULES)
 def test_no_archive_from_elsewhere_is_opened_by_pythons_own_readers(name: str) -> None:
     """`recipes.archives` bounds what a header says; tarfile, gzip and shutil believe it."""
-    for call in (node for node in ast.walk(ast.parse(MODULES[name].read_text())) if isinstance(node, ast.Call)):
+    for call in (node for node in ast.walk(parsed(MODULES[name])) if isinstance(node, ast.Call)):
         said = ast.unparse(call.func)
         modes = [ast.unparse(word.value) for word in call.keywords if word.arg == "mode"]
         if said in UNPACKERS:
@@ -135,7 +143,7 @@ PRINTERS = {
 @pytest.mark.parametrize("name", sorted(MODULES.keys() - PRINTERS))
 def test_nothing_is_printed_past_the_console(name: str) -> None:
     """`recipes.console` makes every text fit to be shown; so nobody else writes to a terminal."""
-    for node in ast.walk(ast.parse(MODULES[name].read_text())):
+    for node in ast.walk(parsed(MODULES[name])):
         said = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
         assert said not in {"print", "sys.stdout.write", "sys.stderr.write", "os.write", "pprint"}, f"{name}: {said}"
 
@@ -150,7 +158,7 @@ def test_libraries_are_loaded_when_used(name: str) -> None:
 def test_functions_fit_on_a_screen(name: str) -> None:
     long = {
         node.name: node.end_lineno - node.lineno
-        for node in ast.walk(ast.parse(MODULES[name].read_text()))
+        for node in ast.walk(parsed(MODULES[name]))
         if isinstance(node, ast.FunctionDef) and node.end_lineno and node.end_lineno - node.lineno > 50
     }
     assert not long
@@ -158,7 +166,7 @@ def test_functions_fit_on_a_screen(name: str) -> None:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_modules_have_a_contract(name: str) -> None:
-    tree = ast.parse(MODULES[name].read_text())
+    tree = parsed(MODULES[name])
     assert ast.get_docstring(tree)
 
 

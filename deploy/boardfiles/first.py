@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 from deploy.boardfiles.live import exact_rate
+from deploy.pipelines.room import AUDIO_KBPS, storage_needed
 from deploy.probe.facts import BoardFacts, Folder, FrameSize, SoundDevice, VideoNode
 from deploy.probe.page import INTERESTING, count, mebibytes
-from deploy.streams.checks import AUDIO_KBPS, storage_needed
 from recipes.arch import Libc
 from recipes.config import NAME
 from recipes.errors import ConfigError
@@ -74,6 +74,7 @@ def first_board_file(facts: BoardFacts, name: str, sysroots: Iterable[str] = ())
         "",
         *_service(facts),
         "",
+        *_devices(facts),
         *_stream(facts, name),
     ]
     return "\n".join(lines) + "\n"
@@ -178,6 +179,28 @@ def _service(facts: BoardFacts) -> list[str]:
     ]
 
 
+def _named_cameras(facts: BoardFacts) -> dict[str, VideoNode]:
+    """Return the cameras that V4L2 gives pictures of, each under a name."""
+    nodes = [node for node in facts.cameras if re.fullmatch(r"/dev/video[0-9]{1,4}", node.path)]
+    return {_numbered("camera", at): node for at, node in enumerate(nodes, 1) if node.driver not in _LIBCAMERA}
+
+
+def _numbered(word: str, at: int) -> str:
+    return word if at == 1 else f"{word}-{at}"
+
+
+def _devices(facts: BoardFacts) -> list[str]:
+    """Return the table of what was seen: a stream says a name of it, and another board only changes the table."""
+    lines: list[str] = []
+    for name, node in _named_cameras(facts).items():
+        lines += [*_comment(f"{node.name}, {node.bus or 'bus unknown'}."), f'{name} = {{ camera = "{node.path}" }}']
+    for word, devices in (("microphone", facts.microphones), ("speaker", facts.speakers)):
+        for at, device in enumerate(devices, 1):
+            lines += _comment(f"{device.card_name}, {device.name}.")
+            lines.append(f'{_numbered(word, at)} = {{ {word} = "{device.hw}" }}')
+    return ["[devices]", *lines, ""] if lines else []
+
+
 def _stream(facts: BoardFacts, name: str) -> list[str]:
     """Return the stream that fits what was seen; as comments where the board has no GStreamer."""
     camera = next((node for node in facts.cameras if re.fullmatch(r"/dev/video[0-9]{1,4}", node.path)), None)
@@ -223,17 +246,18 @@ def _source(facts: BoardFacts, camera: VideoNode) -> tuple[list[str], list[str]]
         why = "Its driver gives raw sensor data, so libcamera makes the pictures; `libcamera` names one of several."
         lines += [*_comment(why), 'source = { element = "libcamerasrc" }']
         return lines, _video(facts, FrameSize(width=640, height=480), Fraction(30))
+    named = next(name for name, node in _named_cameras(facts).items() if node is camera)
     if "H264" in formats:
         size = _nearest(formats["H264"].sizes, 1280 * 720)
         lines += _comment("The camera encodes by itself: nothing is encoded on the board.")
-        lines += [f'source = {{ v4l2 = "{camera.path}", gives = "h264" }}']
+        lines += [f'source = {{ device = "{named}", gives = "h264" }}']
         return lines, ["", "[streams.main.video]", *_picture(size, _rate(size))]
     raw = [pixels for pixels in camera.formats if not pixels.compressed]
     jpeg = [pixels for pixels in camera.formats if pixels.fourcc in ("MJPG", "JPEG")]
     chosen = (raw or jpeg or list(camera.formats))[0]
     size = _nearest(chosen.sizes, 640 * 480)
     gives = "raw" if raw else "jpeg"
-    return [*lines, f'source = {{ v4l2 = "{camera.path}", gives = "{gives}" }}'], _video(facts, size, _rate(size))
+    return [*lines, f'source = {{ device = "{named}", gives = "{gives}" }}'], _video(facts, size, _rate(size))
 
 
 def _video(facts: BoardFacts, size: FrameSize, rate: Fraction | None) -> list[str]:
@@ -271,7 +295,8 @@ def _picture(size: FrameSize, rate: Fraction | None) -> list[str]:
 
 def _rate(size: FrameSize) -> Fraction | None:
     """Return the fastest rate up to 30 a second, else the slowest; None where none was told."""
-    rates = sorted(rate for rate in map(exact_rate, size.rates) if Fraction(1, 2) <= rate <= 240)
+    within = (min(max(30.0, slow), fast) for slow, fast in size.rate_ranges)
+    rates = sorted(rate for rate in map(exact_rate, (*size.rates, *within)) if Fraction(1, 2) <= rate <= 240)
     slow = [rate for rate in rates if rate <= 30]
     return slow[-1] if slow else rates[0] if rates else None
 
@@ -299,9 +324,11 @@ def _audio(facts: BoardFacts, camera: VideoNode | None) -> tuple[SoundDevice | N
         return None, _comment(
             f"{seen} The board has no encoder to AAC: install gstreamer1.0-plugins-bad for its sound."
         )
-    rates = [rate for rate in microphone.rates if 8000 <= rate <= 192_000]
+    offered = [*microphone.rates, *(min(max(48000, low), high) for low, high in microphone.rate_ranges)]
+    rates = [rate for rate in offered if 8000 <= rate <= 192_000]
     rate = min(rates, key=lambda rate: abs(rate - 48000)) if rates else 48000
-    words = f'alsa = "{microphone.hw}", encoder = "{encoder}", rate = {rate}{"" if rates else ", resample = true"}'
+    named = _numbered("microphone", facts.microphones.index(microphone) + 1)
+    words = f'device = "{named}", encoder = "{encoder}", rate = {rate}{"" if rates else ", resample = true"}'
     return microphone, [*_comment(seen), f"audio = {{ {words} }}"]
 
 

@@ -6,11 +6,12 @@ import math
 from fractions import Fraction
 
 from deploy.boards.board import BoardFile
+from deploy.pipelines.facts import BoardFacts, CameraMode
 from deploy.probe.facts import BoardFacts as ProbedFacts
 from deploy.probe.facts import PixelFormat, VideoNode
 from deploy.probe.findings import STORAGE_MIB, Finding, findings
-from deploy.streams.checks import BoardFacts, CameraMode
-from deploy.streams.model import KvsSink, PipelineStream
+from deploy.streams.model import PipelineStream
+from deploy.streams.sinks import KvsSink
 
 
 def stream_facts(probed: ProbedFacts, uplink_kbps: int | None = None) -> BoardFacts:
@@ -28,7 +29,9 @@ def stream_facts(probed: ProbedFacts, uplink_kbps: int | None = None) -> BoardFa
     return BoardFacts(
         elements=elements,
         cameras={node.path: _modes(node) for node in probed.video if node.camera or _untold(node)},
-        microphones={device.hw: device.rates for device in probed.microphones},
+        microphones={device.hw: (*device.rates, *device.rate_ranges) for device in probed.microphones},
+        speakers=frozenset(device.hw for device in probed.speakers) if probed.sound else None,
+        cards={device.card_id: device.card for device in probed.sound if device.card_id},
         ram_mb=total // 1024 if total else None,
         uplink_kbps=uplink_kbps,
     )
@@ -67,6 +70,7 @@ def _sizes(pixels: PixelFormat) -> list[CameraMode]:
             to_width=size.to_width,
             to_height=size.to_height,
             framerates=tuple(exact_rate(rate) for rate in size.rates),
+            rate_ranges=tuple((exact_rate(slow), exact_rate(fast)) for slow, fast in size.rate_ranges),
         )
         for size in pixels.sizes
     ]

@@ -84,12 +84,12 @@ def _leaves(table: Mapping[str, Any], place: Location) -> Iterator[tuple[Locatio
 
 
 def _defaults(model: BaseModel, place: Location) -> Iterator[tuple[Location, Any]]:
-    """Yield what a model has without being told; of a stream nothing, for its elements have defaults of their own."""
+    """Yield what a model has without being told; nothing of streams and devices, whose elements have their own."""
     for name, field in type(model).model_fields.items():
         here, value = (*place, field.alias or name), getattr(model, name)
         if isinstance(value, BaseModel):
             yield from _defaults(value, here)
-        elif value is not None and value != {} and name != "streams":
+        elif value is not None and value != {} and name not in ("devices", "streams"):
             yield here, list(value) if isinstance(value, tuple) else value
 
 

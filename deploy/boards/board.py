@@ -10,8 +10,10 @@ from pydantic_core import PydanticCustomError
 
 from deploy.boards.layers import board_path, board_paths, faulty_file, read_layers
 from deploy.dedupe.preferences import Prefer, Preference, Preferences
-from deploy.streams.model import KvsSink, PipelineStream, Streams, WebRtcSink
+from deploy.streams.devices import Devices, with_devices
+from deploy.streams.model import PipelineStream, Streams
 from deploy.streams.settings import Credentials, Environment, InitName, Limits, ServiceSettings
+from deploy.streams.sinks import KvsSink, WebRtcSink
 from recipes.builder.request import BuildRequest, SourcePolicy
 from recipes.config import (
     AbsoluteBoardPath,
@@ -99,6 +101,8 @@ class BoardFile(Strict):
     """What is linked against: a file of `board-configs/sysroots/`."""
     root: AbsoluteBoardPath = "/opt/boardcast"
     """Folder on the board that is ours; nothing outside it is changed."""
+    devices: Devices = Field(default_factory=dict)
+    """Its cameras, microphones and the like, each under a name of your own: `source = { device = "NAME" }`."""
     streams: Streams = Field(default_factory=dict)
     """What it streams, each under a name of your own."""
     kvssink: Literal["producer", "kvsclient"] = "producer"
@@ -135,6 +139,12 @@ class BoardFile(Strict):
     service: ServiceSettings = ServiceSettings()
     """How its streams are kept running."""
 
+    @field_validator("streams", mode="before")
+    @classmethod
+    def _with_devices(cls, value: object, info: ValidationInfo) -> object:
+        """Put each named device's own words into the streams; pydantic has read the devices before."""
+        return with_devices(value, info.data.get("devices"))
+
     @field_validator("recipes", "init", mode="before")
     @classmethod
     def _needed(cls, value: object, info: ValidationInfo) -> object:
@@ -151,6 +161,7 @@ class BoardFile(Strict):
         "extends",
         "extras",
         "init",
+        "devices",
         "kvssink",
         "streams",
         "credentials",
@@ -233,6 +244,13 @@ class Board(Strict):
             "boardprobe": bool(streams),
         }
 
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """What its file names; and the small boardprobe where nothing but that would need libwebsockets."""
+        named = "boardprobe" in self.file.recipes
+        small = bool(self.file.streams) and not named and "webrtc" not in self.recipes
+        return tuple(dict.fromkeys((*self.file.variants, *(["https-only"] if small else []))))
+
     def ask(self) -> BuildRequest:
         """Return what this board wants built."""
         file = self.file
@@ -240,7 +258,7 @@ class Board(Strict):
             names=self.recipes,
             sysroot=file.sysroot,
             policies=file.policy,
-            variants=file.variants,
+            variants=self.variants,
             patches=file.patches,
         )
 

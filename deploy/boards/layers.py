@@ -15,7 +15,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from deploy.streams.model import Audio, Source
+from deploy.streams.devices import Device
+from deploy.streams.parts import Audio, Source
 from recipes import paths
 from recipes.config import NAME, Model, checked_name
 from recipes.errors import ConfigError, unknown
@@ -213,6 +214,9 @@ def _forget(below: dict[str, Any], origins: dict[Location, Layer], place: Locati
 
 def _another(place: Location, value: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
     """Tell whether a table says another thing than the one that it extends, and not more of the same."""
+    if place[0] == "devices" and len(place) == 2:
+        given = {*Device.words} & value.keys()
+        return bool(given) and given != {*Device.words} & before.keys()
     if place[0] != "streams":
         return False
     if len(place) == 2:

@@ -70,9 +70,17 @@ if [ -n "$tops" ]; then
     LC_ALL=C look -type f -name '*.so*' -exec ls -ldn {} +
 fi
 {
-    [ -z "$tops" ] || look -type l -name '*.so*' -print
-    find /etc/alternatives -type l -name '*.so*' 2>/dev/null
-} | while IFS= read -r path; do tell "$path"; done
+    [ -z "$tops" ] || LC_ALL=C look -type l -name '*.so*' -exec ls -ldn {} +
+    LC_ALL=C find /etc/alternatives -type l -name '*.so*' -exec ls -ldn {} + 2>/dev/null
+} | while IFS= read -r line; do
+    # By one ls, not by a readlink for each of a thousand links. All before the path are numbers, names and a date.
+    rest=/${line#* /}
+    path=${rest%% -> *} target=${rest#* -> }
+    case $target in
+        *' -> '*) if [ -L "$path" ]; then tell "$path"; fi ;;
+        *) echo "link$tab$path$tab$target" ;;
+    esac
+done
 set +f
 for path in /etc/ld.so.conf /etc/ld.so.conf.d/*.conf /etc/ld.so.cache /etc/ld-musl-*.path /etc/os-release \
     /usr/lib/os-release; do

@@ -57,6 +57,8 @@ class HostFacts:
     current: str
     """Id of the release that runs; empty for none."""
     previous: str
+    serving: str = ""
+    """Id of the release whose services were put in last, `nothing` for none yet; empty where nothing is put in."""
     confirmed: frozenset[str]
     """Ids of the releases whose checks were green."""
     blobs: frozenset[str]
@@ -81,6 +83,7 @@ _LINES: dict[str, tuple[str, str]] = {
     "tool": (NAME, "command -v"),
     "current": (NAME, "readlink"),
     "previous": (NAME, "readlink"),
+    "serving": (NAME, "read"),
     "confirmed": (NAME, "ls"),
     "unconfirmed": (NAME, "ls"),
     "blob": (r".{1,255}", "ls"),
@@ -132,6 +135,7 @@ def parse_facts(text: str, *, now: float) -> HostFacts:
         tools=frozenset(many.get("tool", ())),
         current=single.get("current", ""),
         previous=single.get("previous", ""),
+        serving=single.get("serving", ""),
         confirmed=frozenset(many.get("confirmed", ())),
         blobs=frozenset(many.get("blob", ())),
         files={path: digest for digest, _, path in (value.partition(" ") for value in many.get("file", ()))},
@@ -271,6 +275,8 @@ set +f
 link() { [ -L "$root/$1" ] && { target=$(readlink "$root/$1"); echo "$1=${target##*/}"; }; }
 link current
 link previous
+serving=''; { read -r serving < "$root/.serving"; } 2>/dev/null
+[ -z "$serving" ] || echo "serving=$serving"
 for dir in "$root"/releases/*/; do
     [ -d "$dir" ] || continue
     id=${dir%/}; id=${id##*/}

@@ -13,11 +13,12 @@ from deploy.bundle.manifest import ServiceRow
 from deploy.launch.script import WorkPlace, launch_script
 from deploy.launch.statuscodes import incurable_exits, incurable_lines
 from deploy.launch.streams import LOG_CONFIGURATION, StreamProgram, is_sdk_program, log_configuration, stream_programs
+from deploy.pipelines.checks import check_stream
+from deploy.pipelines.facts import BoardFacts, Severity
 from deploy.services.quoting import shell_word
 from deploy.services.service import Incurable, Service
 from deploy.services.supervise import environment_reader
 from deploy.services.systems import InitSystem, init_system
-from deploy.streams.checks import BoardFacts, Severity, check_stream
 from recipes.errors import ConfigError
 from recipes.stage.manifest import Stage
 

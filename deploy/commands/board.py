@@ -61,7 +61,12 @@ def _ask(target: Target, folders: tuple[str, ...], *, scan: bool = True) -> tupl
     from recipes.progress import progress
 
     # A list of GStreamer's elements that has to be made takes up to five times as long as any other answer.
-    request = ProbeRequest(folders=tuple(dict.fromkeys(folders)), scan=scan, seconds=12 if scan else 4)
+    request = ProbeRequest(
+        folders=tuple(dict.fromkeys(folders)),
+        boardprobe=f"{folders[0]}/current/bin/boardprobe",
+        scan=scan,
+        seconds=12 if scan else 4,
+    )
     with connect(target) as session:
         begun = time.monotonic()
         with progress(f"{target.name}: asking what it is and has"):

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from deploy.boards.board import load_board
+from deploy.boards.board import Board, load_board
 from deploy.boards.inventory import load_host
 from deploy.boards.session import BoardSession
 from deploy.bundle.manifest import Manifest
 from deploy.control.logs import raw_log_end
+from deploy.control.registries import read_registries
 from deploy.control.services import HostService, ask_services, running_release, wanted_rows
 from deploy.doctor.diagnose import diagnose
 from deploy.doctor.diagnosis import Diagnosis, StreamEvidence
+from deploy.launch.streams import stream_programs
 from deploy.probe.findings import STORAGE_MIB, findings
 from deploy.probe.probe import ProbeRequest, probe_board
-from deploy.streams.model import KvsSink, PipelineStream
+from deploy.streams.model import PipelineStream
+from deploy.streams.sinks import KvsSink
 
 _LINES = 400
 """Of a log's end."""
@@ -50,11 +53,13 @@ def examine_host(host_name: str, streams: tuple[str, ...] = ()) -> Examination:
         request = ProbeRequest(
             folders=(manifest.root, "/tmp"),  # noqa: S108 - a folder of the board
             plugin_path=plugins if has_plugin else "",
+            boardprobe=f"{manifest.root}/current/bin/boardprobe",
             scan=False,
         )
         facts = probe_board(session, host_name, request)
         evidence = _evidence(session, manifest, streams, host_name)
-    board = load_board(load_host(host_name).board)
+        board = load_board(load_host(host_name).board)
+        evidence = _with_registries(session, manifest.root, board, evidence)
     sizes = [
         sink.storage_size or STORAGE_MIB
         for stream in board.file.streams.values()
@@ -66,6 +71,21 @@ def examine_host(host_name: str, streams: tuple[str, ...] = ()) -> Examination:
     names = {"HOST": host_name, "BOARD": board.name, "ARCH": board.file.arch}
     diagnoses = diagnose(found, evidence, clock=facts.clock.seconds, names=names)
     return Examination(host=host_name, streams=evidence, diagnoses=diagnoses)
+
+
+def _with_registries(
+    session: BoardSession, root: str, board: Board, streams: tuple[StreamEvidence, ...]
+) -> tuple[StreamEvidence, ...]:
+    """Return the evidence with what GStreamer remembers for each stream."""
+    named = {stream.name for stream in streams}
+    folders = {program.name: program.folder for program in stream_programs(board) if program.name in named}
+    known = read_registries(session, root, folders)
+    return tuple(
+        replace(stream, registry=known[stream.name].path, blacklisted=known[stream.name].blacklisted)
+        if stream.name in known
+        else stream
+        for stream in streams
+    )
 
 
 def _wants_camera(streams: object) -> bool:

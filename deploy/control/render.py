@@ -12,11 +12,13 @@ from deploy.boards.inventory import host_target, load_host
 from deploy.boards.probe import probe_host
 from deploy.boards.session import connect
 from deploy.bundle.streams import SERVICES_FOLDER, Contents, refuse_faulty_streams, stream_contents
+from deploy.control.byhand import line_by_hand
 from deploy.launch.streams import LOG_CONFIGURATION, StreamProgram, stream_programs
+from deploy.pipelines.argv import pipeline_command
+from deploy.pipelines.pipeline import Pipeline, compose
 from deploy.release.carried import find_release
-from deploy.streams.argv import pipeline_command
-from deploy.streams.model import KvsSink, PipelineStream
-from deploy.streams.pipeline import Pipeline, compose
+from deploy.streams.model import PipelineStream
+from deploy.streams.sinks import KvsSink
 from recipes.text import shown
 
 _DIFF_LINES = 2000
@@ -31,6 +33,8 @@ class RenderedStream:
     """None for the SDKs' own programs, which make theirs themselves."""
     by_hand: tuple[str, ...]
     """The words of gst-launch-1.0, for a person at the board; none where there is no pipeline, or a password in it."""
+    line: str
+    """The line that a person pastes into a shell of the board; empty where there is no pipeline."""
     programs: tuple[StreamProgram, ...]
 
     def as_dict(self) -> dict[str, object]:
@@ -38,6 +42,7 @@ class RenderedStream:
             "stream": self.name,
             "pipeline": str(self.pipeline).splitlines() if self.pipeline else [],
             "gst-launch": list(self.by_hand),
+            "by hand": self.line,
             "programs": [
                 {
                     "name": program.name,
@@ -54,6 +59,9 @@ class RenderedStream:
         """Yield the lines that are printed: the pipeline chain by chain, then what is started."""
         yield self.name
         yield from (f"    {line}" for line in str(self.pipeline).splitlines()) if self.pipeline else ()
+        if self.line:
+            yield "  by hand, on the board:"
+            yield f"    {self.line}"
         for program in self.programs:
             how = "at boot" if program.boot else "by hand"
             yield f"  run/{program.name}, {how}: {program.program.removeprefix('bin/')}"
@@ -69,13 +77,15 @@ def render_board(board: Board) -> tuple[RenderedStream, ...]:
     found = []
     for name, stream in board.file.streams.items():
         pipeline = compose(stream) if isinstance(stream, PipelineStream) else None
+        own = tuple(program for program in programs if program.stream == name)
         open_words = pipeline is not None and not pipeline.file_properties
         found.append(
             RenderedStream(
                 name=name,
                 pipeline=pipeline,
                 by_hand=pipeline_command(pipeline).argv if pipeline and open_words else (),
-                programs=tuple(program for program in programs if program.stream == name),
+                line=line_by_hand(board, stream, own[0]) if pipeline else "",
+                programs=own,
             )
         )
     return tuple(found)

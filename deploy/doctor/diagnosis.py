@@ -43,6 +43,10 @@ class StreamEvidence:
     """boardstream's status file; empty for none."""
     secrets: tuple[str, ...] = ()
     """Texts that must not be shown."""
+    registry: str = ""
+    """Its own registry of GStreamer, on the board."""
+    blacklisted: tuple[str, ...] = ()
+    """Plugin files that GStreamer has given up on in that registry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -95,10 +96,28 @@ def look_at(evidence: StreamEvidence, clock: int | None = None) -> tuple[Diagnos
     _read_status_file(stream, clock)
     _read_service(stream)
     _read_exit(stream)
+    _read_registry(stream)
     if stream.well:
         for check, diagnosis in stream.seen.items():
             stream.seen[check] = replace(diagnosis, level=Level.NOTE, what=f"earlier, it streams now: {diagnosis.what}")
     return tuple(stream.seen.values())
+
+
+def _read_registry(stream: _Look) -> None:
+    """Note what GStreamer has given up on for this stream; nobody who logs in sees that, for theirs is another."""
+    given_up = stream.evidence.blacklisted
+    if not given_up:
+        return
+    ours = any("kvssink" in name for name in given_up)
+    shown = f"{', '.join(given_up[:4])}{' and more' if len(given_up) > 4 else ''}"
+    stream.note(
+        Level.ERROR if ours else Level.WARNING,
+        "stream-plugin-blacklisted",
+        f"GStreamer has given up on {shown} in this stream's own registry, and does not try again by itself",
+        f"rm -f {shlex.quote(stream.evidence.registry)} on the board, then "
+        f"invoke restart --host HOST --stream {stream.name}",
+        restart=False,
+    )
 
 
 def _end_of(log: bytes) -> bytes:

@@ -9,7 +9,9 @@ from deploy.kvs.keys import Key
 from deploy.kvs.names import host_names
 from deploy.localkvs.lifecycle import DEFAULT_REGION, Running
 from deploy.services.quoting import environment_file
-from deploy.streams.model import IotCertificate, KvsSink, PipelineStream, UploaderSample, WebRtcSink
+from deploy.streams.model import PipelineStream
+from deploy.streams.samples import UploaderSample
+from deploy.streams.sinks import IotCertificate, KvsSink, WebRtcSink
 from recipes.errors import ConfigError
 
 CA_FILE = "/etc/ssl/certs/ca-certificates.crt"

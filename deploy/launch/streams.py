@@ -7,15 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from deploy.boards.board import Board
-from deploy.streams.argv import RUNNER, Command, commands, pipeline_words
-from deploy.streams.model import (
-    IotCertificate,
-    KvsSink,
-    PipelineStream,
-    Sample,
-    UploaderSample,
-)
-from deploy.streams.pipeline import FileProperty, Pipeline, compose
+from deploy.pipelines.argv import RUNNER, Command, commands, pipeline_words
+from deploy.pipelines.pipeline import FileProperty, Pipeline, compose
+from deploy.streams.model import PipelineStream
+from deploy.streams.samples import Sample, UploaderSample
+from deploy.streams.sinks import IotCertificate, KvsSink
 from recipes.errors import ConfigError
 
 LOG_CONFIGURATION = "share/boardcast/kvs_log_configuration"
@@ -62,7 +58,7 @@ def stream_programs(board: Board) -> tuple[StreamProgram, ...]:
     programs = [
         program
         for name, stream in board.file.streams.items()
-        for program in _programs(board, name, _filled(board, stream))
+        for program in _programs(board, name, filled_stream(board, stream))
     ]
     names = [program.name for program in programs]
     if twice := [name for name in names if names.count(name) > 1]:
@@ -129,7 +125,7 @@ def _folder(board: Board, name: str) -> str:
     return f"{board.file.service.work_folder or f'{board.file.root}/work'}/{name}"
 
 
-def _filled(board: Board, stream: PipelineStream | Sample) -> PipelineStream | Sample:
+def filled_stream(board: Board, stream: PipelineStream | Sample) -> PipelineStream | Sample:
     """Return a stream with what the board's file says for all: its certificate, and what kvssink logs."""
     iot = board.file.credentials.iot
     if isinstance(stream, UploaderSample):

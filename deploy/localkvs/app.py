@@ -23,7 +23,7 @@ from deploy.kvsstore.service import Handler, Service
 from deploy.localkvs import channels, ingest, streams
 from deploy.localkvs.admin import add_admin
 from deploy.playback import routes
-from deploy.signaling import ice
+from deploy.signaling import ice, moto
 from deploy.signaling.credentials import credentials
 from deploy.signaling.hub import hub_of
 from deploy.signaling.turn import Turn
@@ -57,7 +57,7 @@ def make_app(service: Service) -> web.Application:
         request.writer.output_size = 0
         return None
 
-    app = web.Application(client_max_size=MOST_BODY, middlewares=[_middleware()])
+    app = web.Application(client_max_size=MOST_BODY, middlewares=[_middleware(), _beside(service)])
     app.router.add_route("POST", "/putMedia", media, expect_handler=expect)
     for path, handler in operations().items():
         app.router.add_route("POST", f"/{path}", _call(service, handler))
@@ -118,6 +118,17 @@ def _middleware() -> Any:
             return _error(ServiceError(500, "InternalFailure", "The service failed; its log says why."), close=True)
 
     return told_as_aws_does
+
+
+def _beside(service: Service) -> Any:
+    """Answer what is signed for IoT, STS, IAM or S3, whatever its path."""
+
+    @web.middleware
+    async def beside(request: web.Request, handler: _Answer) -> web.StreamResponse:
+        name = moto.service_of(request)
+        return await handler(request) if name is None else await moto.answer(service, request, name)
+
+    return beside
 
 
 def _call(service: Service, handler: Handler) -> _Answer:

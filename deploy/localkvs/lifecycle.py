@@ -87,7 +87,7 @@ class Running:
         except urllib.error.HTTPError as error:
             told = shown(error.read(2_000).decode("utf-8", "replace"))
             raise PreflightError(
-                "the local service does not do this; was it started by another version?",
+                "the local service knows no such question; was it started by another version?",
                 where=f"{self.url}{path}",
                 why=f"{error.code}: {told}",
                 next_step="invoke kvs down, then invoke kvs up",

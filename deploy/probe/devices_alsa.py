@@ -1,4 +1,4 @@
-"""What arecord, aplay and /proc/asound say, read as values; text in, values out, never an exception."""
+"""What arecord, aplay, /proc/asound and boardprobe say, read as values; text in, values out, never an exception."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from deploy.probe.facts import SoundDevice, number, short
+from deploy.probe.facts import SoundDevice, Told, number, short
 
 MOST_DEVICES = 64
 _LINE = 512
@@ -16,6 +16,9 @@ _FREE = re.compile(r"\s+Subdevices: ([0-9]{1,4})/([0-9]{1,4})")
 _CARD = re.compile(r"\s*([0-9]{1,3}) \[(.{1,64}?)\s*\]: (.{0,160})")
 _PCM = re.compile(r"([0-9]{1,3})-([0-9]{1,3}): (.{0,300})")
 _USES = re.compile(r"(playback|capture) ([0-9]{1,4})")
+# The kernel's own words: https://git.kernel.org/pub/scm/linux/kernel/git/torvalds/linux.git/tree/sound/usb/proc.c
+_RANGE = re.compile(r"([0-9]{1,9}) - ([0-9]{1,9}) \(continuous\)")
+_MOST_RATE = 1_000_000
 _STREAM = re.compile(r"/proc/asound/card([0-9]{1,3})/stream([0-9]{1,3})")
 
 
@@ -24,6 +27,7 @@ class StreamFormats:
     """What one direction of a USB sound device takes."""
 
     rates: tuple[int, ...] = ()
+    rate_ranges: tuple[tuple[int, int], ...] = ()
     formats: tuple[str, ...] = ()
     channels: tuple[int, ...] = ()
 
@@ -93,7 +97,8 @@ def read_stream(path: str, text: str) -> dict[tuple[int, int, bool], StreamForma
             values.setdefault(capture, {}).setdefault(label, []).append(value)
     return {
         (int(place[1]), int(place[2]), way): StreamFormats(
-            rates=_numbers(known.get("Rates", ()), most=1_000_000),
+            rates=_numbers([value for value in known.get("Rates", ()) if not _RANGE.match(value)], most=_MOST_RATE),
+            rate_ranges=_ranges(known.get("Rates", ())),
             formats=tuple(sorted({short(value, 40) for value in known.get("Format", ())})[:16]),
             channels=_numbers(known.get("Channels", ()), most=256),
         )
@@ -101,24 +106,70 @@ def read_stream(path: str, text: str) -> dict[tuple[int, int, bool], StreamForma
     }
 
 
+def read_told(told: Told) -> SoundDevice | None:
+    """Return a sound device that boardprobe tells of; None where it is another device."""
+    card, device = (told.count(name, 999) for name in ("card", "device"))
+    capture = told.values.get("capture")
+    if told.text("kind") != "sound" or card is None or device is None or not isinstance(capture, bool):
+        return None
+    return SoundDevice(
+        card=card,
+        device=device,
+        capture=capture,
+        card_id=told.text("card_id", 64),
+        card_name=told.text("card_name"),
+        name=told.text("name"),
+        free=told.count("free", 9999),
+        total=told.count("total", 9999),
+        rates=tuple(sorted({int(rate) for rate in told.numbers("rates", 32)})),
+        formats=tuple(sorted(set(told.texts("formats", 16)))),
+        channels=tuple(sorted({int(count) for count in told.numbers("channels", 32) if count <= 256})),
+        trouble=told.text("trouble"),
+    )
+
+
 def merge_sound(
     listed: Iterable[SoundDevice], kernel: Iterable[SoundDevice], streams: Mapping[tuple[int, int, bool], StreamFormats]
 ) -> tuple[SoundDevice, ...]:
-    """Return every PCM device that the tools or the kernel told of; the tools also know what is free."""
+    """Return every PCM device that the tools or the kernel told of; the tools also know what is free.
+
+    Where two tell of one, the first counts, and what it does not say of rates and the like is the other's.
+    """
     merged: dict[tuple[int, int, bool], SoundDevice] = {}
     for device in (*listed, *kernel):
-        merged.setdefault((device.card, device.device, device.capture), device)
+        key = (device.card, device.device, device.capture)
+        first = merged.setdefault(key, device)
+        if not first.rates:
+            merged[key] = replace(
+                first,
+                rates=device.rates,
+                formats=device.formats,
+                channels=device.channels,
+                trouble=device.trouble,
+            )
     for key, device in merged.items():
-        if key in streams:
-            known = streams[key]
-            merged[key] = replace(device, rates=known.rates, formats=known.formats, channels=known.channels)
+        if key not in streams:
+            continue
+        known = streams[key]
+        # Who asks for the usual rates one by one does not learn of a range; the kernel names it.
+        ranged = replace(device, rate_ranges=known.rate_ranges)
+        if not device.rates:
+            ranged = replace(ranged, rates=known.rates, formats=known.formats, channels=known.channels)
+        merged[key] = ranged
     return tuple(merged[key] for key in sorted(merged))[:MOST_DEVICES]
 
 
 def _numbers(values: Iterable[str], *, most: int) -> tuple[int, ...]:
-    """Return the numbers of lists such as `8000, 16000` or `8000 - 48000 (continuous)`, each once, in order."""
+    """Return the numbers of lists such as `8000, 16000`, each once, in order."""
     read = (number(word, most=most) for value in values for word in re.split(r"[\s,-]+", value))
     return tuple(sorted({value for value in read if value}))[:32]
+
+
+def _ranges(values: Iterable[str]) -> tuple[tuple[int, int], ...]:
+    """Return the ends of ranges such as `8000 - 48000 (continuous)`, each once, in order."""
+    found = (_RANGE.match(value) for value in values)
+    ends = {(number(match[1], most=_MOST_RATE), number(match[2], most=_MOST_RATE)) for match in found if match}
+    return tuple(sorted((low, high) for low, high in ends if low and high and low <= high))[:8]
 
 
 def _lines(text: str) -> list[str]:

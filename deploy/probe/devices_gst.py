@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from deploy.probe.facts import FrameSize, GstDevice, GStreamer, Kvssink, PixelFormat, VideoNode, number, short
 from deploy.probe.script import Answer
@@ -18,7 +19,7 @@ _TOTAL = re.compile(r"Total count: [0-9]{1,6} plugins?.*")
 _LIBRARY = re.compile(r"libgstreamer-1\.0\.so\.0\.([0-9]{1,3})([0-9]{2})\.[0-9]{1,6}")
 _FAILED = re.compile(r"Failed to load plugin '([^']{1,300})': (.{1,600})")
 _FIELD = re.compile(
-    r"(\w[\w-]{0,40})=((?:\(\w{1,20}\) ?)?\{[^}]{0,600}\}|\[[^\]]{0,200}\]|\"[^\"]{0,200}\"|[^,]{1,200})"
+    r"(\w[\w-]{0,40})=((?:\(\w{1,20}\) ?)?(?:\{[^}]{0,600}\}|\[[^\]]{0,200}\])|\"[^\"]{0,200}\"|[^,]{1,200})"
 )
 _FRACTION = re.compile(r"([0-9]{1,9})/([0-9]{1,9})")
 _FOURCC = {"YUY2": "YUYV", "I420": "YU12", "image/jpeg": "MJPG", "video/x-h264": "H264", "video/x-h265": "HEVC"}
@@ -75,10 +76,8 @@ def video_node(device: GstDevice) -> VideoNode | None:
         fields = {match[1]: match[2].strip() for match in _FIELD.finditer(caps)}
         media = caps.partition(",")[0].strip()
         kind = fields.get("format", "").rpartition(")")[2].strip('" ') if media == "video/x-raw" else media
-        width, height = (number(fields.get(side, "").rpartition(")")[2], most=65535) for side in ("width", "height"))
         fourcc = _FOURCC.get(kind, kind)
-        if width and height and fourcc:
-            size = FrameSize(width=width, height=height, rates=_rates(fields.get("framerate", "")))
+        if fourcc and (size := _frame_size(fields)):
             sizes.setdefault(fourcc[:32], []).append(size)
     compressed = {"MJPG", "H264", "HEVC"}
     return VideoNode(
@@ -154,6 +153,32 @@ def _kvssink(
     if whole or (asked and "No such element" in asked.text):
         return Kvssink.MISSING, ""
     return Kvssink.UNKNOWN, ""
+
+
+def _frame_size(fields: Mapping[str, str]) -> FrameSize | None:
+    """Return a size of caps, or a range of them: `width=(int)640`, `width=(int)[ 16, 1920, 2 ]`."""
+    across, down = (_side(fields.get(side, "")) for side in ("width", "height"))
+    if across is None or down is None:
+        return None
+    (width, wide), (height, high) = across, down
+    ranged = (wide, high) != (width, height)
+    rates = _rates(fields.get("framerate", ""))
+    between = "[" in fields.get("framerate", "") and len(rates) == 2
+    return FrameSize(
+        width=width,
+        height=height,
+        to_width=wide if ranged else 0,
+        to_height=high if ranged else 0,
+        rates=() if between else rates,
+        rate_ranges=((rates[0], rates[1]),) if between else (),
+    )
+
+
+def _side(text: str) -> tuple[int, int] | None:
+    """Return the least and the most of a width or height; None for what is neither a number nor a range."""
+    match = re.fullmatch(r"\s*(?:\(int\))?\s*(?:\[\s*)?([0-9]{1,5})(?:\s*,\s*([0-9]{1,5})[\s,0-9]*\])?\s*", text)
+    least, most = (number(part or match[1], most=65535) for part in match.groups()) if match else (None, None)
+    return (least, most) if least and most else None
 
 
 def _rates(text: str) -> tuple[float, ...]:

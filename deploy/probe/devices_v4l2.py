@@ -1,12 +1,12 @@
-"""What v4l2-ctl prints, of versions 1.12 to 1.24, read as values; text in, values out, never an exception."""
+"""What v4l2-ctl prints, of versions 1.12 to 1.24, and boardprobe: text in, values out, never an exception."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
-from deploy.probe.facts import FrameSize, PixelFormat, VideoNode, number, short
+from deploy.probe.facts import FrameSize, PixelFormat, Told, VideoNode, number, short
 
 MOSTNODES = 64
 MOST_FORMATS = 64
@@ -82,11 +82,54 @@ def read_formats(text: str) -> tuple[PixelFormat, ...]:
         elif match := _SIZE.match(stripped):
             formats[-1].add_size(match)
         elif (match := _RATE.search(stripped)) and formats[-1].sizes:
-            formats[-1].add_rates(float(rate) for rate in match.groups() if rate)
+            formats[-1].add_rates(float(match[1]), float(match[2] or match[1]))
     kept: dict[str, _Format] = {}
     for pixels in formats[: MOST_FORMATS * 4]:
         kept.setdefault(pixels.fourcc, pixels)
     return tuple(pixels.value() for pixels in list(kept.values())[:MOST_FORMATS])
+
+
+def read_told(told: Told) -> VideoNode | None:
+    """Return a node that boardprobe tells of; None where it is another device."""
+    path = told.text("path", 40)
+    if told.text("kind") != "video" or not NODE.fullmatch(path):
+        return None
+    kept: dict[str, PixelFormat] = {}
+    for pixels in told.objects("formats", MOST_FORMATS):
+        sizes = [size for size in map(_told_size, pixels.objects("sizes", MOST_SIZES)) if size]
+        kept.setdefault(
+            fourcc := pixels.text("fourcc", 8),
+            PixelFormat(
+                fourcc=fourcc,
+                description=pixels.text("description", 60),
+                compressed=pixels.values.get("compressed") is True,
+                sizes=tuple(sizes),
+            ),
+        )
+    return VideoNode(
+        path=path,
+        name=told.text("name"),
+        driver=told.text("driver"),
+        bus=told.text("bus"),
+        capabilities=frozenset(told.texts("capabilities", 32)),
+        formats=tuple(pixels for fourcc, pixels in kept.items() if fourcc),
+        trouble=told.text("trouble"),
+    )
+
+
+def _told_size(told: Told) -> FrameSize | None:
+    width, height = (told.count(side, MOST_SIDE) for side in ("width", "height"))
+    if not width or not height:
+        return None
+    between = told.numbers("rate_range", 2)
+    return FrameSize(
+        width=width,
+        height=height,
+        rate_ranges=((between[0], between[1]),) if len(between) == 2 else (),
+        to_width=told.count("to_width", MOST_SIDE) or 0,
+        to_height=told.count("to_height", MOST_SIDE) or 0,
+        rates=tuple(sorted({float(rate) for rate in told.numbers("rates", 32)})),
+    )
 
 
 def read_sys_names(text: str) -> dict[str, str]:
@@ -116,6 +159,7 @@ class _Format:
         self.compressed = compressed
         self.sizes: list[tuple[int, int, int, int]] = []
         self.rates: list[list[float]] = []
+        self.ranges: list[list[tuple[float, float]]] = []
 
     def add_size(self, match: re.Match[str]) -> None:
         sides = [number(side or "0", most=MOST_SIDE) for side in match.groups()]
@@ -123,15 +167,26 @@ class _Format:
         if len(whole) == 4 and whole[0] and whole[1] and len(self.sizes) < MOST_SIZES:
             self.sizes.append((whole[0], whole[1], whole[2], whole[3]))
             self.rates.append([])
+            self.ranges.append([])
 
-    def add_rates(self, rates: Iterable[float]) -> None:
-        known = self.rates[-1]
-        known.extend(rate for rate in rates if rate not in known and len(known) < 32)
+    def add_rates(self, slow: float, fast: float) -> None:
+        rates, ranges = self.rates[-1], self.ranges[-1]
+        if slow < fast:
+            ranges.extend([(slow, fast)] if (slow, fast) not in ranges and len(ranges) < 8 else [])
+        elif slow not in rates and len(rates) < 32:
+            rates.append(slow)
 
     def value(self) -> PixelFormat:
         sizes = (
-            FrameSize(width=width, height=height, to_width=wide, to_height=high, rates=tuple(sorted(rates)))
-            for (width, height, wide, high), rates in zip(self.sizes, self.rates, strict=True)
+            FrameSize(
+                width=width,
+                height=height,
+                to_width=wide,
+                to_height=high,
+                rates=tuple(sorted(rates)),
+                rate_ranges=tuple(sorted(ranges)),
+            )
+            for (width, height, wide, high), rates, ranges in zip(self.sizes, self.rates, self.ranges, strict=True)
         )
         return PixelFormat(
             fourcc=self.fourcc, description=self.description, compressed=self.compressed, sizes=tuple(sizes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -134,6 +135,8 @@ class FrameSize:
     to_height: int = 0
     rates: tuple[float, ...] = ()
     """Frames a second."""
+    rate_ranges: tuple[tuple[float, float], ...] = ()
+    """Slowest and fastest of each range of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,10 +158,10 @@ class VideoNode:
     driver: str = ""
     bus: str = ""
     capabilities: frozenset[str] = frozenset()
-    """Of this node; empty where v4l2-ctl is not on the board or said nothing."""
+    """Of this node; empty where neither v4l2-ctl nor boardprobe is on the board, or they said nothing."""
     formats: tuple[PixelFormat, ...] = ()
     trouble: str = ""
-    """What v4l2-ctl said instead, such as that the device is busy."""
+    """What v4l2-ctl or the kernel said instead, such as that the device is busy."""
 
     @property
     def camera(self) -> bool:
@@ -182,9 +185,13 @@ class SoundDevice:
     """Subdevices that nobody uses now."""
     total: int | None = None
     rates: tuple[int, ...] = ()
-    """Hz; USB devices only, the kernel names them for no others."""
+    """Hz; without boardprobe of USB devices only, the kernel names them for no others."""
+    rate_ranges: tuple[tuple[int, int], ...] = ()
+    """Lowest and highest of each range of them, Hz."""
     formats: tuple[str, ...] = ()
     channels: tuple[int, ...] = ()
+    trouble: str = ""
+    """What the kernel said instead, such as that the device is busy."""
 
     @property
     def hw(self) -> str:
@@ -317,6 +324,53 @@ def number(text: str, *, most: int = 2**63 - 1) -> int | None:
 def short(text: str, most: int = 200) -> str:
     """Return a text of a board as facts keep it: on one line, with nothing that acts on a terminal, at most so long."""
     return one_line(text, most=most)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One object that boardprobe wrote; what is not of the kind that is asked for is as if it were not there."""
+
+    values: Mapping[str, Any]
+
+    def text(self, name: str, most: int = 200) -> str:
+        value = self.values.get(name)
+        if not isinstance(value, str):
+            return ""
+        # boardprobe writes each byte as a letter of its own: a name in UTF-8 is put together again.
+        raw = value[: most * 4].encode("latin-1", "replace")
+        return short(raw.decode("utf-8", "backslashreplace"), most)
+
+    def count(self, name: str, most: int = 2**31) -> int | None:
+        value = self.values.get(name)
+        return value if type(value) is int and 0 <= value <= most else None
+
+    def items(self, name: str, most: int) -> list[Any]:
+        value = self.values.get(name)
+        return value[:most] if isinstance(value, list) else []
+
+    def objects(self, name: str, most: int) -> list[Told]:
+        return [Told(item) for item in self.items(name, most) if isinstance(item, dict)]
+
+    def texts(self, name: str, most: int) -> list[str]:
+        return [short(item, 60) for item in self.items(name, most) if isinstance(item, str)]
+
+    def numbers(self, name: str, most: int) -> list[float]:
+        """Return the numbers of a list that may be a rate of anything."""
+        values = self.items(name, most)
+        return [value for value in values if type(value) in (int, float) and 0 < value <= 10_000_000]
+
+
+def read_objects(text: str) -> list[Told]:
+    """Read an object a line; a line that is none, or was cut, is passed over."""
+    found: list[Told] = []
+    for line in text.split("\n")[:512]:
+        try:
+            value = json.loads(line) if line.startswith("{") else None
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(value, dict):
+            found.append(Told(value))
+    return found
 
 
 def _plain(value: Any) -> Any:

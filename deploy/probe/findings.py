@@ -249,12 +249,15 @@ def _devices(facts: BoardFacts, *, camera_wanted: bool) -> Iterator[Finding]:
             step = f"kill -INT {users[0].pid}   # on the board" if users else f"fuser -v {node_path}   # as root"
             yield _busy("microphone-busy", f"microphone {device.hw} is in use by {who}", step)
     if camera_wanted and facts.whole and not facts.cameras and not any(node.trouble for node in facts.video):
-        unknown = bool(facts.video) and "v4l2-ctl" not in facts.tools
+        asked = "v4l2-ctl" in facts.tools or any(node.driver for node in facts.video)
+        unknown = bool(facts.video) and not asked
         yield Finding(
             level=Level.NOTE if unknown else Level.WARNING,
             check="camera-unknown" if unknown else "camera-missing",
-            text="what the video devices are is unknown without v4l2-ctl" if unknown else "no camera was found",
-            next_step="apt-get install v4l-utils; v4l2-ctl --list-devices"
+            text="what the video devices are is unknown without v4l2-ctl or a release with boardprobe"
+            if unknown
+            else "no camera was found",
+            next_step='recipes = ["boardprobe"] in board.toml, and invoke up; or apt-get install v4l-utils'
             if unknown
             else "dmesg | grep -i -e video -e uvc -e csi   # on the board",
         )

@@ -97,11 +97,12 @@ def _cameras(facts: BoardFacts) -> list[str]:
 
 def _sizes(pixels: PixelFormat) -> str:
     """Return sizes and rates, those of the same rates together: `640x480 320x240 @ 30, 15 · 864x480 @ 10`."""
-    groups: dict[tuple[float, ...], list[str]] = {}
+    groups: dict[str, list[str]] = {}
     for size in pixels.sizes[:_MOST_SIZES]:
-        groups.setdefault(size.rates, []).append(_size(size))
-    texts = [" ".join(sizes) + (f" @ {', '.join(f'{rate:g}' for rate in rates)}" if rates else "")
-             for rates, sizes in ((tuple(reversed(rates)), sizes) for rates, sizes in groups.items())]  # fmt: skip
+        rates = [f"{rate:g}" for rate in reversed(size.rates)]
+        rates += [f"{slow:g}-{fast:g}" for slow, fast in size.rate_ranges]
+        groups.setdefault(", ".join(rates), []).append(_size(size))
+    texts = [" ".join(sizes) + (f" @ {told}" if told else "") for told, sizes in groups.items()]
     more = len(pixels.sizes) - _MOST_SIZES
     return " · ".join(texts) + (f" and {more} more sizes" if more > 0 else "") or "sizes not told"
 
@@ -115,8 +116,10 @@ def _sound(devices: Sequence[SoundDevice]) -> list[str]:
     lines: list[str] = []
     for device in devices:
         free = "" if device.free is None else f", {device.free} of {device.total} free"
-        rates = f", {' '.join(map(str, device.rates))} Hz" if device.rates else ""
+        offered = [*map(str, device.rates), *(f"{low}-{high}" for low, high in device.rate_ranges)]
+        rates = f", {' '.join(offered)} Hz" if offered else ""
         channels = f", {' or '.join(map(str, device.channels))} channels" if device.channels else ""
+        channels += f" ({device.trouble})" if device.trouble else ""
         lines += _wrapped(f"{device.hw:<8} {device.card_name}: {device.name}{free}{rates}{channels}", " " * 9)
     return lines or ["none"]
 

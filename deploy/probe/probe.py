@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from deploy.boards.session import BoardSession
 from deploy.probe import devices_alsa, devices_gst, devices_v4l2, system
-from deploy.probe.facts import BoardFacts, GstDevice, SoundDevice, VideoNode, number, short
+from deploy.probe.facts import BoardFacts, GstDevice, SoundDevice, Told, VideoNode, number, read_objects, short
 from deploy.probe.script import END, MOST_ANSWER, PROBE_SCRIPT, START_SCRIPT, Answer, read_answer
 from recipes.errors import ConfigError, PreflightError
 
@@ -34,6 +35,8 @@ class ProbeRequest:
         A folder with our libgstkvssink.so, or nothing.
     registry:
         A folder of ours on the board that GStreamer's registry may be written to; nothing to have none written.
+    boardprobe:
+        Where our program for what tools do not tell may be on the board; nothing for one on its PATH.
     seconds:
         For one tool.
     """
@@ -44,6 +47,7 @@ class ProbeRequest:
     scan: bool = True
     plugin_path: str = ""
     registry: str = ""
+    boardprobe: str = ""
     seconds: int = 4
 
     def stdin(self, nonce: str) -> bytes:
@@ -54,16 +58,15 @@ class ProbeRequest:
         ConfigError
             A folder that is not absolute or has a control character, or too many of them.
         """
-        places = [place for place in (*self.folders, self.plugin_path, self.registry) if place]
+        places = [place for place in (*self.folders, self.plugin_path, self.registry, self.boardprobe) if place]
         wrong = [place for place in places if not place.startswith("/") or not place.isprintable()]
         if wrong or len(self.folders) > MOST_FOLDERS or not 1 <= self.seconds <= 60:
             why = ", ".join(map(repr, wrong)) or f"at most {MOST_FOLDERS} folders, and 1 to 60 seconds"
             raise ConfigError("the probe cannot ask this", why=why)
         gstreamer = "no" if not self.gstreamer else "yes" if self.scan else "kept"
         first = (nonce, str(self.seconds), "yes" if self.thorough else "no", gstreamer)
-        return "".join(
-            f"{line}\n" for line in (PROBE_SCRIPT, END, *first, self.plugin_path, self.registry, *self.folders)
-        ).encode()
+        paths = (self.plugin_path, self.registry, self.boardprobe, *self.folders)
+        return "".join(f"{line}\n" for line in (PROBE_SCRIPT, END, *first, *paths)).encode()
 
 
 DEFAULT_REQUEST = ProbeRequest()
@@ -104,6 +107,7 @@ def read_facts(answer: Answer, *, host: str, now: float) -> BoardFacts:
     reader = system.Reader(answer)
     mounts = system.read_mounts(reader)
     devices = devices_gst.read_monitor(answer.text("gst-devices"))
+    told = read_objects(answer.text("boardprobe"))
     uptime = number(answer.text("uptime").partition(".")[0])
     return BoardFacts(
         host=short(host, 100),
@@ -120,8 +124,8 @@ def read_facts(answer: Answer, *, host: str, now: float) -> BoardFacts:
         clock=system.read_clock(reader, now),
         ca_bundles=system.read_ca_bundles(reader),
         tools=frozenset(short(line, 40) for line in answer.text("tools").split() if line.isascii()),
-        video=_video(answer, devices),
-        sound=_sound(answer),
+        video=_video(answer, devices, told),
+        sound=_sound(answer, told),
         devices=devices,
         gstreamer=devices_gst.read_gstreamer(answer),
         holders=system.read_holders(reader),
@@ -131,21 +135,21 @@ def read_facts(answer: Answer, *, host: str, now: float) -> BoardFacts:
     )
 
 
-def _video(answer: Answer, devices: tuple[GstDevice, ...]) -> tuple[VideoNode, ...]:
+def _video(answer: Answer, devices: tuple[GstDevice, ...], told: Iterable[Told]) -> tuple[VideoNode, ...]:
     read = {
         frame.argument: devices_v4l2.read_node(frame.argument, frame.text)
         for frame in answer.every("v4l2")
         if devices_v4l2.NODE.fullmatch(frame.argument)
     }
-    for device in devices:
-        node = devices_gst.video_node(device)
+    known = (*map(devices_v4l2.read_told, told), *map(devices_gst.video_node, devices))
+    for node in known:
         if node and not (node.path in read and read[node.path].driver):
             read[node.path] = node
     listed = devices_v4l2.read_device_list(answer.text("v4l2-list"))
     return devices_v4l2.merge_nodes(listed, devices_v4l2.read_sys_names(answer.text("video")), read)
 
 
-def _sound(answer: Answer) -> tuple[SoundDevice, ...]:
+def _sound(answer: Answer, told: Iterable[Told]) -> tuple[SoundDevice, ...]:
     listed = [
         device
         for name, capture in (("arecord", True), ("aplay", False))
@@ -157,4 +161,6 @@ def _sound(answer: Answer) -> tuple[SoundDevice, ...]:
         for frame in answer.every("sound-stream")
         for key, formats in devices_alsa.read_stream(frame.argument, frame.text).items()
     }
-    return devices_alsa.merge_sound(listed, devices_alsa.read_pcm(answer.text("sound-pcm"), cards), streams)
+    asked = [device for device in map(devices_alsa.read_told, told) if device]
+    kernel = devices_alsa.read_pcm(answer.text("sound-pcm"), cards)
+    return devices_alsa.merge_sound((*listed, *asked), kernel, streams)

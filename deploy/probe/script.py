@@ -2,8 +2,8 @@ r"""The script of the probe: POSIX sh for dash, BusyBox ash and bash; it runs in
 
 On stdin, where the script itself arrives too, it gets lines: a nonce, seconds for one tool, `yes` to ask the tools of
 devices even where the kernel shows none, `yes` for GStreamer or `kept` for where it is fast, a folder of plugins or
-nothing, a folder for GStreamer's registry or nothing, then the folders whose free space is asked for. It answers in
-frames::
+nothing, a folder for GStreamer's registry or nothing, the path of a boardprobe or nothing, then the folders whose free
+space is asked for. It answers in frames::
 
     == NONCE name LIMIT argument
     (bytes of the tool or file, at most LIMIT)
@@ -101,7 +101,7 @@ LC_ALL=C; export LC_ALL
 umask 077
 exec 3>&1
 IFS= read -r nonce; IFS= read -r seconds; IFS= read -r thorough; IFS= read -r gstreamer; IFS= read -r plugins
-IFS= read -r registry
+IFS= read -r registry; IFS= read -r prober
 have() { command -v "$1" >/dev/null 2>&1; }
 # A board may have busybox without the links that name its applets.
 if have busybox; then
@@ -270,6 +270,17 @@ for node in $nodes; do
 done
 set +f
 
+# Our own program makes the calls of the tools that are missing, and those that tell a sound device's rates. It is run
+# where it belongs to who logged in: another's could be anything.
+# shellcheck disable=SC3067  # dash, bash and BusyBox have -O
+if [ -n "$prober" ] && [ -x "$prober" ] && [ -O "$prober" ]; then :
+elif have boardprobe; then prober=boardprobe
+else prober=; fi
+set --
+have v4l2-ctl || { some /dev/video[0-9]* && set -- --video; }
+some /dev/snd/* && set -- "$@" --sound
+if [ -n "$prober" ] && [ "$#" -gt 0 ]; then asked boardprobe 65536 "$prober" limited "$prober" "$@"; fi
+
 if have arecord && some /proc/asound /dev/snd/*; then asked arecord 8192 '' limited arecord -l; fi
 if have aplay && some /proc/asound /dev/snd/*; then asked aplay 8192 '' limited aplay -l; fi
 kernel sound-cards 64 /proc/asound/cards
@@ -289,6 +300,15 @@ holders() {
         name=; IFS= read -r name 2>/dev/null <"/proc/$pid/comm"
         printf '%s %s %s\n' "$pid" "$device" "$name"
     done
+    # Other users' files are not shown to everybody; who has a sound device is.
+    for path in /proc/asound/card[0-9]*/pcm[0-9]*[cp]/sub[0-9]*/status; do
+        pid=
+        while IFS= read -r line; do case $line in owner_pid*) pid=${line##*[: ]} ;; esac; done <"$path"
+        [ -n "$pid" ] || continue
+        device=${path#/proc/asound/card}; card=${device%%/*}; device=${device#*/pcm}; device=${device%%/*}
+        name=; IFS= read -r name 2>/dev/null <"/proc/$pid/comm"
+        printf 'owner %s /dev/snd/pcmC%sD%s %s\n' "$pid" "$card" "$device" "$name"
+    done 2>/dev/null
 }
 for path in /dev/video[0-9]* /dev/snd/*; do
     [ -e "$path" ] && { asked holders 8192 '' holders; break; }

@@ -229,12 +229,14 @@ def read_ca_bundles(reader: Reader) -> tuple[CaBundle, ...]:
 
 
 def read_holders(reader: Reader) -> tuple[Holder, ...]:
+    """Read who has devices open; `owner` is what the kernel says of sound devices that no process was seen to have."""
     holders: list[Holder] = []
+    pattern = re.compile(r"(owner )?([0-9]{1,7}) (/dev/(?:video[0-9]{1,4}|snd/\S{1,32}))(?: (.{0,64}))?")
     for line in reader.answer.text("holders").split("\n")[:256]:
-        match = re.fullmatch(r"([0-9]{1,7}) (/dev/(?:video[0-9]{1,4}|snd/\S{1,32}))(?: (.{0,64}))?", line.rstrip())
-        if match:
-            holder = Holder(pid=int(match[1]), device=short(match[2], 64), process=short(match[3] or "", 64))
-            if holder not in holders:
+        if match := pattern.fullmatch(line.rstrip()):
+            holder = Holder(pid=int(match[2]), device=short(match[3], 64), process=short(match[4] or "", 64))
+            seen = match[1] and any(other.device == holder.device for other in holders)
+            if holder not in holders and not seen:
                 holders.append(holder)
     return tuple(holders)
 

@@ -82,7 +82,9 @@ def plan_release(
         if proof.library not in proved_again:
             state = f"{path} is another one than was proved" if path else f"{proof.opened} is gone"
             raise PreflightError(f"{state}; nothing was changed", next_step=f"invoke bundle --board {manifest.board}")
-    if facts.current == identity and identity in facts.confirmed and not again:
+    # Where services are of another release, a run was cut between its switch and them: it is made good.
+    whole = facts.serving in ("", identity)
+    if facts.current == identity and identity in facts.confirmed and whole and not again:
         return ReleasePlan(steps=(), because=f"{identity[:12]} runs there already, and was verified")
     steps = _send_step(manifest, facts, frozenset() if again else facts.blobs, papers or {})
     before = f"now {facts.current[:12]}" if facts.current else "nothing runs there now"

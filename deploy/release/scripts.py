@@ -259,6 +259,9 @@ SERVICES = (
 # $1 our folder, $2 release id, empty for none; $3 who. Puts in what the release brings to be started at boot, takes
 # away what an earlier one brought, and starts all. What was put in is written down in `applied`, one folder for each
 # service: a run that was cut is made good by the next.
+# `.serving` says whose programs the services start: it is renamed into place once all that is new is put in and before
+# anything that was is touched. A board that loses its power at any moment starts the old release's streams, or the new
+# one's: those that are of the other one only are there, find no program in the release that serves, and wait.
 set -u
 umask 022
 root=$1 id=$2
@@ -273,6 +276,7 @@ listed() { [ -n "$new" ] && grep -qxF -e "$1" "$new/list"; }
 bad=0
 failed() { echo "service $1: $2" >&2; bad=1; }
 call() { sh "$1/$2" < /dev/null 2>&1 | tail -n 3 >&2; }
+serve() { echo "$1" > "$root/.serving.new" && sync && mv -f "$root/.serving.new" "$root/.serving" && sync; }
 # $1 the folder of a service's record: every file that it put in, but for those that $2 has too.
 take_files() {
     (cd "$1/files" 2>/dev/null && find . -type f) | while read -r file; do
@@ -289,6 +293,32 @@ put_files() {
         mv -f "$to.boardcast" "$to" || return 1
     done < "$root/.files"
 }
+# $1 a service of the release: its record, its files, and what starts it at boot.
+put_in() {
+    record=$applied/$1
+    rm -rf "$applied/.new"
+    mkdir "$applied/.new" && cp -R "$new/$1/." "$applied/.new/" || exit 70
+    rm -rf "$record" && mv "$applied/.new" "$record" || exit 70
+    put_files "$record" || { failed "$1" 'its files could not be written'; return 1; }
+    sync
+    said=$(sh "$record/enable" < /dev/null 2>&1) || { failed "$1" "$said"; return 1; }
+}
+go() { said=$(sh "$applied/$1/start" < /dev/null 2>&1) || failed "$1" "$said"; }
+fresh='' broken=''
+if [ -n "$new" ]; then
+    [ "$(id -u)" = 0 ] || { echo "only root may put in what starts at boot" >&2; exit 79; }
+    if [ ! -d "$applied" ]; then
+        mkdir -p "$applied" || exit 70
+        serve nothing || exit 70
+    fi
+    while read -r name <&3; do
+        [ ! -d "$applied/$name" ] || continue
+        if put_in "$name"; then fresh="$fresh $name "; else broken="$broken $name "; fi
+    done 3< "$new/list"
+    serve "$id" || exit 70
+elif [ -d "$applied" ]; then
+    serve nothing || exit 70
+fi
 for record in "$applied"/*/; do
     [ -d "$record" ] || continue
     record=${record%/} name=${record##*/}
@@ -297,25 +327,22 @@ for record in "$applied"/*/; do
     take_files "$record" ''
     rm -rf "$record"
 done
-rmdir "$applied" 2>/dev/null
 if [ -n "$new" ]; then
-    [ "$(id -u)" = 0 ] || { echo "only root may put in what starts at boot" >&2; exit 79; }
-    mkdir -p "$applied" || exit 70
     while read -r name <&3; do
+        case $broken in *" $name "*) continue ;; esac
+        case $fresh in *" $name "*) go "$name"; continue ;; esac
         record=$applied/$name
-        if [ -d "$record" ]; then
-            call "$record" stop
-            call "$record" disable
-            take_files "$record" "$new/$name"
-        fi
-        rm -rf "$applied/.new"
-        mkdir "$applied/.new" && cp -R "$new/$name/." "$applied/.new/" || exit 70
-        rm -rf "$record" && mv "$applied/.new" "$record" || exit 70
-        put_files "$record" || { failed "$name" 'its files could not be written'; continue; }
-        sync
-        said=$(sh "$record/enable" < /dev/null 2>&1) || { failed "$name" "$said"; continue; }
-        said=$(sh "$record/start" < /dev/null 2>&1) || failed "$name" "$said"
+        [ -d "$record" ] || continue
+        call "$record" stop
+        # Where the new one starts in the same way, boot finds it at any moment.
+        cmp -s "$record/disable" "$new/$name/disable" || call "$record" disable
+        take_files "$record" "$new/$name"
+        if put_in "$name"; then go "$name"; fi
     done 3< "$new/list"
+else
+    rm -f "$root/.serving"
+    rm -rf "$applied/.new"
+    rmdir "$applied" 2>/dev/null
 fi
 rm -f "$root/.files"
 sync

@@ -40,6 +40,8 @@ class HostStatus:
     root: str
     free: int
     """Bytes."""
+    serving: str
+    """The release that streams, where that is another one: a run was cut between the switch and the services."""
     locked: str
     """Who is at work there now; empty for nobody."""
 
@@ -53,6 +55,9 @@ class HostStatus:
             state = "verified" if self.verified else "not verified: its checks were red, or did not run"
             runs = f"{self.release[:12]} ({state})"
         found = {"board": self.board, "runs": runs}
+        if self.serving:
+            which = "of no release" if self.serving == "nothing" else f"those of {self.serving[:12]}"
+            found["streams"] = f"{which}: a run was cut before its services; invoke deploy --host {self.host}"
         if self.release:
             found["deployed by"] = _who(self.deployed_by)
             found["newest here"] = "yes" if self.newest else "no: another bundle was made on this workstation since"
@@ -92,5 +97,6 @@ def host_status(host_name: str) -> HostStatus:
         newest=not latest.is_file() or latest.read_text().strip() == facts.current,
         root=root,
         free=facts.free_kib * 1024,
+        serving=facts.serving if facts.serving not in ("", facts.current) else "",
         locked=footing.locked,
     )

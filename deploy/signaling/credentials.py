@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 import ssl
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -35,15 +36,12 @@ class Thing:
     ----------
     certificate:
         SHA-256 of its one certificate, in hex.
-    alias:
-        The one role alias that it may ask for.
-    seconds:
-        That its keys are good for.
+    aliases:
+        The role aliases that it may ask for, each with the seconds that its keys are good for.
     """
 
     certificate: str
-    alias: str
-    seconds: float = SECONDS
+    aliases: Mapping[str, float]
     revoked: bool = False
 
 
@@ -66,8 +64,18 @@ def provision_thing(
         raise ValueError(f"{thing!r} and {alias!r}: one is no name of a thing, or of a role alias")
     certificate, key = authority.issue(thing)
     digest = hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate.decode())).hexdigest()
-    _write(store, thing, Thing(digest, alias, seconds))
+    _write(store, thing, Thing(digest, {alias: seconds}))
     return certificate, key
+
+
+def issue_pair(authority: Authority, name: str) -> tuple[str, str, str]:
+    """Make a certificate for a device that is not named yet; returns it, its key, and the key's public half, in PEM."""
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+    certificate, key = authority.issue(name)
+    public = load_pem_private_key(key, None).public_key()
+    half = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return certificate.decode(), key.decode(), half.decode()
 
 
 def register(store: Store, thing: str, facts: Thing) -> None:
@@ -83,7 +91,7 @@ def revoke(store: Store, thing: str) -> None:
     ServiceError
         There is no such thing.
     """
-    found = _things(store).get(thing)
+    found = things(store).get(thing)
     if found is None:
         raise not_found(f"The thing {thing} is not known.")
     _write(store, thing, replace(found, revoked=True))
@@ -93,7 +101,8 @@ def _write(store: Store, thing: str, facts: Thing) -> None:
     store.database.write("INSERT OR REPLACE INTO things (name, facts) VALUES (?, ?)", thing, json.dumps(asdict(facts)))
 
 
-def _things(store: Store) -> dict[str, Thing]:
+def things(store: Store) -> dict[str, Thing]:
+    """Return the devices that are known, by their names."""
     rows = store.database.read("SELECT name, facts FROM things")
     return {str(name): Thing(**json.loads(facts)) for name, facts in rows}
 
@@ -103,13 +112,13 @@ async def credentials(service: Service, request: web.Request) -> web.Response:
     from aiohttp import web
 
     try:
-        thing, alias = _check(service, request)
+        thing, seconds = _check(service, request)
     except ServiceError as error:
         said, head = {"message": error.message}, {"x-amzn-ErrorType": error.code}
         return web.json_response(said, status=error.status, headers=head)
     now = service.clock()
-    key = service.store.keys.lend(thing, now=now, seconds=alias.seconds)
-    end = dt.datetime.fromtimestamp(now + alias.seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    key = service.store.keys.lend(thing, now=now, seconds=seconds)
+    end = dt.datetime.fromtimestamp(now + seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     lent = {
         "accessKeyId": key.access,
         "secretAccessKey": key.secret,
@@ -119,11 +128,11 @@ async def credentials(service: Service, request: web.Request) -> web.Response:
     return web.json_response({"credentials": lent}, headers={"Cache-Control": "no-store"})
 
 
-def _check(service: Service, request: web.Request) -> tuple[str, Thing]:
-    """Return the device that asks; the order of the refusals is the service's own.
+def _check(service: Service, request: web.Request) -> tuple[str, float]:
+    """Return the device that asks, and how long its keys are good for; refusals come in the service's own order.
 
-    TLS has seen to it already that the certificate is of our authority, or of one that we trust, and that the client
-    has its key. That we know its hash says the rest: it is the one that this device was given.
+    TLS has seen to it already that the certificate is of our authority, and that the client has its key. That we know
+    its hash says the rest: it is the one that this device was given.
     """
     path = _PATH.fullmatch(request.path)
     link = request.get_extra_info("ssl_object")
@@ -131,17 +140,18 @@ def _check(service: Service, request: web.Request) -> tuple[str, Thing]:
     if not shown:
         raise denied("Missing authentication")
     digest = hashlib.sha256(shown).hexdigest()
-    things = _things(service.store)
-    found = next(((name, thing) for name, thing in things.items() if thing.certificate == digest), None)
-    if found is None or found[1].revoked or not _is_current(shown, service.clock()):
+    known = things(service.store)
+    theirs = {name: thing for name, thing in known.items() if thing.certificate == digest and not thing.revoked}
+    if not theirs or not _is_current(shown, service.clock()):
         raise denied("Certificate is invalid on this endpoint")
-    if request.headers.get("x-amzn-iot-thingname", found[0]) != found[0]:
+    name = request.headers.get("x-amzn-iot-thingname", next(iter(theirs)))
+    if name not in theirs:
         raise denied("Invalid thing name passed")
-    if path is None or all(thing.alias != path[1] for thing in things.values()):
+    if path is None or all(path[1] not in thing.aliases for thing in known.values()):
         raise not_found("Role alias does not exist")
-    if path[1] != found[1].alias:
+    if path[1] not in theirs[name].aliases:
         raise denied("Access Denied")
-    return found
+    return name, theirs[name].aliases[path[1]]
 
 
 def _is_current(certificate: bytes, now: float) -> bool:

@@ -52,7 +52,7 @@ class Hub:
     Parameters
     ----------
     clock:
-        Seconds; what messages that wait are held against.
+        Seconds; by which messages stop waiting.
     """
 
     def __init__(self, clock: Callable[[], float], limits: Limits) -> None:

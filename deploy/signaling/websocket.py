@@ -42,6 +42,10 @@ async def websocket(service: Service, request: web.Request, key: Key) -> web.Web
     socket = web.WebSocketResponse(
         protocols=("wss",), autoping=False, max_msg_size=MOST_FRAME, compress=False, timeout=_FAREWELL
     )
+    if not socket.can_prepare(request):
+        raise invalid("The request asks for no WebSocket.")
+    # Joined before the upgrade, so that one viewer too many is refused by status; and after all other checks, since it
+    # ends the connection of the same client that was there before.
     peer = hub.join(channel, client)
     try:
         await socket.prepare(request)

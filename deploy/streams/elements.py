@@ -1,7 +1,7 @@
 """The elements that streams are made of: one entry here adds a source or an encoder to the words of a board file.
 
 A new source is one line of `SOURCES` (its word, its element, what its value means) and one of `PACKAGES`. Nothing else
-changes: the models of `streams` and the composition in `pipeline` read these tables.
+changes: the models of `deploy/streams` and the composition in `deploy/pipelines/pipeline.py` read these tables.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from deploy.streams.gstquote import Value
-
+Value = str | int | float | bool
+"""What a property can be set to."""
 Gives = Literal["raw", "jpeg", "h264", "h265", "rtp", "container"]
 """What leaves a source: pictures, JPEG pictures, a bare stream of a camera that encodes, RTP, or a file's container."""
 Means = Literal["path", "text", "number", "rtsp", "file-of-value", "element"]

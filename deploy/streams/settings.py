@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
-from deploy.streams.model import IotCertificate, Part, Path, Seconds, Word
+from deploy.streams.sinks import IotCertificate
+from deploy.streams.values import Part, Path, Seconds, Word
 from recipes.config import OneLine
 
 LOG_LEVELS = {"verbose": 1, "debug": 2, "info": 3, "warn": 4, "error": 5, "fatal": 6, "silent": 7, "profile": 8}

@@ -116,8 +116,8 @@ class Calls:
         return self._service
 
     def close(self) -> None:
-        """End the threads and the connections; a call that is under way ends by its own time limit."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """End the threads and the connections; a call that is under way is waited for, 20 s at most."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
         with self._lock:
             for client in self._clients.values():
                 client.close()
@@ -194,7 +194,7 @@ class Calls:
         url = endpoint or self._service.endpoint_url
         with self._lock:
             if (api, url) not in self._clients:
-                waits = {"connect_timeout": 5, "read_timeout": 30, "retries": {"mode": "standard", "max_attempts": 3}}
+                waits = {"connect_timeout": 5, "read_timeout": 20, "retries": {"mode": "standard", "max_attempts": 3}}
                 self._clients[api, url] = self._session.client(
                     api,
                     endpoint_url=url or None,
@@ -239,17 +239,24 @@ def told(work: Callable[[], _Answer]) -> _Answer:
     try:
         return work()
     except ClientError as error:
-        body = error.response.get("Error", {})
-        code = one_line(str(body.get("Code", "")), most=80)
-        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 502))
-        said = one_line(str(body.get("Message", "")), most=200)
-        words = _WORDS.get(code) or f"the service says {code}{f': {said}' if said else ''}"
-        raise ServiceRefusalError(status if status in (403, 404, 429) else 502, code, words) from error
+        refusal = _refusal(error.response)
     except BotoCoreError as error:
         name = type(error).__name__
         if name in ("NoCredentialsError", "PartialCredentialsError", "TokenRetrievalError", "SSOTokenLoadError"):
-            raise ServiceRefusalError(403, name, "there are no credentials: aws configure, or aws sso login") from error
-        raise ServiceRefusalError(502, name, f"the service does not answer ({name})") from error
+            refusal = ServiceRefusalError(403, name, "there are no credentials: aws configure, or aws sso login")
+        else:
+            refusal = ServiceRefusalError(502, name, f"the service does not answer ({name})")
+    # Out here, so that it does not carry boto3's frames along: they hold connections, and what was signed.
+    raise refusal
+
+
+def _refusal(answer: Mapping[str, Any]) -> ServiceRefusalError:
+    body = answer.get("Error", {})
+    code = one_line(str(body.get("Code", "")), most=80)
+    status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 502))
+    said = one_line(str(body.get("Message", "")), most=200)
+    words = _WORDS.get(code) or f"the service says {code}{f': {said}' if said else ''}"
+    return ServiceRefusalError(status if status in (403, 404, 429) else 502, code, words)
 
 
 def as_user_error(refusal: ServiceRefusalError, what: str) -> UserError:

@@ -1,4 +1,4 @@
-"""Known build failures, recognised in a log and answered with cause and cure: lines in, one answer out.
+"""The log of a build: how far it says that it is; known failures, recognised and answered with cause and cure.
 
 The table is `catalog/causes.toml`: it grows with every failure that was understood, and needs no code for it.
 """
@@ -7,17 +7,27 @@ from __future__ import annotations
 
 import functools
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import IO, Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
 from recipes import paths
+from recipes.builder.commands import Command
+from recipes.builder.plan import BuildPlan
 from recipes.config import Strict, Text, read_toml
+from recipes.errors import BuildError
+from recipes.progress import Step
+from recipes.sources.recipe import Recipe
 from recipes.text import one_line, shown
 
+_LOG_READ = 16 << 20
+"""Bytes at the end of a log in which a failure's cause is looked for."""
+# CMake's makefiles print `[ 45%]` before a line, ninja `[12/340]`.
+_SHARE = re.compile(rb"^\[ *(?:(\d{1,3})%|(\d{1,6})/(\d{1,6}))\]", re.MULTILINE)
 LONGEST_LINE = 2_000
 """Characters of a line that are read: what a tool says is at its start, and no pattern's time can grow further."""
 # A log is shown on a terminal: colours of the build's tools, and anything else that would move the cursor, go.
@@ -120,3 +130,47 @@ def _matches(rule: CauseRule, texts: Sequence[str]) -> Iterator[tuple[int, re.Ma
 def _is_near(also: re.Pattern[str], texts: Sequence[str], at: int, within: int) -> bool:
     near = texts[max(0, at - within) : at + within + 1] if within else texts
     return any(also.search(text) for text in near)
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedLog:
+    """The log of a command, read for how far the command says that it is."""
+
+    log: IO[bytes]
+    told: Step
+
+    def write(self, data: bytes, /) -> None:
+        """Write what was printed, and note the last share in it."""
+        self.log.write(data)
+        for percent, done, of in _SHARE.findall(data)[-1:]:
+            self.told.reached(int(percent) / 100 if percent else int(done) / max(1, int(of)))
+
+
+def failed_command(prepared: BuildPlan, recipe: Recipe, command: Command, log_path: Path, code: int) -> BuildError:
+    """Return the error for a command of a build that failed, with the cause and the cure where its log shows them."""
+    lines = _end_of(log_path).rstrip().split("\n")
+    start = next((at for at, line in enumerate(lines) if line.startswith(f"==> {command.name}:")), 0)
+    printed = [plain_line(line) for line in lines[start + 1 :]]
+    what = f"{recipe.name} {recipe.version}: {command.name} failed with exit code {code}"
+    known = diagnose(lines[start:])
+    if known is not None:
+        why = "\n       ".join([known.because, f"seen: {known.line[:160]}", f"see {known.source}"])
+        error = BuildError(what, where=str(log_path), why=why, next_step=known.cure)
+        error.fill_in({"ARCH": prepared.arch.name, "SYSROOT": prepared.sysroot.name})
+        return error
+    marks = ("error:", "Error ", "fatal:", "undefined reference", "CMake Error", "not found")
+    first = next((at for at, line in enumerate(printed) if any(mark in line for mark in marks)), None)
+    part = printed[max(0, first - 1) : first + 9] if first is not None else printed[-10:]
+    return BuildError(
+        what,
+        where=str(log_path),
+        why="\n       ".join(part),
+        next_step=f"read the log; or `invoke shell --arch {prepared.arch.name}` and run: "
+        f"{shlex.join(command.full)[:160]}",
+    )
+
+
+def _end_of(log_path: Path) -> str:
+    with log_path.open("rb") as log:
+        log.seek(max(0, log_path.stat().st_size - _LOG_READ))
+        return log.read().decode("utf-8", "replace")

@@ -5,22 +5,17 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import re
-import shlex
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from recipes import console, paths, process
-from recipes.archives.intake import AbsoluteLinks, Limits, RefusedError, take
-from recipes.archives.tarinput import tar_chunks
-from recipes.builder.commands import Command, json_digest
+from recipes.archives.intake import AbsoluteLinks, Limits, RefusedError
+from recipes.builder.commands import json_digest
 from recipes.builder.configure_cache import keep_answers, place_answers, read_answers
-from recipes.builder.diagnosis import diagnose, plain_line
+from recipes.builder.diagnosis import WatchedLog, failed_command
 from recipes.builder.plan import BuildPlan, RecipeBuild, own_sources
 from recipes.engine.confinement import build_ids
 from recipes.engine.container import AbsentError, ContainerSession, Job, Mount
@@ -28,10 +23,10 @@ from recipes.engine.docker import Engine
 from recipes.engine.layout import ARCHIVE, CCACHE, DEBUG, GIT, OUT, OWN, PREFIX, SOURCE, SYSROOT, WORK
 from recipes.errors import BuildError, ConfigError
 from recipes.files import whole_folder, write_whole
-from recipes.progress import Step, timed
+from recipes.progress import timed
 from recipes.sources.fetch import FetchedArchive
-from recipes.sources.git import FetchedRepository, repository_path, run_git
-from recipes.sources.lock import Archive, Lock, Repository, load_lock, lock_path, mirror_place
+from recipes.sources.git import FetchedRepository
+from recipes.sources.lock import Lock, Repository, load_lock, lock_path, mirror_place
 from recipes.sources.recipe import Recipe, in_order, load_catalogue
 from recipes.stage.gate import gate_faults
 from recipes.stage.manifest import (
@@ -50,10 +45,6 @@ from recipes.toolchains.environment import build_environment, build_files
 Sources = Sequence[FetchedArchive | FetchedRepository]
 _OUTPUT = Limits(members=100_000, bytes=2 << 30)
 """Of an installed tree, and of its debug information."""
-_SOURCES = Limits(members=1_000_000, bytes=32 << 30)
-"""Of an archive of sources."""
-_LOG_READ = 16 << 20
-"""Bytes at the end of a log in which a failure's cause is looked for."""
 _UNUSED = 30 * 86400
 """Seconds after which the compiler's cache of sources that were not built again goes."""
 # Prints the commit of each checkout below the sources, nested ones too.
@@ -61,23 +52,6 @@ _HEADS = """find "$1" -name .git -prune | sort | while read -r path; do
     printf '%s ' "${path%/.git}"
     git -C "${path%/.git}" rev-parse HEAD
 done"""
-
-# CMake's makefiles print `[ 45%]` before a line, ninja `[12/340]`.
-_SHARE = re.compile(rb"^\[ *(?:(\d{1,3})%|(\d{1,6})/(\d{1,6}))\]", re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True)
-class WatchedLog:
-    """The log of a command, read for how far the command says that it is."""
-
-    log: IO[bytes]
-    told: Step
-
-    def write(self, data: bytes, /) -> None:
-        """Write what was printed, and note the last share in it."""
-        self.log.write(data)
-        for percent, done, of in _SHARE.findall(data)[-1:]:
-            self.told.reached(int(percent) / 100 if percent else int(done) / max(1, int(of)))
 
 
 def build_recipe(prepared: BuildPlan, step: RecipeBuild, engine: Engine, sources: Sources) -> None:
@@ -109,7 +83,7 @@ def build_recipe(prepared: BuildPlan, step: RecipeBuild, engine: Engine, sources
                 log.write(f"\n<== {command.name}: {time.monotonic() - begun:.1f} s\n".encode())
                 log.flush()
                 if code != 0:
-                    raise _failed(prepared, recipe, command, log_path, code)
+                    raise failed_command(prepared, recipe, command, log_path, code)
             _same_unit(recipe, session)
             session.still()
             told.at("what it installed", moved=lambda: session.taken)
@@ -225,35 +199,6 @@ def _same_unit(recipe: Recipe, session: ContainerSession) -> None:
 
 def _submodule(pins: Lock, where: str) -> bool:
     return any(where.endswith(f"/{module.path}") for pin in pins.repository for module in pin.submodules)
-
-
-def _failed(prepared: BuildPlan, recipe: Recipe, command: Command, log_path: Path, code: int) -> BuildError:
-    lines = _end_of(log_path).rstrip().split("\n")
-    start = next((at for at, line in enumerate(lines) if line.startswith(f"==> {command.name}:")), 0)
-    printed = [plain_line(line) for line in lines[start + 1 :]]
-    what = f"{recipe.name} {recipe.version}: {command.name} failed with exit code {code}"
-    known = diagnose(lines[start:])
-    if known is not None:
-        why = "\n       ".join([known.because, f"seen: {known.line[:160]}", f"see {known.source}"])
-        error = BuildError(what, where=str(log_path), why=why, next_step=known.cure)
-        error.fill_in({"ARCH": prepared.arch.name, "SYSROOT": prepared.sysroot.name})
-        return error
-    marks = ("error:", "Error ", "fatal:", "undefined reference", "CMake Error", "not found")
-    first = next((at for at, line in enumerate(printed) if any(mark in line for mark in marks)), None)
-    part = printed[max(0, first - 1) : first + 9] if first is not None else printed[-10:]
-    return BuildError(
-        what,
-        where=str(log_path),
-        why="\n       ".join(part),
-        next_step=f"read the log; or `invoke shell --arch {prepared.arch.name}` and run: "
-        f"{shlex.join(command.full)[:160]}",
-    )
-
-
-def _end_of(log_path: Path) -> str:
-    with log_path.open("rb") as log:
-        log.seek(max(0, log_path.stat().st_size - _LOG_READ))
-        return log.read().decode("utf-8", "replace")
 
 
 def _keep(prepared: BuildPlan, step: RecipeBuild, session: ContainerSession) -> None:
@@ -374,31 +319,3 @@ def shell_job(prepared: BuildPlan) -> Job:
     if prefix.is_dir():
         mounts.append(Mount(source=prefix, target=PREFIX))
     return build_container(prepared, mounts)
-
-
-def unpack_kept_sources(prepared: BuildPlan) -> Path | None:
-    """Unpack the sources of a build for a person to look at, where an applied patch asks for that."""
-    if not any(step.recipe.patches[name].keep for step in prepared.steps for name in step.recipe.applied):
-        return None
-    target = paths.work() / "sources" / prepared.arch.name
-    pins = load_lock()
-    with whole_folder(target) as part:
-        for step in prepared.steps:
-            if not step.recipe.source.startswith("path:"):
-                for pin in pins.needed(step.recipe.source):
-                    _unpack(pin, part / pin.name)
-    return target
-
-
-def _unpack(pin: Archive | Repository, into: Path) -> None:
-    from recipes.sources.fetch import archive_path
-
-    if into.exists():
-        return
-    into.mkdir(parents=True)
-    if isinstance(pin, Repository):
-        there = repository_path(pin.url, pin.commit)
-        run_git("clone", "--quiet", "--no-checkout", str(there), str(into))
-        run_git("-C", str(into), "checkout", "--quiet", "--detach", pin.commit)
-    else:
-        take(tar_chunks(archive_path(pin)), into, strip=1, limits=_SOURCES, skip_odd=True)

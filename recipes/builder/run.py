@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from recipes import console
+from recipes import console, paths
 from recipes.arch import Arch
+from recipes.archives.intake import Limits, take
+from recipes.archives.tarinput import tar_chunks
 from recipes.builder.plan import BuildPlan, RecipeBuild, plan_build
 from recipes.builder.recipe_build import (
     Sources,
@@ -18,15 +20,15 @@ from recipes.builder.recipe_build import (
     forget_compiled,
     is_built,
     stage_manifest,
-    unpack_kept_sources,
 )
 from recipes.builder.request import BuildRequest
 from recipes.builder.schedule import run_in_order
 from recipes.engine.docker import Engine
 from recipes.errors import BuildError, ConfigError
 from recipes.files import whole_folder
-from recipes.sources.fetch import fetch_pins
-from recipes.sources.lock import load_lock
+from recipes.sources.fetch import archive_path, fetch_pins
+from recipes.sources.git import repository_path, run_git
+from recipes.sources.lock import Archive, Repository, load_lock
 from recipes.sources.recipe import in_order, load_catalogue
 from recipes.stage.gate import gate_faults
 from recipes.stage.manifest import STAGE_MANIFEST, Stage, graft_tree, is_intact, load_stage, write_manifest
@@ -34,6 +36,8 @@ from recipes.stage.store import open_store
 from recipes.toolchains.images import ensure_image, known_image
 from recipes.toolchains.sysroots import default_sysroot, ensure_sysroot, known_sysroot, sysroot_spec
 
+_SOURCES = Limits(members=1_000_000, bytes=32 << 30)
+"""Of an archive of sources."""
 _STEP_MEMORY = 1_500_000_000
 """Bytes that one compile with a handful of processes may take; C++ with templates takes the most."""
 
@@ -64,7 +68,7 @@ def build_stages(plans: Sequence[BuildPlan], *, mirror: Sequence[Path] = (), for
         _build_all(todo, mirror)
     staged = [_assemble(prepared) for prepared in plans]
     for prepared in plans:
-        if (kept := unpack_kept_sources(prepared)) is not None:
+        if (kept := _unpack_kept_sources(prepared)) is not None:
             console.say(f"the sources of {prepared.arch.name} as locked: {kept}")
     return staged
 
@@ -228,3 +232,29 @@ def prepare_build(
         # Something is to be built, so the engine is needed anyhow; it may have lost the image that was recorded.
         return prepare_build(arch, ask, engine=Engine.connect())
     return planned
+
+
+def _unpack_kept_sources(prepared: BuildPlan) -> Path | None:
+    """Unpack the sources of a build for a person to look at, where an applied patch asks for that."""
+    if not any(step.recipe.patches[name].keep for step in prepared.steps for name in step.recipe.applied):
+        return None
+    target = paths.work() / "sources" / prepared.arch.name
+    pins = load_lock()
+    with whole_folder(target) as part:
+        for step in prepared.steps:
+            if not step.recipe.source.startswith("path:"):
+                for pin in pins.needed(step.recipe.source):
+                    _unpack(pin, part / pin.name)
+    return target
+
+
+def _unpack(pin: Archive | Repository, into: Path) -> None:
+    if into.exists():
+        return
+    into.mkdir(parents=True)
+    if isinstance(pin, Repository):
+        there = repository_path(pin.url, pin.commit)
+        run_git("clone", "--quiet", "--no-checkout", str(there), str(into))
+        run_git("-C", str(into), "checkout", "--quiet", "--detach", pin.commit)
+    else:
+        take(tar_chunks(archive_path(pin)), into, strip=1, limits=_SOURCES, skip_odd=True)

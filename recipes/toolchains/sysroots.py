@@ -111,7 +111,10 @@ def sysroot_spec(name: str) -> SysrootSpec:
         return _extended(read_toml(path, SysrootSpec), path)
     arch = name.removeprefix(_TOOLCHAIN)
     if arch == name or arch not in vendor_names():
-        cure = "invoke sysroot.pull --host HOST, which writes that of a board with Debian"
+        cure = (
+            "invoke sysroot.pull --host HOST writes that of a board with Debian; of another, docs/"
+            "quickstart-buildroot-yocto.md; a board that extends an example says `sysroot` itself"
+        )
         raise unknown("sysroot", name, sysroot_names(), where=str(paths.BOARDS / "sysroots"), next_step=cure)
     return SysrootSpec.model_validate({"schema": 1, "arch": arch, "from": "toolchain"})
 

@@ -19,7 +19,7 @@ from deploy.boards.board import load_board
 from deploy.boards.layers import board_paths, example_paths
 from deploy.commands.board import check, schema, show
 from deploy.launch.streams import stream_programs
-from deploy.streams.checks import BoardFacts, CameraMode
+from deploy.pipelines.facts import BoardFacts, CameraMode
 from recipes import paths
 
 RIGHT = """\
@@ -115,6 +115,28 @@ def test_what_cannot_be_read_has_its_line(write: Write) -> None:
     assert told(check_board("cam"))[0].startswith("3: no board to extend 'sim-amrv7': did you mean 'sim-armv7'?")
 
 
+OWN = [name for name, path in example_paths().items() if f'sysroot = "{name}"' in path.read_text()]
+
+
+@pytest.mark.parametrize("example", OWN)
+def test_a_board_that_extends_an_example_is_told_that_the_sysroot_is_its_own(write: Write, example: str) -> None:
+    write(f'schema = 2\nextends = "{example}"\n')
+    (fault,) = check_board("cam").faults
+    assert fault.path == example_paths()[example]
+    assert fault.path.read_text().splitlines()[fault.line - 1].startswith("sysroot = ")
+    for part in (f"'{example}' is {example}'s own", 'write sysroot = "cam" into cam/board.toml', "sysroot.pull"):
+        assert part in fault.text
+    write(f'schema = 2\nextends = "{example}"\nsysroot = "cam"\n')
+    assert check_board("cam").faults == ()
+    write(f'schema = 2\nextends = "{example}"\nsysroot = "debian12-armv6"\n')
+    (fault,) = check_board("cam").faults
+    assert "did you mean 'debian12-armv" in fault.text
+
+
+def test_the_examples_with_a_sysroot_of_their_own() -> None:
+    assert len(OWN) >= 2
+
+
 def test_what_rendering_refuses_is_a_fault(write: Write) -> None:
     write(RIGHT + '[streams.main-webrtc]\nsink = { webrtc = "x" }\n[streams.both]\nsource = { test = "ball" }\n'
           'video.encoder = "x264enc"\nsinks = [{ fake = true }, { webrtc = "y" }]\n'
@@ -168,7 +190,7 @@ def test_the_tasks_print_what_they_find(write: Write, capsys: pytest.CaptureFixt
     assert row["faults"][0]["text"].startswith("arch: missing")
     show.body(Context(), board="raspberrypi-armv7", origin=True, json=True)
     rows = {row["key"]: row["origin"] for row in json.loads(capsys.readouterr().out)}
-    assert rows["streams.main.video.bitrate"] == "board-configs/examples/raspberrypi-armv7/board.toml:24"
+    assert rows["streams.main.video.bitrate"] == "board-configs/examples/raspberrypi-armv7/board.toml:27"
     assert rows["keep"] == "default"
     schema.body(Context(), json=True)
     assert json.loads(capsys.readouterr().out)["title"] == "Boardcast board file"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import tomllib
 from pathlib import Path
@@ -48,13 +49,13 @@ def test_a_first_board_file_for_a_raspberry_pi() -> None:
 @pytest.mark.parametrize(
     ("changed", "source"),
     [
-        ({}, {"v4l2": "/dev/video0", "gives": "raw"}),
-        ({"v4l2 /dev/video0": sample("v4l2-node-1.12")}, {"v4l2": "/dev/video0", "gives": "h264"}),
+        ({}, {"device": "camera", "gives": "raw"}),
+        ({"v4l2 /dev/video0": sample("v4l2-node-1.12")}, {"device": "camera", "gives": "h264"}),
         ({"v4l2 /dev/video0": sample("v4l2-node-1.18").replace("uvcvideo", "unicam")}, {"element": "libcamerasrc"}),
         ({"v4l2 /dev/video0": sample("v4l2-meta-1.18")}, {"test": "ball"}),
         (
             {"v4l2 /dev/video0": sample("v4l2-node-1.18").replace("[1]: 'YUYV' (YUYV 4:2:2)", "")},
-            {"v4l2": "/dev/video0", "gives": "jpeg"},
+            {"device": "camera", "gives": "jpeg"},
         ),
     ],
 )
@@ -76,7 +77,30 @@ def test_sound_needs_an_encoder_of_the_board() -> None:
     listed = {"gst-list": CAMERA_BOARD["gst-list"].replace("v4l2h264enc: ", "voaacenc: ")}
     assert "voaacenc" in facts(CAMERA_BOARD | listed).gstreamer.elements
     stream = stream_of(first_board_file(facts(CAMERA_BOARD | listed), "porch", SYSROOTS))
-    assert stream["audio"] == {"alsa": "hw:1,0", "encoder": "voaacenc", "rate": 48000}
+    assert stream["audio"] == {"device": "microphone-3", "encoder": "voaacenc", "rate": 48000}
+
+
+def test_every_device_that_was_seen_has_a_name() -> None:
+    text = first_board_file(facts(CAMERA_BOARD), "porch", SYSROOTS)
+    devices = {name: (device.kind, device.address) for name, device in read(text).devices.items()}
+    assert devices == {
+        "camera": ("camera", "/dev/video0"),
+        "microphone": ("microphone", "hw:0,0"),
+        "microphone-2": ("microphone", "hw:0,1"),
+        "microphone-3": ("microphone", "hw:1,0"),
+        "speaker": ("speaker", "hw:0,0"),
+    }
+    above = text.splitlines()[text.splitlines().index('camera = { camera = "/dev/video0" }') - 1]
+    assert facts(CAMERA_BOARD).cameras[0].name in above
+
+
+def test_a_range_of_rates_has_the_usual_one() -> None:
+    made = facts(CAMERA_BOARD | {"gst-list": CAMERA_BOARD["gst-list"].replace("v4l2h264enc: ", "voaacenc: ")})
+    (microphone, *others) = (
+        dataclasses.replace(device, rates=(), rate_ranges=((8000, 96000),)) for device in made.sound
+    )
+    stream = stream_of(first_board_file(dataclasses.replace(made, sound=(microphone, *others)), "porch", SYSROOTS))
+    assert stream["audio"]["rate"] == 48000
 
 
 def test_a_board_without_gstreamer_streams_nothing_yet() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
+import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,9 +16,12 @@ import pytest
 from recipes import elf
 from recipes.arch import ARCHES
 from recipes.builder import run
-from recipes.builder.recipe_build import build_recipe
+from recipes.builder.plan import BuildPlan, RecipeBuild
+from recipes.builder.recipe_build import Sources, build_recipe
 from recipes.builder.request import BuildRequest
 from recipes.builder.run import explain_rebuilds, prepare_build
+from recipes.engine.container import ContainerSession, Job
+from recipes.engine.docker import Engine
 from recipes.errors import BuildError, ConfigError
 from recipes.sources.recipe import load_catalogue
 from recipes.stage.manifest import Stage
@@ -70,6 +76,40 @@ def test_one_changed_source_builds_that_recipe_and_nothing_else(
     monkeypatch.setattr(run, "build_recipe", watch)
     sdk("armv7", BuildRequest(names=tuple(APPS)))
     assert made == ["withmake"]
+
+
+def test_independent_recipes_build_side_by_side(
+    own: Path, sdk: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two recipes wait for each other with their containers open: one after another, neither would ever go on."""
+    ask = BuildRequest(names=("withmake", "withautotools"))
+    for name in ask.names:
+        source = own / name / "src" / "app.c"
+        source.write_text(source.read_text() + f"/* {uuid.uuid4()} */\n")
+    meet, turn, here = threading.Barrier(2), itertools.count(), threading.local()
+    met: list[str] = []
+    real_build, real_session = build_recipe, Engine.session
+
+    def build(prepared: BuildPlan, step: RecipeBuild, engine: Engine, sources: Sources) -> None:
+        here.recipe = step.recipe.name
+        try:
+            real_build(prepared, step, engine, sources)
+        finally:
+            del here.recipe
+
+    @contextmanager
+    def session(self: Engine, job: Job) -> Iterator[ContainerSession]:
+        with real_session(self, job) as opened:
+            if hasattr(here, "recipe") and here.recipe in ask.names and next(turn) < 2:
+                meet.wait(timeout=120)
+                met.append(here.recipe)
+            yield opened
+
+    monkeypatch.setattr(run, "build_recipe", build)
+    monkeypatch.setattr(Engine, "session", session)
+    monkeypatch.setattr(run, "_workers", lambda: 2)
+    sdk("armv7", ask)
+    assert set(met) == set(ask.names)
 
 
 def test_a_missing_header_is_told_with_its_line(own: Path, sdk: Callable[..., Stage]) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from recipes import paths
 from recipes.arch import ARCHES
+from recipes.builder import recipe_build
 from recipes.builder.recipe_build import shell_job
 from recipes.builder.request import BuildRequest
 from recipes.builder.run import build_stage, prepare_build
@@ -111,15 +114,38 @@ REFUSED = {
     "a device": ["mknod $(SHARE)/null c 1 3"],
     "a pipe": ["mkfifo $(SHARE)/pipe"],
     "a name with an escape sequence": ["touch \"$(SHARE)/$$(printf 'a\\033[2Jb')\""],
-    "very many files": ["cd $(SHARE) && seq 150000 | xargs touch"],
     "a file of a tebibyte that takes no room": ["truncate -s 1T $(SHARE)/large"],
-    "many files that take no room": ["for n in 1 2 3 4; do truncate -s 900M $(SHARE)/$$n; done"],
-    "one large file by very many names": [
-        "head -c 100M /dev/zero > $(SHARE)/f",
-        "for n in $$(seq 30); do ln $(SHARE)/f $(SHARE)/$$n; done",
-    ],
     "output without end": ["yes"],
 }
+
+
+MUCH = {
+    "very many files": (["cd $(SHARE) && seq {150000} | xargs touch"], "members"),
+    "many files that take no room": (["for n in 1 2 3 4; do truncate -s {900}M $(SHARE)/$$n; done"], "bytes"),
+    "one large file by very many names": (
+        ["head -c {100}M /dev/zero > $(SHARE)/f", "for n in $$(seq 30); do ln $(SHARE)/f $(SHARE)/$$n; done"],
+        "bytes",
+    ),
+}
+"""Numbers in braces are divided as the limits are."""
+
+
+@pytest.mark.parametrize("what", MUCH)
+@pytest.mark.parametrize("share", [20, pytest.param(1, marks=pytest.mark.slow)])
+def test_too_much_of_it_is_refused_at_the_limit(
+    build: Build, victim: Path, what: str, share: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = recipe_build._OUTPUT
+    fewer = replace(limits, members=limits.members // share, bytes=limits.bytes // share)
+    monkeypatch.setattr(recipe_build, "_OUTPUT", fewer)
+    lines, limit = MUCH[what]
+    before = contents(victim)
+    with pytest.raises(BuildError, match="what its build left is refused") as caught:
+        build(*(re.sub(r"\{(\d+)\}", lambda number: str(int(number[1]) // share), line) for line in lines))
+    assert f" than {getattr(fewer, limit):,} {limit}" in caught.value.why
+    assert contents(victim) == before
+    assert not built()
+    assert not list((paths.work() / "scratch").iterdir())
 
 
 @pytest.mark.parametrize("what", REFUSED)

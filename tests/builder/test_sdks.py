@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import itertools
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,12 +13,9 @@ import pytest
 
 from recipes import elf, paths
 from recipes.arch import ARCHES
-from recipes.builder import run
-from recipes.builder.plan import BuildPlan, RecipeBuild, plan_build
-from recipes.builder.recipe_build import Sources, build_recipe
+from recipes.builder.plan import BuildPlan, plan_build
 from recipes.builder.request import BuildRequest, SourcePolicy
 from recipes.builder.run import build_stage, prepare_build
-from recipes.engine.container import ContainerSession, Job
 from recipes.engine.docker import Engine
 from recipes.engine.layout import SOURCE
 from recipes.errors import BuildError, ConfigError
@@ -241,36 +235,6 @@ def test_one_openssl_for_both_when_it_is_built_from_source(sdk: Callable[..., St
     assert {"openssl", "curl", "libwebsockets"} <= made
     pinned = prepare_build(ARCHES["armv7"], replace(SDKS, policies={"openssl": "1.1.1t"}))
     assert "ends upstream on 2023-09-11" in pinned.resolution["openssl"].because
-
-
-def test_independent_recipes_build_side_by_side(sdk: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two recipes wait for each other with their containers open: one after another, neither would ever go on."""
-    ask = BuildRequest(names=("libsrtp2", "usrsctp"))
-    sdk("armv7", ask)
-    meet, turn, here = threading.Barrier(2), itertools.count(), threading.local()
-    met: list[str] = []
-    real_build, real_session = build_recipe, Engine.session
-
-    def build(prepared: BuildPlan, step: RecipeBuild, engine: Engine, sources: Sources) -> None:
-        here.recipe = step.recipe.name
-        try:
-            real_build(prepared, step, engine, sources)
-        finally:
-            del here.recipe
-
-    @contextmanager
-    def session(self: Engine, job: Job) -> Iterator[ContainerSession]:
-        with real_session(self, job) as opened:
-            if hasattr(here, "recipe") and next(turn) < 2:
-                meet.wait(timeout=120)
-                met.append(here.recipe)
-            yield opened
-
-    monkeypatch.setattr(run, "build_recipe", build)
-    monkeypatch.setattr(Engine, "session", session)
-    monkeypatch.setattr(run, "_workers", lambda: 2)
-    sdk("armv7", ask, force=True)
-    assert len(set(met)) == 2
 
 
 def test_both_sdks_again_touch_nothing(sdk: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,7 +74,7 @@ def packed(parts: Iterable[bytes], total: int, suffix: Suffix) -> bytes:
     if suffix == ".tar.gz":
         import gzip
 
-        with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0, filename="") as file:
+        with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0, filename="", compresslevel=1) as file:
             for part in parts:
                 file.write(part)
     else:

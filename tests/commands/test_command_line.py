@@ -18,43 +18,13 @@ import tasks
 from recipes import paths
 from recipes.arch import ARCHES
 from recipes.sources.recipe import load_catalogue
+from tests.support.commandlines import answers
 
 pytestmark = pytest.mark.process
 NAMES = sorted(tasks.ns.task_names)
 ARGUMENTS = {
     name: {argument.name: argument for argument in copy.deepcopy(tasks.ns)[name].get_arguments()} for name in NAMES
 }
-# Many command lines in one process of invoke: it is the program that is asked, not how fast it starts.
-DRIVER = """
-import contextlib, io, json, sys
-from invoke.main import program
-answers = []
-for words in json.load(sys.stdin):
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            program.run(["invoke", *words])
-        except SystemExit as end:
-            code = end.code
-    answers.append([code, out.getvalue(), err.getvalue()])
-json.dump(answers, sys.stdout)
-"""
-
-
-def answers(lines: list[list[str]], env: dict[str, str] | None = None) -> list[tuple[int, str, str]]:
-    """Return exit code, standard output and standard error of each command line."""
-    done = subprocess.run(
-        [sys.executable, "-c", DRIVER],
-        cwd=paths.CHECKOUT,
-        env={**os.environ, "NO_COLOR": "1", **(env or {})},
-        input=json.dumps(lines),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    return [(code, out, err) for code, out, err in json.loads(done.stdout)]
 
 
 def shell(line: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -79,17 +49,31 @@ def every_argument(name: str) -> list[str]:
     return words
 
 
-def help_lines(name: str) -> list[list[str]]:
-    """Return command lines that each ask for a task's help, at another place among its arguments."""
+def help_lines(name: str, *, both: bool) -> list[list[str]]:
+    """Return command lines that each ask for a task's help, at another place among its arguments.
+
+    Parameters
+    ----------
+    both:
+        `--help` and `-h` at each place; else one of them, by turns.
+    """
     words = every_argument(name)
     valued = [[f"--{argument.names[0]}"] for argument in ARGUMENTS[name].values() if argument.takes_value]
     befores = [[], words, *valued, *(words[:at] for at in range(1, len(words)))]
-    lines = [[name, *before, word] for before in befores for word in ("--help", "-h")]
+    spellings = ("--help", "-h")
+    lines = [
+        [name, *before, word]
+        for place, before in enumerate(befores)
+        for word in (spellings if both else spellings[place % 2 :][:1])
+    ]
     return [*lines, [name, "--help", *words], ["pins", name, "-h"], ["--help", name]]
 
 
-def test_help_works_at_every_place_of_every_task() -> None:
-    lines = [(name, line) for name in NAMES for line in help_lines(name)]
+@pytest.mark.parametrize(
+    "both", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["by turns", "both at each place"]
+)
+def test_help_works_at_every_place_of_every_task(both: bool) -> None:
+    lines = [(name, line) for name in NAMES for line in help_lines(name, both=both)]
     for (name, line), (code, out, err) in zip(lines, answers([line for _, line in lines]), strict=True):
         assert (code, err) == (0, ""), line
         assert out.startswith(f"Usage: inv[oke] [--core-opts] {name} "), line
@@ -132,32 +116,40 @@ def test_a_broken_catalogue_does_not_take_the_help_away(tmp_path: Path) -> None:
     assert "(not readable: " in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        (["sim", "status", "--hots", "cam01"], "sim has no flag '--hots'\n  why: did you mean '--host'?"),
-        (["build", "--arhc", "armv7"], "did you mean '--arch'?\n  next: invoke build --help"),
-        (["build", "--arch=armv7", "--bord=x"], "did you mean '--board'?"),
-        (["bundle.why", "libz", "--broad", "x"], "did you mean '--board'?"),
-        (["bundle.why", "libz"], "--board is missing"),
-        (["buld"], "did you mean 'build'?\n  next: invoke --list"),
-        (["--lst"], "did you mean '--list'?"),
-        (["pins", "matrix", "--dry-run"], "matrix has no --dry-run\n  why: it only reads"),
-        (["build", "--arch"], "--arch needs a value"),
-        (["bundle.diff", "a"], "bundle.diff needs new"),
-        (["bundle.diff", "a"], "next: invoke bundle.diff a NEW"),
-        (["bundle"], "known: sim-armv7, sim-tiny\n  next: invoke bundle --board BOARD"),
-        (["deploy"], "known: sim-armv7, sim-tiny\n  next: invoke deploy --host HOST"),
-        (["bundle.why"], "next: invoke bundle.why LIBRARY --board BOARD"),
-        (["verify", "--host"], "--host needs a value\n  next: invoke verify --help"),
-        (["build", "--arch", "armv7", "--recipe", "--force"], "--recipe needs a value"),
-        (["build"], "next: the same command with --arch armv7, or with --board BOARD"),
-        (["why"], "--arch is missing, and no --board"),
-        (["build", "--arch", "armv7", "--jobs", "many"], "a number was expected"),
-    ],
-)
-def test_a_slip_is_answered_with_what_was_meant(words: list[str], says: str) -> None:
-    ((code, out, err),) = answers([words])
+SLIPS = [
+    (["sim", "status", "--hots", "cam01"], "sim has no flag '--hots'\n  why: did you mean '--host'?"),
+    (["build", "--arhc", "armv7"], "did you mean '--arch'?\n  next: invoke build --help"),
+    (["build", "--arch=armv7", "--bord=x"], "did you mean '--board'?"),
+    (["bundle.why", "libz", "--broad", "x"], "did you mean '--board'?"),
+    (["bundle.why", "libz"], "--board is missing"),
+    (["buld"], "did you mean 'build'?\n  next: invoke --list"),
+    (["--lst"], "did you mean '--list'?"),
+    (["pins", "matrix", "--dry-run"], "matrix has no --dry-run\n  why: it only reads"),
+    (["build", "--arch"], "--arch needs a value"),
+    (["bundle.diff", "a"], "bundle.diff needs new"),
+    (["bundle.diff", "a"], "next: invoke bundle.diff a NEW"),
+    (["bundle"], "known: sim-armv7, sim-tiny\n  next: invoke bundle --board BOARD"),
+    (["deploy"], "known: sim-armv7, sim-tiny\n  next: invoke deploy --host HOST"),
+    (["bundle.why"], "next: invoke bundle.why LIBRARY --board BOARD"),
+    (["verify", "--host"], "--host needs a value\n  next: invoke verify --help"),
+    (["build", "--arch", "armv7", "--recipe", "--force"], "--recipe needs a value"),
+    (["build"], "next: the same command with --arch armv7, or with --board BOARD"),
+    (["why"], "--arch is missing, and no --board"),
+    (["build", "--arch", "armv7", "--jobs", "many"], "a number was expected"),
+]
+
+
+@pytest.fixture(scope="module")
+def slips() -> dict[str, tuple[int, str, str]]:
+    """Return the answer to each line with a slip in it."""
+    return dict(zip((" ".join(words) for words, _ in SLIPS), answers([words for words, _ in SLIPS]), strict=True))
+
+
+@pytest.mark.parametrize(("words", "says"), SLIPS)
+def test_a_slip_is_answered_with_what_was_meant(
+    words: list[str], says: str, slips: dict[str, tuple[int, str, str]]
+) -> None:
+    code, out, err = slips[" ".join(words)]
     assert (code, out) == (1, "")
     assert says in err
     assert "Traceback" not in err

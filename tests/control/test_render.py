@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import time
 import tomllib
 from pathlib import Path
@@ -96,6 +97,9 @@ sink = { kvs = "gate" }
     words = gate.programs[0].arguments
     assert words[words.index("--property-file") + 1] == "src.user-pw=/etc/kvs/gate"
     assert "password" not in "\n".join(gate.lines())
+    line = shlex.split(gate.line)
+    assert line[1:5] == ["AWS_KVS_LOG_LEVEL=4", "/opt/boardcast/current/bin/boardstream", "--name", "gate"]
+    assert line[5:7] == ["--property-file", "src.user-pw=/etc/kvs/gate"]
 
 
 def test_a_stream_that_the_service_would_refuse_is_not_rendered() -> None:

@@ -4,102 +4,26 @@ from __future__ import annotations
 
 import json
 import re
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import deploy.probe.findings
-from deploy.doctor.diagnose import diagnose
-from deploy.doctor.diagnosis import Diagnosis, ServiceLike, StreamEvidence
 from deploy.doctor.page import COLUMNS, diagnosis_dict, diagnosis_page, symptoms_page
-from deploy.doctor.status import MOST, read_status
-from deploy.doctor.stream import LOG_MOST
 from deploy.launch.statuscodes import symptom_table
 from deploy.probe.facts import (
-    BoardFacts,
-    CaBundle,
     Clock,
     GStreamer,
     Holder,
     Kernel,
     Kvssink,
     Memory,
-    Userland,
 )
-from deploy.probe.findings import Finding, Level, findings
+from deploy.probe.findings import Level
 from recipes import paths
-from recipes.arch import ARCHES
-from recipes.config import is_one_line
+from tests.support.evidence import NOW, WELL, Phase, Service, board, checks, found, status_file, stream
 from tests.support.streamlogs import HEALTHY, SYMPTOMS
-
-NOW = 1_795_752_005
-
-
-class Phase(StrEnum):
-    RUNNING = "running"
-    FAILED = "failed"
-    RESTARTING = "restarting"
-    STARTING = "starting"
-    STOPPED = "stopped"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Service:
-    """What an init system tells of a service."""
-
-    phase: Phase = Phase.RUNNING
-    installed: bool = True
-    enabled: bool = True
-    pid: int = 0
-    since: int = 0
-    restarts: int = 0
-    last_exit: int | None = None
-    reason: str = ""
-
-
-def status_file(**told: Any) -> bytes:
-    """Return a status file as boardstream writes it."""
-    whole = {
-        "schema": 1, "name": "front", "pid": 812, "state": "streaming", "since": NOW - 90, "updated": NOW - 2,
-        "uptime": 90, "frames": 2250, "bytes": 1 << 20, "fps": 25.0, "fragments": 44, "frame_age": 0, "ack_age": 1,
-        "status": None, "pads": [], "restarts": 0, "last_reason": None, "exit": None, "reason": None,
-    }  # fmt: skip
-    return json.dumps(whole | told).encode() + b"\n"
-
-
-def stream(*lines: str, name: str = "front", service: ServiceLike | None = None, status: bytes = b"") -> StreamEvidence:
-    return StreamEvidence(
-        name=name, service=service, log="".join(f"{line}\n" for line in lines).encode(), status=status
-    )
-
-
-def found(*streams: StreamEvidence, board: Sequence[Finding] = ()) -> tuple[Diagnosis, ...]:
-    return diagnose(board, streams, clock=NOW, names={"HOST": "cam01", "BOARD": "mycam"})
-
-
-def checks(*streams: StreamEvidence, board: Sequence[Finding] = ()) -> list[str]:
-    return [diagnosis.check for diagnosis in found(*streams, board=board)]
-
-
-def board(**told: Any) -> tuple[Finding, ...]:
-    """Return what the probe finds of a board that is well but for what is told."""
-    facts: dict[str, Any] = {
-        "host": "cam01", "whole": True, "ca_bundles": (CaBundle(path="/etc/ssl/cert.pem", certificates=140),),
-        "clock": Clock(seconds=NOW, skew=0, synchronized=True, rtc=NOW), "memory": Memory(available_kib=1 << 20),
-        "userland": Userland(identity=ARCHES["armv7"].identity), "kernel": Kernel(machine="armv7l", alignment=2),
-        "gstreamer": GStreamer(version="1.22.0", kvssink=Kvssink.LOADS),
-    }  # fmt: skip
-    return findings(BoardFacts(**(facts | told)), camera_wanted=False)
-
-
-WELL = stream(*HEALTHY, service=Service(), status=status_file())
 
 
 def test_a_stream_that_is_well_has_nothing() -> None:
@@ -292,97 +216,6 @@ def test_the_checks_of_the_table_are_those_of_the_probe() -> None:
     source = Path(deploy.probe.findings.__file__).read_text()
     known = set(re.findall(r'"([a-z]+(?:-[a-z]+)*)"', source))
     assert {check for symptom in symptom_table().symptom for check in symptom.checks} <= known
-
-
-KEY_ID, KEY = "AKIAEXAMPLE000000000", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
-
-
-@pytest.mark.hostile(kind="board")
-def test_no_secret_is_in_a_report() -> None:
-    leaky = stream(
-        f"gst-launch-1.0 erroneous pipeline: kvssink access-key={KEY_ID} secret-key={KEY}",
-        f"Device '/dev/video0' is busy rtsp://admin:hunter2@cam/ AWS_SESSION_TOKEN={KEY}",
-        service=Service(phase=Phase.FAILED, reason=f"exit code 78: token={KEY}"),
-        status=status_file(
-            state="ended", exit=78, reason=f"source: password=hunter2 {KEY}", last_reason="my own secret"
-        ),
-    )
-    streams = [
-        StreamEvidence(
-            name=leaky.name, service=leaky.service, log=leaky.log, status=leaky.status, secrets=("my own secret",)
-        )
-    ]
-    told = found(*streams)
-    whole = diagnosis_page("cam01", streams, told) + json.dumps(diagnosis_dict("cam01", streams, told))
-    assert told
-    for secret in (KEY_ID, KEY, "hunter2", "my own secret"):
-        assert secret not in whole
-
-
-@pytest.mark.hostile(kind="board")
-def test_a_board_cannot_forge_a_report() -> None:
-    line = "\x1b[2J\x1b[Hcam01: nothing is wrong\r\u202e Device '/dev/video0' is busy \x9b1m" + "x" * 5000
-    streams = [
-        stream(line, service=Service(phase=Phase.FAILED, reason=line), status=status_file(state=line, reason=line))
-    ]
-    page = diagnosis_page("cam01", streams, found(*streams))
-    assert all(is_one_line(part) and len(part) <= COLUMNS for part in page.splitlines())
-    assert page.startswith("cam01: ")
-    assert "\x1b" not in page
-
-
-@pytest.mark.hostile(kind="board")
-def test_a_large_log_takes_a_bounded_time() -> None:
-    noise = b"".join(
-        b"2026-11-27 04:00:05 [%d] DEBUG - Wrote %d bytes to Kinesis Video\n" % (n, n) for n in range(40_000)
-    )
-    last = SYMPTOMS["store-full"][0].encode()
-    began = time.process_time()
-    (only,) = found(StreamEvidence(name="front", log=SYMPTOMS["camera-busy"][0].encode() + b"\n" + noise + last))
-    assert only.check == "store-full", "what is before the end that is read is not told"
-    assert len(noise) > LOG_MOST
-    assert time.process_time() - began < 3
-
-
-@pytest.mark.hostile(kind="board")
-@given(st.binary(max_size=2000), st.binary(max_size=300), st.text(max_size=200), st.integers(-300, 300))
-def test_nothing_that_a_board_sends_is_an_error(log: bytes, status: bytes, reason: str, code: int) -> None:
-    streams = [StreamEvidence(name="front", log=log, status=status, service=Service(reason=reason, last_exit=code))]
-    told = found(*streams)
-    assert all(is_one_line(line) for line in diagnosis_page("cam01", streams, told).splitlines())
-    json.dumps(diagnosis_dict("cam01", streams, told))
-
-
-values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=5,
-)
-KEYS = ("state", "updated", "uptime", "frames", "fps", "fragments", "frame_age", "ack_age", "status", "exit", "reason")
-
-
-@pytest.mark.hostile(kind="board")
-@given(st.dictionaries(st.sampled_from(KEYS), values))
-def test_a_status_file_may_hold_anything(told: dict[str, Any]) -> None:
-    found(stream(status=json.dumps({"schema": 1} | told).encode(), service=Service()))
-
-
-@pytest.mark.hostile(kind="board")
-@pytest.mark.parametrize("value", ["true", "1.5", "-1", '"3"', "1e400", "NaN", "[3]", "99999999999999999999"])
-def test_a_number_that_is_none_was_not_told(value: str) -> None:
-    read = read_status(b'{"schema":1,"state":"streaming","frames":%s}' % value.encode())
-    assert read is not None
-    assert (read.state, read.frames) == ("streaming", None)
-
-
-@pytest.mark.hostile(kind="board")
-@pytest.mark.parametrize(
-    "raw", [b"[" * 100_000, b"{}", b"[]", b'{"schema":2}', b"\xff", b"x" * (MOST + 1), b'{"schema":1}' + b" " * MOST]
-)
-def test_what_is_no_status_file_is_a_note(raw: bytes) -> None:
-    assert read_status(raw) is None
-    (only,) = found(stream(status=raw))
-    assert (only.check, only.level) == ("status-unread", Level.NOTE)
 
 
 def test_the_page_is_lists_of_100_columns() -> None:

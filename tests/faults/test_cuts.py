@@ -88,9 +88,9 @@ def variant(bundle: Bundle, tag: str) -> Bundle:
 @pytest.fixture
 def board(tiny: SimState) -> Iterator[BoardSession]:
     with connect(host_target(tiny.name)) as session:
-        session.run(f"rm -rf {ROOT}")
+        session.run(f"rm -rf {ROOT} {ROOT}.old")
         yield session
-        session.run(f"rm -rf {ROOT}")
+        session.run(f"rm -rf {ROOT} {ROOT}.old")
 
 
 def current(session: BoardSession) -> tuple[str, dict[str, str]]:
@@ -135,10 +135,11 @@ def test_every_cut_leaves_a_whole_release_and_the_next_run_heals(board: BoardSes
     new = variant(tiny_bundle, "new")
     cuts = moments()
     assert len(cuts) >= 30
+    deploy(board, old)
+    assert whole(board, old, new) == old.id
+    board.run(f"cp -a {ROOT} {ROOT}.old")
     for at, moment in cuts:
-        board.run(f"rm -rf {ROOT}")
-        deploy(board, old)
-        assert whole(board, old, new) == old.id
+        assert board.run(f"rm -rf {ROOT} && cp -a {ROOT}.old {ROOT}").code == 0
         with pytest.raises((CutError, PreflightError)):
             deploy(CutSession(board, at, moment), new)
         after = whole(board, old, new)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from recipes import paths, process, progress
-from recipes.builder.recipe_build import WatchedLog
+from recipes.builder.diagnosis import WatchedLog
 from recipes.engine.docker import pull_total
 
 STEPS = """

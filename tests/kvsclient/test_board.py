@@ -1,4 +1,4 @@
-"""Board to service, with the element of our own: a board's file, a deploy, and pictures that arrive and are confirmed."""
+"""Board to service, with our own element: a board's file, a deploy, and pictures that arrive and are confirmed."""
 
 from __future__ import annotations
 

@@ -96,6 +96,7 @@ CAMERA_BOARD = {
     "v4l2 /dev/video11": sample("v4l2-codec-1.22"),
     "arecord": sample("arecord-seed"),
     "aplay": sample("aplay-seed"),
+    "boardprobe": sample("boardprobe").split("\n")[0],
     "sound-stream /proc/asound/card1/stream0": sample("asound-stream"),
     "gst-files": "plugin /usr/lib/arm-linux-gnueabihf/gstreamer-1.0/libgstalsa.so\n",
     "gst-list": sample("gst-inspect-1.22"),

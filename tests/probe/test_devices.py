@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
+from deploy.boardfiles.live import stream_facts
 from deploy.probe import devices_alsa, devices_gst, devices_v4l2
-from deploy.probe.facts import FrameSize, Kvssink
+from deploy.probe.facts import BoardFacts, FrameSize, GstDevice, Kvssink
 from tests.probe.answers import LINK, answer, sample
 
 
@@ -52,7 +55,8 @@ def test_a_camera_of_1_12() -> None:
         ("MJPG", "Motion-JPEG", True),
     ]
     assert node.formats[0].sizes == (FrameSize(width=32, height=32, to_width=2592, to_height=1944),)
-    assert node.formats[2].sizes[0].rates == (1.0, 90.0)
+    assert node.formats[2].sizes[0].rate_ranges == ((1.0, 90.0),)
+    assert node.formats[2].sizes[0].rates == ()
 
 
 def test_a_camera_of_1_18() -> None:
@@ -73,7 +77,7 @@ def test_a_camera_of_1_24_with_planes() -> None:
     node = devices_v4l2.read_node("/dev/video0", sample("v4l2-node-1.24"))
     assert node.camera
     assert node.driver == "rkisp_v5"
-    size = FrameSize(width=32, height=32, to_width=2688, to_height=1520, rates=(10.0, 30.0))
+    size = FrameSize(width=32, height=32, to_width=2688, to_height=1520, rate_ranges=((10.0, 30.0),))
     assert node.formats[0].sizes == (size,)
     assert node.formats[1].description == "8-bit Bayer BGBG/GRGR"
 
@@ -134,6 +138,36 @@ def test_rates_of_a_usb_microphone() -> None:
     listed = devices_alsa.read_hardware_list(sample("arecord-seed"), capture=True)
     usb = devices_alsa.merge_sound(listed, (), streams)[-1]
     assert (usb.hw, usb.rates, usb.formats, usb.channels) == ("hw:1,0", (8000, 16000, 48000), ("S16_LE",), (1, 2))
+
+
+def test_a_usb_microphone_may_offer_a_range() -> None:
+    text = sample("asound-stream").replace("Rates: 16000, 48000", "Rates: 8000 - 48000 (continuous)")
+    streams = devices_alsa.read_stream("/proc/asound/card1/stream0", text)
+    listed = devices_alsa.read_hardware_list(sample("arecord-seed"), capture=True)
+    usb = devices_alsa.merge_sound(listed, (), streams)[-1]
+    assert (usb.rates, usb.rate_ranges) == ((8000, 16000), ((8000, 48000),))
+    board = stream_facts(BoardFacts(host="x", sound=(usb,)))
+    assert board.microphones == {"hw:1,0": (8000, 16000, (8000, 48000))}
+    # boardprobe asks for the usual rates one by one: the range counts all the same.
+    asked = dataclasses.replace(listed[-1], rates=(16000, 44100))
+    (told,) = devices_alsa.merge_sound([asked], (), streams)
+    assert (told.rates, told.rate_ranges) == ((16000, 44100), ((8000, 48000),))
+    for odd in ("48000 - 8000", "8000 - 99999999999", "0 - 0", "8000 -"):
+        read = devices_alsa.read_stream("/proc/asound/card1/stream0", text.replace("8000 - 48000", odd))
+        assert read[1, 0, True].rate_ranges == ()
+
+
+def test_a_monitors_camera_may_offer_ranges() -> None:
+    caps = "video/x-raw, format=(string)YUY2, width=(int)[ 16, 1920, 2 ], height=(int)[ 16, 1080 ], "
+    device = GstDevice(
+        name="c", kind="Video/Source", properties={"device.path": "/dev/video0"},
+        caps=(f"{caps}framerate=(fraction)[ 5/1, 60/1 ]", "image/jpeg, width=640, height=480, framerate=30/1"),
+    )  # fmt: skip
+    node = devices_gst.video_node(device)
+    assert node
+    ranged, single = (pixels.sizes[0] for pixels in node.formats)
+    assert ranged == FrameSize(width=16, height=16, to_width=1920, to_height=1080, rate_ranges=((5.0, 60.0),))
+    assert single == FrameSize(width=640, height=480, rates=(30.0,))
 
 
 def test_the_seeds_monitor() -> None:

@@ -62,6 +62,28 @@ def test_arbitrary_answers_of_some_tools(texts: dict[str, str]) -> None:
     judge(framed(CAMERA_BOARD | {key: text.encode("utf-8", "replace").decode() for key, text in texts.items()}))
 
 
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+KEYS = ("path", "name", "capabilities", "formats", "card", "device", "capture", "free", "rates", "channels", "trouble")
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(["sound", "video"]), st.dictionaries(st.sampled_from(KEYS), VALUES), VALUES, VALUES)
+def test_a_boardprobe_that_tells_anything(kind: str, told: dict[str, object], size: object, rates: object) -> None:
+    place = {"path": "/dev/video7", "card": 5, "device": 6, "capture": True}
+    formats = [{"fourcc": "XX", "sizes": [{"width": 9, "height": 9, "to_width": size, "rates": rates}, size]}, size]
+    for value in ({**place, **told}, {**told, **place}, {**told, **place, "formats": formats, "rates": rates}, told):
+        judge(framed(CAMERA_BOARD | {"boardprobe": json.dumps({"kind": kind, **value})}))
+
+
+@pytest.mark.parametrize("text", ["{" * 60_000, '{"a":' * 10_000, '{"kind":' + "9" * 6000 + "}", '{"card":1e999}'])
+def test_objects_that_no_parser_likes(text: str) -> None:
+    judge(framed(CAMERA_BOARD | {"boardprobe": text}))
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.integers(0, len(WHOLE) - 1), st.integers(0, 400), st.binary(max_size=12))
 def test_a_whole_answer_that_was_damaged(at: int, gone: int, put: bytes) -> None:

@@ -231,3 +231,12 @@ def test_who_holds_devices() -> None:
 def test_a_static_shell_has_the_loader_of_the_board() -> None:
     board = facts({"elf od": elf(62, bits=64), "links": f"{LINK}/lib64/ld-linux-x86-64.so.2 -> /lib/x/ld.so\n"})
     assert (board.userland.loader, board.userland.libc) == ("/lib64/ld-linux-x86-64.so.2", Libc.GLIBC)
+
+
+def test_who_has_a_sound_device_is_told_by_the_kernel_where_no_process_shows_it() -> None:
+    text = "31 /dev/video0 cam\n31 /dev/snd/pcmC0D0c cam\nowner 32 /dev/snd/pcmC0D0c cam\nowner 7 /dev/snd/pcmC1D0p \n"
+    assert [(holder.pid, holder.device, holder.process) for holder in facts({"holders": text}).holders] == [
+        (31, "/dev/video0", "cam"),
+        (31, "/dev/snd/pcmC0D0c", "cam"),
+        (7, "/dev/snd/pcmC1D0p", ""),
+    ]

@@ -24,7 +24,7 @@ from deploy.bundle.load import Bundle
 from deploy.bundle.streams import service_rows
 from deploy.release.carried import paper_sizes
 from deploy.release.plan import plan_release
-from deploy.release.run import deploy_release, roll_back_release
+from deploy.release.run import deploy_release, install_release, roll_back_release
 from deploy.release.scripts import SERVICES
 from deploy.services.systems import Phase, ServiceState, parse_status
 from deploy.verify.run import run_checks
@@ -237,6 +237,30 @@ def test_a_run_that_was_cut_is_made_good_by_the_next(root: Path, names: Callable
     assert not state(root, names("old")).installed
     assert sorted(path.name for path in (root / "applied").iterdir()) == sorted((front, back))
     assert streams_check(look(second))[0] == "passed"
+
+
+def test_a_switch_without_its_services_streams_the_old_release(root: Path, names: Callable[[str], str]) -> None:
+    """The power went between the two: the next deploy goes on, though the new one is there and was verified once."""
+    front = names("front")
+    first, second = bundle_of(root, {front: stream(1)}), bundle_of(root, {front: stream(2)})
+    deploy(first)
+    assert running(root, front)
+    session = LocalSession()
+    facts = replace(probe_host(session, str(root), []), files={"/etc/ld.so.cache": "absent"})
+    assert facts.serving == first.id
+    plan = plan_release(second.id, second.manifest, facts, papers=paper_sizes(second))
+    install_release(session, second, plan, facts.tools, "a test")
+    assert (root / "current").readlink().name == second.id
+    before = state(root, front).pid
+    os.kill(before, signal.SIGKILL)
+    assert until(lambda: state(root, front).pid not in (0, before))
+    assert f"releases/{first.id}/bin/" in Path(f"/proc/{state(root, front).pid}/cmdline").read_text()
+    (root / "releases" / second.id / ".confirmed").touch()
+    deploy(second)
+    assert running(root, front)
+    assert f"releases/{second.id}/bin/" in Path(f"/proc/{state(root, front).pid}/cmdline").read_text()
+    facts = replace(probe_host(session, str(root), []), files=facts.files)
+    assert (facts.serving, plan_release(second.id, second.manifest, facts).steps) == (second.id, ())
 
 
 def test_only_root_puts_in_what_starts_at_boot(root: Path, names: Callable[[str], str]) -> None:

@@ -130,6 +130,24 @@ def test_a_certificate_of_another_authority_does_not_get_through_tls(tmp_path: P
     asyncio.run(run())
 
 
+def test_the_certificate_is_asked_for_under_the_regions_name_too(tmp_path: Path) -> None:
+    """Under another name TLS goes on with another context; a device uses the name."""
+    name = "local.credentials.iot.eu-west-1.amazonaws.com"
+
+    async def run() -> None:
+        async with provisioned(tmp_path) as (world, chain, _), aiohttp.ClientSession(headers={"Host": name}) as session:
+            (tmp_path / "theirs").mkdir()
+            url = f"{world.url}/role-aliases/{ALIAS}/credentials"
+            for shown, status in ((chain, 200), (None, 403)):
+                async with session.get(url, ssl=world.trusting(shown), server_hostname=name) as answer:
+                    assert answer.status == status
+            stranger = world.trusting(Authority(tmp_path / "theirs").issue("cam01"))
+            with pytest.raises(aiohttp.ClientError):
+                await session.get(url, ssl=stranger, server_hostname=name)
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize(("thing", "alias"), [("a b", ALIAS), ("cam01", "a/b"), ("", ALIAS), ("cam01", "")])
 def test_a_name_that_is_none_is_not_provisioned(thing: str, alias: str, tmp_path: Path) -> None:
     async def run() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -19,8 +20,18 @@ from deploy.signaling.turn import Turn, configuration, find_program
 from recipes.errors import ConfigError
 from tests.support.signaling import serving
 
+PORT = 3_478
+
+
+@pytest.fixture
+def port() -> int:
+    """Return a port that nobody listens on, by UDP."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
 installed = pytest.mark.skipif(find_program() is None, reason="coturn is not installed")
-PORT = 34_781
 ROOT = Path(__file__).parents[2]
 
 
@@ -42,12 +53,12 @@ def test_without_coturn_it_is_told_what_is_missing(tmp_path: Path, monkeypatch: 
 
 @pytest.mark.loopback
 @installed
-def test_two_peers_meet_through_the_relay_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_peers_meet_through_the_relay_alone(tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda **_: ["127.0.0.1"])
 
     async def meet() -> None:
         async with serving(tmp_path) as world:
-            server = Turn(tmp_path / "turn", "127.0.0.1", PORT)
+            server = Turn(tmp_path / "turn", "127.0.0.1", port)
             await server.start()
             try:
                 world.service.state["turn"] = server
@@ -55,13 +66,13 @@ def test_two_peers_meet_through_the_relay_alone(tmp_path: Path, monkeypatch: pyt
                 status, answer = await world.call("v1/get-ice-server-config", said)
                 (entry,) = answer["IceServerList"]
                 assert (status, entry["Ttl"]) == (200, 300)
-                assert entry["Uris"] == [f"turn:127.0.0.1:{PORT}?transport={one}" for one in ("udp", "tcp")]
+                assert entry["Uris"] == [f"turn:127.0.0.1:{port}?transport={one}" for one in ("udp", "tcp")]
                 file = tmp_path / "turn" / "turn.conf"
                 assert stat.S_IMODE(file.stat().st_mode) == 0o600
                 first, second = (
                     Connection(
                         ice_controlling=one == 0,
-                        turn_server=("127.0.0.1", PORT),
+                        turn_server=("127.0.0.1", port),
                         turn_username=entry["Username"],
                         turn_password=entry["Password"],
                         transport_policy=TransportPolicy.RELAY,
@@ -93,9 +104,9 @@ async def introduce(to: Connection, other: Connection) -> None:
 
 @pytest.mark.loopback
 @installed
-def test_a_wrong_password_one_of_yesterday_and_peers_elsewhere_are_refused(tmp_path: Path) -> None:
+def test_a_wrong_password_one_of_yesterday_and_peers_elsewhere_are_refused(tmp_path: Path, port: int) -> None:
     async def run() -> None:
-        server = Turn(tmp_path, "127.0.0.1", PORT + 1)
+        server = Turn(tmp_path, "127.0.0.1", port)
         await server.start()
         try:
             good = server.server("v", time.time())
@@ -120,7 +131,7 @@ def test_a_wrong_password_one_of_yesterday_and_peers_elsewhere_are_refused(tmp_p
 
     async def allocate(server: Turn, name: str, password: str) -> turn.TurnTransport:
         transport, _ = await turn.create_turn_endpoint(
-            asyncio.DatagramProtocol, ("127.0.0.1", PORT + 1), username=name, password=password
+            asyncio.DatagramProtocol, ("127.0.0.1", port), username=name, password=password
         )
         return transport
 
@@ -129,11 +140,13 @@ def test_a_wrong_password_one_of_yesterday_and_peers_elsewhere_are_refused(tmp_p
 
 @pytest.mark.loopback
 @installed
-def test_it_ends_when_stopped_and_why_it_did_not_start_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_ends_when_stopped_and_why_it_did_not_start_is_told(
+    tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("deploy.signaling.turn._START_SECONDS", 1.5)
 
     async def run() -> None:
-        first, second = Turn(tmp_path / "a", "127.0.0.1", PORT + 2), Turn(tmp_path / "b", "192.0.2.1", PORT + 2)
+        first, second = Turn(tmp_path / "a", "127.0.0.1", port), Turn(tmp_path / "b", "192.0.2.1", port)
         await first.start()
         pid = int((tmp_path / "a" / "turn.pid").read_text())
         os.kill(pid, 0)
@@ -149,11 +162,11 @@ def test_it_ends_when_stopped_and_why_it_did_not_start_is_told(tmp_path: Path, m
 
 @pytest.mark.process
 @installed
-def test_it_ends_with_a_service_that_is_killed(tmp_path: Path) -> None:
+def test_it_ends_with_a_service_that_is_killed(tmp_path: Path, port: int) -> None:
     program = (
         "import asyncio, pathlib, sys; from deploy.signaling.turn import Turn\n"
         "async def run():\n"
-        f"    turn = Turn(pathlib.Path({str(tmp_path)!r}), '127.0.0.1', {PORT + 3})\n"
+        f"    turn = Turn(pathlib.Path({str(tmp_path)!r}), '127.0.0.1', {port})\n"
         "    await turn.start()\n"
         "    print('up', flush=True); await asyncio.sleep(60)\n"
         "asyncio.run(run())"

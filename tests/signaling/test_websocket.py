@@ -8,6 +8,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from deploy.kvs.keys import Key
 from deploy.signaling.hub import hub_of, send_events
@@ -142,6 +143,19 @@ def test_who_may_not_connect_is_told_before_the_upgrade(tmp_path: Path) -> None:
             assert await refusal(world, key=wrong) == (403, "InvalidSignatureException")
             assert world.finished == ["", "", "AWS_x", "a b", "ä", "x" * 257, ""]
             assert clients(world) == (False, [])
+
+    asyncio.run(meet())
+
+
+def test_a_request_that_is_no_upgrade_takes_nobodys_place(tmp_path: Path) -> None:
+    async def meet() -> None:
+        async with serving(tmp_path) as world, world.connect() as master, world.connect("v") as viewer:
+            url = URL(world.signed_url(), encoded=True)
+            for headers in ({}, {"Upgrade": "websocket", "Connection": "Upgrade"}):
+                async with world.session.get(url, headers=headers, ssl=world.trusting()) as answer:
+                    assert answer.status == 400
+            await viewer.send_str(js("SDP_OFFER"))
+            assert (await heard(master))["senderClientId"] == "v"
 
     asyncio.run(meet())
 

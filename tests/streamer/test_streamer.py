@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from deploy.streams.argv import pipeline_command
+from deploy.pipelines.argv import pipeline_command
+from deploy.pipelines.pipeline import compose
 from deploy.streams.model import PipelineStream
-from deploy.streams.pipeline import compose
 from tests.support.boardstream import CAMERA, Boardstream, pipeline
 from tests.support.rtspcamera import RtspCamera
 

@@ -51,7 +51,7 @@ def board_of(root: PurePath, streams: dict[str, Any], **changes: Any) -> Board:
     return Board(name="sim-tiny", file=BoardFile.model_validate(text | changes))
 
 
-def contents_of(board: Board) -> Contents:
+def contents_of(board: Board, streamer: bytes = STREAMER) -> Contents:
     """Return the files of a release of a board: the program, launch scripts, services."""
-    program = {"bin/boardstream": (STREAMER, 0o755)}
+    program = {"bin/boardstream": (streamer, 0o755)}
     return program | stream_contents(board, program, plugins=False)

@@ -237,6 +237,30 @@ def test_what_was_asked_for_or_brought_and_does_not_load_is_red_by_name(
     assert (got, says in evidence) == (state, True), evidence
 
 
+@pytest.mark.hostile(kind="board")
+@pytest.mark.parametrize(
+    "printed",
+    [
+        "",
+        "Welcome to ACME\\n{}",
+        "[]",
+        "[" * 9_000,
+        "7" * 5_000,
+        '{"machine":"armv7l","libc_version":"2.36","curl":"8","openssl":3,"libwebsockets":"4","findings":[]}',
+        '{"machine":"armv7l","libc_version":"2.36","curl":"8","openssl":"3","libwebsockets":"4","findings":[{}]}',
+        '{"machine":"a","libc_version":"2","curl":"8","openssl":"3","libwebsockets":"4","findings":[],"elements":[1]}',
+    ],
+)
+def test_a_boardprobe_that_prints_no_report_is_red_with_its_words(root: Path, printed: str) -> None:
+    probe = f"#!/bin/sh\nprintf '{printed}'\n".encode()
+    contents = {"bin/boardprobe": probe, "run/boardprobe": probe}
+    verdict = look(put(root, contents, providers={"bin/boardprobe": {"libc.so.6": "/lib/libc.so.6"}})[1])
+    state, evidence = states(verdict)["boardprobe answers without an error"]
+    assert state == "failed"
+    assert evidence.startswith("what it printed is no report: ")
+    assert printed[:20].partition("\\")[0] in evidence
+
+
 class LostSession(LocalSession):
     """A board that goes away after the first question."""
 

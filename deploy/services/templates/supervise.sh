@@ -4,7 +4,7 @@
 set -u
 umask 077
 exec 3>&2
-stopping='' pid='' sleeper='' logger='' killer='' watcher='' stalled='' nap=''
+stopping='' wanted='' pid='' sleeper='' logger='' killer='' watcher='' stalled='' nap=''
 restarts=0 last='' reason='' since=0 wait=$first_wait phase=waiting
 
 up() { read -r now _ </proc/uptime; now=${now%%.*}; }
@@ -177,7 +177,24 @@ bound_folder() {
         [ ! -f "$file" ] || rm -f "$file"
     done
 }
+# What is to run: the launch script of the release that the services were put in from last. `current` is ahead of it for
+# a moment of each deploy, and stays so where the power is cut in that moment: what streams is the old release then,
+# whole, or the new one. A stream that this release has not, or not any more, waits.
+choose() {
+    [ -n "$wanted" ] || wanted=$command
+    command=$wanted serving=''
+    { read -r serving <"${wanted%/current/run/*}/.serving"; } 2>/dev/null
+    case $serving in
+        '' | */* | .*) ;;
+        nothing) command=${wanted%/current/run/*}/releases/nothing/run/${wanted##*/} ;;
+        *)
+            [ ! -d "${wanted%/current/run/*}/releases/$serving" ] ||
+                command=${wanted%/current/run/*}/releases/$serving/run/${wanted##*/}
+            ;;
+    esac
+}
 launch() {
+    choose
     kill -0 "$logger" 2>/dev/null || open_log || return 1
     bound_folder
     cd "$work" 2>/dev/null || { reason="no folder $work"; return 1; }

@@ -13,10 +13,31 @@ _ELEMENTS = {"gstreamer-1.0/libgstkvssink.so": "kvssink"}
 """Plugins of ours, and the element that each is there for."""
 
 
+_TEXTS = ("machine", "libc_version", "curl", "openssl", "libwebsockets")
+_FINDING = ("level", "check", "detail")
+
+
+def _texts(value: object, *names: str) -> bool:
+    return isinstance(value, dict) and all(isinstance(value.get(name), str) for name in names)
+
+
+def _report(text: str) -> dict[str, Any]:
+    """Return what boardprobe printed; fails with its first words where that is no report."""
+    try:
+        report = json.loads(text)
+    except (ValueError, RecursionError):
+        report = None
+    elements, found = (report.get(name) for name in ("elements", "findings")) if isinstance(report, dict) else (0, 0)
+    whole = _texts(report, *_TEXTS) and isinstance(found, list) and all(_texts(row, *_FINDING) for row in found)
+    known = elements is None or (isinstance(elements, dict) and _texts(elements, *elements))
+    assert whole and known, f"what it printed is no report: {text.strip()[:200]!r}"  # noqa: PT018 - one reason for both
+    return dict(report)
+
+
 def _not_loading(report: dict[str, Any], asked: list[str]) -> list[str]:
     """Return the elements that were asked for, here or by the launcher, and do not load; each with the reason."""
     states = dict.fromkeys(asked, "missing") | report.get("elements", {})
-    told = {finding["detail"].split()[0].rstrip(":"): finding["detail"] for finding in report["findings"]}
+    told = {finding["detail"].partition(" ")[0].rstrip(":"): finding["detail"] for finding in report["findings"]}
     if report.get("gstreamer") == "missing":
         lost = [finding["detail"] for finding in report["findings"] if finding["check"] == "gstreamer"]
         return [f"GStreamer {detail}" for detail in lost] + [f"{name} does not load" for name in asked]
@@ -36,7 +57,7 @@ def test_boardprobe_answers_without_an_error(
     code, said = answer.exit_status, answer.stderr.strip()[-300:]
     ended = f"a signal ended it ({code - 128})" if code > 128 else f"exit {code}"
     assert code in (0, 1, 2), f"{ended}: {said}"
-    report = json.loads(answer.stdout)
+    report = _report(answer.stdout)
     errors = [
         f"{finding['check']}: {finding['detail']}" for finding in report["findings"] if finding["level"] == "error"
     ]

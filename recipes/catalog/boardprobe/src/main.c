@@ -14,18 +14,22 @@
 static const struct option choices[] = {
     {"element", required_argument, NULL, 'e'}, {"ca-file", required_argument, NULL, 'c'},
     {"https", required_argument, NULL, 'u'},   {"wss", required_argument, NULL, 'w'},
+    {"video", no_argument, NULL, 'v'},         {"sound", no_argument, NULL, 's'},
     {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
 };
 
 static void usage(FILE *stream) {
     fputs("usage: boardprobe [--element NAME]... [--ca-file FILE] [--https URL] [--wss URL]\n"
-          "Prints one JSON object. Exit code: 0 fine, 1 a warning, 2 an error, 64 wrong usage.\n",
+          "       boardprobe [--sound] [--video]\n"
+          "Prints one JSON object; with --sound or --video nothing but one for each such device, on a line of its own.\n"
+          "Exit code: 0 fine, 1 a warning, 2 an error, 64 wrong usage.\n",
           stream);
 }
 
 int main(int argc, char **argv) {
     const char *elements[MOST_ELEMENTS];
     const char *ca_file = "", *https = NULL, *wss = NULL;
+    bool video = false, sound = false;
     int element_count = 0, choice;
     while ((choice = getopt_long(argc, argv, "", choices, NULL)) != -1) {
         if (choice == 'e' && element_count < MOST_ELEMENTS) {
@@ -36,6 +40,10 @@ int main(int argc, char **argv) {
             https = optarg;
         } else if (choice == 'w') {
             wss = optarg;
+        } else if (choice == 'v') {
+            video = true;
+        } else if (choice == 's') {
+            sound = true;
         } else {
             usage(choice == 'h' ? stdout : stderr);
             return choice == 'h' ? EXIT_SUCCESS : USAGE_ERROR;
@@ -44,6 +52,15 @@ int main(int argc, char **argv) {
     if (optind != argc) {
         usage(stderr);
         return USAGE_ERROR;
+    }
+    if (video || sound) {
+        if (sound) {
+            probe_sound();
+        }
+        if (video) {
+            probe_video();
+        }
+        return EXIT_SUCCESS;
     }
     curl_global_init(CURL_GLOBAL_DEFAULT);
     report_begin();

@@ -17,34 +17,46 @@ static struct entry entries[MOST_FINDINGS];
 static int entry_count;
 static enum level worst;
 static bool separate;
+static size_t size;
+
+__attribute__((format(printf, 1, 2))) static void put(const char *format, ...) {
+    va_list values;
+    va_start(values, format);
+    int length = vprintf(format, values);
+    va_end(values);
+    size += length > 0 ? (size_t)length : 0;
+}
 
 static void put_string(const char *text) {
-    putchar('"');
+    put("\"");
     for (const unsigned char *at = (const unsigned char *)text; *at; at++) {
         if (*at == '"' || *at == '\\') {
-            printf("\\%c", *at);
+            put("\\%c", *at);
         } else if (*at < 0x20 || *at >= 0x7f) {
             /* What a server or a file says may be in any encoding; the report stays ASCII. */
-            printf("\\u%04x", *at);
+            put("\\u%04x", *at);
         } else {
-            putchar(*at);
+            put("%c", *at);
         }
     }
-    putchar('"');
+    put("\"");
+}
+
+static void put_comma(void) {
+    if (separate) {
+        put(",");
+    }
+    separate = true;
 }
 
 static void put_name(const char *name) {
-    if (separate) {
-        putchar(',');
-    }
-    separate = true;
+    put_comma();
     put_string(name);
-    putchar(':');
+    put(":");
 }
 
-void report_begin(void) {
-    putchar('{');
-    separate = false;
+size_t report_size(void) {
+    return size;
 }
 
 void report_text(const char *name, const char *value) {
@@ -54,23 +66,69 @@ void report_text(const char *name, const char *value) {
 
 void report_number(const char *name, long long value) {
     put_name(name);
-    printf("%lld", value);
+    put("%lld", value);
 }
 
 void report_flag(const char *name, bool value) {
     put_name(name);
-    fputs(value ? "true" : "false", stdout);
+    put(value ? "true" : "false");
+}
+
+static void put_begin(const char *bracket) {
+    put("%s", bracket);
+    separate = false;
+}
+
+static void put_end(const char *bracket) {
+    put("%s", bracket);
+    separate = true;
+}
+
+void report_begin(void) {
+    put_begin("{");
 }
 
 void report_open(const char *name) {
     put_name(name);
-    putchar('{');
-    separate = false;
+    put_begin("{");
 }
 
 void report_close(void) {
-    putchar('}');
-    separate = true;
+    put_end("}");
+}
+
+void report_list(const char *name) {
+    put_name(name);
+    put_begin("[");
+}
+
+void report_list_end(void) {
+    put_end("]");
+}
+
+void report_item_open(void) {
+    put_comma();
+    put_begin("{");
+}
+
+void report_item_text(const char *value) {
+    put_comma();
+    put_string(value);
+}
+
+void report_item_number(long long value) {
+    put_comma();
+    put("%lld", value);
+}
+
+void report_item_decimal(double value) {
+    put_comma();
+    put("%.3f", value);
+}
+
+bool report_line_end(void) {
+    put("}\n");
+    return fflush(stdout) == 0;
 }
 
 void finding(enum level level, const char *check, const char *format, ...) {
@@ -91,24 +149,17 @@ void finding(enum level level, const char *check, const char *format, ...) {
 
 int report_end(void) {
     static const char *const names[] = {"ok", "note", "warn", "error"};
-    put_name("findings");
-    putchar('[');
+    report_list("findings");
     for (int at = 0; at < entry_count; at++) {
-        if (at) {
-            putchar(',');
-        }
-        fputs("{\"level\":", stdout);
-        put_string(names[entries[at].level]);
-        fputs(",\"check\":", stdout);
-        put_string(entries[at].check);
-        fputs(",\"detail\":", stdout);
-        put_string(entries[at].detail);
-        putchar('}');
+        report_item_open();
+        report_text("level", names[entries[at].level]);
+        report_text("check", entries[at].check);
+        report_text("detail", entries[at].detail);
+        report_close();
     }
-    putchar(']');
+    report_list_end();
     report_text("worst", names[worst]);
-    fputs("}\n", stdout);
-    if (fflush(stdout) != 0) {
+    if (!report_line_end()) {
         return 2;
     }
     return worst == LEVEL_ERROR ? 2 : worst == LEVEL_WARN ? 1 : 0;

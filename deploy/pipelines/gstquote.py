@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import re
 
+from deploy.streams.elements import Value
 from recipes.errors import ConfigError
 
 _BARE = re.compile(r"[A-Za-z0-9_./:%+@,=?-]")
@@ -27,9 +28,6 @@ _CAPS = re.compile(
 )
 # Control characters of both sets, the two separators that some take for line breaks, and what UTF-8 cannot say.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-
-Value = str | int | float | bool
-"""What a property can be set to."""
 
 
 def has_control(text: str) -> bool:

@@ -13,18 +13,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from deploy.streams.gstquote import assignment, caps_word, description, element_name, reference
-from deploy.streams.model import (
-    AudioVideoSample,
-    CameraSample,
-    MultistreamSample,
-    PipelineStream,
-    Sample,
-    Source,
-    UploaderSample,
-    WebRtcSink,
-)
-from deploy.streams.pipeline import Caps, Chain, Node, Pipeline, compose
+from deploy.pipelines.gstquote import assignment, caps_word, description, element_name, reference
+from deploy.pipelines.pipeline import Caps, Chain, Node, Pipeline, compose
+from deploy.streams.model import PipelineStream
+from deploy.streams.parts import Source
+from deploy.streams.samples import AudioVideoSample, CameraSample, MultistreamSample, Sample, UploaderSample
+from deploy.streams.sinks import WebRtcSink
 from recipes.errors import ConfigError
 
 GST_LAUNCH = "gst-launch-1.0"

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import PurePosixPath
 
-from deploy.streams.elements import AUDIO_SOURCES, DEMUXERS, MUXERS
-from deploy.streams.gstquote import Value
-from deploy.streams.model import Audio, FakeSink, FileSink, KvsSink, PipelineStream, Source, Video, WebRtcSink
+from deploy.streams.elements import AUDIO_SOURCES, DEMUXERS, MUXERS, Value
+from deploy.streams.model import PipelineStream
+from deploy.streams.parts import Audio, Source, Video
+from deploy.streams.sinks import FakeSink, FileSink, KvsSink, WebRtcSink
 
 _PARSERS = {"h264": "h264parse", "h265": "h265parse"}
 _ENCODED_CAPS = {"h264": {"stream-format": "avc"}, "h265": {"stream-format": "hvc1"}}
@@ -218,7 +219,9 @@ def encoder_properties(video: Video) -> dict[str, Value]:
         structure = ",".join(["controls", *(f"{name}={value}" for name, value in controls.items())])
         return {**known.settings, known.controls: structure, **video.properties}
     given: dict[str, Value | None] = {
-        known.b_frames: video.b_frames,
+        # Said always: x264enc's own default of 0 does not hold against its preset, which makes three; and KVS answers
+        # them with 4004.
+        known.b_frames: video.b_frames or 0,
         known.speed: video.speed,
         **counted,
         known.byte_stream: True if video.profile else None,

@@ -10,10 +10,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from deploy.streams.checks import check_stream
+from deploy.pipelines.checks import check_stream
+from deploy.pipelines.pipeline import Caps, Element, Pipeline, compose
 from deploy.streams.elements import PACKAGES, SOURCES, SourceKind
 from deploy.streams.model import Streams
-from deploy.streams.pipeline import Caps, Element, Pipeline, compose
 
 _STREAMS: TypeAdapter[Streams] = TypeAdapter(Streams)
 

@@ -1,0 +1,1 @@
+"""Streams as pipelines and programs: composed, checked, quoted."""

@@ -1,0 +1,1 @@
+"""The tests: a package, so that the name is ours before any that a library installs by the way."""
