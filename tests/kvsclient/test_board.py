@@ -22,6 +22,8 @@ from recipes.stage.manifest import Stage
 
 pytestmark = [pytest.mark.engine, pytest.mark.sim]
 STREAM = """
+[environment]
+region = "eu-west-1"
 [credentials]
 file = "/etc/boardcast/keys"
 [streams.test]
