@@ -181,9 +181,9 @@ int credentials_get(const struct options *options, struct credentials *held) {
         (has_text(g_getenv("AWS_ACCESS_KEY_ID")) && has_text(g_getenv("AWS_SECRET_ACCESS_KEY")))) {
         return from_texts(options, held);
     }
-    if (options->credential_path != NULL) {
+    if (options->credential_path != NULL && g_file_test(options->credential_path, G_FILE_TEST_EXISTS)) {
         return from_file(options, held);
     }
-    report("give-up", "no AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment, and no certificate");
+    report("give-up", "no AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment, no certificate and no file");
     return CODE_GIVE_UP;
 }

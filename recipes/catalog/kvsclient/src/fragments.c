@@ -15,7 +15,7 @@ struct fragment {
 
 struct store {
     GMutex lock;
-    GCond room;   /* a fragment was dropped from the queue, or nobody is to wait any more */
+    GCond room;   /* a fragment was settled or dropped, or nobody is to wait any more */
     GQueue queue; /* of fragments, the oldest first */
     GByteArray *header;
     gsize waiting;
@@ -68,16 +68,30 @@ void fragments_hurry(struct store *store) {
     g_mutex_unlock(&store->lock);
 }
 
+/* Whether there is no room for another fragment. What is open is confirmed only behind the next one's start, so a
+ * fragment that fills the store alone keeps nobody out. */
+static gboolean is_full(const struct store *store) {
+    if (store->waiting < store->keeping.most) {
+        return FALSE;
+    }
+    for (const GList *each = store->queue.head; each != store->queue.tail; each = each->next) {
+        if (!((const struct fragment *)each->data)->settled) {
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
 gboolean fragments_begin(struct store *store, guint64 milliseconds) {
     struct fragment *fragment, *last;
     gboolean room;
 
     g_mutex_lock(&store->lock);
     last = g_queue_peek_tail(&store->queue);
-    while (store->keeping.waits && store->waiting >= store->keeping.most && !store->finished && !store->hurried) {
+    while (store->keeping.waits && is_full(store) && !store->finished && !store->hurried) {
         g_cond_wait(&store->room, &store->lock);
     }
-    room = store->waiting < store->keeping.most && !store->finished;
+    room = !is_full(store) && !store->finished;
     if (room) {
         if (last != NULL) {
             last->complete = TRUE;
@@ -231,6 +245,7 @@ enum supply fragments_read(struct store *store, char *out, gsize size, gboolean 
         if (!store->keeping.acks && !now->settled) {
             now->settled = TRUE;
             store->totals.persisted++;
+            g_cond_broadcast(&store->room);
         }
         if (boundary && next_link(store) != NULL) {
             supply = SUPPLY_END;
@@ -264,6 +279,7 @@ gboolean fragments_persisted(struct store *store, guint64 milliseconds) {
         fragment->settled = TRUE;
         store->totals.persisted++;
         drop_settled(store);
+        g_cond_broadcast(&store->room);
     }
     g_mutex_unlock(&store->lock);
     return known;
@@ -277,6 +293,7 @@ void fragments_give_up(struct store *store, guint64 milliseconds) {
     if (fragment != NULL && fragment->was_sent) {
         fragment->settled = TRUE;
         store->totals.lost++;
+        g_cond_broadcast(&store->room);
     }
     g_mutex_unlock(&store->lock);
 }
