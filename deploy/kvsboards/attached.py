@@ -137,13 +137,6 @@ def attach(host_name: str, streams: Sequence[str] = ()) -> Attached:
         running = bring_up(lan=address)
         view = board_view(board, running, address)
         provision(running, view, hours=HOURS)
-        user = board.file.service.user
-        if not user:
-            raise PreflightError(
-                f"the services of {board.name} have a user that systemd makes for the moment",
-                why="outside of systemd there is none, and a private view is outside",
-                next_step=f"[service] of {board.name}: user = a user of the board",
-            )
         wanted = {row.name for row in rows}
         services = [board_service(board, program) for program in stream_programs(board) if program.name in wanted]
         if len(services) != len(rows):
@@ -155,7 +148,7 @@ def attach(host_name: str, streams: Sequence[str] = ()) -> Attached:
     try:
         with connect(host_target(host_name)) as session, progress(f"streams of {host_name} see the local service"):
             _end_view(session, manifest.root, host_name)
-            _lay_view(session, view, manifest.root, user)
+            _lay_view(session, view, manifest.root, board.file.service.user)
             for service in services:
                 _demand(session.run(_START, [FOLDER, service.name], [control_script(service)]), host_name, service.name)
             return Attached(address=address, services=ask_services(session, manifest.root, rows), running=running)

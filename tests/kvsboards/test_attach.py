@@ -57,7 +57,7 @@ def _stream() -> dict[str, Any]:
 
 def _sends(board: AttachedBoard) -> None:
     """Wait until fragments arrive, two and more."""
-    deadline, begun = time.monotonic() + 15, _stream()["fragments"]
+    deadline, begun = time.monotonic() + 30, _stream()["fragments"]
     while _stream()["fragments"] < begun + 2:
         assert time.monotonic() < deadline, board.sh("tail -n 5 /var/log/boardcast/*")
         time.sleep(0.3)

@@ -9,7 +9,7 @@ import contextlib
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,6 +115,8 @@ class AttachedBoard:
 
     container: str
     engine: Engine
+    found_at: Callable[[str], None]
+    """Writes its address into the inventory."""
 
     def sh(self, script: str, *words: str, good: bool = True) -> str:
         code, out = self._made().exec_run(["/bin/sh", "-c", script, "sh", *words])
@@ -124,6 +126,8 @@ class AttachedBoard:
 
     def reboot(self) -> None:
         self._made().restart(timeout=0)
+        # Another container may have taken the address meanwhile.
+        self.found_at(str(self._made().attrs["NetworkSettings"]["Networks"][NETWORK]["IPAddress"]))
         self.answers()
 
     def answers(self) -> None:
@@ -153,6 +157,17 @@ class AttachedBoard:
         return self.engine.services._client.containers.get(self.container)
 
 
+def write_inventory(folder: Path, patch: pytest.MonkeyPatch, address: str, host_key: str) -> None:
+    """Write a board and its host for the product to find."""
+    (folder / "boards" / HOST).mkdir(parents=True, exist_ok=True)
+    (folder / "boards" / HOST / "board.toml").write_text(_BOARD)
+    (folder / "boards" / "hosts.toml").write_text(
+        f'schema = 1\n[hosts.{HOST}]\nboard = "{HOST}"\naddress = "{address}"\nkey = "{folder / "key"}"\n'
+        f'host_key = "{host_key}"\n'
+    )
+    patch.setenv("BOARDCAST_BOARDS", str(folder / "boards"))
+
+
 @contextlib.contextmanager
 def attached_board(
     engine: Engine, folder: Path, patch: pytest.MonkeyPatch, *, capabilities: tuple[str, ...]
@@ -161,12 +176,10 @@ def attached_board(
     private, public = ed25519_pair()
     host_private, host_public = ed25519_pair()
     image = prepare_board(load_board("sim-tiny"), engine).image
-    boards, name = folder / "boards", f"boardcast-attached-{folder.name[-12:]}.{HOST}".lower()
-    (boards / HOST).mkdir(parents=True)
-    (boards / HOST / "board.toml").write_text(_BOARD)
+    name = f"boardcast-attached-{folder.name[-12:]}.{HOST}".lower()
     (folder / "key").write_bytes(private)
     (folder / "key").chmod(0o600)
-    patch.setenv("BOARDCAST_BOARDS", str(boards))
+    write_inventory(folder, patch, "192.0.2.17", host_public)  # its file is read before it has an address
     board = load_board(HOST)
     text = manifest(
         board=HOST, arch="x86_64", machines=("x86_64",), root=ROOT, entries=(), decisions=(), proofs=(), refused=(),
@@ -200,11 +213,8 @@ def attached_board(
             tmpfs={"/var/run": "mode=0755"},
         )  # fmt: skip
     try:
-        (boards / "hosts.toml").write_text(
-            f'schema = 1\n[hosts.{HOST}]\nboard = "{HOST}"\naddress = "{address}"\nkey = "{folder / "key"}"\n'
-            f'host_key = "{host_public}"\n'
-        )
-        made = AttachedBoard(name, engine)
+        made = AttachedBoard(name, engine, lambda where: write_inventory(folder, patch, where, host_public))
+        made.found_at(address)
         made.answers()
         made.sh('ln -sfn "releases/$1" "$2/current"', bundle.id, ROOT)
         made.sh(SERVICES, ROOT, bundle.id, "a test")
