@@ -21,7 +21,7 @@ from recipes.proof.demand import Demand
 from recipes.proof.prove import check_copy
 from recipes.proof.result import Proof
 from recipes.rootfs.index import Index
-from recipes.rootfs.loaderconf import LD_CACHE, libc_of, read_cache
+from recipes.rootfs.loaderconf import LD_CACHE, is_of_libc, libc_of, read_cache
 from recipes.rootfs.origin import Origin
 from recipes.toolchains.vendor import parse_arch
 
@@ -171,7 +171,7 @@ class _Board:
         places |= elsewhere
         found: dict[str, ElfFile] = {}
         lost: list[str] = []
-        todo = list(copy.needed)
+        todo = [*copy.needed, *filter(is_of_libc, places)]  # by what these ask for it is known what the loader grants
         while todo:
             name = todo.pop(0)
             if name in found or name in lost:

@@ -39,12 +39,15 @@ class LibcNames(NamedTuple):
         SONAMEs of its libraries, without their versions; and what other names of them begin with, up to a `-`.
     answers:
         What the names begin with to which its loader answers itself, whatever a file of that name says it is.
+    files:
+        The name of the C library itself, where that is another file than the loader.
     """
 
     loaders: tuple[str, ...]
     loader_file: re.Pattern[str]
     libraries: tuple[str, ...]
     answers: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
 
 _POSIX: Final = ("libc", "libm", "libpthread", "libdl", "librt", "libresolv", "libutil")
@@ -53,6 +56,7 @@ LIBC_NAMES: Final = {
         ("ld-linux", "ld.so.", "ld64.so."),
         re.compile(r"ld-linux[\w-]*\.so\.\d+|ld(64)?\.so\.[12]|ld-2\.\d+(\.\d+)?\.so"),
         _POSIX,
+        files=("libc.so.6", "libc.so.6.1"),
     ),
     Libc.MUSL: LibcNames(  # its loader is the C library
         ("ld-musl-",),
@@ -64,6 +68,7 @@ LIBC_NAMES: Final = {
         ("ld-uClibc", "ld64-uClibc"),
         re.compile(r"ld(64)?-uClibc[\w.-]*\.so[.\d]*"),
         (*_POSIX, "libuClibc-"),
+        files=("libc.so.0", "libc.so.1"),
     ),
 }
 """The one table of names by which a C library is known."""

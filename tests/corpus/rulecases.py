@@ -13,6 +13,7 @@ from tests.corpus.ruleparts import (
     WHICH,
     Case,
     Files,
+    Odd,
     Part,
     copies,
     direct,
@@ -214,7 +215,45 @@ def wrong(arch: str, traits: Traits) -> Iterator[Case]:
     yield Case(name=name, files=cut, glibc=NOTHING, musl=NOTHING, uclibc=2, unproved=True)
 
 
+SCRIPT = b"/* GNU ld script */ GROUP ( /lib/libwhich.so.1.2 )\n"
+
+
+def no_elf(traits: Traits) -> Iterator[Case]:
+    """Yield what a loader does with something else under a library's name, in a folder before the library's."""
+    here = f"/a/{NAME}"
+    rest: Files = {PROGRAM: direct("/a:/b"), f"/b/{NAME}": which(2)}
+
+    def case(name: str, what: bytes | str | Odd | Part, glibc: int, musl: int, uclibc: int, **more: Part | Odd) -> Case:
+        files: Files = {here: what, **rest, **{f"/a/{place}": one for place, one in more.items()}}
+        return Case(name=name, files=files, glibc=glibc, musl=musl, uclibc=uclibc, unproved=True)
+
+    yield case("an-empty-file", b"", NOTHING, NOTHING, 2)
+    yield case("a-few-bytes", b"\x7fEL", NOTHING, NOTHING, 2)
+    yield case("a-linker-script", SCRIPT * 40, NOTHING, NOTHING, 2)
+    yield case("a-short-linker-script", SCRIPT, NOTHING, NOTHING, 2)
+    yield case("a-folder", Odd.FOLDER, NOTHING, NOTHING, 2)
+    yield case("a-link-to-a-folder", "folder", NOTHING, NOTHING, 2, folder=Odd.FOLDER)
+    yield case("a-fifo", Odd.FIFO, 124, 124, 124)
+    yield case("a-link-to-nothing", "gone", 2, 2, 2)
+    yield case("a-link-through-a-file", f"{NAME}.txt/gone", 2, 2, 2)
+    yield case("a-link-to-itself", NAME, NOTHING, NOTHING, 2)
+    other = b"\x7fELF" + bytes([2 if traits.wide else 1, 1 if traits.big else 2, 1]) + bytes(9)
+    other += (b"\0\3\0\x3e\0\0\0\1" if not traits.big else b"\3\0\x3e\0\1\0\0\0") + bytes(100)
+    yield case("another-byte-order", other, NOTHING, NOTHING, 2)
+    hidden: Files = {here: which(1), **rest}
+    yield Case(name="a-file-of-root-alone", files=hidden, glibc=2, musl=2, uclibc=2, unproved=True, private=True)
+
+
 def cases(arch: str, traits: Traits) -> list[Case]:
     """Return every case of a target."""
-    made = [*paths(), *chains(), *tokens(), *caches(arch), *old_caches(), *again(), *wrong(arch, traits)]
+    made = [
+        *paths(),
+        *chains(),
+        *tokens(),
+        *caches(arch),
+        *old_caches(),
+        *again(),
+        *wrong(arch, traits),
+        *no_elf(traits),
+    ]
     return [one for one in made if one.of(traits.libc) is not None and (not one.only or arch in one.only)]

@@ -21,7 +21,7 @@ from recipes.proof.search import Loader, first_file
 from recipes.rootfs.index import scan_root
 from tests.corpus import targets
 from tests.corpus.rulecases import cases
-from tests.corpus.ruleparts import MID, NAME, NOTHING, Case, Part
+from tests.corpus.ruleparts import MID, NAME, NOTHING, Case, Odd, Part
 from tests.corpus.targets import HERE, Target
 
 pytestmark = pytest.mark.engine
@@ -81,7 +81,9 @@ def levels(units: Sequence[Part]) -> list[list[dict[str, object]]]:
     return made
 
 
-def row(place: str, what: Part | bytes | str) -> list[str]:
+def row(place: str, what: Part | bytes | str | Odd) -> list[str]:
+    if isinstance(what, Odd):
+        return [place, what, "", ""]
     if isinstance(what, Part):
         return [place, "unit", what.path, "both" if what.both else what.machine]
     return [place, "bytes", what.hex(), ""] if isinstance(what, bytes) else [place, "link", what, ""]
@@ -101,6 +103,7 @@ def run(target: Target, engine: Engine, folder: Path) -> Answers:
                 "environment": case.environment,
                 "real": case.real,
                 "ldconfig": case.ldconfig,
+                "private": case.private,
             }
             for case in all_cases
         ],
