@@ -21,7 +21,7 @@ _MIPS_ABIFLAGS: Final = 0x70000003  # PT_MIPS_ABIFLAGS
 _MIPS_ABI2, _MIPS_FP64, _MIPS_NAN2008 = 0x20, 0x200, 0x400
 _MIPS_ABIS: Final = {0x1000: "o32", 0x2000: "o64", 0x3000: "EABI32", 0x4000: "EABI64"}
 _MIPS_SOFT: Final = 3
-_MIPS_FLOATS: Final = {0: "", 1: "", 5: "", 2: "single float", 3: "", 4: "old fp64", 6: "fp64", 7: "fp64a"}
+_MIPS_FLOATS: Final = {0: "", 1: "", 5: "", 2: "single", 3: "", 4: "old-fp64", 6: "fp64", 7: "fp64a"}
 """By Tag_GNU_MIPS_ABI_FP; FP32 and FPXX, and what has no floats, go together."""
 _RISCV_FLOATS: Final = {0: "soft float", 2: "single float", 4: "double float", 6: "quad float"}
 
@@ -47,13 +47,13 @@ def read_abi(image: ElfImage) -> tuple[FloatAbi, str]:
 
 def _mips(image: ElfImage) -> tuple[FloatAbi, str]:
     flags, floats = image.flags, FloatAbi.NONE
-    words = ["n32" if flags & _MIPS_ABI2 else _MIPS_ABIS.get(flags & 0xF000, "n64" if image.wide else "no ABI")]
+    words = ["n32" if flags & _MIPS_ABI2 else _MIPS_ABIS.get(flags & 0xF000, "n64" if image.wide else "no-ABI")]
     words += ["NaN2008"] if flags & _MIPS_NAN2008 else []
-    words += ["FP64"] if flags & _MIPS_FP64 else []
+    words += ["old-FP64"] if flags & _MIPS_FP64 else []
     offset, size = image.parts.get(_MIPS_ABIFLAGS, (0, 0))
     if size >= 24:
         (kind,) = image.unpack("B", offset + 7)
-        words.append(_MIPS_FLOATS.get(kind, f"float ABI {kind}"))
+        words.append(_MIPS_FLOATS.get(kind, f"float-ABI-{kind}"))
         if kind:
             floats = FloatAbi.SOFT if kind == _MIPS_SOFT else FloatAbi.HARD
     return floats, " ".join(filter(None, words))

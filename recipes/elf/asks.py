@@ -38,6 +38,7 @@ _HARMLESS_1: Final = 0x07FFF7BF & ~0x40 & ~0x800
 """NOW, GLOBAL, GROUP, NODELETE, INITFIRST, ORIGIN, INTERPOSE, NODUMP and Solaris's: of no effect on what is found."""
 _USUAL_PAGE: Final = {EM_MIPS: 1 << 16, 21: 1 << 16, 183: 1 << 16, 258: 1 << 16}
 """To what linkers align segments where kernels have pages of several sizes."""
+_MICROMIPS: Final = 0x02000000
 _NOTE_ABI, _NOTE_PROPERTIES = 1, 5
 _NOTES: Final = 1 << 16
 _ISA_NEEDED, _ONE_NEEDED, _NO_COPY = 0xC0008002, 0xB0008000, 2
@@ -100,6 +101,8 @@ def _by_flags(image: ElfImage) -> Iterator[str]:
             yield word
     if unknown := one & ~_HARMLESS_1 & ~sum(_FLAGS_1):
         yield f"flags-1:{unknown:#x}"
+    if image.machine == EM_MIPS and image.flags & _MICROMIPS:
+        yield "micromips"
     if image.abi_version > (image.machine == EM_MIPS):
         yield f"abi-version:{image.abi_version}"
 

@@ -32,6 +32,8 @@ _IGNORED: Final = {
     Libc.UCLIBC: ("noopen", "nodeflib", "kernel", "system"),
     Libc.GLIBC: ("nodeflib", "irelative", "tlsdesc", "textrel", "textrel-flag"),
 }
+_NEVER: Final = ("pie", "filter", "auxiliary", "noopen")
+"""What a C library may be and no other library."""
 _WORDS: Final = {
     "pie": "it is a program (DF_1_PIE), not a library",
     "noopen": "it must not be opened later (DF_1_NOOPEN), and a plugin may need it",
@@ -47,6 +49,7 @@ _WORDS: Final = {
     "kernel": "it asks for Linux {value}, more than the board's C library does",
     "system": "it is for another system than Linux (number {value} in .note.ABI-tag)",
     "isa": "it asks for a processor of x86-64-v{value}, more than the board's C library does",
+    "micromips": "its code is microMIPS, which the board's C library has none of",
     "page": "its segments are aligned to {value} bytes, less than those of the board's C library: pages may be larger",
 }
 
@@ -77,7 +80,7 @@ class Grants:
         word, _, value = ask.partition(":")
         if ask == "no-copy":  # is about who uses it: `recipes.proof.prove`
             return True
-        if is_of_libc(file.soname) or word in _IGNORED[self._libc]:
+        if is_of_libc(file.soname) or word in _IGNORED[self._libc] or (ask in self._granted and word not in _NEVER):
             return True
         if word == "relr":
             return self._grants_relr(file)
@@ -92,7 +95,7 @@ class Grants:
             return _numbers(value) <= max((_numbers(one) for one in self._values("kernel")), default=(0,))
         if word == "page":
             return int(value) >= min(map(int, self._values("page")), default=1 << 30)
-        return ask in self._granted and word not in ("pie", "filter", "auxiliary", "noopen")
+        return False
 
     def _grants_relr(self, file: ElfFile) -> bool:
         if self._libc is Libc.MUSL:

@@ -13,10 +13,10 @@ import posixpath
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from recipes import elf
-from recipes.arch import Identity, Libc, compatible, same_machine
+from recipes.arch import Identity, Libc, compatible
 from recipes.archives.packed import PackedError
 from recipes.archives.tarreader import TarError
 from recipes.elf import ElfFile
@@ -30,6 +30,7 @@ from recipes.rootfs.loaderconf import (
     built_in_folders,
     chosen_entry,
     conf_folders,
+    glibc_passes_over,
     is_loader_conf,
     libc_of,
     loader_of_root,
@@ -171,12 +172,11 @@ class Index:
         wanted = (identity, itself.identity) if itself is not None else (identity,)
         if all(compatible(file.identity, one) for one in wanted):
             return place, file
-        alike = all(same_machine(file.identity, one) for one in wanted)
         if self.libc is Libc.MUSL:
             return place, None  # it ends at any other file
         if self.libc is Libc.UCLIBC:  # asks for the machine only, and takes one of another float ABI
             return (place, None) if file.identity.machine == identity.machine else None
-        return (place, None) if alike and file.identity.machine not in _ABI_IS_ASKED else None
+        return None if glibc_passes_over(file.identity, wanted[-1]) else (place, None)
 
     def _ends(self, place: str) -> bool:
         """Tell whether a search ends where there is no ELF file: something else is there, or may be."""
@@ -273,8 +273,6 @@ class Index:
         return hashlib.sha256(data).hexdigest()
 
 
-_ABI_IS_ASKED: Final = (8, 40)
-"""Machines where glibc's loader compares ABIs, and passes over a file of another: MIPS and ARM (`tests/corpus`)."""
 _libc = functools.lru_cache(maxsize=64)(libc_of)
 
 

@@ -128,7 +128,7 @@ LOCAL = (
 
 
 def asks(traits: Traits) -> Iterator[tuple[str, Unit, bool]]:
-    """Yield copies that ask something of the loader that names and symbols do not say, and whether it may be granted."""
+    """Yield copies that ask more of the loader than names and symbols say, and whether that may be granted."""
     source = plain("function")
     whole = source + " int main(void) { return 0; }"
     yield "pie", Unit(name=SONAME, source=whole, flags=("-pie", "-fPIE", "-Wl,-E"), soname=SONAME), False

@@ -64,10 +64,13 @@ class Case:
         It depends on the processor: the loader's copy has to be among those that the rules name.
     unproved:
         uClibc's loader takes one, and our rules name none.
+    doubtful:
+        The loader takes one, and our rules name none: it does not compare all that they do.
     last:
         The process has two copies, and the program's number is of the second.
     private:
-        The first of the files may be read by root alone, and the program is started by somebody else.
+        The first of the files may be read by root alone, and the program is started by somebody else; who starts it on
+        a board is not known, so that our rules name none.
     """
 
     name: str
@@ -81,6 +84,7 @@ class Case:
     either: bool = False
     unproved: bool = False
     last: bool = False
+    doubtful: bool = False
     private: bool = False
     only: tuple[str, ...] = field(default=())
 
