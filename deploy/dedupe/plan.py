@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from deploy.dedupe.byname import UNWINDER, wants_unwinder
 from deploy.dedupe.decision import Action, Decision, DedupePlan, Payload
 from deploy.dedupe.preferences import Prefer, Preference, Preferences
 from deploy.dedupe.reasons import absent_proof, loader_path, main_fault, one_per_soname
@@ -62,6 +63,9 @@ class _Work:
         for payload in self.kept.values():
             for name in payload.elf.needed:
                 needed.setdefault(name, []).append(payload.elf)
+            # No file names it; where the board has none, ours travels and the launch script brings it in.
+            if UNWINDER not in payload.elf.needed and wants_unwinder(payload.elf, self.board.libc):
+                needed.setdefault(UNWINDER, []).append(payload.elf)
         return needed
 
 

@@ -14,7 +14,7 @@ from recipes.archives.packed import PackedError
 from recipes.archives.tarinput import open_tar
 from recipes.archives.tarreader import Kind, Member, Reader, TarError
 from recipes.errors import ConfigError
-from recipes.rootfs.loaderconf import is_loader_conf
+from recipes.rootfs.loaderconf import is_kept_text
 
 SKIPPED_FOLDERS = ("proc", "sys", "dev", "run", "tmp")
 LARGEST_FILE = 1 << 30
@@ -82,13 +82,13 @@ def root_members(
                 marks.add(path)
             try:
                 with open(entry.path, "rb") as file:  # noqa: PTH123 - a Path per file of a root costs more than the read
-                    if is_loader_conf(path):
+                    if is_kept_text(path):
                         yield path, None, file.read()
                     elif file.read(4) == elf.MAGIC:
                         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                             yield path, None, data
             except PermissionError as error:
-                if ".so" in entry.name or is_loader_conf(path):
+                if ".so" in entry.name or is_kept_text(path):
                     unread[path] = f"cannot be read: {error.strerror}"
 
 
@@ -138,7 +138,7 @@ def _members(reader: Reader) -> Iterator[Member]:
 def _wanted(reader: Reader, member: Member, path: str, unread: dict[str, str]) -> bytes:
     """Return the content of an ELF file or of the loader's configuration; of the rest only the begin is read."""
     head = reader.begin(len(elf.MAGIC))
-    if head != elf.MAGIC and not is_loader_conf(path):
+    if head != elf.MAGIC and not is_kept_text(path):
         return b""
     if member.size > LARGEST_FILE:
         unread[path] = f"has {member.size:,} bytes; {LARGEST_FILE:,} are read"
