@@ -92,7 +92,7 @@ def plan_dedupe(
         The board cannot run it: its C library or GStreamer is too old, a library is not found anywhere, two recipes
         bring different ones of one name, or a rule of the board asks for an unsuitable copy.
     ConfigError
-        A rule of the board asks for what happens on no board.
+        A rule of the board decides nothing: no library has its name, or it is the board's own on every board.
     """
     files = {path.lstrip("/"): library for path, library in stage_index.files.items()}
     by_soname, merged = one_per_soname(stage, files)
@@ -111,7 +111,7 @@ def plan_dedupe(
     notes, extra = _run_time(stage, work, proofs)
     known = {decision.library for decision in (*decisions, *merged)}
     decisions += merged + extra + unused_files(stage, files, work.kept.values(), known, idle)
-    notes += work.preferences.without_effect(decision.library for decision in decisions)
+    work.preferences.refuse_idle(decision.library for decision in decisions)
     return DedupePlan(
         decisions=_in_order(decisions),
         proofs=tuple(proofs[name] for name in sorted(proofs)),
