@@ -244,6 +244,21 @@ def more_folders(confs: Mapping[str, bytes], known: Sequence[str]) -> list[str]:
     data = confs.get(LD_CACHE, b"")
     cache = read_cache(data) or read_cache(data, Libc.UCLIBC) or {}
     folders += [posixpath.dirname(entry.path) for entries in cache.values() for entry in entries]
+    return _outer(folders, known)
+
+
+def folders_behind(listing: Listing) -> list[str]:
+    """Return the folders that links to libraries lead to and that were not looked into yet."""
+    targets = (
+        posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
+        for path, target in listing.links.items()
+        if ".so" in posixpath.basename(path)
+    )
+    lost = (target for target in targets if target not in listing.files and target not in listing.links)
+    return _outer(map(posixpath.dirname, lost), listing.places)
+
+
+def _outer(folders: Iterable[str], known: Sequence[str]) -> list[str]:
     below = tuple(f"{folder}/" for folder in known)
     found = {
         folder
