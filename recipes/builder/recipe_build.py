@@ -104,6 +104,7 @@ def _job(prepared: BuildPlan, step: RecipeBuild, scratch: Path, sources: Sources
     if (recipe.folder() / "files").is_dir():
         # A link in a recipe's folder may name any file of this machine: it stays a link, which leads nowhere there.
         shutil.copytree(recipe.folder() / "files", scratch / "work" / "files", symlinks=True)
+        _with_version(scratch / "work" / "files", recipe.version)
     built = {made.recipe.name: made for made in prepared.steps}
     known = {name: made.recipe for name, made in built.items()} | _stubs(prepared, built)
     for need in in_order(known, [recipe.name]):
@@ -122,6 +123,13 @@ def _job(prepared: BuildPlan, step: RecipeBuild, scratch: Path, sources: Sources
         else:
             mounts.append(Mount(source=source.path, target=GIT / mirror_place(source.url)))
     return build_container(prepared, mounts, recipe)
+
+
+def _with_version(files: Path, version: str) -> None:
+    """Put the version of what is built in the place of @VERSION@ in a recipe's own `.pc` and CMake files."""
+    for path in [*files.rglob("*.pc"), *files.rglob("*.cmake")]:
+        if path.is_file() and not path.is_symlink():
+            path.write_text(path.read_text().replace("@VERSION@", version))
 
 
 def build_container(prepared: BuildPlan, mounts: Sequence[Mount], recipe: Recipe | None = None) -> Job:
