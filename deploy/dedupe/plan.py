@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from deploy.dedupe.byname import UNWINDER, wants_unwinder
 from deploy.dedupe.decision import Action, Decision, DedupePlan, Payload
 from deploy.dedupe.preferences import Prefer, Preference, Preferences
-from deploy.dedupe.reasons import absent_proof, loader_path, main_fault, one_per_soname
+from deploy.dedupe.reasons import absent_proof, loader_path, main_fault, older_than_headers, one_per_soname
 from deploy.dedupe.shadowing import check_shadowing
 from deploy.dedupe.unused import unused_files
 from recipes.arch import Arch, Libc
@@ -169,6 +169,9 @@ def _decide(work: _Work, soname: str, users: Sequence[ElfFile]) -> tuple[Decisio
         kind = "all names" if proof.weaker else "all names and nodes"
         because = f"{len(proof.symbols)} symbols checked, {kind} there"
         because += f"; {rule.because}" if rule is not None and not fixed else ""
+        if candidate is not None and not fixed:
+            older = older_than_headers(candidate[1], work.board.files[Origin(proof.provider)])
+            because += f"; {older}" if older else ""
         return _decision(soname, Action.USE_BOARD, because, proof.provider, size), proof, None
     if rule is not None and rule.of_board:
         # Nobody's word makes a loader find what is not there, or start without a node of the C library.

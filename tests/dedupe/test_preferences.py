@@ -152,6 +152,20 @@ def test_a_rule_by_a_name_without_its_version_decides() -> None:
     assert row(decide(index(LIBC, OURS), rule, name="libz"))[0] is Action.KEEP_PRIVATE
 
 
+def test_a_board_with_an_older_openssl_than_the_headers_is_told_in_the_table() -> None:
+    """Its symbols suffice, so it is used: built was 3.5.7, the board has 3.0.20."""
+    exports = "SSL_new@@OPENSSL_3.0.0 SSL_a@@OPENSSL_3.0.9"
+    newer = elf("libssl.so.3", exports=f"{exports} SSL_b@@OPENSSL_3.4.0 SSL_c@@OPENSSL_3.5.0")
+    older = elf("libssl.so.3", exports=exports)
+    app = elf(needed=("libssl.so.3",), imports="SSL_new@libssl.so.3:OPENSSL_3.0.0")
+    staged, facts = stage({"bin/app": app, "lib/libssl.so.3": newer})
+    for board, says in ((older, True), (newer, False)):
+        (decision,) = plan_dedupe(staged, facts, index(LIBC), index(LIBC, board), ARCHES["armv7"]).decisions
+        assert decision.action is Action.USE_BOARD
+        told = "older than the headers compiled against (OPENSSL_3.0.9, theirs is OPENSSL_3.5.0)" in decision.because
+        assert told is says
+
+
 def test_the_plan_is_the_same_from_the_proofs_alone() -> None:
     extra = elf("libextra.so.1", exports="more")
     app = elf(
