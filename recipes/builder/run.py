@@ -32,6 +32,7 @@ from recipes.sources.fetch import archive_path, fetch_pins
 from recipes.sources.git import repository_path, run_git
 from recipes.sources.lock import Archive, Repository, load_lock
 from recipes.sources.recipe import in_order, load_catalogue
+from recipes.sources.unit import refuse_mixed_unit
 from recipes.stage.manifest import STAGE_MANIFEST, Stage, graft_tree, is_intact, load_stage, write_manifest
 from recipes.stage.store import open_store
 from recipes.toolchains.images import ensure_image, known_image
@@ -113,6 +114,9 @@ def _build_all(todo: dict[str, tuple[BuildPlan, RecipeBuild]], mirror: Sequence[
         for name, (_, step) in todo.items()
         if not step.recipe.source.startswith("path:")
     }
+    for _, step in todo.values():
+        if not step.recipe.source.startswith("path:"):
+            refuse_mixed_unit(pins.needed(step.recipe.source))
     with contextlib.closing(Engine.connect()) as first:
         _same_images(todo, first)
     _run(todo, sources)

@@ -193,6 +193,8 @@ class RecipeFile(Strict):
     """SONAMEs that the programs load at run time, if the board has them."""
     flags: tuple[OneLine, ...] = ()
     """More words for CFLAGS and CXXFLAGS."""
+    c_flags: tuple[OneLine, ...] = Field(default=(), alias="c-flags")
+    """More words for CFLAGS alone."""
     collect: tuple[Collect, ...] = ()
     """Files that upstream builds and does not install."""
     edits: tuple[Edit, ...] = ()

@@ -162,7 +162,7 @@ def test_a_suffix_says_where_a_library_was_built_and_not_what_it_is(version: str
 
 @pytest.mark.parametrize(
     ("version", "wanted", "fits"),
-    [("1.1.1t", ">1.1.1", True), ("1.1.1w-fips", ">=1.1.1t", True), ("3.0.0-beta1", ">=1.1.1,<4", True)],
+    [("1.1.1t", ">=1.1.1.post1", True), ("1.1.1w-fips", ">=1.1.1.post23", True), ("3.0.0-beta1", ">=1.1.1,<4", True)],
 )
 def test_letters_and_betas_compare(version: str, wanted: str, *, fits: bool) -> None:
     app = recipe("app", depends=[{"name": "libwebsockets", "range": wanted}], pkgconfig="")
