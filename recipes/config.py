@@ -156,6 +156,7 @@ def or_empty(form: Form) -> Form:
     return Form(form.name, form.words, form.fits, empty=True)
 
 
+VersionOrNone = Annotated[str, or_empty(_VERSION)]
 NameOrNone = Annotated[str, or_empty(NAME)]
 FileNameOrNone = Annotated[str, or_empty(_FILE_NAME)]
 RelativePathOrNone = Annotated[str, or_empty(_RELATIVE)]

@@ -22,7 +22,7 @@ from recipes.files import write_whole
 from recipes.rootfs.codec import file_row, loader_row, long_texts, read_cache_rows, read_file_row, read_loader_row
 from recipes.rootfs.files import LIBRARY_MARK, SKIPPED_FOLDERS
 from recipes.rootfs.index import Index, scan_root
-from recipes.rootfs.loaderconf import is_loader_conf
+from recipes.rootfs.loaderconf import is_kept_text
 
 CACHE_SCHEMA = 10
 
@@ -91,7 +91,7 @@ def _listed(root: Path, asked: Collection[str]) -> list[str]:
                         listed += [f"{path}/"] if LIBRARY_MARK in entry.name else []
                     continue
                 listed.append(path)
-                if path in asked or LIBRARY_MARK in entry.name or is_loader_conf(path):
+                if path in asked or LIBRARY_MARK in entry.name or is_kept_text(path):
                     state = entry.stat(follow_symlinks=False)
                     listed.append(f"{path}\0{state.st_size}\0{state.st_mtime_ns}\0{state.st_ino}\0{state.st_mode}")
     return sorted(listed)

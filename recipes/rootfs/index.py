@@ -32,12 +32,16 @@ from recipes.rootfs.loaderconf import (
     conf_folders,
     glibc_passes_over,
     is_loader_conf,
+    is_run_time_text,
     libc_of,
     loader_of_root,
     processor_folders,
     read_cache,
     search_folders,
 )
+
+TEXT_BYTES = 1 << 16
+"""Bytes of a file of settings that are looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +80,8 @@ class Index:
     loader: str = ""
     listed: tuple[str, ...] = ()
     cache: dict[str, tuple[CacheEntry, ...]] | None = None
+    texts: dict[str, str] | None = None
+    """nsswitch.conf and every openssl.cnf, by which files are opened by name; None where that was not looked for."""
     places: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Offset and bytes of each ELF file in a tar that is not compressed."""
     expands: bool = True
@@ -289,6 +295,7 @@ def scan_root(root: Path) -> Index:
     links: dict[str, str] = {}
     damaged: dict[str, str] = {}
     confs: dict[str, str] = {}
+    texts: dict[str, str] = {}
     cached: bytes | None = None
     built: dict[str, tuple[str, ...]] = {}
     places: dict[str, tuple[int, int]] = {}
@@ -300,6 +307,8 @@ def scan_root(root: Path) -> Index:
             cached = bytes(data)
         elif is_loader_conf(path):
             confs[path] = bytes(data).decode("utf-8", "replace")
+        elif is_run_time_text(path):
+            texts[path] = bytes(data[:TEXT_BYTES]).decode("utf-8", "replace")
         else:
             try:
                 files[path] = elf.parse(data)
@@ -315,10 +324,11 @@ def scan_root(root: Path) -> Index:
         links=links,
         damaged=damaged,
         directories=(),
-        fingerprint=_fingerprint(files, links, [*sorted(confs.items()), cached]),
+        fingerprint=_fingerprint(files, links, [*sorted((confs | texts).items()), cached]),
         loader=loader,
         listed=tuple(conf_folders(confs)),
         cache=read_cache(cached, libc_of(loader)) if cached is not None else None,
+        texts=texts,
         places=places,
         some=processor_folders((*files, *links)),
     )

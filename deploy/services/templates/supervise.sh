@@ -287,7 +287,8 @@ trap 'on_stop TERM' TERM
 trap 'on_stop QUIT' QUIT
 trap on_stall USR1
 mkdir -p "$state" 2>/dev/null
-[ -w "$state" ] || { echo "$name: cannot write in $state" >&2; exit 70; }
+# `[ -w ]` says yes to root on a file system that is mounted to be read only: only a try tells.
+(: >"$state/.try") 2>/dev/null && rm -f "$state/.try" || { echo "$name: cannot write in $state" >&2; exit 70; }
 if alive "$state/supervisor"; then
     echo "$name: process $holder does this already" >&2
     exit 0
