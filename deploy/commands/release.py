@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from deploy.release.deployment import DeployOutcome
 
 _AGAIN = "send everything, though it runs there already: what was damaged there is repaired"
+_FAST = "look at the services, and do not wait for pictures"
 _BUILD = "build and bundle again first what changed since the bundle was made"
 
 
@@ -22,6 +23,7 @@ _BUILD = "build and bundle again first what changed since the bundle was made"
         "bundle": "file to deploy, or the id of a bundle here, or its beginning; the board's last one without it",
         "build": _BUILD,
         "again": _AGAIN,
+        "fast": _FAST,
     }
 )
 def deploy(
@@ -30,6 +32,7 @@ def deploy(
     bundle: str = "",
     build: bool = False,
     again: bool = False,
+    fast: bool = False,
     json: bool = False,
     dry_run: bool = False,
 ) -> None:
@@ -49,7 +52,7 @@ def deploy(
     from deploy.release.deployment import deploy_to
 
     try:
-        done = deploy_to(host, chosen, again=again)
+        done = deploy_to(host, chosen, again=again, fast=fast)
     except KeyboardInterrupt:
         raise _interrupted(host) from None
     if json:
@@ -66,8 +69,8 @@ def _interrupted(host: str) -> Exit:
     )
 
 
-@command(iterable=["host"], help={"host": f"{HOST}; every reachable one without it"})
-def verify(_: Context, host: list[str], json: bool = False, dry_run: bool = False) -> None:
+@command(iterable=["host"], help={"host": f"{HOST}; every reachable one without it", "fast": _FAST})
+def verify(_: Context, host: list[str], fast: bool = False, json: bool = False, dry_run: bool = False) -> None:
     """Check what runs on boards, with evidence and JUnit."""
     from deploy.cli.output import print_verdicts
     from deploy.release.deployment import reachable_hosts, verify_each
@@ -88,7 +91,7 @@ def verify(_: Context, host: list[str], json: bool = False, dry_run: bool = Fals
         else:
             console.out(*(f"{name}: {checks}" for name in names))
         return
-    done = verify_each(names)
+    done = verify_each(names, fast=fast)
     verdicts = [outcome.verdict for outcome in done if outcome.verdict]
     if json:
         console.emit([outcome.as_dict() for outcome in done])
