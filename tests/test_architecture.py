@@ -26,7 +26,7 @@ OWNERS = {
     "fabric": {"deploy.ssh.dial"},
     "paramiko": {"deploy.boards.session", "deploy.ssh.channel", "deploy.ssh.dial", "deploy.ssh.scan"},
     "jinja2": {"deploy.launch.script"},
-    "boto3": {"recipes.stage.places", "deploy.watch.service"},
+    "boto3": {"recipes.stage.places", "deploy.cloud.session"},
     "requests": {"recipes.sources.fetch", "recipes.stage.places"},
     "rich": {"recipes.console"},
     "filelock": {"recipes.files"},

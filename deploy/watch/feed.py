@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from deploy.watch.service import Calls, ServiceRefusalError, told
+from deploy.cloud.session import Calls, ServiceRefusalError, told
 from recipes.text import shown
 
 _PAGES, _MOST = 20, 500
