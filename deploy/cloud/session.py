@@ -6,6 +6,7 @@ Keys and session tokens stay in here and in what signs with them; nothing of the
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -285,3 +286,10 @@ def _refusal(answer: Mapping[str, Any]) -> ServiceRefusalError:
 def as_user_error(refusal: ServiceRefusalError, what: str) -> UserError:
     """Return a refusal as the end of a command."""
     return UserError(what, why=f"{refusal.words} ({refusal.code})")
+
+
+def seconds_of(when: object) -> float:
+    """Return a time that boto3 gave as seconds since 1970; 0 for what is none."""
+    if isinstance(when, dt.datetime):
+        return when.timestamp()
+    return float(when) if isinstance(when, int | float) else 0.0

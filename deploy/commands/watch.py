@@ -76,16 +76,16 @@ def _wanted(board: str, streams: Sequence[str], channels: Sequence[str]) -> tupl
     if not board:
         return Wanted(streams=frozenset(streams), channels=frozenset(channels)), ""
     from deploy.boards.board import load_board
-    from deploy.kvsboards.view import board_region, sent_to
+    from deploy.cloud.promise import board_promises, board_region
 
     loaded = load_board(board)
-    to_streams, to_channels, _ = sent_to(loaded)
-    if not to_streams and not to_channels:
+    promised = board_promises(loaded)
+    if not promised:
         raise ConfigError(f"{board} sends nothing to the service", next_step=f"invoke board.show --board {board}")
-    names = frozenset(name for name, _ in to_streams) | frozenset(streams)
-    return Wanted(streams=names, channels=frozenset(name for name, _ in to_channels) | frozenset(channels)), (
-        board_region(loaded)
-    )
+    names = frozenset(stream.name for stream in promised.streams) | frozenset(streams)
+    return Wanted(
+        streams=names, channels=frozenset(channel.name for channel in promised.channels) | frozenset(channels)
+    ), (board_region(loaded))
 
 
 async def _page(calls: Calls, wanted: Wanted, port: int, *, json: bool) -> None:

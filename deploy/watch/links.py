@@ -8,11 +8,11 @@ from collections import OrderedDict
 from typing import Any
 from urllib.parse import quote
 
-from deploy.cloud.channel import ice_servers
 from deploy.cloud.session import Calls, ServiceRefusalError
 from deploy.watch.feed import Camera
 from deploy.watch.hls import Sessions
 from deploy.watch.relay import go2rtc_line
+from deploy.webrtc.channel import ice_servers
 
 _MOST, _SECONDS = 64, 43_200
 _TEST_PAGE = "https://awslabs.github.io/amazon-kinesis-video-streams-webrtc-sdk-js/examples/index.html"

@@ -15,9 +15,9 @@ from typing import Any
 
 from aiohttp import ClientError, ClientSession, ClientWebSocketResponse, WSMsgType, web
 
-from deploy.cloud.channel import connect_viewer, ice_servers
 from deploy.cloud.session import Calls, ServiceRefusalError
 from deploy.watch.feed import Camera
+from deploy.webrtc.channel import connect_viewer, ice_servers
 from recipes.text import one_line
 
 _UP = ("SDP_OFFER", "ICE_CANDIDATE")
