@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from deploy.cloud.contents import decoded, media_of, shot_of
+from deploy.cloud.contents import change_of, decoded, media_of, shot_of
 from deploy.cloud.evidence import Evidence, Media, Seen, Shot, Trouble, gaps, overlaps
 from deploy.cloud.promise import StreamPromise
 from deploy.cloud.session import Calls, ServiceRefusalError, seconds_of, told
@@ -75,11 +75,18 @@ async def observe(calls: Calls, promise: StreamPromise, look: Look | None = None
         began -= stream.skew or 0.0
         if not stream.hours:
             return await _unkept(calls, promise, look, stream, began)
-        seen = await _wait(calls, promise, look, stream, began)
+        before = await _list(calls, stream, began - _BEFORE, began + 5)
+        first = Evidence(
+            promise=promise, began=began, ended=began, skew=stream.skew, retention_hours=stream.hours, before=before
+        )
+        seen = await _wait(calls, look, stream, first)
         if not seen.new:
             return await _nothing_new(calls, look, stream, seen)
-        media, raw = await _media(calls, stream, seen.fragments[-_READ:])
-        return replace(seen, media=media, **await _pictures(calls, stream, seen, raw))
+        seen, raw = await _read(calls, stream, seen)
+        if seen.change is not None and seen.change.none and len(seen.new) < _AFTER:
+            # Little moves before many a camera: over some seconds more something does, or it is frozen.
+            seen, raw = await _read(calls, stream, await _wait(calls, look, stream, seen, least=_AFTER))
+        return replace(seen, **await _pictures(calls, stream, seen, raw))
     except ServiceRefusalError as refusal:
         return Evidence(
             promise=promise, began=began, ended=look.clock(), trouble=Trouble(code=refusal.code, words=refusal.words)
@@ -102,22 +109,21 @@ async def _describe(calls: Calls, promise: StreamPromise, look: Look) -> _Stream
     )
 
 
-async def _wait(calls: Calls, promise: StreamPromise, look: Look, stream: _Stream, began: float) -> Evidence:
-    """List what there is, and again until something is new; longer where what came so far looks odd."""
+async def _wait(calls: Calls, look: Look, stream: _Stream, seen: Evidence, *, least: int = 1) -> Evidence:
+    """List what there is until so many fragments are new; longer where what came so far looks odd.
+
+    New is what was not listed at first: no clock is asked.
+    """
+    known, began = {one.number for one in seen.before}, seen.began
 
     def now() -> float:
         return look.clock() - (stream.skew or 0.0)
 
-    before = await _list(calls, stream, began - _BEFORE, now() + 5)
-    known = {one.number for one in before}
-    seen = Evidence(
-        promise=promise, began=began, ended=now(), skew=stream.skew, retention_hours=stream.hours, before=before
-    )
     while True:
         new = tuple(one for one in await _list(calls, stream, began - _BEFORE, now() + 5) if one.number not in known)
         seen = replace(seen, new=new, ended=now())
         waited = seen.ended - began
-        enough = bool(new) and (len(new) >= _AFTER or not _odd(seen) or waited >= look.patience)
+        enough = len(new) >= least and (len(new) >= _AFTER or not _odd(seen) or waited >= look.patience)
         if waited >= look.watch and (enough or waited >= look.patience):
             return seen
         await look.pause(_POLL)
@@ -182,6 +188,11 @@ async def _elsewhere(calls: Calls, look: Look, seen: Evidence) -> tuple[str, ...
 
     names = await asyncio.gather(*(receives(row) for row in strangers[:_OTHERS]))
     return tuple(name for name in names if name)
+
+
+async def _read(calls: Calls, stream: _Stream, seen: Evidence) -> tuple[Evidence, list[FragmentEnded]]:
+    media, raw = await _media(calls, stream, seen.fragments[-_READ:])
+    return replace(seen, media=media, change=await asyncio.to_thread(change_of, raw)), raw
 
 
 async def _media(
@@ -264,4 +275,5 @@ async def _unkept(calls: Calls, promise: StreamPromise, look: Look, stream: _Str
     )  # fmt: skip
     if not raw:
         return replace(seen, elsewhere=await _elsewhere(calls, look, seen))
-    return replace(seen, shots=tuple(await asyncio.to_thread(decoded, raw[-2:])), shots_from="GetMedia, decoded here")
+    shots, change = await asyncio.to_thread(lambda: (decoded(raw[-2:]), change_of(raw[-_READ:])))
+    return replace(seen, shots=tuple(shots), change=change, shots_from="GetMedia, decoded here")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from deploy.cloud.evidence import Media, Shot
+from deploy.cloud.evidence import Change, Media, Shot
 from deploy.media.codecs import describe
 from deploy.media.matroska import FragmentEnded, parse_cluster
 from deploy.media.model import Cluster, Header, MediaError, Track, TrackKind
@@ -62,7 +63,6 @@ def shot_of(at: float, image: bytes) -> Shot:
     blank = "black" if is_black(seen) else "green" if is_green(seen) else ""
     return Shot(
         at=at, image=image, width=seen.width, height=seen.height, mean=seen.mean, spread=seen.spread, blank=blank,
-        grid=seen.grid,
     )  # fmt: skip
 
 
@@ -84,3 +84,29 @@ def decoded(raw: Sequence[FragmentEnded]) -> list[Shot]:
         except MediaError as error:
             shots.append(Shot(at=when, image=b"", fault=str(error)))
     return shots
+
+
+def change_of(raw: Sequence[FragmentEnded]) -> Change | None:
+    """Compare pictures of the fragments, before anybody makes a JPEG of them; None where that cannot be done.
+
+    Of several fragments the first pictures are compared: an encoder codes those alike, and the others not.
+    """
+    places = [(ended, 0) for ended in raw] if len(raw) > 1 else [(ended, at) for ended in raw for at in (0, -1)]
+    seen = list[tuple[float, bytes]]()
+    try:
+        from deploy.media.pictures import still
+
+        for ended, at in places:
+            video = ended.header.track(TrackKind.VIDEO)
+            frames = parse_cluster(ended.data, ended.header).of(video.number) if video else ()
+            if video and frames:
+                seen.append((frames[at].pts / 1e9, still(video, describe(video), frames, at=at).grid))
+    except (ImportError, MediaError):
+        return None
+    if len(seen) < 2 or seen[0][0] == seen[-1][0]:
+        return None
+    most = max(
+        max(abs(left - right) for left, right in zip(one[1], other[1], strict=True))
+        for one, other in itertools.combinations(seen, 2)
+    )
+    return Change(most=most, pictures=len(seen), seconds=abs(seen[-1][0] - seen[0][0]))

@@ -72,7 +72,7 @@ class Media:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shot:
-    """One picture; `grid` is the brightness of 32 x 32 cells, by which two are compared."""
+    """One picture, as JPEG; `width` is 0 where it was not looked at, and `fault` says why."""
 
     at: float
     image: bytes
@@ -81,8 +81,21 @@ class Shot:
     mean: float = 0.0
     spread: float = 0.0
     blank: str = ""
-    grid: bytes = b""
     fault: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """How much pictures of a stream differ: the most in any of 32 x 32 cells, of 255 steps of brightness."""
+
+    most: int
+    pictures: int
+    seconds: float
+
+    @property
+    def none(self) -> bool:
+        """Whether they show the same: an encoder changes a cell by two steps at most, and a hand by far more."""
+        return self.most <= 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +149,7 @@ class Evidence:
     media: tuple[Media, ...] = ()
     shots: tuple[Shot, ...] = ()
     shots_from: str = "GetImages"
+    change: Change | None = None
     elsewhere: tuple[str, ...] = ()
     metrics: Metrics | None = None
     trouble: Trouble | None = None
@@ -187,7 +201,7 @@ def overlaps(fragments: Sequence[Seen]) -> list[str]:
         starts.append(one.producer)
         within = one.producer + one.length - following.producer
         again = any(abs(following.producer - start) <= RESENT for start in starts)
-        if within > max(0.25, 0.25 * one.length) and not again:
+        if within > max(0.1, 0.2 * one.length) and not again:
             found.append(following.number)
     return found
 

@@ -6,7 +6,6 @@ Bounds are wide where cameras differ and narrow where nothing healthy comes near
 from __future__ import annotations
 
 import datetime as dt
-import itertools
 from collections.abc import Callable, Iterator
 
 from deploy.cloud.evidence import Evidence, Media, ahead, alternates, drift, gaps, overlaps, rate_of
@@ -20,8 +19,6 @@ SLOW, FAST = 0.8, 1.25
 """Bounds of the frame rate, in parts of the promised one; drivers round, and half of it is far outside."""
 HEAVY = 2.0
 """Times the promised bitrate; encoders go above it for a few seconds."""
-SAME_CELL = 2
-"""Steps of brightness, of 255, by which pictures of one thing differ: less than a sensor's noise."""
 
 ARRIVES, KEPT, ONE, WHOLE, TIME = "fragments arrive", "pictures are kept", "one producer", "no gaps", "clock"
 CODEC, SIZE, RATE, WEIGHT = "codec", "size", "frame rate", "bitrate"
@@ -210,7 +207,7 @@ def _sound(seen: Evidence) -> Finding:
 def _looks(seen: Evidence) -> Iterator[Finding]:
     """Judge the pictures: something to see, and not always the same."""
     name = seen.promise.name
-    good = [shot for shot in seen.shots if shot.grid]
+    good = [shot for shot in seen.shots if shot.width]
     faults = [shot.fault for shot in seen.shots if shot.fault]
     if not good:
         if any("PyAV" in fault for fault in faults) or not faults:
@@ -229,19 +226,14 @@ def _looks(seen: Evidence) -> Iterator[Finding]:
         yield skipped(name, MOVES, f"an even {last.blank} has nothing that could move")
         return
     yield ok(name, SHOWS, f"{light}, by {seen.shots_from}", mean=last.mean, spread=last.spread)
-    if len(good) < 2:
+    if seen.change is None:
         yield skipped(name, MOVES, "there is one picture only")
         return
-    change = max(
-        max(abs(left - right) for left, right in zip(one.grid, other.grid, strict=True))
-        for one, other in itertools.combinations(good, 2)
-    )
-    apart = good[-1].at - good[0].at
-    if change <= SAME_CELL:
-        what = f"{len(good)} pictures within {apart:.1f} s are the same"
-        yield red("frozen", name, MOVES, what, change=change)
+    apart = f"{seen.change.pictures} pictures within {seen.change.seconds:.1f} s"
+    if seen.change.none:
+        yield red("frozen", name, MOVES, f"{apart} are the same", change=seen.change.most)
         return
-    yield ok(name, MOVES, f"{len(good)} pictures within {apart:.1f} s differ by {change} of 255", change=change)
+    yield ok(name, MOVES, f"{apart} differ by up to {seen.change.most} of 255", change=seen.change.most)
 
 
 _CHECKS: tuple[Callable[[Evidence], Finding], ...] = (

@@ -91,8 +91,8 @@ REASONS: dict[str, Reason] = {
     ),
     "frozen": Reason(
         side=Side.BOARD,
-        cause="the camera or its driver repeats one picture: fragments go on, time in the picture does not",
-        next_step="invoke restart --host HOST --stream STREAM; if it comes back, power the camera off and on",
+        cause="fragments go on and the picture does not: camera or driver repeat one, or nothing at all moves there",
+        next_step="invoke restart --host HOST --stream STREAM; `clock` of its video shows the time in the picture",
     ),
     "unreadable": Reason(
         side=Side.BOARD,

@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/kinesisvideostreams/latest/dg/monitoring-cloudwatch.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -60,9 +61,11 @@ async def read_live(calls: Calls, arn: str, *, seconds: float, now: Callable[[],
         pass
     finally:
         # The read that is under way is in a thread; it ends when its connection does.
-        answer["Payload"].close()
+        with contextlib.suppress(OSError, ValueError, RuntimeError):
+            answer["Payload"]._raw_stream.shutdown()  # noqa: SLF001
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
+        answer["Payload"].close()
     return passed
 
 

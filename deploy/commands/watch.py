@@ -83,9 +83,8 @@ def _wanted(board: str, streams: Sequence[str], channels: Sequence[str]) -> tupl
     if not promised:
         raise ConfigError(f"{board} sends nothing to the service", next_step=f"invoke board.show --board {board}")
     names = frozenset(stream.name for stream in promised.streams) | frozenset(streams)
-    return Wanted(
-        streams=names, channels=frozenset(channel.name for channel in promised.channels) | frozenset(channels)
-    ), (board_region(loaded))
+    signaling = frozenset(channel.name for channel in promised.channels) | frozenset(channels)
+    return Wanted(streams=names, channels=signaling), board_region(loaded)
 
 
 async def _page(calls: Calls, wanted: Wanted, port: int, *, json: bool) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
     from av.video.frame import VideoFrame
 
-__all__ = ["Picture", "clip_mp4", "is_black", "is_green", "look", "same", "still"]
+__all__ = ["Picture", "clip_mp4", "is_black", "is_green", "look", "same", "snapshot", "still"]
 
 PIXEL_LIMIT = 1 << 24
 """Pixels of a picture that is decoded; a decoder may keep 17 of them."""
@@ -122,6 +122,11 @@ def look(data: bytes) -> Picture:
     if not decoded:
         raise MediaError("the decoder made no picture of the image")
     return _measured(decoded[0], data, decoded[0].width, decoded[0].height)
+
+
+def snapshot(frame: VideoFrame) -> Picture:
+    """Return a decoded frame as a picture, in its own size; raises MediaError for one too large."""
+    return _picture(frame, *_target(frame.width, frame.height, 0, 0), "JPEG", 80)
 
 
 def _decoded(name: str, private: bytes, frames: Sequence[Frame]) -> VideoFrame:
