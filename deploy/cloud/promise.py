@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from deploy.boards.board import Board
 from deploy.localkvs.lifecycle import DEFAULT_REGION
 from deploy.streams.model import PipelineStream, Stream
-from deploy.streams.samples import AudioVideoSample, CameraSample, UploaderSample
+from deploy.streams.samples import AudioVideoSample, CameraSample, MultistreamSample, UploaderSample
 from deploy.streams.sinks import KvsSink, WebRtcSink
 
 SINK_RETENTION_HOURS = 2
@@ -46,6 +46,8 @@ class StreamPromise:
         The picture has the time in it, so it changes every second.
     hand:
         A person starts it, so it may rightly be silent.
+    prefix:
+        `name` is what the names of several streams begin with; the rest is on the board.
     """
 
     stream: str = ""
@@ -61,6 +63,7 @@ class StreamPromise:
     live: bool = True
     clock: bool = False
     hand: bool = False
+    prefix: bool = False
 
     @property
     def in_words(self) -> str:
@@ -140,7 +143,15 @@ def _of(name: str, stream: Stream, region: str) -> Iterator[StreamPromise | Chan
     else:
         audio = isinstance(stream, AudioVideoSample) or None
         live = not isinstance(stream, UploaderSample) and not getattr(stream, "files", ())
-        yield StreamPromise(stream=name, name=stream.stream, region=region, hand=hand, audio=audio, live=live)
+        yield StreamPromise(
+            stream=name,
+            name=stream.stream,
+            region=region,
+            hand=hand,
+            audio=audio,
+            live=live,
+            prefix=isinstance(stream, MultistreamSample),
+        )
 
 
 def _pipeline(name: str, stream: PipelineStream, sink: KvsSink, region: str) -> StreamPromise:

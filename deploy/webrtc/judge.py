@@ -58,7 +58,7 @@ def _too_few(viewed: Viewed, frames: int, board: BoardView) -> Finding:
 
 def _views(viewed: Viewed) -> Finding:
     share = viewed.lost / max(1, viewed.lost + viewed.received)
-    trip = "" if viewed.round_trip is None else f", round trip {viewed.round_trip * 1000:.0f} ms"
+    trip = "" if viewed.round_trip is None else f", round trip {viewed.round_trip * 1000:.1f} ms"
     what = f"{viewed.frames} pictures, the first {viewed.first or 0:.2f} s after the offer; {viewed.lost} of "
     what += f"{viewed.lost + viewed.received} packets lost{trip} ({viewed.way or 'way unknown'})"
     figures = {"first": viewed.first or 0.0, "loss": share, "round_trip": viewed.round_trip or 0.0}
