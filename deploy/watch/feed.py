@@ -7,14 +7,13 @@ made printable and bounded before the page gets it.
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import hashlib
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from deploy.watch.service import Calls, ServiceRefusalError, told
+from deploy.cloud.session import Calls, ServiceRefusalError, seconds_of, told
 from recipes.text import shown
 
 _PAGES, _MOST = 20, 500
@@ -258,8 +257,8 @@ class Feed:
             for row in answer.get("Fragments", []):
                 yield Last(
                     number=str(row.get("FragmentNumber", "")),
-                    server=_seconds(row.get("ServerTimestamp")),
-                    producer=_seconds(row.get("ProducerTimestamp")),
+                    server=seconds_of(row.get("ServerTimestamp")),
+                    producer=seconds_of(row.get("ProducerTimestamp")),
                     length=float(row.get("FragmentLengthInMilliseconds") or 0) / 1000,
                 )
             token = str(answer.get("NextToken") or "")
@@ -387,7 +386,7 @@ class Feed:
                 status=str(row.get("Status", "")),
                 retention=int(row.get("DataRetentionInHours") or 0),
                 media_type=_fit(str(row.get("MediaType") or "")),
-                created=_seconds(row.get("CreationTime")),
+                created=seconds_of(row.get("CreationTime")),
             )
             async for row in rows
         ]
@@ -399,7 +398,7 @@ class Feed:
                 name=str(row.get("ChannelName", "")),
                 arn=str(row.get("ChannelARN", "")),
                 status=str(row.get("ChannelStatus", "")),
-                created=_seconds(row.get("CreationTime")),
+                created=seconds_of(row.get("CreationTime")),
             )
             async for row in rows
         ]
@@ -448,13 +447,6 @@ def merged(spans: Iterable[tuple[float, float]], gap: float) -> list[tuple[float
 def _selector(begin: float, end: float) -> dict[str, Any]:
     span = {"StartTimestamp": begin, "EndTimestamp": end}
     return {"FragmentSelectorType": "SERVER_TIMESTAMP", "TimestampRange": span}
-
-
-def _seconds(when: object) -> float:
-    """Return a time that boto3 gave as seconds since 1970; 0 for what is none."""
-    if isinstance(when, dt.datetime):
-        return when.timestamp()
-    return float(when) if isinstance(when, int | float) else 0.0
 
 
 def _fit(text: str) -> str:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from deploy.cloud.session import ServiceRefusalError
 from deploy.watch.feed import Camera, Feed, Last
-from deploy.watch.service import ServiceRefusalError
 from recipes.errors import ConfigError, VerifyError
 
 KINDS: dict[str, Literal["JPEG", "PNG"]] = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}

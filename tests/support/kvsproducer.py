@@ -20,9 +20,9 @@ from av.audio.frame import AudioFrame
 from av.codec.context import Flags
 from av.video.codeccontext import VideoCodecContext
 
+from deploy.cloud.session import Keys, Service
 from deploy.media.matroska import write_cluster, write_header
 from deploy.media.model import Frame, Track, TrackKind
-from deploy.watch.service import Keys, Service
 
 _MS = 1_000_000
 _SOUND = 16_000

@@ -10,9 +10,9 @@ from typing import Any
 import av
 import pytest
 
+from deploy.cloud.session import Calls, Keys, Service, ServiceRefusalError
 from deploy.watch.feed import Feed, Wanted, merged
 from deploy.watch.once import choose, take
-from deploy.watch.service import Calls, Keys, Service, ServiceRefusalError
 from recipes.errors import ConfigError, VerifyError
 from tests.support.media import make_fragments, make_header
 from tests.watch.conftest import Cameras
