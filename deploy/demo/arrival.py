@@ -13,8 +13,8 @@ from recipes.errors import VerifyError
 from recipes.progress import progress
 
 if TYPE_CHECKING:
+    from deploy.cloud.session import Calls
     from deploy.watch.once import Seen
-    from deploy.watch.service import Calls
 
 WAIT = 90.0
 """Seconds in which a first picture may come: an emulated board looks through its plugins first."""
@@ -40,7 +40,7 @@ class Arrival:
 
 def local_calls(running: Running, region: str) -> Calls:
     """Return the calls to the local service, with its owner's key."""
-    from deploy.watch.service import Calls, Keys, Service
+    from deploy.cloud.session import Calls, Keys, Service
 
     key = running.own_key()
     keys = Keys(access_key=key.access, secret_key=key.secret, session_token=key.token)
