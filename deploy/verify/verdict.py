@@ -19,6 +19,8 @@ class Check:
     """`passed`, `failed` or `skipped`."""
     evidence: str
     seconds: float
+    cure: str = ""
+    """The command that comes next, where the check knows it."""
 
 
 SKEW_REFUSED = 240
@@ -91,7 +93,10 @@ _CURES = {
 
 def _cure(verdict: Verdict) -> str:
     """Return what to do about the first red check; of files that are damaged everything else may be a consequence."""
-    first = next((check.name for check in _causes_first(verdict) if check.name in _CURES), "")
+    red = _causes_first(verdict)
+    first = next((check.name for check in red if check.name in _CURES), "")
+    if not first and red and red[0].cure:
+        return red[0].cure
     usual = "the evidence is in the JUnit file; invoke rollback --host {host} goes back to the release before"
     return _CURES.get(first, usual).format(host=verdict.host)
 
