@@ -31,12 +31,12 @@ import aiohttp
 import av
 from yarl import URL
 
+from deploy.cloud.session import Calls, Keys, Service
 from deploy.localkvs.fragment import checked_fragment
 from deploy.localkvs.lifecycle import Running
 from deploy.localkvs.run import STATE, State
 from deploy.media.matroska import FragmentEnded, FragmentStarted, Splitter
 from deploy.watch.libraries import libraries
-from deploy.watch.service import Calls, Keys, Service
 from recipes.errors import PreflightError, UserError
 from recipes.paths import CHECKOUT
 from tests.bench.bench_watchdog import cost

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 
 import pytest
 
+from deploy.cloud.session import Calls, Keys, Service
 from deploy.watch.feed import Wanted
 from deploy.watch.server import Running, start
-from deploy.watch.service import Calls, Keys, Service
 from tests.support.localservice import LocalService, local_service
 
 REGION = "us-west-2"

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from deploy.cloud.session import Keys, Service
 from deploy.watch.libraries import libraries
-from deploy.watch.service import Keys, Service
 from tests.support.kvsmaster import Master
 from tests.support.kvsproducer import LiveProducer
 from tests.watch.conftest import Cameras, PageServer, page_server

@@ -1,12 +1,12 @@
-"""Which service the page reads from, and the calls to it: boto3 with the user's profile, or the local service's CA.
+"""Which service is asked, and the calls to it: boto3 with the user's profile, or the local service's address and CA.
 
-Keys and session tokens stay in here and in what signs with them; nothing of them is ever part of an answer to the page.
+Keys and session tokens stay in here and in what signs with them; nothing of them is ever part of an answer.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ssl
+import datetime as dt
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -16,14 +16,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
-from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
-
 from recipes.errors import ConfigError, UserError
 from recipes.text import one_line
 
 _Answer = TypeVar("_Answer")
 _THREADS = 16
-_CONNECTIONS = 128
 _ENDPOINT_SECONDS = 1800.0
 _WORDS = {
     "ResourceNotFoundException": "there is no such stream or channel, or nothing is kept of that time",
@@ -75,6 +72,33 @@ class Service:
     @property
     def is_local(self) -> bool:
         return bool(self.endpoint_url)
+
+
+def chosen_service(region: str, profile: str, *, aws: bool = False) -> Service:
+    """Return the local service where it runs and AWS is not asked for, else AWS with the user's profile.
+
+    Parameters
+    ----------
+    region:
+        Of the streams; the local service's busiest or the profile's own where it is empty.
+    """
+    from deploy.localkvs.lifecycle import DEFAULT_REGION, running
+
+    local = None if aws or profile else running()
+    if local is None:
+        return Service(region=region, profile=profile)
+    key = local.own_key()
+    if not region:
+        # The one that most streams are in: a board sends to the region of its own file.
+        rows = local.ask("GET", "/-/status")
+        regions = [str(row["region"]) for kind in ("streams", "channels") for row in rows.get(kind, [])]
+        region = max(regions, key=regions.count, default=DEFAULT_REGION)
+    return Service(
+        region=region,
+        endpoint_url=local.url,
+        ca=local.authority,
+        keys=Keys(access_key=key.access, secret_key=key.secret, session_token=key.token),
+    )
 
 
 class ServiceRefusalError(Exception):
@@ -264,17 +288,8 @@ def as_user_error(refusal: ServiceRefusalError, what: str) -> UserError:
     return UserError(what, why=f"{refusal.words} ({refusal.code})")
 
 
-def open_session(service: Service) -> ClientSession:
-    """Return the client for URLs that the service names; it follows no redirect and keeps no cookie.
-
-    It is to be made within the event loop that uses it, and closed by the caller.
-    """
-    trust = ssl.create_default_context(cafile=str(service.ca) if service.ca else None)
-    connector = TCPConnector(ssl=trust, limit=_CONNECTIONS)
-    return ClientSession(
-        connector=connector,
-        cookie_jar=DummyCookieJar(),
-        timeout=ClientTimeout(total=120, sock_connect=5, sock_read=30),
-        auto_decompress=True,
-        trust_env=not service.is_local,
-    )
+def seconds_of(when: object) -> float:
+    """Return a time that boto3 gave as seconds since 1970; 0 for what is none."""
+    if isinstance(when, dt.datetime):
+        return when.timestamp()
+    return float(when) if isinstance(when, int | float) else 0.0
