@@ -121,7 +121,8 @@ def test_a_nested_repository_locked_at_another_commit_is_told(
     text = lock_path().read_text()
     # The producer's unit with the release of the C producer that the WebRTC SDK nests.
     mixed = text.replace(standin.commits["producer-c-1.5.1"], standin.commits["producer-c-1.5.2"], 1)
-    (tmp_path / "lock.toml").write_text(mixed.replace('refs = ["v1.5.1"]', 'refs = ["v1.5.2"]'))
+    mixed = mixed.replace('version = "1.5.1"', 'version = "1.5.2"').replace('refs = ["v1.5.1"]', 'refs = ["v1.5.2"]')
+    (tmp_path / "lock.toml").write_text(mixed)
     monkeypatch.setenv("BOARDCAST_LOCK", str(tmp_path / "lock.toml"))
     asks = rf"kvs-producer-cpp 3\.4\.1 asks for {standin.commits['producer-c-1.5.1']} of kvs-producer-c"
     with pytest.raises(BuildError, match=asks):
