@@ -125,8 +125,8 @@ _LOCAL_PATH = Form(
 )
 _SOURCE = Form(
     "source",
-    "a name of the lock, or path: and a folder beside the recipe",
-    lambda value: is_relative_path(value[5:]) if value.startswith("path:") else NAME.fits(value),
+    "a name of the lock, or path: and a folder beside the recipe (path:../RECIPE/FOLDER: beside another)",
+    lambda value: is_relative_path(value[5:].removeprefix("../")) if value.startswith("path:") else NAME.fits(value),
 )
 
 Name = Annotated[str, NAME]

@@ -202,11 +202,15 @@ def _keep(data: bytes, asked: Mapping[str, str], folder: Path) -> list[str]:
 
 def _entries(folder: Path, listing: Listing) -> Iterator[TarEntry]:
     """Yield what was listed: sorted, without times or owners, so that the same board gives the same archive."""
-    for path in sorted({*listing.files, *listing.links}):
+    for path in sorted({*listing.files, *listing.links, *listing.others}):
+        name = path.lstrip("/")
         if path in listing.links:
-            yield TarEntry(name=path.lstrip("/"), link=listing.links[path])
-        else:
-            yield TarEntry(name=path.lstrip("/"), content=folder / listing.files[path], mode=0o755)
+            yield TarEntry(name=name, link=listing.links[path])
+        elif path in listing.files:
+            mode = 0o750 if path in listing.private else 0o755
+            yield TarEntry(name=name, content=folder / listing.files[path], mode=mode)
+        else:  # what it is does not matter, only that something is there: an empty file ends a search all the same
+            yield TarEntry(name=name, folder=listing.others[path] == "folder")
 
 
 def _pack(folder: Path, listing: Listing, target: Path, board: str, arch: Arch) -> Index:

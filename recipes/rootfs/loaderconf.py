@@ -14,7 +14,7 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from recipes.arch import FloatAbi, Identity, Libc
+from recipes.arch import FloatAbi, Identity, Libc, same_machine
 
 LD_CACHE: Final = "/etc/ld.so.cache"
 ORIGIN: Final = "$ORIGIN"
@@ -40,12 +40,15 @@ class LibcNames(NamedTuple):
         SONAMEs of its libraries, without their versions; and what other names of them begin with, up to a `-`.
     answers:
         What the names begin with to which its loader answers itself, whatever a file of that name says it is.
+    files:
+        The name of the C library itself, where that is another file than the loader.
     """
 
     loaders: tuple[str, ...]
     loader_file: re.Pattern[str]
     libraries: tuple[str, ...]
     answers: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
 
 _POSIX: Final = ("libc", "libm", "libpthread", "libdl", "librt", "libresolv", "libutil")
@@ -54,6 +57,7 @@ LIBC_NAMES: Final = {
         ("ld-linux", "ld.so.", "ld64.so."),
         re.compile(r"ld-linux[\w-]*\.so\.\d+|ld(64)?\.so\.[12]|ld-2\.\d+(\.\d+)?\.so"),
         _POSIX,
+        files=("libc.so.6", "libc.so.6.1"),
     ),
     Libc.MUSL: LibcNames(  # its loader is the C library
         ("ld-musl-",),
@@ -65,6 +69,7 @@ LIBC_NAMES: Final = {
         ("ld-uClibc", "ld64-uClibc"),
         re.compile(r"ld(64)?-uClibc[\w.-]*\.so[.\d]*"),
         (*_POSIX, "libuClibc-"),
+        files=("libc.so.0", "libc.so.1"),
     ),
 }
 """The one table of names by which a C library is known."""
@@ -247,7 +252,7 @@ def entry_fit(entry: CacheEntry, identity: Identity) -> int:
         return 2 if alike and (bits, machine) == (identity.bits, identity.machine) else 0
     # glibc for ARM takes unmarked entries too; x86-64 and AArch64 do not.
     marked = any((bits, machine) == (identity.bits, identity.machine) for bits, machine, _ in _MACHINES.values())
-    return 1 if not marked or identity.machine == 40 else 0
+    return 1 if not marked or identity.machine == _EM_ARM else 0
 
 
 def chosen_entry(entries: Iterable[CacheEntry], identity: Identity) -> CacheEntry | None:
@@ -270,3 +275,21 @@ def processor_folders(paths: Iterable[str]) -> dict[str, list[str]]:
         if match := _HWCAPS.fullmatch(folder):
             below.setdefault(match[1], []).append(folder)
     return below
+
+
+_EM_MIPS, _EM_ARM = 8, 40
+_MIPS_COMPARED: Final = {"o32", "o64", "n32", "n64", "EABI32", "EABI64", "NaN2008", "single"}
+
+
+def glibc_passes_over(found: Identity, loader: Identity) -> bool:
+    """Tell whether glibc's loader is known to look further where it meets a file of another machine or ABI.
+
+    What it is not known to compare it may take; then a search of ours ends there. Shown by `tests/corpus` for another
+    class, byte order and machine, for ARM's float ABI, and for MIPS's ABIs, NaNs and floats.
+    """
+    if not same_machine(found, loader):
+        return True
+    floats = FloatAbi.NONE not in (found.float_abi, loader.float_abi) and found.float_abi is not loader.float_abi
+    if found.machine == _EM_MIPS:
+        return floats or bool((set(found.abi.split()) ^ set(loader.abi.split())) & _MIPS_COMPARED)
+    return floats and found.machine == _EM_ARM

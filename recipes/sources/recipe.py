@@ -162,7 +162,7 @@ class RecipeFile(Strict):
     summary: OneLine
     """What it is, for a person."""
     source: SourceName
-    """A name of the lock, or `path:FOLDER` for sources that are beside the recipe."""
+    """A name of the lock; or `path:FOLDER` for sources beside the recipe, `path:../RECIPE/FOLDER` beside another."""
     build: Literal["cmake", "autotools", "openssl", "meson", "make"]
     """How upstream builds it."""
     generator: Literal["Ninja", "Unix Makefiles"] = "Ninja"

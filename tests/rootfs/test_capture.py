@@ -96,7 +96,7 @@ def test_what_was_not_captured_has_no_hash(root: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda text: text.replace('"schema": 2', '"schema": 1'), "schema 1"),
+        (lambda text: text.replace('"schema": 3', '"schema": 1'), "schema 1"),
         (lambda text: text[: len(text) // 2], "damaged"),
         (lambda text: text.replace('"size"', '"bytes"', 1), "damaged"),
         (lambda _: "[]", "damaged"),
