@@ -24,7 +24,7 @@ from recipes.rootfs.files import LIBRARY_MARK, SKIPPED_FOLDERS
 from recipes.rootfs.index import Index, scan_root
 from recipes.rootfs.loaderconf import is_kept_text
 
-CACHE_SCHEMA = 10
+CACHE_SCHEMA = 11
 
 
 def load_index(root: Path, *, key: str = "") -> Index:

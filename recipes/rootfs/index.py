@@ -335,8 +335,7 @@ def scan_root(root: Path) -> Index:
     wide = any(file.identity.bits == 64 for file in files.values())
     _add_others(index, found)
     own = built.get(index.resolve(index.loader)) or next(iter(built.values()), ())
-    folders = search_folders(index.loader, own, confs, wide=wide)
-    searched = replace(index, directories=folders)
+    searched = replace(index, directories=search_folders(index.loader, own, confs, wide=wide))
     return _as_built(searched, own) if index.libc is Libc.UCLIBC and own else searched
 
 
