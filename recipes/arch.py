@@ -36,13 +36,17 @@ class Identity:
     machine:
         e_machine, see the ELF gABI, chapter 4.
     float_abi:
-        From e_flags or the ARM build attributes; NONE where the file does not say.
+        From e_flags, of MIPS from its ABI flags; NONE where the file does not say.
+    abi:
+        What else e_flags say of how functions are called and numbers written (`recipes.elf.abi`); empty where nothing
+        is known of it, and the table below says nothing: a vendor's toolchain may be for any.
     """
 
     bits: int
     little: bool
     machine: int
     float_abi: FloatAbi
+    abi: str = ""
 
     def __hash__(self) -> int:
         """Hash what tells most machines apart: names of a root are asked for by machine, tens of thousands of times."""
@@ -52,7 +56,17 @@ class Identity:
         names = {3: "i386", 8: "MIPS", 40: "ARM", 62: "x86-64", 183: "AArch64", 243: "RISC-V"}
         endian = "little" if self.little else "big"
         text = f"ELF{self.bits} {endian}-endian {names.get(self.machine, f'machine {self.machine}')}"
-        return text if self.float_abi is FloatAbi.NONE else f"{text}, {self.float_abi.value} float"
+        text += "" if self.float_abi is FloatAbi.NONE else f", {self.float_abi.value} float"
+        return f"{text}, {self.abi}" if self.abi not in ("", *USUAL_ABIS) else text
+
+
+USUAL_ABIS = ("EABI5", "o32", "double float", "ELFv2")
+"""What `Identity.describe` does not say: all boards of ours have them."""
+
+
+def same_machine(found: Identity, wanted: Identity) -> bool:
+    """Tell whether two files are for one machine, whatever the ABI."""
+    return (found.bits, found.little, found.machine) == (wanted.bits, wanted.little, wanted.machine)
 
 
 def compatible(found: Identity, wanted: Identity) -> bool:
@@ -60,8 +74,8 @@ def compatible(found: Identity, wanted: Identity) -> bool:
 
     One that does not state its float ABI may: libraries without floating point arguments can be silent.
     """
-    same = (found.bits, found.little, found.machine) == (wanted.bits, wanted.little, wanted.machine)
-    return same and (FloatAbi.NONE in (found.float_abi, wanted.float_abi) or found.float_abi is wanted.float_abi)
+    floats = FloatAbi.NONE in (found.float_abi, wanted.float_abi) or found.float_abi is wanted.float_abi
+    return same_machine(found, wanted) and floats and ("" in (found.abi, wanted.abi) or found.abi == wanted.abi)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

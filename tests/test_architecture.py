@@ -22,7 +22,7 @@ MODULES = {
 OWNERS = {
     "docker": {"recipes.engine.docker", "recipes.engine.connection", "recipes.engine.services"},
     "subprocess": {"recipes.process"},
-    "av": {"deploy.media.pictures"},
+    "av": {"deploy.media.pictures", "deploy.demo.draw"},
     "fabric": {"deploy.ssh.dial"},
     "paramiko": {"deploy.boards.session", "deploy.ssh.channel", "deploy.ssh.dial", "deploy.ssh.scan"},
     "jinja2": {"deploy.launch.script"},

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from recipes.arch import Libc
 from recipes.errors import PreflightError
 from recipes.rootfs.files import SKIPPED_FOLDERS
-from recipes.rootfs.loaderconf import LD_CACHE, conf_folders, read_cache
+from recipes.rootfs.loaderconf import LD_CACHE, NSSWITCH, conf_folders, read_cache
 from recipes.text import one_line
 
 TOPS = ("/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/local/lib", "/opt")
@@ -23,11 +23,14 @@ _ENTRIES = 100_000
 _FILE_BYTES = 1 << 30
 _ALL_BYTES = 8 << 30
 _MORE = 64  # folders that a loader's configuration may add
-_OWN = ("/etc/ld.so.", "/etc/ld-musl-", "/etc/alternatives/", "/etc/os-release", "/usr/lib/os-release")
+_OWN = (
+    *("/etc/ld.so.", "/etc/ld-musl-", "/etc/alternatives/", "/etc/os-release", "/usr/lib/os-release"),
+    *(NSSWITCH, "/etc/ssl/openssl.cnf", "/etc/pki/tls/openssl.cnf"),
+)
 # Find, ls and tar as BusyBox has them. Modules, firmware and languages' own libraries load into no process of ours.
 LIST_SCRIPT = r"""
 # $1 our own folder, or empty; the folders to look into. Prints lines of fields with tabs between them, hashes as
-# sha256sum does, and sizes as ls does; changes nothing.
+# sha256sum does, and what ls says of sizes and of what is no file; changes nothing.
 set -f
 ours=$1
 shift
@@ -68,14 +71,28 @@ if [ -n "$tops" ]; then
     find ${tops# } -prune -path /x >/dev/null 2>&1 || skip=
     look -type f -name '*.so*' -exec sha256sum {} +
     LC_ALL=C look -type f -name '*.so*' -exec ls -ldn {} +
+    LC_ALL=C look ! -type f ! -type l -name '*.so*' -exec ls -ldn {} +
 fi
 {
-    [ -z "$tops" ] || look -type l -name '*.so*' -print
-    find /etc/alternatives -type l -name '*.so*' 2>/dev/null
-} | while IFS= read -r path; do tell "$path"; done
+    [ -z "$tops" ] || LC_ALL=C look -type l -name '*.so*' -exec ls -ldn {} +
+    LC_ALL=C find /etc/alternatives -type l -name '*.so*' -exec ls -ldn {} + 2>/dev/null
+} | while IFS= read -r line; do
+    # By one ls, not by a readlink for each of a thousand links. All before the path are numbers, names and a date.
+    rest=/${line#* /}
+    path=${rest%% -> *} target=${rest#* -> }
+    case $target in
+        *' -> '*) if [ -L "$path" ]; then tell "$path"; fi ;;
+        *) echo "link$tab$path$tab$target" ;;
+    esac
+    # What a name of a library beside it leads to is listed anyway; what lies elsewhere may be anything.
+    case $target in
+        *.so*) case $target in */*) ;; *) continue ;; esac ;;
+    esac
+    if [ -e "$path" ]; then echo "at$tab$(readlink -f "$path" 2>/dev/null)"; fi
+done
 set +f
 for path in /etc/ld.so.conf /etc/ld.so.conf.d/*.conf /etc/ld.so.cache /etc/ld-musl-*.path /etc/os-release \
-    /usr/lib/os-release; do
+    /usr/lib/os-release /etc/nsswitch.conf /etc/ssl/openssl.cnf /etc/pki/tls/openssl.cnf /usr/lib/ssl/openssl.cnf; do
     if [ -f "$path" ] && [ ! -L "$path" ]; then sha256sum "$path"; ls -ldn "$path"; fi
 done
 echo "end$tab"
@@ -99,6 +116,11 @@ class Listing:
         The folders that were looked into.
     ours:
         Roots of our own releases; nothing below them is listed.
+    others:
+        Path to what it is, of what a loader would open and is not among the files: a folder, a FIFO, a file that the
+        user may not read, or that a link leads to and that has no library's name.
+    private:
+        Files that not every user of the board may read.
     """
 
     files: dict[str, str] = field(default_factory=dict)
@@ -106,15 +128,20 @@ class Listing:
     sizes: dict[str, int] = field(default_factory=dict)
     places: tuple[str, ...] = ()
     ours: tuple[str, ...] = ()
+    others: dict[str, str] = field(default_factory=dict)
+    private: frozenset[str] = frozenset()
 
     def joined(self, other: Listing) -> Listing:
         """Return both as one."""
+        files = self.files | other.files
         return Listing(
-            files=self.files | other.files,
+            files=files,
             links=self.links | other.links,
             sizes=self.sizes | other.sizes,
             places=self.places + other.places,
             ours=self.ours + other.ours,
+            others={path: what for path, what in (self.others | other.others).items() if path not in files},
+            private=self.private | other.private,
         )
 
     def room(self, path: str) -> int:
@@ -123,7 +150,9 @@ class Listing:
 
 
 _HASHED = re.compile(r"([0-9a-f]{64}) [ *](/.+)")
-_SIZED = re.compile(r"-\S{9,10} +\d+ +\d+ +\d+ +(\d{1,18}) +\S+ +\S+ +\S+ (/.+)")
+_SIZED = re.compile(r"-.{6}([r-])\S{2,3} +\d+ +\d+ +\d+ +(\d{1,18}) +\S+ +\S+ +\S+ (/.+)")
+_ODD = re.compile(r"([dpscb])\S{9,10} .*? (/.+)")
+_KINDS = {"d": "folder", "p": "FIFO", "s": "socket", "c": "device", "b": "device"}
 
 
 def read_listing(text: str, folders: Sequence[str]) -> Listing:
@@ -141,34 +170,50 @@ def read_listing(text: str, folders: Sequence[str]) -> Listing:
     PreflightError
         A path is not below what was listed, or is written so that it leads elsewhere; or it is too much.
     """
-    files: dict[str, str] = {}
-    links: dict[str, str] = {}
-    sizes: dict[str, int] = {}
-    places: list[str] = []
-    ours: list[str] = []
     lines = text.split("\n")
     if "end\t" not in lines:
         raise PreflightError(
             "the board's list of libraries was cut", why=one_line(text[-160:]), next_step="the same command again"
         )
-    if len(lines) > 3 * _ENTRIES:
+    if len(lines) > 4 * _ENTRIES:
         raise PreflightError("the board lists too many files", why=f"{len(lines):,} lines; {_ENTRIES:,} files may be")
+    return _checked(_parsed(line for line in lines if line.replace("\t", "").isprintable()), folders)
+
+
+def _parsed(lines: Iterable[str]) -> Listing:
+    files: dict[str, str] = {}
+    links: dict[str, str] = {}
+    sizes: dict[str, int] = {}
+    told: dict[str, list[str]] = {"top": [], "ours": [], "at": []}
+    others: dict[str, str] = {}
+    private: set[str] = set()
     for line in lines:
         kind, _, rest = line.partition("\t")
-        if not line.replace("\t", "").isprintable():
-            continue
         if kind == "link" and rest.count("\t") == 1:
             path, target = rest.split("\t")
             links[path] = target
-        elif kind == "top":
-            places.append(rest)
-        elif kind == "ours":
-            ours.append(rest)
+        elif kind in told:
+            told[kind].append(rest)
         elif hashed := _HASHED.fullmatch(line):
             files[hashed[2]] = hashed[1]
         elif sized := _SIZED.fullmatch(line):
-            sizes[sized[2]] = int(sized[1])
-    return _checked(Listing(files=files, links=links, sizes=sizes, places=tuple(places), ours=tuple(ours)), folders)
+            sizes[sized[3]] = int(sized[2])
+            if sized[1] == "-":
+                private.add(sized[3])
+        elif odd := _ODD.fullmatch(line):
+            others[odd[2]] = _KINDS[odd[1]]
+    others |= dict.fromkeys(sizes.keys() - files.keys(), "a file that cannot be read")
+    # What a link leads to and was not looked into may be anything: a proof must not go on behind it.
+    others |= {path: "not looked into" for path in told["at"] if path not in files and path not in others}
+    return Listing(
+        files=files,
+        links=links,
+        sizes=sizes,
+        places=tuple(told["top"]),
+        ours=tuple(told["ours"]),
+        others={path: what for path, what in others.items() if _straight(path)},
+        private=frozenset(private),
+    )
 
 
 def _checked(listing: Listing, folders: Sequence[str]) -> Listing:
@@ -194,6 +239,8 @@ def _checked(listing: Listing, folders: Sequence[str]) -> Listing:
         sizes=known,
         places=listing.places,
         ours=listing.ours,
+        others={path: what for path, what in listing.others.items() if not path.startswith(roots)},
+        private=listing.private,
     )
 
 
@@ -241,6 +288,21 @@ def more_folders(confs: Mapping[str, bytes], known: Sequence[str]) -> list[str]:
     data = confs.get(LD_CACHE, b"")
     cache = read_cache(data) or read_cache(data, Libc.UCLIBC) or {}
     folders += [posixpath.dirname(entry.path) for entries in cache.values() for entry in entries]
+    return _outer(folders, known)
+
+
+def folders_behind(listing: Listing) -> list[str]:
+    """Return the folders that links to libraries lead to and that were not looked into yet."""
+    targets = (
+        posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
+        for path, target in listing.links.items()
+        if ".so" in posixpath.basename(path)
+    )
+    lost = (target for target in targets if target not in listing.files and target not in listing.links)
+    return _outer(map(posixpath.dirname, lost), listing.places)
+
+
+def _outer(folders: Iterable[str], known: Sequence[str]) -> list[str]:
     below = tuple(f"{folder}/" for folder in known)
     found = {
         folder

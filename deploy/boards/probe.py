@@ -87,7 +87,7 @@ _LINES: dict[str, tuple[str, str]] = {
     "confirmed": (NAME, "ls"),
     "unconfirmed": (NAME, "ls"),
     "blob": (r".{1,255}", "ls"),
-    "file": (r"([0-9a-f]{64}|absent) /.*", "sha256sum"),
+    "file": (r"([0-9a-f]{64}|absent|odd) /.*", "sha256sum"),
 }
 
 
@@ -283,9 +283,11 @@ for dir in "$root"/releases/*/; do
     if [ -f "$dir/.confirmed" ]; then echo "confirmed=$id"; else echo "unconfirmed=$id"; fi
 done
 for blob in "$root"/store/*; do [ -f "$blob" ] && echo "blob=${blob##*/}"; done
-hash() { echo "$1"; }
+hash() { echo "${1:-odd}"; }
 while IFS= read -r path; do
-    if [ -f "$path" ]; then echo "file=$(hash $(sha256sum "$path")) $path"; else echo "file=absent $path"; fi
+    if [ -f "$path" ]; then echo "file=$(hash $(sha256sum "$path")) $path"
+    elif [ -e "$path" ]; then echo "file=odd $path"
+    else echo "file=absent $path"; fi
 done
 echo boardcast=end
 exit 0

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from deploy.release.deployment import DeployOutcome
 
 _AGAIN = "send everything, though it runs there already: what was damaged there is repaired"
+_FAST = "look at the services, and do not wait for pictures"
 _LONGEST_WATCH = 3600
 _BUILD = "build and bundle again first what changed since the bundle was made"
 
@@ -23,6 +24,7 @@ _BUILD = "build and bundle again first what changed since the bundle was made"
         "bundle": "file to deploy, or the id of a bundle here, or its beginning; the board's last one without it",
         "build": _BUILD,
         "again": _AGAIN,
+        "fast": _FAST,
     }
 )
 def deploy(
@@ -31,6 +33,7 @@ def deploy(
     bundle: str = "",
     build: bool = False,
     again: bool = False,
+    fast: bool = False,
     json: bool = False,
     dry_run: bool = False,
 ) -> None:
@@ -50,7 +53,7 @@ def deploy(
     from deploy.release.deployment import deploy_to
 
     try:
-        done = deploy_to(host, chosen, again=again)
+        done = deploy_to(host, chosen, again=again, fast=fast)
     except KeyboardInterrupt:
         raise _interrupted(host) from None
     if json:
@@ -74,12 +77,14 @@ def _interrupted(host: str) -> Exit:
         "cloud": "look also at what the service has of the streams: fragments, pictures, sound, clocks, a viewer",
         "watch": "seconds that each stream is watched at least; implies --cloud",
         "profile": "of your AWS configuration: ask AWS with it, and not the local service",
+        "fast": _FAST,
         "aws": "ask AWS with the usual credentials, also while the local service runs",
     },
 )
 def verify(
     _: Context,
     host: list[str],
+    fast: bool = False,
     cloud: bool = False,
     watch: int = 0,
     profile: str = "",
@@ -111,7 +116,7 @@ def verify(
     if not 0 <= watch <= _LONGEST_WATCH:
         raise ConfigError(f"--watch {watch}: 0 to {_LONGEST_WATCH} seconds")
     way = CloudWay(watch=watch, profile=profile, aws=aws) if cloud or watch else None
-    finished = [finish(outcome, way) for outcome in verify_each(names)]
+    finished = [finish(outcome, way) for outcome in verify_each(names, fast=fast)]
     done = [outcome for outcome, _ in finished]
     verdicts = [outcome.verdict for outcome in done if outcome.verdict]
     if json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,7 +65,8 @@ def watch(
             write_whole(Path(once).absolute(), seen.picture)
             _tell(seen, Path(once), json=json)
         else:
-            asyncio.run(_page(calls, wanted, port, json=json))
+            with contextlib.suppress(KeyboardInterrupt):  # its usual end
+                asyncio.run(_page(calls, wanted, port, json=json))
     finally:
         calls.close()
 
@@ -96,7 +98,7 @@ async def _page(calls: Calls, wanted: Wanted, port: int, *, json: bool) -> None:
     from deploy.watch.feed import Feed
     from deploy.watch.libraries import libraries
     from deploy.watch.server import start
-    from recipes import console
+    from recipes import console, progress
 
     where = f"the local service, {calls.region}" if calls.service.is_local else f"AWS, {calls.region}"
     try:
@@ -110,7 +112,8 @@ async def _page(calls: Calls, wanted: Wanted, port: int, *, json: bool) -> None:
         console.out(f"Cameras of {where}: {count}", f"Open {running.address}", "Ctrl-C ends it.")
     sys.stdout.flush()
     try:
-        await asyncio.Event().wait()
+        with progress.quiet():
+            await asyncio.Event().wait()
     finally:
         await running.close()
 
@@ -122,7 +125,7 @@ async def _picture(calls: Calls, wanted: Wanted, path: Path) -> Seen:
 
     feed = Feed(calls, wanted)
     try:
-        return await take(feed, await choose(feed), picture_kind(path), wait=_WAIT)
+        return await take(feed, await choose(feed, wait=_WAIT), picture_kind(path), wait=_WAIT)
     except ServiceRefusalError as refusal:
         raise as_user_error(refusal, "there is no picture") from refusal
     finally:

@@ -21,7 +21,7 @@ from recipes.proof.demand import Demand
 from recipes.proof.prove import check_copy
 from recipes.proof.result import Proof
 from recipes.rootfs.index import Index
-from recipes.rootfs.loaderconf import LD_CACHE, libc_of, read_cache
+from recipes.rootfs.loaderconf import LD_CACHE, is_of_libc, libc_of, read_cache
 from recipes.rootfs.origin import Origin
 from recipes.toolchains.vendor import parse_arch
 
@@ -29,8 +29,11 @@ ABSENT = "absent"
 _CACHE_BYTES = 16 << 20
 _LIBRARY_BYTES = 512 << 20
 """What one answer of the board may have."""
-_CAT = 'exec cat "$1"'
-_HASH = 'while IFS= read -r path; do if [ -f "$path" ]; then set -- $(sha256sum "$path"); echo "$1 $path"; fi; done'
+_CAT = 'if [ -f "$1" ]; then exec cat "$1"; else echo "no file" >&2; exit 66; fi'
+_HASH = """while IFS= read -r path; do
+    if [ -f "$path" ]; then set -- $(sha256sum "$path"); echo "${1:-odd} $path"
+    elif [ -e "$path" ]; then echo "odd $path"; fi
+done"""
 
 
 def watched_paths(manifest: Manifest) -> list[str]:
@@ -171,7 +174,7 @@ class _Board:
         places |= elsewhere
         found: dict[str, ElfFile] = {}
         lost: list[str] = []
-        todo = list(copy.needed)
+        todo = [*copy.needed, *filter(is_of_libc, places)]  # by what these ask for it is known what the loader grants
         while todo:
             name = todo.pop(0)
             if name in found or name in lost:

@@ -23,6 +23,7 @@ _LIVE_GRACE = 15.0
 """Seconds after the end of the last fragment in which a stream still counts as live."""
 _AT_ONCE = 8
 _RECENT = 120.0
+_CLOCKS = 30.0
 _GAP = 1.5
 """Seconds between two fragments that the timeline draws as one span."""
 _EXACT = 3900.0
@@ -86,7 +87,12 @@ class Last:
 
     @property
     def end(self) -> float:
-        return self.server + self.length
+        """When its last picture was taken: by the camera's clock where that agrees with the service's to half a minute.
+
+        The service's time is of the fragment's arrival, which may be its begin or its end.
+        """
+        early = 0 <= self.server - self.producer <= _CLOCKS
+        return (self.producer if early else self.server) + self.length
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +148,7 @@ class Feed:
             if time.monotonic() >= self._until:
                 streams, channels = await asyncio.gather(self._streams(), self._channels())
                 self._cameras = {camera.id: camera for camera in _paired(streams, channels)}
-                self._until = time.monotonic() + _LIST_SECONDS
+                self._until = time.monotonic() + (_LIST_SECONDS if self._cameras else 1.0)
                 self._states = {name: state for name, state in self._states.items() if name in self._cameras}
             return list(self._cameras.values())
 
@@ -176,7 +182,7 @@ class Feed:
             row |= {"state": "live" if live else "offline", "note": note}
             if last is not None:
                 behind = max(0.0, time.time() - last.end)
-                row |= {"last": last.server, "length": last.length, "behind": round(behind, 1)}
+                row |= {"last": last.server, "end": last.end, "length": last.length, "behind": round(behind, 1)}
         return row
 
     async def facts(self, camera: Camera) -> dict[str, Any]:
@@ -287,7 +293,7 @@ class Feed:
             spans = merged((one for one, any_there in zip(bins, there, strict=True) if any_there), 0.001)
             return {"spans": spans, "exact": False}
         rows = [row async for row in self._rows(stream, begin, end, pages=6)]
-        return {"spans": merged(((row.server, row.end) for row in rows), _GAP), "exact": True}
+        return {"spans": merged(((row.server, row.server + row.length) for row in rows), _GAP), "exact": True}
 
     async def still(self, camera: Camera, *, fresh: bool = False) -> bytes:
         """Return the newest picture of a stream as JPEG in the stream's own size, at most 4 s old.

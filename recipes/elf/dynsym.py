@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from recipes.elf.asks import is_symbolic
 from recipes.elf.header import SHT_DYNSYM, ElfError
 from recipes.elf.image import DT_HASH, EM_MIPS, TABLE_LIMIT, ElfImage
 
 _DT_SYMTAB, _DT_GNU_HASH, _DT_VERSYM = 6, 0x6FFFFEF5, 0x6FFFFFF0
 _DT_RELA, _DT_REL = (7, 8, 0x6FFFFFF9), (17, 18, 0x6FFFFFFA)  # where, how long, how many relative ones
+_DT_JMPREL, _DT_PLTRELSZ, _DT_PLTREL = 23, 2, 20
 _DT_MIPS_SYMTABNO, _DT_MIPS_GOTSYM, _STO_MIPS_PLT = 0x70000011, 0x70000013, 8
 _WIDE_HASHES: Final = (22, 0x9026)  # S/390 and Alpha
 _OBJECT, _FUNC, _TLS, _IFUNC, _SHN_ABS = 1, 2, 6, 10, 0xFFF1
@@ -137,6 +139,24 @@ def _has_address(image: ElfImage, info: int, visibility: int) -> bool:
     return info & 15 in (_FUNC, _IFUNC) and (image.machine != EM_MIPS or bool(visibility & _STO_MIPS_PLT))
 
 
+def relocation_kinds(image: ElfImage) -> set[int]:
+    """Return the kinds of a file's relocations, each by its lowest byte: a file has a few, of many."""
+    kinds: set[int] = set()
+    tables = [(*_DT_RELA[:2], 3), (*_DT_REL[:2], 2)]
+    tables.append((_DT_JMPREL, _DT_PLTRELSZ, 3 if image.first(_DT_PLTREL) == _DT_RELA[0] else 2))
+    low = image.wide and image.machine == EM_MIPS
+    for place, length, words in tables:
+        address, size = image.first(place), image.first(length)
+        if address is None or not size:
+            continue
+        unit = words * (8 if image.wide else 4)
+        start, field = image.offset(address), 8 if image.wide else 4
+        # The lowest byte of r_info, which for MIPS of 64 bits is the last of it in either order.
+        at = field + (0 if image.order == "<" and not low else field - 1)
+        kinds.update(bytes(image.data[start : start + size - size % unit])[at::unit])
+    return kinds
+
+
 def _named(image: ElfImage) -> set[int]:
     """Return the positions of the symbols that the file's relocations name, those for calls left out."""
     positions: set[int] = set()
@@ -170,7 +190,7 @@ def _table(image: ElfImage, start: int) -> Iterator[tuple[tuple[int, ...], int, 
     if len(table) != count * row.size:
         raise ElfError("the symbol table ends after the file does")
     marks = bytearray(count)
-    for index in _named(image):
+    for index in () if is_symbolic(image) else _named(image):
         if index < count:
             marks[index] = 1
     return zip(row.iter_unpack(table), _symbol_versions(image, count), marks, strict=True)

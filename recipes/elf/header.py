@@ -98,6 +98,13 @@ class ElfHeader(NamedTuple):
             return [(kind, flags, at, address, size, align) for kind, flags, at, address, _, size, _, align in rows]
         return [(kind, flags, at, address, size, align) for kind, at, address, _, size, _, flags, align in rows]
 
+    def memory_bytes(self, data: bytes | memoryview, kind: int) -> int:
+        """Return p_memsz of the last program header of a kind, which is more than its bytes in the file; 0 for none."""
+        row = _ROWS[self.wide, self.order].segment
+        table = data[self.segments_at : self.segments_at + self.segment_count * row.size]
+        sizes = [fields[6 if self.wide else 5] for fields in row.iter_unpack(table) if fields[0] == kind]
+        return int(sizes[-1]) if sizes else 0
+
     def sections(self, data: bytes | memoryview) -> Iterator[SectionRow]:
         """Yield the section headers; none where their table is cut or of another form: loaders do not read it."""
         row = _ROWS[self.wide, self.order].section

@@ -6,6 +6,7 @@ Formats: ELF gABI chapters 4 and 5. Every count and length of the file is bounde
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from typing import Any, Final
 
 from recipes.elf.header import ElfError, read_header
@@ -15,8 +16,10 @@ DT_HASH: Final = 4
 DT_SONAME: Final = 14
 PT_INTERP: Final = 3
 TABLE_LIMIT: Final = 1 << 20  # entries of any one table: a hostile header must not make us allocate more
-_PT_LOAD, _PT_DYNAMIC, _PT_NOTE = 1, 2, 4
+_PT_LOAD, _PT_DYNAMIC, _PT_NOTE, _PT_TLS, _PT_STACK = 1, 2, 4, 7, 0x6474E551
 _DT_STRTAB, _DT_STRSZ = 5, 10
+_PLAIN_STACKS: Final = (21, 183, 243, 258)
+"""Machines where no stack is executable unless a file says so; on the older ones it is unless a file says not."""
 _PAGE: Final = 4096  # the smallest that any board's kernel has
 _TAGS: Final = 4096
 _TEXT: Final = 1 << 14  # longer than any path
@@ -42,14 +45,21 @@ class ElfImage:
         self.within: list[tuple[int, int, int]] = []
         self.parts: dict[int, tuple[int, int]] = {}
         self.notes: list[tuple[int, int]] = []
-        self.mappable = True
+        self.mappable, self.smallest_page = True, 1 << 30
+        self.stack, self.thread_bytes = int(self.machine not in _PLAIN_STACKS), 0
         for kind, flags, offset, address, size, align in self.header.segments(self.data):
             place = (address, address + size, offset - address)
             if kind == _PT_LOAD:
                 self.loads.append(place)
                 self.mappable &= not (align % _PAGE or (offset - address) % max(align, _PAGE))
+                self.smallest_page = min(self.smallest_page, align)
                 if flags & 1:
                     self.code.append(place)
+                continue
+            if kind == _PT_TLS:
+                self.thread_bytes = self.header.memory_bytes(self.data, _PT_TLS)
+            elif kind == _PT_STACK:
+                self.stack = flags
                 continue
             if size:
                 self.within.append(place)
@@ -91,6 +101,22 @@ class ElfImage:
         system, version = self.data[7], self.data[8]
         plain = version < (8 if self.machine == EM_MIPS else 4 if system == 3 else 1)
         return self.type in (2, 3) and system in (0, 3) and plain and not any(self.data[9:16])
+
+    @property
+    def abi_version(self) -> int:
+        """EI_ABIVERSION."""
+        return int(self.data[8])
+
+    def gnu_notes(self, most: int) -> Iterator[tuple[int, bytes]]:
+        """Yield (kind, content) of the notes of GNU's name, of the first bytes of each table of them."""
+        for offset, size in dict.fromkeys(self.notes):
+            position, end = offset, min(offset + min(size, most), len(self.data))
+            while position + 12 <= end:
+                namesz, descsz, kind = self.unpack("III", position)
+                name_end = position + 12 + (namesz + 3) // 4 * 4
+                if namesz == 4 and self.data[position + 12 : position + 16] == b"GNU\0":
+                    yield kind, bytes(self.data[name_end : name_end + min(descsz, most)])
+                position = name_end + (descsz + 3) // 4 * 4
 
     def unpack(self, layout: str, position: int) -> tuple[Any, ...]:
         """Read fields in the file's byte order."""

@@ -13,15 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from recipes.arch import FloatAbi, Identity
-from recipes.elf.dynsym import read_symbols
+from recipes.arch import Identity
+from recipes.elf.abi import read_abi
+from recipes.elf.asks import asks_of
+from recipes.elf.dynsym import read_symbols, relocation_kinds
 from recipes.elf.header import ElfError
 from recipes.elf.image import DT_HASH, DT_SONAME, PT_INTERP, ElfImage
 
-_EM_ARM: Final = 40
 _DT_NEEDED, _DT_RPATH, _DT_RUNPATH = 1, 15, 29
 _DT_VERDEF, _DT_VERDEFNUM, _DT_VERNEED, _DT_VERNEEDNUM = 0x6FFFFFFC, 0x6FFFFFFD, 0x6FFFFFFE, 0x6FFFFFFF
-_EF_ARM_SOFT, _EF_ARM_HARD = 0x200, 0x400
+_NOTE_BUILD_ID: Final = 3
 _NODES: Final = 1 << 12  # version nodes of one file; the C library has fewer than a hundred
 _NOTES: Final = 1 << 16  # bytes of notes that are looked through for the build id, which has 20
 
@@ -56,6 +57,8 @@ class ElfFile:
         False where a segment does not begin at a page: no loader takes the file.
     sysv:
         True with the older table of symbols (DT_HASH), beside GNU's or alone: uClibc's loader may read no other.
+    asks:
+        What else it asks of a loader (`recipes.elf.asks`); a file of the usual kind asks nothing.
     """
 
     identity: Identity
@@ -75,6 +78,7 @@ class ElfFile:
     fixed: str = ""
     mappable: bool = True
     sysv: bool = False
+    asks: tuple[str, ...] = ()
 
     def __hash__(self) -> int:
         """Hash a few of the fields: what is known of a file is kept by it, and hashing all took longer than a proof."""
@@ -98,12 +102,14 @@ def _facts(image: ElfImage) -> ElfFile:
     needs, need_names = _version_needs(image)
     defs, def_names = _version_defs(image)
     symbols = read_symbols(image, need_names, def_names)
+    floats, abi = read_abi(image)
     return ElfFile(
         identity=Identity(
             bits=64 if image.wide else 32,
             little=image.order == "<",
             machine=image.machine,
-            float_abi=_float_abi(image),
+            float_abi=floats,
+            abi=abi,
         ),
         executable=image.executable,
         soname=image.text(image.first(DT_SONAME)),
@@ -121,6 +127,7 @@ def _facts(image: ElfImage) -> ElfFile:
         fixed=symbols.fixed,
         mappable=image.mappable,
         sysv=image.first(DT_HASH) is not None,
+        asks=asks_of(image, relocation_kinds(image)),
     )
 
 
@@ -130,23 +137,7 @@ def _interpreter(image: ElfImage) -> str:
 
 
 def _build_id(image: ElfImage) -> str:
-    for offset, size in image.notes:
-        position, end = offset, min(offset + min(size, _NOTES), len(image.data))
-        while position + 12 <= end:
-            namesz, descsz, kind = image.unpack("III", position)
-            name_end = position + 12 + (namesz + 3) // 4 * 4
-            if kind == 3 and image.data[position + 12 : position + 15] == b"GNU":
-                return image.data[name_end : name_end + min(descsz, _NOTES)].hex()
-            position = name_end + (descsz + 3) // 4 * 4
-    return ""
-
-
-def _float_abi(image: ElfImage) -> FloatAbi:
-    if image.machine != _EM_ARM:
-        return FloatAbi.NONE
-    if image.flags & _EF_ARM_HARD:
-        return FloatAbi.HARD
-    return FloatAbi.SOFT if image.flags & _EF_ARM_SOFT else FloatAbi.NONE
+    return next((desc.hex() for kind, desc in image.gnu_notes(_NOTES) if kind == _NOTE_BUILD_ID), "")
 
 
 def _version_needs(image: ElfImage) -> tuple[tuple[str, ...], dict[int, str]]:
@@ -157,7 +148,9 @@ def _version_needs(image: ElfImage) -> tuple[tuple[str, ...], dict[int, str]]:
         return (), names
     position = image.offset(address)
     for _ in range(count):
-        _, aux_count, file, aux, step = image.unpack("HHIII", position)
+        form, aux_count, file, aux, step = image.unpack("HHIII", position)
+        if form != 1:
+            raise ElfError(f"version {form} of DT_VERNEED")
         library, entry = image.text(file), position + aux
         for _ in range(aux_count):
             _, flags, index, name, aux_step = image.unpack("IHHII", entry)

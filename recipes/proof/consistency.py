@@ -22,7 +22,9 @@ def cache_disagreements(root: Index) -> list[str]:
             place = root.resolve(entry.path)
             file = root.files.get(place)
             line = f"{name}: the cache says {entry.path}"
-            if place in root.damaged:
+            if place in root.others:
+                lines.append(f"{line}, which {root.others[place]}: the loader ends there")
+            elif place in root.damaged:
                 lines.append(f"{line}, which cannot be used: {root.damaged[place]}")
             elif file is None:
                 lines.append(f"{line}, which is not there")

@@ -25,6 +25,7 @@ from recipes.proof.binding import (
     without_readable_symbols,
 )
 from recipes.proof.demand import PLAIN, Demand, Want
+from recipes.proof.grants import Grants
 from recipes.proof.result import Proof
 from recipes.proof.search import Loader, first_file
 from recipes.rootfs.index import Index
@@ -121,10 +122,7 @@ def check_copy(
     beside = [exports_of(file) for file in needed]
     faults = _unlike(demand, board_copy, libc=libc)
     if companions is not None:
-        faults += _unmet([board_copy, *needed], users, libc=libc)
-    if libc is Libc.UCLIBC and companions is not None:
-        unseen = without_readable_symbols([board_copy, *needed], needed)
-        faults += [f"{file.soname}: the loader may not read its only table of symbols, GNU's" for file in unseen]
+        faults += _unloadable(board_copy, needed, users, libc=libc)
     faults += [f"its own copy needs {name}, which is not there" for name in lost]
     missing, objects, differences = _symbols(demand, copy, beside, libc=libc)
     faults += differences
@@ -141,6 +139,15 @@ def check_copy(
         nodes=demand.nodes,
         objects=objects,
     )
+
+
+def _unloadable(copy: ElfFile, needed: Sequence[ElfFile], users: Sequence[ElfFile], *, libc: Libc) -> list[str]:
+    """Say why the board's loader would not load the board's copy, or might not."""
+    faults, grants = _unmet([copy, *needed], users, libc=libc), Grants(libc, needed)
+    faults += grants.refused(copy)
+    faults += [f"{file.soname or 'what it needs'}: {why}" for file in needed for why in grants.refused(file)]
+    unseen = without_readable_symbols([copy, *needed], needed) if libc is Libc.UCLIBC else []
+    return faults + [f"{file.soname}: the loader may not read its only table of symbols, GNU's" for file in unseen]
 
 
 def _symbols(
@@ -174,6 +181,8 @@ def _unlike(demand: Demand, copy: ElfFile, *, libc: Libc) -> list[str]:
         faults.append("it is no shared library")
     if not copy.mappable:
         faults.append("its segments do not begin at pages: it cannot be mapped")
+    if "no-copy" in copy.asks and any(want.copied or want.address for want in demand.wants.values()):
+        faults.append("its data is to have no copies, and a program of ours has one")
     soname, nodes = demand.library, {node for _, node in demand.wants}
     by_node = bool(nodes) and "" not in nodes and bool(copy.version_defs)
     if copy.soname not in ("", soname) and not by_node and not soname.startswith(LIBC_NAMES[libc].answers):
@@ -235,6 +244,10 @@ def library_closure(board: Index, path: str, copy: ElfFile, identity: Identity) 
             closure[step.name] = step.got.elf
             several.append(step.got)
     if (itself := board.files.get(board.resolve(board.loader))) is not None:
-        closure.setdefault(posixpath.basename(board.loader), itself)  # in every process, and not always named
+        # In every process, and not always named; what they ask for says what the loader grants.
+        closure.setdefault(posixpath.basename(board.loader), itself)
+        for name in LIBC_NAMES[board.libc].files if board.libc is not None else ():
+            if (found := board.find(name, identity)) is not None:
+                closure.setdefault(name, found[1])
     unsure = {place for loaded in several for place, instead in loaded.instead if differ(instead, loaded.elf)}
     return closure, sorted(lost) + [f"one library for every processor ({place} differs)" for place in sorted(unsure)]

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 from recipes.arch import Identity, Libc, compatible
 from recipes.elf import ElfFile
+from recipes.proof.grants import filtees
 from recipes.proof.tokens import PathTokens, SearchFolder, as_unsure
 from recipes.rootfs.index import Index
 from recipes.rootfs.loaderconf import LD_CACHE, entry_fit
@@ -111,7 +112,7 @@ class Loader:
         asked: dict[str, set[str]] = {}
         while queue:
             by = queue.pop(0)
-            for name in by.elf.needed:
+            for name in self._needs(by.elf):
                 if name in asked and self._libc is not Libc.UCLIBC:
                     continue
                 tried: list[str] = []
@@ -124,11 +125,19 @@ class Loader:
                     queue.append(got)
                     if self._libc is Libc.GLIBC and got.elf.soname:
                         known.setdefault(got.elf.soname, got)
+                if got is None and name not in by.elf.needed and (name, False) in filtees(by.elf):
+                    continue
                 before = asked.setdefault(name, set())
                 if (place := got.place if got is not None else "") in before:
                     continue
                 before.add(place)
                 yield Lookup(name=name, by=by, got=got, tried=tuple(tried))
+
+    def _needs(self, file: ElfFile) -> Sequence[str]:
+        """Return what a file names: glibc's loader counts the libraries that it is a filter of, no other does."""
+        if not file.asks or self._libc is not Libc.GLIBC:
+            return file.needed
+        return list(dict.fromkeys([*(name for name, _ in filtees(file)), *file.needed]))
 
     def find(self, name: str, by: LoadedFile | None, tried: list[str] | None = None) -> LoadedFile | None:
         """Find one name for a file, or for nobody in particular; the folders that are looked into go to `tried`."""
@@ -194,12 +203,16 @@ class Loader:
             for entry in self._root.cache.get(name, ()) if self._libc is Libc.GLIBC else ():
                 if entry.hwcap and entry_fit(entry, self._identity):
                     yield entry.path, False
-        for path in self._root.candidates(name, self._identity):
+        for path in self._root.candidates(name, self._identity, own=not self._shuts_out(by)):
             folder = posixpath.dirname(path)
             if folder in self._root.directories:
                 tried.append(folder)
                 yield from self._for_some(folder, name)
             yield path, True
+
+    def _shuts_out(self, by: LoadedFile | None) -> bool:
+        """Tell whether nothing of the built-in folders is for a file (DF_1_NODEFLIB); only glibc's loader looks."""
+        return by is not None and self._libc is Libc.GLIBC and "nodeflib" in by.elf.asks
 
     def _for_some(self, folder: str, name: str) -> Iterator[SearchFolder]:
         for below in self._hwcaps.get(self._root.resolve(folder), ()):

@@ -20,11 +20,11 @@ from recipes.elf import ElfFile
 from recipes.errors import ConfigError
 from recipes.files import write_whole
 from recipes.rootfs.codec import file_row, loader_row, long_texts, read_cache_rows, read_file_row, read_loader_row
-from recipes.rootfs.files import SKIPPED_FOLDERS
+from recipes.rootfs.files import LIBRARY_MARK, SKIPPED_FOLDERS
 from recipes.rootfs.index import Index, scan_root
-from recipes.rootfs.loaderconf import is_loader_conf
+from recipes.rootfs.loaderconf import is_kept_text
 
-CACHE_SCHEMA = 9
+CACHE_SCHEMA = 10
 
 
 def load_index(root: Path, *, key: str = "") -> Index:
@@ -70,7 +70,7 @@ def _scan(root: Path) -> Index:
 
 def _state(root: Path, known: Index) -> str:
     """Name the state of a root: each name in it, and size, time and inode of what a loader could take."""
-    lines = _listed(root, known.files.keys() | known.damaged.keys())
+    lines = _listed(root, known.files.keys() | known.damaged.keys() | known.others.keys())
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
@@ -88,11 +88,12 @@ def _listed(root: Path, asked: Collection[str]) -> list[str]:
                 if entry.is_dir(follow_symlinks=False):
                     if below or entry.name not in SKIPPED_FOLDERS:
                         todo.append(path)
+                        listed += [f"{path}/"] if LIBRARY_MARK in entry.name else []
                     continue
                 listed.append(path)
-                if path in asked or ".so" in entry.name or is_loader_conf(path):
+                if path in asked or LIBRARY_MARK in entry.name or is_kept_text(path):
                     state = entry.stat(follow_symlinks=False)
-                    listed.append(f"{path}\0{state.st_size}\0{state.st_mtime_ns}\0{state.st_ino}")
+                    listed.append(f"{path}\0{state.st_size}\0{state.st_mtime_ns}\0{state.st_ino}\0{state.st_mode}")
     return sorted(listed)
 
 
@@ -117,6 +118,7 @@ def _write(stored: Path, index: Index, state: str) -> None:
         "some": index.some,
         "links": index.links,
         "damaged": index.damaged,
+        "others": index.others,
         "files": rows,
     }
     write_whole(stored, json.dumps(data).encode("ascii"))
@@ -136,6 +138,7 @@ def _read(stored: Path, root: Path) -> tuple[Index, str] | None:
             files=files,
             links=data["links"],
             damaged=data["damaged"],
+            others=data["others"],
             fingerprint=data["fingerprint"],
             cache=read_cache_rows(data["cache"]),
             places={path: (offset, size) for path, (offset, size) in data["places"].items()},

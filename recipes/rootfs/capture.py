@@ -23,7 +23,7 @@ from recipes.rootfs.index import Index
 from recipes.rootfs.loaderconf import LD_CACHE, processor_folders
 from recipes.text import one_line
 
-CAPTURE_SCHEMA = 2
+CAPTURE_SCHEMA = 3
 INDEX_NAME, SYMBOLS_NAME = "index.json", "index.symbols.zst"
 _LIMIT = 1 << 27
 """Bytes of either file, unpacked; a Debian with GStreamer has 16 million of symbols."""
@@ -68,7 +68,11 @@ def relevant_part(index: Index) -> Index:
         for path, target in index.links.items()
         if ".so" in path.rpartition("/")[2] or any(f"{folder}/".startswith(f"{path}/") for folder in folders)
     }
-    damaged = {path: why for path, why in index.damaged.items() if ".so" in path.rpartition("/")[2]}
+    damaged = {
+        path: why
+        for path, why in index.damaged.items()
+        if ".so" in path.rpartition("/")[2] or why.startswith("cannot be read")
+    }
     return replace(index, files=files, links=links, damaged=damaged)
 
 
@@ -100,6 +104,7 @@ def write_capture(folder: Path, index: Index, of: str) -> Path:
         "files": {path: {"sha256": hashes[path], **file_row(file)} for path, file in sorted(kept.files.items())},
         "links": dict(sorted(kept.links.items())),
         "damaged": dict(sorted(kept.damaged.items())),
+        "others": dict(sorted(kept.others.items())),
     }
     write_whole(folder / SYMBOLS_NAME, packed)
     write_whole(folder / INDEX_NAME, _lines(head, tables).encode("ascii"))
@@ -143,6 +148,7 @@ def read_capture(folder: Path) -> CapturedIndex:
             files={path: read_file_row(row, rest["files"][path]) for path, row in data["files"].items()},
             links=data["links"],
             damaged=data["damaged"],
+            others=data["others"],
             fingerprint=data["fingerprint"],
             cache=read_cache_rows(rest["cache"]),
             some=processor_folders((*data["files"], *data["links"])),

@@ -32,7 +32,7 @@ def file_row(file: ElfFile) -> dict[str, Any]:
     order = "little" if identity.little else "big"
     row: dict[str, Any] = {
         "size": file.size,
-        "for": [identity.bits, order, identity.machine, identity.float_abi.value],
+        "for": [identity.bits, order, identity.machine, identity.float_abi.value, *filter(None, [identity.abi])],
     }
     for name, usual in _USUAL.items():
         if (value := getattr(file, name)) != usual:
@@ -63,8 +63,8 @@ def read_file_row(row: Mapping[str, Any], long: Sequence[str]) -> ElfFile:
 
 
 @functools.lru_cache(maxsize=64)
-def _identity(bits: int, order: str, machine: int, float_abi: str) -> Identity:
-    return Identity(bits=bits, little=order == "little", machine=machine, float_abi=FloatAbi(float_abi))
+def _identity(bits: int, order: str, machine: int, float_abi: str, abi: str = "") -> Identity:
+    return Identity(bits=bits, little=order == "little", machine=machine, float_abi=FloatAbi(float_abi), abi=abi)
 
 
 def loader_row(index: Index) -> dict[str, Any]:
@@ -74,6 +74,7 @@ def loader_row(index: Index) -> dict[str, Any]:
         "directories": list(index.directories),
         "listed": list(index.listed),
         "expands": index.expands,
+        "texts": index.texts,
     }
 
 
@@ -84,6 +85,8 @@ def read_loader_row(data: Mapping[str, Any]) -> dict[str, Any]:
         "directories": tuple(data["directories"]),
         "listed": tuple(data["listed"]),
         "expands": data["expands"],
+        # What was captured before has none: then nothing is known of them.
+        "texts": dict(data["texts"]) if data.get("texts") is not None else None,
     }
 
 

@@ -6,6 +6,7 @@ import mmap
 import os
 import posixpath
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,39 @@ from recipes.archives.packed import PackedError
 from recipes.archives.tarinput import open_tar
 from recipes.archives.tarreader import Kind, Member, Reader, TarError
 from recipes.errors import ConfigError
-from recipes.rootfs.loaderconf import is_loader_conf
+from recipes.rootfs.loaderconf import is_kept_text
 
 SKIPPED_FOLDERS = ("proc", "sys", "dev", "run", "tmp")
 LARGEST_FILE = 1 << 30
 """Bytes of a file of a tar that is read; no library comes near."""
 _MEMBERS = 1_000_000
+LIBRARY_MARK = ".so"
+"""What the name of a library has in it."""
 MARKER = ".boardcast"
 """Name of the file at the root of our releases on a board: what is below it is ours, not the board's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found in a root beside what it yields.
+
+    Parameters
+    ----------
+    marks:
+        The files that mark a root of our releases (`marked_root`); what they are about may have come before.
+    others:
+        Path to what it is, of all that is neither an ELF file nor a link: a link may lead there.
+    private:
+        ELF files that not every user may read.
+    """
+
+    marks: set[str] = field(default_factory=set)
+    others: dict[str, str] = field(default_factory=dict)
+    private: set[str] = field(default_factory=set)
+
+
+FOLDER, SPECIAL, EMPTY, NO_ELF = "is a folder", "is a device, FIFO or socket", "is empty", "is no ELF file"
+_READABLE = 0o004
 
 
 def absolute_path(name: str) -> str:
@@ -42,7 +68,7 @@ def marked_root(path: str) -> str:
 
 
 def walk_root(root: str, below: str, unread: dict[str, str] | None = None) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Yield (path in the root, entry) of all that is no folder; folders that may not be read go to `unread`."""
+    """Yield (path in the root, entry) of all there is; folders that may not be read go to `unread`."""
     try:
         with os.scandir(root + below) as entries:
             listed = sorted(entries, key=lambda item: item.name)
@@ -55,21 +81,22 @@ def walk_root(root: str, below: str, unread: dict[str, str] | None = None) -> It
         path = f"{below}/{entry.name}"
         if entry.is_dir(follow_symlinks=False):
             if below or entry.name not in SKIPPED_FOLDERS:
+                yield path, entry
                 yield from walk_root(root, path, unread)
         else:
             yield path, entry
 
 
 def root_members(
-    root: Path, unread: dict[str, str], places: dict[str, tuple[int, int]], marks: set[str]
+    root: Path, unread: dict[str, str], places: dict[str, tuple[int, int]], found: Found
 ) -> Iterator[tuple[str, str | None, Any]]:
-    """Yield (path, link target, content) of links, ELF files and the loader's configuration.
+    """Yield (path, link target, content) of links, ELF files and the loader's configuration; the rest goes to `found`.
 
-    The files that mark a root of our releases (`marked_root`) go to `marks`; what they are about may have come before.
+    What is there and cannot be read goes to `unread`.
     """
     if not root.is_dir():
         try:
-            yield from _tar_members(root, unread, places, marks)
+            yield from _tar_members(root, unread, places, found)
         except (TarError, PackedError) as error:
             what = "not a root: neither a directory nor a tar file"
             raise ConfigError(what, where=str(root), why=str(error)) from error
@@ -79,21 +106,29 @@ def root_members(
             yield path, os.readlink(entry.path), None
         elif entry.is_file(follow_symlinks=False):
             if marked_root(path):
-                marks.add(path)
+                found.marks.add(path)
             try:
                 with open(entry.path, "rb") as file:  # noqa: PTH123 - a Path per file of a root costs more than the read
-                    if is_loader_conf(path):
+                    if is_kept_text(path):
                         yield path, None, file.read()
-                    elif file.read(4) == elf.MAGIC:
+                    elif (head := file.read(len(elf.MAGIC))) == elf.MAGIC:
+                        if not os.fstat(file.fileno()).st_mode & _READABLE:
+                            found.private.add(path)
                         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                             yield path, None, data
+                    else:
+                        found.others[path] = NO_ELF if head else EMPTY
             except PermissionError as error:
-                if ".so" in entry.name or is_loader_conf(path):
+                if LIBRARY_MARK in entry.name or is_kept_text(path):
                     unread[path] = f"cannot be read: {error.strerror}"
+                else:
+                    found.others[path] = "cannot be read"
+        else:
+            found.others[path] = FOLDER if entry.is_dir(follow_symlinks=False) else SPECIAL
 
 
 def _tar_members(
-    root: Path, unread: dict[str, str], places: dict[str, tuple[int, int]], marks: set[str]
+    root: Path, unread: dict[str, str], places: dict[str, tuple[int, int]], found: Found
 ) -> Iterator[tuple[str, str | None, Any]]:
     """Yield the same of a tar; where it is not packed, the offset and size of what is yielded go to `places`."""
     first: dict[str, str] = {}
@@ -105,15 +140,24 @@ def _tar_members(
             if path.split("/", 2)[1] in SKIPPED_FOLDERS:
                 continue
             if marked_root(path) and member.kind in (Kind.FILE, Kind.HARD_LINK):
-                marks.add(path)
+                found.marks.add(path)
             if member.kind is Kind.LINK:
                 yield path, member.target, None
             elif member.kind is Kind.HARD_LINK:
                 origin = first[path] = first.get(absolute_path(member.target), absolute_path(member.target))
                 if origin in taken:
                     later[path] = origin
-            elif member.kind is Kind.FILE and (data := _wanted(reader, member, path, unread)):
+                elif origin in found.others:
+                    found.others[path] = found.others[origin]
+                found.private.update({path} if origin in found.private else ())
+            elif member.kind is not Kind.FILE:
+                found.others[path] = FOLDER if member.kind is Kind.FOLDER else SPECIAL
+            elif not (data := _wanted(reader, member, path, unread)):
+                found.others[path] = NO_ELF if member.size else EMPTY
+            else:
                 taken.add(path)
+                if not member.mode & _READABLE:
+                    found.private.add(path)
                 if reader.is_file:
                     places[path] = member.offset, member.size
                 yield path, None, data
@@ -138,7 +182,7 @@ def _members(reader: Reader) -> Iterator[Member]:
 def _wanted(reader: Reader, member: Member, path: str, unread: dict[str, str]) -> bytes:
     """Return the content of an ELF file or of the loader's configuration; of the rest only the begin is read."""
     head = reader.begin(len(elf.MAGIC))
-    if head != elf.MAGIC and not is_loader_conf(path):
+    if head != elf.MAGIC and not is_kept_text(path):
         return b""
     if member.size > LARGEST_FILE:
         unread[path] = f"has {member.size:,} bytes; {LARGEST_FILE:,} are read"

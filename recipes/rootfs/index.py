@@ -21,7 +21,7 @@ from recipes.archives.packed import PackedError
 from recipes.archives.tarreader import TarError
 from recipes.elf import ElfFile
 from recipes.errors import ConfigError
-from recipes.rootfs.files import MARKER, marked_root, root_members, tar_files
+from recipes.rootfs.files import LIBRARY_MARK, MARKER, Found, marked_root, root_members, tar_files
 from recipes.rootfs.loaderconf import (
     LD_CACHE,
     LIBC_NAMES,
@@ -30,13 +30,18 @@ from recipes.rootfs.loaderconf import (
     built_in_folders,
     chosen_entry,
     conf_folders,
+    glibc_passes_over,
     is_loader_conf,
+    is_run_time_text,
     libc_of,
     loader_of_root,
     processor_folders,
     read_cache,
     search_folders,
 )
+
+TEXT_BYTES = 1 << 16
+"""Bytes of a file of settings that are looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +57,11 @@ class Index:
     directories:
         The folders that the loader searches by itself, in order.
     damaged:
-        Files that begin like ELF and cannot be used, with the reason; nothing is concluded from them.
+        Files that begin like ELF and cannot be used, with the reason, and what cannot be read; nothing is concluded
+        from them.
+    others:
+        What is no ELF file and has a library's name, or a link of such a name leads there, and what it is: a loader
+        opens it, and its search may end there.
     loader:
         The root's loader; empty where it has none, and the rules are then glibc's.
     listed:
@@ -66,10 +75,13 @@ class Index:
     links: dict[str, str]
     directories: tuple[str, ...]
     damaged: dict[str, str] = field(default_factory=dict)
+    others: dict[str, str] = field(default_factory=dict)
     fingerprint: str = ""
     loader: str = ""
     listed: tuple[str, ...] = ()
     cache: dict[str, tuple[CacheEntry, ...]] | None = None
+    texts: dict[str, str] | None = None
+    """nsswitch.conf and every openssl.cnf, by which files are opened by name; None where that was not looked for."""
     places: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Offset and bytes of each ELF file in a tar that is not compressed."""
     expands: bool = True
@@ -118,8 +130,17 @@ class Index:
         itself = self.libc is not None and name.startswith(LIBC_NAMES[self.libc].answers)
         return (itself or name == posixpath.basename(self.loader)) and self.resolve(self.loader) in self.files
 
-    def candidates(self, name: str, identity: Identity) -> list[str]:
-        """Return the paths that the root's loader tries for a name, when no file and no variable says where to look."""
+    def candidates(self, name: str, identity: Identity, *, own: bool = True) -> list[str]:
+        """Return the paths that the root's loader tries for a name, when no file and no variable says where to look.
+
+        Parameters
+        ----------
+        own:
+            False leaves out what is in the built-in folders, the cache's entries of them too.
+        """
+        if not own:
+            built = {folder for folder in self.directories if self.libc is not None}
+            return [path for path in self.candidates(name, identity) if posixpath.dirname(path) not in built]
         known = (name, identity)
         if known not in self.tried:
             self.tried[known] = self._candidates(name, identity)
@@ -152,12 +173,28 @@ class Index:
         place = self.resolve(path)
         file = self.files.get(place)
         if file is None:
-            return (place, None) if place in self.damaged else None
-        if compatible(file.identity, identity):
+            return (place, None) if self._ends(place) else None
+        itself = self.files.get(self.resolve(self.loader))
+        wanted = (identity, itself.identity) if itself is not None else (identity,)
+        if all(compatible(file.identity, one) for one in wanted):
             return place, file
-        # musl's ends at any other file; uClibc's asks for the machine only, and takes one of another float ABI.
-        alike = self.libc is Libc.UCLIBC and file.identity.machine == identity.machine
-        return (place, None) if alike or self.libc is Libc.MUSL else None
+        if self.libc is Libc.MUSL:
+            return place, None  # it ends at any other file
+        if self.libc is Libc.UCLIBC:  # asks for the machine only, and takes one of another float ABI
+            return (place, None) if file.identity.machine == identity.machine else None
+        return None if glibc_passes_over(file.identity, wanted[-1]) else (place, None)
+
+    def _ends(self, place: str) -> bool:
+        """Tell whether a search ends where there is no ELF file: something else is there, or may be."""
+        if not place:  # links in a circle: glibc's and musl's loaders say so and end
+            return self.libc is not Libc.UCLIBC
+        if place in self.others:
+            return True
+        while place and self.damaged:  # a folder that could not be read may have anything
+            if place in self.damaged:
+                return True
+            place = posixpath.dirname(place.rstrip("/")).rstrip("/")
+        return False
 
     def find(self, name: str, identity: Identity) -> tuple[str, ElfFile] | None:
         """Find a library as the root's loader does for a file that says nothing itself: cache, then the folders."""
@@ -258,17 +295,20 @@ def scan_root(root: Path) -> Index:
     links: dict[str, str] = {}
     damaged: dict[str, str] = {}
     confs: dict[str, str] = {}
+    texts: dict[str, str] = {}
     cached: bytes | None = None
     built: dict[str, tuple[str, ...]] = {}
     places: dict[str, tuple[int, int]] = {}
-    marks: set[str] = set()
-    for path, target, data in root_members(root, damaged, places, marks):
+    found = Found()
+    for path, target, data in root_members(root, damaged, places, found):
         if target is not None:
             links[path] = target
         elif path == LD_CACHE:
             cached = bytes(data)
         elif is_loader_conf(path):
             confs[path] = bytes(data).decode("utf-8", "replace")
+        elif is_run_time_text(path):
+            texts[path] = bytes(data[:TEXT_BYTES]).decode("utf-8", "replace")
         else:
             try:
                 files[path] = elf.parse(data)
@@ -276,7 +316,7 @@ def scan_root(root: Path) -> Index:
                 damaged[path] = str(error)
             if (which := libc_of(path)) in (Libc.GLIBC, Libc.UCLIBC):
                 built[path] = built_in_folders(data, which)
-    _leave_out(_our_roots(marks, files), files, links, damaged, built, places)
+    _leave_out(_our_roots(found.marks, files), files, links, damaged, built, places, found.others)
     loader = loader_of_root((file.interpreter for file in files.values()), (*files, *links))
     index = Index(
         source=str(root),
@@ -284,18 +324,34 @@ def scan_root(root: Path) -> Index:
         links=links,
         damaged=damaged,
         directories=(),
-        fingerprint=_fingerprint(files, links, [*sorted(confs.items()), cached]),
+        fingerprint=_fingerprint(files, links, [*sorted((confs | texts).items()), cached]),
         loader=loader,
         listed=tuple(conf_folders(confs)),
         cache=read_cache(cached, libc_of(loader)) if cached is not None else None,
+        texts=texts,
         places=places,
         some=processor_folders((*files, *links)),
     )
     wide = any(file.identity.bits == 64 for file in files.values())
+    _add_others(index, found)
     own = built.get(index.resolve(index.loader)) or next(iter(built.values()), ())
     folders = search_folders(index.loader, own, confs, wide=wide)
     searched = replace(index, directories=folders)
     return _as_built(searched, own) if index.libc is Libc.UCLIBC and own else searched
+
+
+def _add_others(index: Index, found: Found) -> None:
+    """Add what a loader opens as a library and is none, and take out what only some users may open."""
+    named = {path for path in index.links if LIBRARY_MARK in posixpath.basename(path)}
+    led_to = set(map(index.resolve, named))
+    for path, what in found.others.items():
+        if path in led_to or LIBRARY_MARK in posixpath.basename(path):
+            index.others[path] = what
+    if index.resolve(index.loader) not in found.private:  # else whoever made this root let nobody read anything
+        for path in found.private & index.files.keys():
+            if LIBRARY_MARK in posixpath.basename(path):
+                index.others[path] = "cannot be read by every user"
+                del index.files[path]
 
 
 def _our_roots(marks: Iterable[str], files: Iterable[str]) -> tuple[str, ...]:

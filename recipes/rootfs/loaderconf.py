@@ -14,10 +14,11 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from recipes.arch import FloatAbi, Identity, Libc
+from recipes.arch import FloatAbi, Identity, Libc, same_machine
 
 LD_CACHE: Final = "/etc/ld.so.cache"
 ORIGIN: Final = "$ORIGIN"
+NSSWITCH: Final = "/etc/nsswitch.conf"
 _DEFAULTS: Final = {Libc.MUSL: ("/lib", "/usr/local/lib", "/usr/lib"), Libc.UCLIBC: ("/lib", "/usr/lib")}
 _LISTED: Final = re.compile(rb"\0((?:/[\w.+/-]+:)+/[\w.+/-]+)(?=\0)")
 _BUILT_IN: Final = re.compile(rb"(?:/[\w.+/-]*lib[\w.+/-]*/\0)+")
@@ -39,12 +40,15 @@ class LibcNames(NamedTuple):
         SONAMEs of its libraries, without their versions; and what other names of them begin with, up to a `-`.
     answers:
         What the names begin with to which its loader answers itself, whatever a file of that name says it is.
+    files:
+        The name of the C library itself, where that is another file than the loader.
     """
 
     loaders: tuple[str, ...]
     loader_file: re.Pattern[str]
     libraries: tuple[str, ...]
     answers: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
 
 _POSIX: Final = ("libc", "libm", "libpthread", "libdl", "librt", "libresolv", "libutil")
@@ -53,6 +57,7 @@ LIBC_NAMES: Final = {
         ("ld-linux", "ld.so.", "ld64.so."),
         re.compile(r"ld-linux[\w-]*\.so\.\d+|ld(64)?\.so\.[12]|ld-2\.\d+(\.\d+)?\.so"),
         _POSIX,
+        files=("libc.so.6", "libc.so.6.1"),
     ),
     Libc.MUSL: LibcNames(  # its loader is the C library
         ("ld-musl-",),
@@ -64,6 +69,7 @@ LIBC_NAMES: Final = {
         ("ld-uClibc", "ld64-uClibc"),
         re.compile(r"ld(64)?-uClibc[\w.-]*\.so[.\d]*"),
         (*_POSIX, "libuClibc-"),
+        files=("libc.so.0", "libc.so.1"),
     ),
 }
 """The one table of names by which a C library is known."""
@@ -87,6 +93,16 @@ class CacheEntry(NamedTuple):
 def is_loader_conf(path: str) -> bool:
     """Tell whether a file is one that says where a loader looks."""
     return path.startswith(("/etc/ld.so.conf", "/etc/ld-musl-")) or path == LD_CACHE
+
+
+def is_run_time_text(path: str) -> bool:
+    """Tell whether a file is one by which a C library or OpenSSL opens others by name (`Index.texts`)."""
+    return path == NSSWITCH or path.endswith("/openssl.cnf")
+
+
+def is_kept_text(path: str) -> bool:
+    """Tell whether a file that is no ELF file belongs to an index."""
+    return is_loader_conf(path) or is_run_time_text(path)
 
 
 def libc_of(loader: str) -> Libc | None:
@@ -236,7 +252,7 @@ def entry_fit(entry: CacheEntry, identity: Identity) -> int:
         return 2 if alike and (bits, machine) == (identity.bits, identity.machine) else 0
     # glibc for ARM takes unmarked entries too; x86-64 and AArch64 do not.
     marked = any((bits, machine) == (identity.bits, identity.machine) for bits, machine, _ in _MACHINES.values())
-    return 1 if not marked or identity.machine == 40 else 0
+    return 1 if not marked or identity.machine == _EM_ARM else 0
 
 
 def chosen_entry(entries: Iterable[CacheEntry], identity: Identity) -> CacheEntry | None:
@@ -259,3 +275,21 @@ def processor_folders(paths: Iterable[str]) -> dict[str, list[str]]:
         if match := _HWCAPS.fullmatch(folder):
             below.setdefault(match[1], []).append(folder)
     return below
+
+
+_EM_MIPS, _EM_ARM = 8, 40
+_MIPS_COMPARED: Final = {"o32", "o64", "n32", "n64", "EABI32", "EABI64", "NaN2008", "single"}
+
+
+def glibc_passes_over(found: Identity, loader: Identity) -> bool:
+    """Tell whether glibc's loader is known to look further where it meets a file of another machine or ABI.
+
+    What it is not known to compare it may take; then a search of ours ends there. Shown by `tests/corpus` for another
+    class, byte order and machine, for ARM's float ABI, and for MIPS's ABIs, NaNs and floats.
+    """
+    if not same_machine(found, loader):
+        return True
+    floats = FloatAbi.NONE not in (found.float_abi, loader.float_abi) and found.float_abi is not loader.float_abi
+    if found.machine == _EM_MIPS:
+        return floats or bool((set(found.abi.split()) ^ set(loader.abi.split())) & _MIPS_COMPARED)
+    return floats and found.machine == _EM_ARM

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import shutil
+import subprocess
 import tarfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from deploy.boards import pull
-from deploy.boards.listing import TOPS, Listing, more_folders, read_listing
+from deploy.boards.listing import LIST_SCRIPT, TOPS, Listing, folders_behind, more_folders, read_listing
 from deploy.boards.pull import pull_root
 from deploy.boards.session import TEXT_BYTES, Reply, Traffic
 from recipes import paths
@@ -47,6 +50,53 @@ def test_what_an_honest_board_prints_is_read() -> None:
     assert found.sizes == {"/usr/lib/libb.so": 123456, "/usr/lib/with space/liba.so.1": 77}
     assert found.links["/usr/lib/liba.so"] == "with space/liba.so.1"
     assert found.places == ("/usr/lib",)
+
+
+def test_what_is_no_library_is_listed_as_what_it_is() -> None:
+    text = (
+        f"{D}  /usr/lib/liba.so.1\n"
+        "-rw-r-----    1 0        0             77 Jan  1  1970 /usr/lib/liba.so.1\n"
+        "-rw-------    1 0        0             77 Jan  1  1970 /usr/lib/libhidden.so.1\n"
+        "drwxr-xr-x    2 0        0              0 Jan  1  1970 /usr/lib/libb.so.1\n"
+        "prw-r--r--    1 0        0              0 Jan  1  1970 /usr/lib/libc c.so.1\n"
+        "crw-r--r--    1 0        0         1,   3 Jan  1  1970 /usr/lib/libd.so\n"
+        "link\t/usr/lib/libe.so\t/data/e\nat\t/data/e\nat\t/usr/lib/liba.so.1\nat\t/usr/../etc/shadow\n" + END
+    )
+    found = read_listing(text, ("/usr/lib",))
+    assert found.others == {
+        "/usr/lib/libhidden.so.1": "a file that cannot be read",
+        "/usr/lib/libb.so.1": "folder",
+        "/usr/lib/libc c.so.1": "FIFO",
+        "/usr/lib/libd.so": "device",
+        "/data/e": "not looked into",
+    }
+    assert found.private == {"/usr/lib/liba.so.1", "/usr/lib/libhidden.so.1"}
+    assert found.files == {"/usr/lib/liba.so.1": D}
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("shell", ["dash", "busybox"])
+def test_the_script_lists_what_a_loader_would_open(tmp_path: Path, shell: str) -> None:
+    if not (found := shutil.which(shell)):
+        pytest.skip(f"no {shell} here")
+    folder = tmp_path / "lib"
+    (folder / "libfolder.so.1").mkdir(parents=True)
+    os.mkfifo(folder / "libfifo.so.1")
+    (folder / "libempty.so.1").touch()
+    (folder / "liblinked.so.1").symlink_to("../blob")
+    (tmp_path / "blob").touch()
+    (folder / "libdangling.so.1").symlink_to("gone")
+    words = [found, *(["sh"] if shell == "busybox" else []), "-c", LIST_SCRIPT, "boardcast", "", str(folder)]
+    told = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert f"at\t{tmp_path}/blob" in told.splitlines()
+    listed = read_listing(told.replace(str(tmp_path), "/opt/board"), ["/opt/board/lib"])
+    assert listed.others == {
+        "/opt/board/lib/libfolder.so.1": "folder",
+        "/opt/board/lib/libfifo.so.1": "FIFO",
+        "/opt/board/blob": "not looked into",
+    }
+    assert list(listed.files) == ["/opt/board/lib/libempty.so.1"]
+    assert "/opt/board/lib/libdangling.so.1" in listed.links
 
 
 def test_what_is_ours_is_left_out_whatever_the_board_lists() -> None:
@@ -105,6 +155,20 @@ def test_folders_that_the_loader_names_are_looked_into_too() -> None:
     found = more_folders(confs, ("/lib", "/usr/lib"))
     assert found == ["/cached/lib", "/data/lib", "/oem/usr/lib", "/vendor/lib"]
     assert more_folders({LD_CACHE: b"damaged"}, ()) == []
+
+
+def test_folders_that_links_lead_to_are_looked_into_too() -> None:
+    links = {
+        "/usr/lib/liba.so.1": "/data/vendor/liba.so.1.2",
+        "/usr/lib/libb.so": "../../oem/usr/lib/libb.so.1",
+        "/usr/lib/libc.so": "libc.so.6",
+        "/usr/lib/libd.so": "libgone.so",
+        "/usr/lib/libe.so": "/proc/self/libe.so",
+        "/usr/lib/libf.so": "/libf.so",
+        "/lib": "/elsewhere",
+    }
+    listing = Listing(files={"/usr/lib/libc.so.6": D}, links=links, places=("/usr/lib",))
+    assert folders_behind(listing) == ["/data/vendor", "/oem/usr/lib"]
 
 
 class HostileSession:

@@ -112,6 +112,45 @@ def damages(traits: Traits) -> Iterator[tuple[str, Damaged]]:
         yield f"load-{name}", Damaged(unit=GOOD, what="set", at=f"program+{at}", to="7777")
 
 
+def _note(name: str, kind: int, *words: int) -> str:
+    """Return the C of a note of GNU's name."""
+    values = ", ".join(map(hex, words))
+    head = f'.section {name},\\"a\\",%note; .p2align 3; .long 4, {4 * len(words)}, {kind}; .asciz \\"GNU\\"'
+    return f' __asm__("{head}; .long {values}; .previous");'
+
+
+TLS = " static __thread char many[{count}]; int own(void) {{ return many[{count} - 1]++; }}"
+RELATIVE = " static int one; int *table[] = {&one, &one, &one, &one, &one}; int other(void) { return *table[3]; }"
+LOCAL = (
+    " static int here(int x) { return x; } static void *choose(void) { return here; }"
+    ' static int chosen(int) __attribute__((ifunc("choose"))); int other(void) { return chosen(3); }'
+)
+
+
+def asks(traits: Traits) -> Iterator[tuple[str, Unit, bool]]:
+    """Yield copies that ask more of the loader than names and symbols say, and whether that may be granted."""
+    source = plain("function")
+    whole = source + " int main(void) { return 0; }"
+    yield "pie", Unit(name=SONAME, source=whole, flags=("-pie", "-fPIE", "-Wl,-E"), soname=SONAME), False
+    yield "filter-of-nothing", library(source, "-Wl,-F,libgone.so.1"), False
+    yield "auxiliary-of-nothing", library(source, "-Wl,-f,libgone.so.1"), False
+    yield "relative-packed", library(source + RELATIVE, "-Wl,-z,pack-relative-relocs"), False
+    for name, flag in (("first", "initfirst"), ("for-good", "nodelete"), ("now", "now"), ("before", "interpose")):
+        yield name, library(source, f"-Wl,-z,{flag}"), True
+    yield "not-later", library(source, "-Wl,-z,nodlopen"), False
+    yield "for-all", library(source, "-Wl,-z,global"), True
+    yield "an-executable-stack", library(source, "-Wl,-z,execstack"), False
+    yield "much-static-tls", library(source + TLS.format(count=5000), "-ftls-model=initial-exec"), False
+    yield "a-newer-kernel", library(source + _note(".note.ABI-tag", 1, 0, 99, 0, 0)), False
+    yield "another-system", library(source + _note(".note.ABI-tag", 1, 2, 2, 0, 0)), False
+    step = (0,) if traits.wide else ()
+    yield "a-property-of-nobody", library(source + _note(".note.gnu.property", 5, 0xB0008000, 4, 2, *step)), False
+    yield "a-processor-of-nobody", library(source + _note(".note.gnu.property", 5, 0xC0008002, 4, 128, *step)), False
+    yield "audits", library(source, "-Wl,--audit,libgone.so", "-Wl,--depaudit,libgone.so"), True
+    if traits.libc is not Libc.GLIBC or traits.indirect:
+        yield "a-function-that-is-chosen", library(source + LOCAL), traits.libc is Libc.GLIBC
+
+
 def pairs(traits: Traits) -> Iterator[Pair]:
     """Yield every pair of this kind."""
     kept = {"program": CALL}
@@ -129,6 +168,8 @@ def pairs(traits: Traits) -> Iterator[Pair]:
     # Cut where its section headers begin it is whole for a loader.
     cut = Damaged(unit=GOOD, what="cut", at="sections")
     yield Pair(name="damaged-cut-sections", ours=GOOD, kept=kept, board={PLACE: cut})
+    for name, theirs, possible in asks(traits):
+        yield Pair(name=f"asks-{name}", ours=GOOD, kept=kept, board={PLACE: theirs}, possible=possible)
     yield from callbacks(traits)
 
 

@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path("/corpus")
+NOBODY = 65534
+HANGS = 124
+LONGEST = 20
 DEPAUDIT = bytes.fromhex("fbfeff6f")
 
 
@@ -40,6 +43,10 @@ def lay_out(root: Path, case: dict[str, Any], system: dict[str, str]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if what == "link":
             path.symlink_to(value)
+        elif what == "folder":
+            path.mkdir()
+        elif what == "fifo":
+            os.mkfifo(path)
         elif what == "bytes":
             path.write_bytes(bytes.fromhex(value))
         else:
@@ -51,6 +58,8 @@ def lay_out(root: Path, case: dict[str, Any], system: dict[str, str]) -> None:
                 data[18:20] = bytes.fromhex(patch)
             path.write_bytes(data)
             path.chmod(0o755)
+    if case["private"]:
+        (root / case["files"][0][0].lstrip("/")).chmod(0o600)
     (root / "proc/self").mkdir(parents=True)
     (root / "proc/self/exe").symlink_to(case["real"])
     if case["ldconfig"]:
@@ -65,11 +74,17 @@ def run_one(case: dict[str, Any], system: dict[str, str]) -> tuple[int, str]:
     def enter() -> None:
         os.chroot(root)
         os.chdir("/")
+        if case["private"]:
+            os.setgroups([])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
 
     try:
         done = subprocess.run(
-            ["/app/bin/program"], env=environment, capture_output=True, check=False, timeout=30, preexec_fn=enter
+            ["/app/bin/program"], env=environment, capture_output=True, check=False, timeout=LONGEST, preexec_fn=enter
         )
+    except subprocess.TimeoutExpired:
+        return HANGS, "it hangs"
     except (subprocess.SubprocessError, OSError) as error:
         return 126, str(error)
     return done.returncode, (done.stdout + done.stderr).decode("utf-8", "replace")[-300:]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from tests.corpus.ruleparts import (
     MID,
@@ -13,6 +14,7 @@ from tests.corpus.ruleparts import (
     WHICH,
     Case,
     Files,
+    Odd,
     Part,
     copies,
     direct,
@@ -85,6 +87,22 @@ def tokens() -> Iterator[Case]:
     platform: Files = {PROGRAM: direct("/app/$PLATFORM"), **copies(usual=3)}
     platform |= {f"/app/{one}/{NAME}": which(1) for one in PLATFORMS}
     yield Case(name="platform-is-the-kernels-word", files=platform, glibc=1, musl=3, uclibc=3, either=True)
+
+
+def shut_out(arch: str) -> Iterator[Case]:
+    """Yield what `-z nodefaultlib` (DF_1_NODEFLIB) does: only glibc's loader reads it, of who asks."""
+    shy = replace(mid(), flags=(*mid().flags, "-Wl,-z,nodefaultlib"))
+    files: Files = {PROGRAM: through("/a"), f"/a/{MID}": shy, **copies(usual=3)}
+    yield Case(name="no-folders-of-its-own", files=files, glibc=NOTHING, musl=3, uclibc=3)
+    own = loadercache.FLAGS[arch]
+
+    def cached(place: str) -> bytes:
+        return loadercache.glibc([(NAME, f"{place}/{NAME}", own, 0)])
+
+    far = {**files, "/etc/ld.so.cache": cached("/opt/x"), **copies(opt=1)}
+    yield Case(name="no-folders-of-its-own-and-a-cache", files=far, glibc=1, musl=3, uclibc=3)
+    near = {**files, "/etc/ld.so.cache": cached("/usr/lib")}
+    yield Case(name="no-folders-of-its-own-by-the-cache", files=near, glibc=NOTHING, musl=3, uclibc=3)
 
 
 def _origins(*, old: bool) -> Iterator[Case]:
@@ -214,7 +232,65 @@ def wrong(arch: str, traits: Traits) -> Iterator[Case]:
     yield Case(name=name, files=cut, glibc=NOTHING, musl=NOTHING, uclibc=2, unproved=True)
 
 
+SCRIPT = b"/* GNU ld script */ GROUP ( /lib/libwhich.so.1.2 )\n"
+
+
+def no_elf(traits: Traits) -> Iterator[Case]:
+    """Yield what a loader does with something else under a library's name, in a folder before the library's."""
+    here = f"/a/{NAME}"
+    rest: Files = {PROGRAM: direct("/a:/b"), f"/b/{NAME}": which(2)}
+
+    def case(name: str, what: bytes | str | Odd | Part, glibc: int, musl: int, uclibc: int, **more: Part | Odd) -> Case:
+        files: Files = {here: what, **rest, **{f"/a/{place}": one for place, one in more.items()}}
+        return Case(name=name, files=files, glibc=glibc, musl=musl, uclibc=uclibc, unproved=True)
+
+    yield case("an-empty-file", b"", NOTHING, NOTHING, 2)
+    yield case("a-few-bytes", b"\x7fEL", NOTHING, NOTHING, 2)
+    yield case("a-linker-script", SCRIPT * 40, NOTHING, NOTHING, 2)
+    yield case("a-short-linker-script", SCRIPT, NOTHING, NOTHING, 2)
+    yield case("a-folder", Odd.FOLDER, NOTHING, NOTHING, 2)
+    yield case("a-link-to-a-folder", "folder", NOTHING, NOTHING, 2, folder=Odd.FOLDER)
+    yield case("a-fifo", Odd.FIFO, NOTHING, NOTHING, NOTHING)
+    yield case("a-link-to-nothing", "gone", 2, 2, 2)
+    yield case("a-link-through-a-file", f"{NAME}.txt/gone", 2, 2, 2)
+    yield case("a-link-to-itself", NAME, NOTHING, NOTHING, 2)
+    other = b"\x7fELF" + bytes([2 if traits.wide else 1, 1 if traits.big else 2, 1]) + bytes(9)
+    other += (b"\0\3\0\x3e\0\0\0\1" if not traits.big else b"\3\0\x3e\0\1\0\0\0") + bytes(100)
+    yield case("another-byte-order", other, 2, NOTHING, 2)
+    hidden: Files = {here: which(1), **rest}
+    yield Case(name="a-file-of-root-alone", files=hidden, glibc=2, musl=2, uclibc=2, private=True)
+
+
+def mips_abis() -> Iterator[Case]:
+    """Yield copies for the same processor that are called otherwise, or write numbers otherwise."""
+    flags = {
+        "nan-2008": ("-mnan=2008",),
+        "soft-float": ("-msoft-float",),
+        "single-float": ("-msingle-float",),
+        "n32": ("-mabi=n32", "-march=mips64r2"),
+        "n64": ("-mabi=64", "-march=mips64r2"),
+        "release-6": ("-march=mips32r6", "-mnan=2008"),
+    }
+    for name, how in flags.items():
+        files: Files = {PROGRAM: direct("/a:/b"), f"/a/{NAME}": which(1, "-nostdlib", *how), f"/b/{NAME}": which(2)}
+        yield Case(name=f"mips-{name}-is-passed-over", files=files, glibc=2, musl=None, uclibc=None)
+    for mode, sure in (("-mfp32", True), ("-mfpxx", True), ("-mfp64", False)):
+        files = {PROGRAM: direct("/a:/b"), f"/a/{NAME}": which(1, "-nostdlib", mode), f"/b/{NAME}": which(2)}
+        yield Case(name=f"mips{mode}-is-taken", files=files, glibc=1, musl=None, uclibc=None, doubtful=not sure)
+
+
 def cases(arch: str, traits: Traits) -> list[Case]:
     """Return every case of a target."""
-    made = [*paths(), *chains(), *tokens(), *caches(arch), *old_caches(), *again(), *wrong(arch, traits)]
+    if arch == "mipsel":
+        return [*mips_abis(), *no_elf(traits)]
+    made = [
+        *paths(),
+        *chains(),
+        *tokens(),
+        *caches(arch),
+        *old_caches(),
+        *again(),
+        *wrong(arch, traits),
+        *no_elf(traits),
+    ]
     return [one for one in made if one.of(traits.libc) is not None and (not one.only or arch in one.only)]

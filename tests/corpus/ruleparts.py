@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from recipes.arch import Libc
 
@@ -39,7 +40,14 @@ class Part:
         return f"made/{hashlib.sha256(repr((self.source, self.flags, self.against)).encode()).hexdigest()[:16]}.so"
 
 
-Files = dict[str, Part | bytes | str]
+class Odd(StrEnum):
+    """What is no regular file under a library's name."""
+
+    FOLDER = "folder"
+    FIFO = "fifo"
+
+
+Files = dict[str, Part | bytes | str | Odd]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,19 +57,24 @@ class Case:
     Parameters
     ----------
     files:
-        Path to a unit, the bytes of a file, or the target of a link.
+        Path to a unit, the bytes of a file, the target of a link, or what else is there.
     glibc, musl, uclibc:
         The number of the copy that is taken, NOTHING where the program does not start; None leaves the case out.
     either:
         It depends on the processor: the loader's copy has to be among those that the rules name.
     unproved:
         uClibc's loader takes one, and our rules name none.
+    doubtful:
+        The loader takes one, and our rules name none: it does not compare all that they do.
     last:
         The process has two copies, and the program's number is of the second.
+    private:
+        The first of the files may be read by root alone, and the program is started by somebody else; who starts it on
+        a board is not known, so that our rules name none.
     """
 
     name: str
-    files: Mapping[str, Part | bytes | str]
+    files: Mapping[str, Part | bytes | str | Odd]
     glibc: int | None
     musl: int | None
     uclibc: int | None
@@ -71,6 +84,8 @@ class Case:
     either: bool = False
     unproved: bool = False
     last: bool = False
+    doubtful: bool = False
+    private: bool = False
     only: tuple[str, ...] = field(default=())
 
     def of(self, libc: Libc) -> int | None:
