@@ -100,12 +100,7 @@ def verify(
     from recipes import console, paths
 
     names = host or reachable_hosts()
-    if not names:
-        raise ConfigError(
-            "no host to verify",
-            why="no simulated board is up, no real one is in the inventory",
-            next_step="invoke sim up",
-        )
+    _check_request(names, watch)
     if dry_run:
         checks = "release, loader and boardprobe checks" + (", then the cloud's side" if cloud or watch else "")
         if json:
@@ -113,8 +108,6 @@ def verify(
         else:
             console.out(*(f"{name}: {checks}" for name in names))
         return
-    if not 0 <= watch <= _LONGEST_WATCH:
-        raise ConfigError(f"--watch {watch}: 0 to {_LONGEST_WATCH} seconds")
     way = CloudWay(watch=watch, profile=profile, aws=aws) if cloud or watch else None
     finished = [finish(outcome, way) for outcome in verify_each(names, fast=fast)]
     done = [outcome for outcome, _ in finished]
@@ -141,6 +134,17 @@ def verify(
     if errors:
         # The result is JSON already; a second one for the error would make both unreadable.
         raise Exit(errors[0].for_people(), int(errors[0].code)) if json else errors[0]
+
+
+def _check_request(names: Sequence[str], watch: int) -> None:
+    if not names:
+        raise ConfigError(
+            "no host to verify",
+            why="no simulated board is up, no real one is in the inventory",
+            next_step="invoke sim up",
+        )
+    if not 0 <= watch <= _LONGEST_WATCH:
+        raise ConfigError(f"--watch {watch}: 0 to {_LONGEST_WATCH} seconds")
 
 
 @command(help={"host": HOST, "dry_run": "prove the release before on the board, and print which one it is"})
