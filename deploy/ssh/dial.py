@@ -10,11 +10,11 @@ import io
 import logging
 import shlex
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from subprocess import TimeoutExpired
 from typing import Any
 
 from deploy.ssh.keys import KeyFile, check_key_file, pick_host_key
@@ -160,11 +160,11 @@ def _end(link: Any) -> None:
     for pipe in (process.stdin, process.stdout, process.stderr):
         with suppress(OSError, AttributeError):
             pipe.close()
-    try:
-        process.wait(_ENDING_SECONDS)
-    except TimeoutExpired:
-        process.kill()
-        process.wait()
+    end = time.monotonic() + _ENDING_SECONDS
+    while process.poll() is None and time.monotonic() < end:
+        time.sleep(0.02)
+    process.kill()  # does nothing to one that has ended
+    process.wait()
 
 
 def _hush() -> None:

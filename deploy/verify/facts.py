@@ -90,6 +90,8 @@ class Facts:
     boardprobe: ProbeAnswer | None
     streams: Mapping[str, StreamFact] = field(default_factory=dict)
     """By the name of the service."""
+    answers: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    """Commands whose exit code and output are known: what testinfra asks of every host."""
 
 
 def same_closures(providers: Mapping[str, Mapping[str, str]]) -> dict[str, list[str]]:
@@ -117,6 +119,7 @@ def read_facts(answer: Mapping[str, Any], release: Mapping[str, Any]) -> Facts:
     parts = re.split(rf"^@{answer['mark']} (.*)\n", answer["text"], flags=re.MULTILINE)
     files: dict[str, FileFact] = {}
     listings: dict[str, tuple[str, ...]] = {}
+    answers: dict[str, tuple[int, str]] = {}
     single: dict[str, str] = {}
     for title, body in zip(parts[1::2], parts[2::2], strict=True):
         kind, _, name = title.partition(" ")
@@ -124,11 +127,14 @@ def read_facts(answer: Mapping[str, Any], release: Mapping[str, Any]) -> Facts:
             files |= _files(body)
         elif kind == "entry":
             listings[name] = tuple(line.strip() for line in body.splitlines() if line.strip())
+        elif kind == "answer":
+            code, _, command = name.partition(" ")
+            answers[command] = (_number(code) or 0, body.strip() + "\n")
         else:
             single[title] = body
     told = _told(single.get("board", ""))
     clock = _number(told.get("clock", [""])[-1])
-    memory, memory_free = _memory(told)
+    memory, memory_free = _memory(_told(single.get("memory", "")))
     flash, flash_free = _flash(told)
     return Facts(
         folder=told.get("folder", [""])[-1],
@@ -146,6 +152,7 @@ def read_facts(answer: Mapping[str, Any], release: Mapping[str, Any]) -> Facts:
         listings=listings,
         boardprobe=_probe(single),
         streams=_streams(release["services"], single),
+        answers=answers,
     )
 
 

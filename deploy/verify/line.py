@@ -77,7 +77,7 @@ def answer_checks(
 
 
 def tell_release(line: socket.socket, release: Mapping[str, Any]) -> None:
-    """Tell checks that are only to be collected which release they are for."""
+    """Tell checks that are not run, only looked at, which release they are for."""
     with line.makefile("w", encoding="ascii") as stream:
         _say(stream, release)
 

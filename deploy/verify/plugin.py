@@ -6,6 +6,7 @@ A pytest plugin, loaded in the process of the checks and nowhere else. Owner of 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -23,13 +24,17 @@ class SessionBackend(BaseBackend):  # type: ignore[misc] # testinfra has no type
 
     NAME = "boardcast"
 
-    def __init__(self, line: AskingLine) -> None:
+    def __init__(self, line: AskingLine, known: Mapping[str, tuple[int, str]]) -> None:
         super().__init__(str(line.release["host"]))
         self._line = line
+        self._known = known
 
     def run(self, command: str, *words: str, stdin: str = "", **_: Any) -> CommandResult:
         """Run a command; `%s` in it stand for the words, quoted. A list of paths belongs on stdin."""
         script = self.get_command(command, *words)
+        if script in self._known and not stdin:
+            code, out = self._known[script]
+            return self.result(code, script.encode(), out, "")
         reply = self._line.run(script, stdin)
         return self.result(reply.code, script.encode(), reply.out, reply.err)
 
@@ -63,9 +68,9 @@ def _begin(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture(scope="session")
-def host() -> Host:
+def host(facts: Facts) -> Host:
     """Return the board: testinfra's host, each command one round trip."""
-    backend = SessionBackend(_line())
+    backend = SessionBackend(_line(), facts.answers)
     made = Host(backend)
     backend.set_host(made)
     return made

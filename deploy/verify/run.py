@@ -81,13 +81,16 @@ def run_checks(
     if not junit.is_file() or code not in (0, 1):
         raise PreflightError(f"the checks of {host} could not run", why=shown(output[-800:]))
     make_fit(junit)
-    overridden = [
+    told = (*_overridden(manifest), *notes)
+    return Verdict(host=host, release=identity, checks=tuple(read_checks(junit)), junit=junit, notes=told)
+
+
+def _overridden(manifest: Manifest) -> list[str]:
+    return [
         f"{proof.library} is the board's though its proof fails: {proof.overridden}"
         for proof in manifest.proofs
         if proof.overridden
     ]
-    checks = tuple(read_checks(junit))
-    return Verdict(host=host, release=identity, checks=checks, junit=junit, notes=(*overridden, *notes))
 
 
 def own_checks(board: str) -> list[Path]:
@@ -103,17 +106,18 @@ def own_checks(board: str) -> list[Path]:
 
 
 def refuse_broken_checks(host: str, identity: str, manifest: Manifest, own: Sequence[Path]) -> None:
-    """Collect the user's own checks, where there are any, before anything is sent: no board is asked.
+    """Look at the user's own checks, where there are any, before anything is sent: no board is asked, and none runs.
 
     Raises
     ------
     ConfigError
-        One of them cannot be read or imported: after the switch that would take a healthy release back.
+        One of them cannot be read or imported, or asks for a fixture that is not there: after the switch that would
+        take a healthy release back.
     """
     if not own:
         return
     release = _release(manifest, host, identity, 0)
-    words = [*_words(release, own, fast=True), "--collect-only"]
+    words = [*_words(release, own, fast=True), "--setup-plan"]
     code, output = _carry_out(host, words, partial(tell_release, release=release))
     if code:
         where = ", ".join(map(str, own))
