@@ -173,7 +173,7 @@ def spdx_expression(name: str) -> str:
 
 
 def _apart(text: str, separator: re.Pattern[str]) -> tuple[list[str], list[str]]:
-    """Split a text at the words that stand in no bracket; one whose brackets do not match is not split."""
+    """Split a text at the words that are in no bracket; one whose brackets do not match is not split."""
     parts, words, begin = list[str](), list[str](), 0
     for match in separator.finditer(text):
         before = text[: match.start()]

@@ -25,6 +25,8 @@ PATIENCE = 30.0
 _POLL = 0.5
 _BEFORE = 20.0
 """Seconds before the look that count as now."""
+_HAND = 5.0
+"""Seconds for a stream that a person starts, where nothing came of late: most likely it does not run."""
 _AFTER = 4
 """New fragments that are waited for where those so far look odd."""
 _EARLIER = (3600.0, 86_400.0, 30 * 86_400.0)
@@ -79,6 +81,8 @@ async def observe(calls: Calls, promise: StreamPromise, look: Look | None = None
         first = Evidence(
             promise=promise, began=began, ended=began, skew=stream.skew, retention_hours=stream.hours, before=before
         )
+        if promise.hand and not before:
+            look = replace(look, patience=min(look.patience, _HAND))
         seen = await _wait(calls, look, stream, first)
         if not seen.new:
             return await _nothing_new(calls, look, stream, seen)

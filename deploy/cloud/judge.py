@@ -9,7 +9,7 @@ import datetime as dt
 from collections.abc import Callable, Iterator
 
 from deploy.cloud.evidence import Evidence, Media, ahead, alternates, drift, gaps, overlaps, rate_of
-from deploy.cloud.reasons import BoardView, Finding, ok, reason_of, red, skipped
+from deploy.cloud.reasons import BoardView, Finding, ok, reason_of, red, skipped, unreached
 
 GRACE = 8.0
 """Seconds beyond two fragments that the newest one may be old: encoder, upload, and the service's own delay."""
@@ -33,9 +33,11 @@ def judge(seen: Evidence, board: BoardView | None = None) -> list[Finding]:
     if seen.trouble is not None:
         reason = reason_of(seen.trouble.code, board)
         what = f"this workstation asked the service, and {seen.trouble.words} ({seen.trouble.code})"
-        return [red(reason, name, ARRIVES, what, board=board), *_left(name, CHECKS[1:], "the service was not read")]
+        # Who else reaches the service is of interest where this workstation does not.
+        other = board if unreached(seen.trouble.code) else None
+        return [red(reason, name, ARRIVES, what, board=other), *_left(name, CHECKS[1:], "the service was not read")]
     arrives = _arrives(seen, board)
-    if arrives.state != "passed":
+    if arrives.state != "passed" or not seen.new:
         return [arrives, _kept(seen), *_left(name, CHECKS[2:], "nothing arrived that could be looked at")]
     return [arrives, *(check(seen) for check in _CHECKS), *_looks(seen)]
 

@@ -10,7 +10,9 @@ from deploy.cli.command import HOST, command
 from recipes.errors import ConfigError, PreflightError, VerifyError
 
 if TYPE_CHECKING:
-    from deploy.release.deployment import DeployOutcome
+    from collections.abc import Sequence
+
+    from deploy.release.deployment import DeployOutcome, HostVerdict
 
 _AGAIN = "send everything, though it runs there already: what was damaged there is repaired"
 _FAST = "look at the services, and do not wait for pictures"
@@ -93,19 +95,13 @@ def verify(
     dry_run: bool = False,
 ) -> None:
     """Check what runs on boards, with evidence and JUnit."""
-    from deploy.cli.output import print_verdicts
     from deploy.release.deployment import reachable_hosts, verify_each
     from deploy.verdicts.flow import CloudWay, finish
     from deploy.verify.verdict import require_green
     from recipes import console, paths
 
     names = host or reachable_hosts()
-    if not names:
-        raise ConfigError(
-            "no host to verify",
-            why="no simulated board is up, no real one is in the inventory",
-            next_step="invoke sim up",
-        )
+    _check_request(names, watch)
     if dry_run:
         checks = "release, loader and boardprobe checks" + (", then the cloud's side" if cloud or watch else "")
         if json:
@@ -113,22 +109,13 @@ def verify(
         else:
             console.out(*(f"{name}: {checks}" for name in names))
         return
-    if not 0 <= watch <= _LONGEST_WATCH:
-        raise ConfigError(f"--watch {watch}: 0 to {_LONGEST_WATCH} seconds")
     way = CloudWay(watch=watch, profile=profile, aws=aws) if cloud or watch else None
     finished = [finish(outcome, way) for outcome in verify_each(names, fast=fast)]
     done = [outcome for outcome, _ in finished]
-    verdicts = [outcome.verdict for outcome in done if outcome.verdict]
-    if json:
-        console.emit([outcome.as_dict() for outcome in done])
-    elif len(done) > 1:
-        print_verdicts(verdicts)
-        for outcome in (outcome for outcome in done if outcome.error):
-            console.out(f"  {outcome.host}: {outcome.state}")
-    elif verdicts:
-        print_verdicts(verdicts)
+    _tell(done, json=json)
     if not json:
         console.out(*(f"  page: {paths.shown_path(papers.page)}" for _, papers in finished if papers))
+    verdicts = [outcome.verdict for outcome in done if outcome.verdict]
     # A host that was named has to answer; of all hosts, those that are off are no fault.
     errors = [outcome.error for outcome in done if outcome.error and (host or not outcome.off)]
     if not verdicts and not errors:
@@ -141,6 +128,32 @@ def verify(
     if errors:
         # The result is JSON already; a second one for the error would make both unreadable.
         raise Exit(errors[0].for_people(), int(errors[0].code)) if json else errors[0]
+
+
+<<<<<<< HEAD
+def _check_request(names: Sequence[str], watch: int) -> None:
+    if not names:
+        raise ConfigError(
+            "no host to verify",
+            why="no simulated board is up, no real one is in the inventory",
+            next_step="invoke sim up",
+        )
+    if not 0 <= watch <= _LONGEST_WATCH:
+        raise ConfigError(f"--watch {watch}: 0 to {_LONGEST_WATCH} seconds")
+=======
+def _tell(done: Sequence[HostVerdict], *, json: bool) -> None:
+    """Print what verifying came to; of a single host without a verdict the error that follows says all."""
+    from deploy.cli.output import print_verdicts
+    from recipes import console
+
+    if json:
+        console.emit([outcome.as_dict() for outcome in done])
+        return
+    print_verdicts([outcome.verdict for outcome in done if outcome.verdict])
+    for outcome in done if len(done) > 1 else ():
+        if outcome.error:
+            console.out(f"  {outcome.host}: {outcome.state}")
+>>>>>>> cloud17
 
 
 @command(help={"host": HOST, "dry_run": "prove the release before on the board, and print which one it is"})

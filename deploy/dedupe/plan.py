@@ -20,7 +20,7 @@ from recipes.console import first_few
 from recipes.elf import ElfFile
 from recipes.errors import ProofError
 from recipes.proof.binding import Exports, exports_of
-from recipes.proof.prove import check_copy, demand_of, library_closure
+from recipes.proof.prove import check_copy, demand_of, library_closure, private_names
 from recipes.proof.result import Proof
 from recipes.rootfs.index import Index
 from recipes.rootfs.origin import Origin
@@ -207,7 +207,7 @@ def _proof(work: _Work, soname: str, users: Sequence[ElfFile]) -> Proof:
         companions, lost = library_closure(work.board, path, copy, work.arch.identity)
         proof = check_copy(demand, path, copy, companions.values(), users, lost, libc=work.board.libc or Libc.GLIBC)
         opened, earlier = loader_path(work.board, soname, work.arch.identity, path)
-        return _typed(work, _in_range(work, replace(proof, opened=opened, earlier=earlier)))
+        return _typed(work, _in_range(work, _of_one_build(work, replace(proof, opened=opened, earlier=earlier))))
     family = work.board.family(soname, work.arch.identity)
     if not family:
         return absent_proof(demand)
@@ -216,6 +216,16 @@ def _proof(work: _Work, soname: str, users: Sequence[ElfFile]) -> Proof:
     lacking = [name for name in proof.missing if not name.startswith("node ")]
     fault = f"board has {version}" + (f", without {first_few(lacking)}" if lacking else "")
     return replace(proof, faults=(fault, *proof.faults))
+
+
+def _of_one_build(work: _Work, proof: Proof) -> Proof:
+    """Check that what the C library keeps for itself (GLIBC_PRIVATE) is bound to the very build that we link with."""
+    private = private_names(proof.symbols, proof.nodes)
+    linked = work.sysroot.find(proof.library, work.arch.identity)
+    if not private or (linked is not None and proof.build_id and linked[1].build_id == proof.build_id):
+        return proof
+    fault = f"ours binds {first_few(private)}, which any other build of the C library may have otherwise"
+    return replace(proof, faults=(*proof.faults, fault))
 
 
 def _in_range(work: _Work, proof: Proof) -> Proof:

@@ -18,7 +18,7 @@ from recipes.arch import Libc
 from recipes.elf import ElfError, ElfFile
 from recipes.errors import PreflightError
 from recipes.proof.demand import Demand
-from recipes.proof.prove import check_copy
+from recipes.proof.prove import check_copy, private_names
 from recipes.proof.result import Proof
 from recipes.rootfs.index import Index
 from recipes.rootfs.loaderconf import LD_CACHE, is_of_libc, libc_of, read_cache
@@ -29,7 +29,7 @@ ABSENT = "absent"
 _CACHE_BYTES = 16 << 20
 _LIBRARY_BYTES = 512 << 20
 """What one answer of the board may have."""
-_CAT = 'if [ -f "$1" ]; then exec cat "$1"; else echo "no file" >&2; exit 66; fi'
+_CAT = '[ ! -f "$1" ] || exec cat "$1"'
 _HASH = """while IFS= read -r path; do
     if [ -f "$path" ]; then set -- $(sha256sum "$path"); echo "${1:-odd} $path"
     elif [ -e "$path" ]; then echo "odd $path"; fi
@@ -217,7 +217,8 @@ def prove_again(
         demand = Demand.recall(row, parse_arch(manifest.arch).identity)
         libc = libc_of(manifest.loader) or Libc.GLIBC
         proof = check_copy(demand, path, copy, companions, list(ours.values()), lost, libc=libc)
-        if worse := _worse(proof, row):
+        private = private_names(row.symbols, row.nodes) if copy.build_id != row.build_id else []
+        if worse := _worse(proof, row) + [f"ours binds {name} of another build" for name in private]:
             raise _refusal(row, f"{path} was changed, and is unsuitable now", "; ".join(worse[:3]), host)
         build = f"build {row.build_id[:12] or 'unknown'} → {copy.build_id[:12] or 'unknown'}"
         notes[row.library] = f"{path} was changed ({build}); proved again, {len(proof.symbols)} symbols"

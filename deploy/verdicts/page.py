@@ -6,9 +6,11 @@ Whatever is not ours in it is escaped and made printable. It has no script, and 
 from __future__ import annotations
 
 import base64
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
+from deploy.cloud.judge import CHECKS
 from deploy.verdicts.record import ChannelRecord, CheckRecord, StreamRecord, VerdictRecord
 from deploy.verdicts.timeline import draw_timeline
 from recipes.text import shown
@@ -138,11 +140,14 @@ def _next(check: CheckRecord) -> str:
 
 
 def _table(checks: Iterable[CheckRecord]) -> str:
-    rows = [
-        f'<tr><td class="state {check.state}">{_WORDS[check.state]}</td><td class="name">{_fit(check.name)}</td>'
-        f'<td class="evidence">{_fit(check.evidence) or "-"}</td></tr>'
-        for check in checks
-    ]
+    rows = []
+    for (state, evidence), group in itertools.groupby(checks, key=lambda check: (check.state, check.evidence)):
+        names = [check.name for check in group]
+        rows += [
+            f'<tr><td class="state {state}">{_WORDS[state]}</td><td class="name">{_fit(name)}</td>'
+            f'<td class="evidence">{_fit(evidence) or "-"}</td></tr>'
+            for name in ([", ".join(names)] if state == "skipped" else names)
+        ]
     if not rows:
         return ""
     return f"<table><tr><th>result</th><th>check</th><th>evidence</th></tr>\n{chr(10).join(rows)}\n</table>"
@@ -183,7 +188,8 @@ def _stream(stream: StreamRecord, checks: Sequence[CheckRecord], pictures: Mappi
         "region": stream.region,
     }
     timeline = draw_timeline(stream)
-    own = [check for check in checks if check.subject == stream.name]
+    # A channel may have the name of a stream; its checks are its own.
+    own = [check for check in checks if check.subject == stream.name and check.name in CHECKS]
     caption = f"{stream.name}: {stream.width} x {stream.height}, as it arrived"
     body = f'<div class="look">{_picture(stream.picture, pictures, caption)}{_facts(facts)}</div>'
     body += f"{timeline}{_LEGEND}" if timeline else ""
@@ -221,7 +227,7 @@ def _channel(channel: ChannelRecord, checks: Sequence[CheckRecord], pictures: Ma
         "round trip": "" if channel.round_trip is None else f"{channel.round_trip * 1000:.1f} ms",
         "way": channel.way,
     }
-    own = [check for check in checks if check.subject == channel.name]
+    own = [check for check in checks if check.subject == channel.name and check.name not in CHECKS]
     body = f'<div class="look">{_picture(channel.picture, pictures, f"{channel.name}, as a viewer got it")}'
     return _section(f"Channel {channel.name}", f"{body}{_facts(facts)}</div>\n<br>\n{_table(own)}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -131,4 +132,15 @@ def _told_once(red: Sequence[Check]) -> list[str]:
 
 def verdict_rows(verdicts: Sequence[Verdict]) -> list[list[str]]:
     """Return the rows of the table that `invoke verify` prints."""
-    return [[verdict.host, check.name, check.state, check.evidence] for verdict in verdicts for check in verdict.checks]
+    return [[verdict.host, *row] for verdict in verdicts for row in _folded(verdict.checks)]
+
+
+def _folded(checks: Sequence[Check]) -> list[list[str]]:
+    """Return a row a check; of checks in a row that were left out for one reason, only how many they are."""
+    rows = []
+    for (state, evidence), group in itertools.groupby(checks, key=lambda check: (check.state, check.evidence)):
+        names = [check.name for check in group]
+        if state == "skipped" and len(names) > 2:
+            names = [f"{names[0]}, and {len(names) - 1} more"]
+        rows += [[name, state, evidence] for name in names]
+    return rows

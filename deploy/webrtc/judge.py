@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from deploy.cloud.reasons import BoardView, Finding, ok, reason_of, red, skipped
+from deploy.cloud.reasons import BoardView, Finding, ok, reason_of, red, skipped, unreached
 from deploy.webrtc.viewer import Viewed
 
 MASTER, VIEWS, SHOWS, MOVES = (
     "a master answers",
     "a viewer gets pictures",
-    "the picture shows something",
-    "the picture moves",
+    "the viewer's picture shows something",
+    "the viewer's picture moves",
 )
 LOSS = 0.05
 """Part of the packets that may be lost; decoders repair less."""
@@ -38,7 +38,8 @@ def _unanswered(viewed: Viewed, board: BoardView) -> Finding:
     refusal = viewed.refusal
     if refusal is not None:
         what = f"this workstation asked the service, and {refusal.words} ({refusal.code})"
-        return red(reason_of(refusal.code, board, channel=True), viewed.channel, MASTER, what, board=board)
+        other = board if unreached(refusal.code) else None
+        return red(reason_of(refusal.code, board, channel=True), viewed.channel, MASTER, what, board=other)
     what = f"this workstation is connected to the channel, and its offer is not answered: {viewed.fault}"
     return red("no-master", viewed.channel, MASTER, what, board=board)
 

@@ -30,6 +30,7 @@ SECONDS = 20.0
 """For all of them, from the offer on."""
 _FRAME_SECONDS = 5.0
 _ROUND_TRIPS = 3
+_GOOD_BYE = 0.1
 
 
 @dataclass(slots=True, kw_only=True)
@@ -108,6 +109,8 @@ async def view(calls: Calls, channel: str, *, frames: int = FRAMES, seconds: flo
         viewed.refusal, viewed.fault = refusal, refusal.words
     except TimeoutError:
         viewed.fault = viewed.fault or f"the time of {seconds:g} s is over"
+    # TLS says good-bye after its session was closed: https://docs.aiohttp.org/en/stable/client_advanced.html
+    await asyncio.sleep(_GOOD_BYE)
     return viewed
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 from recipes.arch import Identity, Libc, compatible
 from recipes.elf import ElfFile
@@ -29,9 +30,10 @@ from recipes.proof.grants import Grants
 from recipes.proof.result import Proof
 from recipes.proof.search import Loader, first_file
 from recipes.rootfs.index import Index
-from recipes.rootfs.loaderconf import LIBC_NAMES
+from recipes.rootfs.loaderconf import LIBC_NAMES, is_library_name
 
 _Pair = tuple[str, str]
+_PRIVATE: Final = "GLIBC_PRIVATE"
 
 
 def bound_to(file: ElfFile, soname: str, built_with: Mapping[str, Exports]) -> Iterator[tuple[_Pair, str]]:
@@ -76,6 +78,11 @@ def demand_of(soname: str, users: Sequence[ElfFile], built_with: Mapping[str, Ex
         nodes=tuple(sorted(node for library, _, node in needs if library == soname)),
         identities=tuple(dict.fromkeys(user.identity for user in users)),
     )
+
+
+def private_names(symbols: Iterable[str], nodes: Iterable[str]) -> list[str]:
+    """Return those of a proof's symbols and nodes that glibc promises to nobody: they hold for one build alone."""
+    return [name for name in symbols if name.endswith(f"@{_PRIVATE}")] + [node for node in nodes if node == _PRIVATE]
 
 
 def prove(
@@ -145,6 +152,8 @@ def _unloadable(copy: ElfFile, needed: Sequence[ElfFile], users: Sequence[ElfFil
     """Say why the board's loader would not load the board's copy, or might not."""
     faults, grants = _unmet([copy, *needed], users, libc=libc), Grants(libc, needed)
     faults += grants.refused(copy)
+    strange = [name for file in (copy, *needed) for name in file.needed if not is_library_name(name)]
+    faults += [f"it needs {name}: what else has such a name is not known" for name in strange]
     faults += [f"{file.soname or 'what it needs'}: {why}" for file in needed for why in grants.refused(file)]
     unseen = without_readable_symbols([copy, *needed], needed) if libc is Libc.UCLIBC else []
     return faults + [f"{file.soname}: the loader may not read its only table of symbols, GNU's" for file in unseen]
@@ -183,6 +192,8 @@ def _unlike(demand: Demand, copy: ElfFile, *, libc: Libc) -> list[str]:
         faults.append("its segments do not begin at pages: it cannot be mapped")
     if "no-copy" in copy.asks and any(want.copied or want.address for want in demand.wants.values()):
         faults.append("its data is to have no copies, and a program of ours has one")
+    if not is_library_name(demand.library):
+        faults.append("no library has such a name: what else has it, before this one, is not known")
     soname, nodes = demand.library, {node for _, node in demand.wants}
     by_node = bool(nodes) and "" not in nodes and bool(copy.version_defs)
     if copy.soname not in ("", soname) and not by_node and not soname.startswith(LIBC_NAMES[libc].answers):

@@ -20,11 +20,11 @@ from recipes.elf import ElfFile
 from recipes.errors import ConfigError
 from recipes.files import write_whole
 from recipes.rootfs.codec import file_row, loader_row, long_texts, read_cache_rows, read_file_row, read_loader_row
-from recipes.rootfs.files import LIBRARY_MARK, SKIPPED_FOLDERS
+from recipes.rootfs.files import SKIPPED_FOLDERS
 from recipes.rootfs.index import Index, scan_root
-from recipes.rootfs.loaderconf import is_kept_text
+from recipes.rootfs.loaderconf import is_kept_text, is_library_name
 
-CACHE_SCHEMA = 10
+CACHE_SCHEMA = 11
 
 
 def load_index(root: Path, *, key: str = "") -> Index:
@@ -88,10 +88,10 @@ def _listed(root: Path, asked: Collection[str]) -> list[str]:
                 if entry.is_dir(follow_symlinks=False):
                     if below or entry.name not in SKIPPED_FOLDERS:
                         todo.append(path)
-                        listed += [f"{path}/"] if LIBRARY_MARK in entry.name else []
+                        listed += [f"{path}/"] if is_library_name(entry.name) else []
                     continue
                 listed.append(path)
-                if path in asked or LIBRARY_MARK in entry.name or is_kept_text(path):
+                if path in asked or ".so" in entry.name or is_kept_text(path):
                     state = entry.stat(follow_symlinks=False)
                     listed.append(f"{path}\0{state.st_size}\0{state.st_mtime_ns}\0{state.st_ino}\0{state.st_mode}")
     return sorted(listed)

@@ -15,14 +15,12 @@ from recipes.archives.packed import PackedError
 from recipes.archives.tarinput import open_tar
 from recipes.archives.tarreader import Kind, Member, Reader, TarError
 from recipes.errors import ConfigError
-from recipes.rootfs.loaderconf import is_kept_text
+from recipes.rootfs.loaderconf import is_kept_text, is_library_name
 
 SKIPPED_FOLDERS = ("proc", "sys", "dev", "run", "tmp")
 LARGEST_FILE = 1 << 30
 """Bytes of a file of a tar that is read; no library comes near."""
 _MEMBERS = 1_000_000
-LIBRARY_MARK = ".so"
-"""What the name of a library has in it."""
 MARKER = ".boardcast"
 """Name of the file at the root of our releases on a board: what is below it is ours, not the board's."""
 
@@ -119,7 +117,7 @@ def root_members(
                     else:
                         found.others[path] = NO_ELF if head else EMPTY
             except PermissionError as error:
-                if LIBRARY_MARK in entry.name or is_kept_text(path):
+                if is_library_name(entry.name) or is_kept_text(path):
                     unread[path] = f"cannot be read: {error.strerror}"
                 else:
                     found.others[path] = "cannot be read"

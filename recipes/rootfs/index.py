@@ -21,7 +21,7 @@ from recipes.archives.packed import PackedError
 from recipes.archives.tarreader import TarError
 from recipes.elf import ElfFile
 from recipes.errors import ConfigError
-from recipes.rootfs.files import LIBRARY_MARK, MARKER, Found, marked_root, root_members, tar_files
+from recipes.rootfs.files import MARKER, Found, marked_root, root_members, tar_files
 from recipes.rootfs.loaderconf import (
     LD_CACHE,
     LIBC_NAMES,
@@ -31,6 +31,7 @@ from recipes.rootfs.loaderconf import (
     chosen_entry,
     conf_folders,
     glibc_passes_over,
+    is_library_name,
     is_loader_conf,
     is_run_time_text,
     libc_of,
@@ -335,21 +336,20 @@ def scan_root(root: Path) -> Index:
     wide = any(file.identity.bits == 64 for file in files.values())
     _add_others(index, found)
     own = built.get(index.resolve(index.loader)) or next(iter(built.values()), ())
-    folders = search_folders(index.loader, own, confs, wide=wide)
-    searched = replace(index, directories=folders)
+    searched = replace(index, directories=search_folders(index.loader, own, confs, wide=wide))
     return _as_built(searched, own) if index.libc is Libc.UCLIBC and own else searched
 
 
 def _add_others(index: Index, found: Found) -> None:
     """Add what a loader opens as a library and is none, and take out what only some users may open."""
-    named = {path for path in index.links if LIBRARY_MARK in posixpath.basename(path)}
+    named = {path for path in index.links if is_library_name(posixpath.basename(path))}
     led_to = set(map(index.resolve, named))
     for path, what in found.others.items():
-        if path in led_to or LIBRARY_MARK in posixpath.basename(path):
+        if path in led_to or is_library_name(posixpath.basename(path)):
             index.others[path] = what
     if index.resolve(index.loader) not in found.private:  # else whoever made this root let nobody read anything
         for path in found.private & index.files.keys():
-            if LIBRARY_MARK in posixpath.basename(path):
+            if is_library_name(posixpath.basename(path)):
                 index.others[path] = "cannot be read by every user"
                 del index.files[path]
 

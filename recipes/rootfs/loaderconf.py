@@ -80,6 +80,7 @@ _BEGINNINGS: Final = tuple(
 )
 _STEMS: Final = {library for names in LIBC_NAMES.values() for library in names.libraries}
 _VERSION: Final = re.compile(r"\.so[.\d]*$")
+_LIBRARY: Final = re.compile(r".\.so(\.|$)")
 
 
 class CacheEntry(NamedTuple):
@@ -88,6 +89,11 @@ class CacheEntry(NamedTuple):
     path: str
     flags: int
     hwcap: int
+
+
+def is_library_name(name: str) -> bool:
+    """Tell whether a file of this name may be looked for as a library; of one of another name no root tells."""
+    return _LIBRARY.search(name) is not None and not name.startswith("ld.so.c")
 
 
 def is_loader_conf(path: str) -> bool:

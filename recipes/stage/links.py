@@ -8,13 +8,18 @@ https://sourceware.org/binutils/docs/ld/Options.html).
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
 from recipes.arch import Identity
 from recipes.console import first_few
 from recipes.elf import ElfFile
 from recipes.rootfs.index import Index
 from recipes.rootfs.loaderconf import is_of_libc
+
+_COMPILERS: Final = re.compile(r"lib(?:gcc_s|stdc\+\+|atomic|gomp|ssp|quadmath|itm|c\+\+(?:abi)?|unwind)\.so[.\d]*")
+"""Libraries that belong to the compiler: many a vendor's keeps them beside its sysroot."""
 
 
 class Neighbours:
@@ -85,7 +90,7 @@ def link_faults(
     around, whole = Neighbours(linked, depends, floor), set(programs)
     for path, file in linked.items():
         process, lost = around.process(file)
-        own = [name for name in file.needed if name in lost]
+        own = [name for name in file.needed if name in lost and not _COMPILERS.fullmatch(name)]
         if own:
             yield (
                 f"{path}: needs {first_few(own)}, which neither this build, nor what it depends on, nor the sysroot has"

@@ -95,7 +95,7 @@ def test_the_script_lists_what_a_loader_would_open(tmp_path: Path, shell: str) -
         "/opt/board/lib/libfifo.so.1": "FIFO",
         "/opt/board/blob": "not looked into",
     }
-    assert list(listed.files) == ["/opt/board/lib/libempty.so.1"]
+    assert [path for path in listed.files if path.startswith("/opt/board")] == ["/opt/board/lib/libempty.so.1"]
     assert "/opt/board/lib/libdangling.so.1" in listed.links
 
 

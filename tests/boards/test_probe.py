@@ -31,7 +31,7 @@ def test_a_root_that_is_not_there_yet_is_probed_where_it_would_be_made(tmp_path:
     assert (facts.uid, facts.gid) == (os.getuid(), os.getgid())
     assert facts.folders[0].path == str(tmp_path)
     assert facts.folders[-1].path == "/"
-    assert facts.files[str(tmp_path)] == "absent"
+    assert facts.files[str(tmp_path)] == "odd", "a folder is no file, and is not nothing"
     assert not list(tmp_path.iterdir()), "nothing is left"
     assert open_to_others(facts, str(tmp_path / "a" / "b")) == ""
 

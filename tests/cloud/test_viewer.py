@@ -94,7 +94,7 @@ def test_a_service_that_is_not_reached_from_here_says_who_reaches_it(local: Loca
 def test_how_far_it_came_is_its_own_reason(viewed: Viewed, reason: str) -> None:
     found = judged(viewed)
     assert found["a viewer gets pictures"].reason == reason
-    assert found["the picture moves"].state == "skipped"
+    assert found["the viewer's picture moves"].state == "skipped"
 
 
 def test_an_offer_is_as_the_c_sdk_needs_it() -> None:

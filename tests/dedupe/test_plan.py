@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from deploy.dedupe.decision import Action, DedupePlan
@@ -202,3 +204,14 @@ def test_saved_and_total_add_up() -> None:
     plan = decide({"bin/app": app("libz.so.1", imports="inflate"), "lib/libz.so.1": ours}, index(LIBC, ours))
     assert plan.saved == 4000
     assert plan.total == 4000 + 1000
+
+
+def test_what_the_c_library_keeps_for_itself_is_of_one_build_alone() -> None:
+    """A symbol at GLIBC_PRIVATE is there on every glibc, and something else in each of its builds."""
+    kept = elf("libc.so.6", exports="puts@@GLIBC_2.4 inner@@GLIBC_PRIVATE")
+    other = replace(kept, build_id="f" * 40)
+    program = {"bin/app": app(imports="inner@libc.so.6:GLIBC_PRIVATE")}
+    assert action(decide(program, index(kept), index(kept)), "libc.so.6") is Action.USE_BOARD
+    with pytest.raises(ProofError, match="never bundled") as caught:
+        decide(program, index(other), index(kept))
+    assert "ours binds inner@GLIBC_PRIVATE" in caught.value.why

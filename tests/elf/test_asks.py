@@ -24,10 +24,10 @@ def note(name: str, kind: int, *words: int) -> str:
 PLAIN = "int value(int x) { return x; } int main(void) { return 0; }"
 RELATIVE = "static int one; int *table[] = {&one, &one, &one}; int other(void) { return *table[1]; }"
 LOCAL = (
-    'static void *pick(void) { return 0; } static int f(void) __attribute__((ifunc("pick"))); '
-    "int g(void) { return f(); }"
+    "static void *pick(void) { return 0; }"
+    ' static int f(void) __attribute__((ifunc("pick"))); int g(void) { return f(); }'
 )
-TLS = "static __thread char many[500]; int own(void) { return many[7]; }"
+TLS = "static __thread char many[500]; int own(void) { return many[7]++; }"
 CASES = {
     "plain": ("-shared", PLAIN, []),
     "program": ("-pie", PLAIN, ["pie"]),

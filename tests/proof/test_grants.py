@@ -12,7 +12,7 @@ from recipes.elf import ElfFile
 from recipes.errors import ProofError
 from recipes.proof.binding import Exports
 from recipes.proof.grants import Grants
-from recipes.proof.prove import library_closure, prove
+from recipes.proof.prove import library_closure, private_names, prove
 from tests.support.facts import ARM, elf
 from tests.support.loaderboards import LOADERS, app, board, entry, got
 
@@ -129,7 +129,7 @@ def test_a_filter_without_its_library_is_not_loaded_by_glibc(libc: str, *, lost:
     theirs = replace(elf("libf.so.1", runpath=()), asks=("filter:libreal.so.1", "auxiliary:libmore.so.1"))
     root = board(libc, more={"/lib/libf.so.1": theirs})
     assert library_closure(root, "/lib/libf.so.1", theirs, ARM)[1] == (["libreal.so.1"] if lost else [])
-    program = app("libf.so.1")
+    program = replace(app("libf.so.1"), interpreter="")
     if lost:
         with pytest.raises(ProofError, match=r"libreal.so.1 would not be found"):
             close_loop({"bin/app": program}, root, ARCHES["armv7"])
@@ -147,3 +147,16 @@ def test_no_default_folders_are_for_a_file_that_says_so(libc: str, place: str) -
     assert got(near, app("libmid.so.1")) == ""
     far = board("glibc", "/opt/x", more={"/lib/libmid.so.1": shy}, cache=entry("/opt/x/liba.so.1"))
     assert got(far, app("libmid.so.1")) == "/opt/x/liba.so.1"
+
+
+def test_a_name_that_no_root_tells_of_is_not_left_to_the_board() -> None:
+    proof = prove("plugin", "/lib/plugin", elf("plugin"), [elf(needed=("plugin",))], {}, [GLIBC_36])
+    assert proof.faults == ("no library has such a name: what else has it, before this one, is not known",)
+    assert show(copy(needed=("helper",))) == ("it needs helper: what else has such a name is not known",)
+
+
+def test_what_glibc_keeps_for_itself_is_told() -> None:
+    assert private_names(["a@GLIBC_2.4", "b@GLIBC_PRIVATE"], ["GLIBC_PRIVATE", "GLIBC_2.4"]) == [
+        "b@GLIBC_PRIVATE",
+        "GLIBC_PRIVATE",
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from pathlib import Path
 
@@ -127,6 +128,24 @@ def test_a_copy_that_the_loader_takes_first_since_an_update_is_the_one_that_coun
     first.write_bytes(library.read_bytes())
     change(first, b"puts\0", b"putz\0")
     with pytest.raises(PreflightError, match="is unsuitable now") as caught:
+        check(bundle)
+    assert str(first) in caught.value.what
+
+
+@pytest.mark.parametrize("kind", ["folder", "fifo", "text", "empty"])
+def test_what_is_no_library_in_front_of_one_since_an_update_is_refused(
+    bundle: Bundle, library: Path, kind: str
+) -> None:
+    """The loader opens it and ends; a FIFO is not waited for."""
+    first = library.with_name("first") / NAME
+    first.parent.mkdir()
+    if kind == "folder":
+        first.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(first)
+    else:
+        first.write_text("GROUP ( libc.so.6 )\n" if kind == "text" else "")
+    with pytest.raises(PreflightError, match="is damaged; nothing was changed") as caught:
         check(bundle)
     assert str(first) in caught.value.what
 

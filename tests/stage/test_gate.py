@@ -144,6 +144,11 @@ def test_a_library_of_what_it_depends_on_is_found(tree: Path, parts: Path, tmp_p
     assert gate_faults(RECIPE, X86_64, tree, scan_root(tmp_path / "empty"), depends=depends) == []
 
 
+def test_a_library_of_the_compiler_may_be_beside_the_sysroot(tree: Path, parts: Path, floor: Index) -> None:
+    install(parts / "helped.so", tree / PLUGIN)
+    assert gate_faults(RECIPE, X86_64, tree, floor) == []
+
+
 def test_a_symbol_that_is_defined_nowhere_is_one_line(tree: Path, parts: Path, floor: Index) -> None:
     """An implicit declaration was a warning, and the linker leaves a library's symbols to the loader."""
     install(parts / "lost.so", tree / PLUGIN)

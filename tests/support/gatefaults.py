@@ -46,6 +46,8 @@ STANDARD = {
     "floor/libc.so.6": "-Wl,-soname,libc.so.6 -Wl,--version-script=floor.map floor.c",
     "young.so": "young.c -L. -l:libc.so.6",
     "hollow.so": "-Wl,-soname,libdemo.so.1 ca.c",
+    "libatomic.so.1": "-Wl,-soname,libatomic.so.1 demo.c",
+    "helped.so": "-Wl,--no-as-needed vers.c -L. -l:libc.so.6 -l:libatomic.so.1",
     "lost.so": "lost.c",
     "lean.so": "lean.c",
     "vers.so": "vers.c -L. -l:libc.so.6",

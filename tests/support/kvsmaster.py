@@ -71,6 +71,7 @@ class Master:
         for peer in self._peers.values():
             await peer.close()
         calls.close()
+        await asyncio.sleep(0.1)  # TLS says good-bye
 
     async def _heard(self, socket: Any, told: dict[str, Any]) -> None:
         from aiortc import RTCPeerConnection, RTCSessionDescription

@@ -10,7 +10,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -48,6 +48,8 @@ class LocalService:
     tls_port: int
     authority: Authority
     loop: asyncio.AbstractEventLoop
+    clients: list[Any] = field(default_factory=list)
+    """Their connections end with the service."""
 
     @property
     def url(self) -> str:
@@ -62,7 +64,7 @@ class LocalService:
         from botocore.config import Config
 
         chosen = key or self.key()
-        return boto3.client(
+        made = boto3.client(
             name,
             endpoint_url=self.url,
             verify=str(self.authority.certificate),
@@ -72,6 +74,8 @@ class LocalService:
             aws_session_token=chosen.token or None,
             config=Config(retries={"max_attempts": 0}, connect_timeout=5, read_timeout=20, **options),
         )
+        self.clients.append(made)
+        return made
 
     def call(self, work: Callable[[], Any]) -> Any:
         """Run something in the service's own loop, where its state may be touched."""
@@ -109,8 +113,11 @@ def local_service(
 
     runner = asyncio.run_coroutine_threadsafe(start(), loop).result(20)
     try:
-        yield LocalService(service, clock, plain.getsockname()[1], secure.getsockname()[1], authority, loop)
+        local = LocalService(service, clock, plain.getsockname()[1], secure.getsockname()[1], authority, loop)
+        yield local
     finally:
+        for client in local.clients:
+            client.close()
         asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(20)
         asyncio.run_coroutine_threadsafe(_end_tasks(), loop).result(20)
         loop.call_soon_threadsafe(loop.stop)
@@ -127,6 +134,7 @@ async def _end_tasks() -> None:
     for task in left:
         task.cancel()
     await asyncio.gather(*left, return_exceptions=True)
+    await asyncio.sleep(0.05)  # connections whose end was under way say good-bye
 
 
 class Wire:
