@@ -125,8 +125,8 @@ _LOCAL_PATH = Form(
 )
 _SOURCE = Form(
     "source",
-    "a name of the lock, or path: and a folder beside the recipe",
-    lambda value: is_relative_path(value[5:]) if value.startswith("path:") else NAME.fits(value),
+    "a name of the lock, or path: and a folder beside the recipe (path:../RECIPE/FOLDER: beside another)",
+    lambda value: is_relative_path(value[5:].removeprefix("../")) if value.startswith("path:") else NAME.fits(value),
 )
 
 Name = Annotated[str, NAME]
@@ -156,6 +156,7 @@ def or_empty(form: Form) -> Form:
     return Form(form.name, form.words, form.fits, empty=True)
 
 
+VersionOrNone = Annotated[str, or_empty(_VERSION)]
 NameOrNone = Annotated[str, or_empty(NAME)]
 FileNameOrNone = Annotated[str, or_empty(_FILE_NAME)]
 RelativePathOrNone = Annotated[str, or_empty(_RELATIVE)]

@@ -40,6 +40,12 @@ def out(*lines: str) -> None:
         print(shown(line, most=len(line), lines=False))
 
 
+def drawing(lines: Sequence[str]) -> None:
+    """Print a picture of ours: lines of colours and blocks that were made here, of numbers alone."""
+    for line in lines:
+        print(line)
+
+
 def note(line: str, *, end: str = "\n") -> None:
     """Print a line that is no result on stderr, without a clock: a warning, a question."""
     print(shown(line, most=len(line), lines=False), end=end, file=sys.stderr, flush=True)

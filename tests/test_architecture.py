@@ -22,11 +22,11 @@ MODULES = {
 OWNERS = {
     "docker": {"recipes.engine.docker", "recipes.engine.connection", "recipes.engine.services"},
     "subprocess": {"recipes.process"},
-    "av": {"deploy.media.pictures"},
+    "av": {"deploy.media.pictures", "deploy.demo.draw"},
     "fabric": {"deploy.ssh.dial"},
     "paramiko": {"deploy.boards.session", "deploy.ssh.channel", "deploy.ssh.dial", "deploy.ssh.scan"},
     "jinja2": {"deploy.launch.script"},
-    "boto3": {"recipes.stage.places", "deploy.watch.service"},
+    "boto3": {"recipes.stage.places", "deploy.cloud.session"},
     "requests": {"recipes.sources.fetch", "recipes.stage.places"},
     "rich": {"recipes.console"},
     "filelock": {"recipes.files"},
@@ -42,7 +42,7 @@ OWNERS = {
     "debian_inspector": {"deploy.bundle.dpkg"},
     "packageurl": {"deploy.bundle.sbom"},
     "tomlkit": {"recipes.sources.pins", "deploy.boards.inventory"},
-    "junitparser": {"deploy.verify.run"},
+    "junitparser": {"deploy.verify.run", "deploy.verify.junit"},
     "testinfra": {"deploy.verify.plugin"},
     "moto": {"deploy.signaling.moto"},
     "elftools": set(),
@@ -136,6 +136,7 @@ def test_no_archive_from_elsewhere_is_opened_by_pythons_own_readers(name: str) -
 PRINTERS = {
     "recipes.console",
     *("deploy.boardfiles.schema", "deploy.doctor.page", "deploy.reports.reference", "deploy.reports.rooms"),
+    "deploy.verdicts.record",
 }
 """The console, and those that print papers of ours which hold no word from elsewhere."""
 

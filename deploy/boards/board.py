@@ -105,6 +105,8 @@ class BoardFile(Strict):
     """Its cameras, microphones and the like, each under a name of your own: `source = { device = "NAME" }`."""
     streams: Streams = Field(default_factory=dict)
     """What it streams, each under a name of your own."""
+    kvssink: Literal["producer", "kvsclient"] = "producer"
+    """Whose element kvssink its streams use: the SDK's own, or Boardcast's, which needs no sources of the SDK."""
     recipes: Annotated[tuple[Name, ...], Field(examples=[["producer", "boardprobe"]])] = _UNSET
     """What this board gets; what its streams use comes besides, and need not be named."""
     extras: tuple[Literal["samples"], ...] = ()
@@ -160,6 +162,7 @@ class BoardFile(Strict):
         "extras",
         "init",
         "devices",
+        "kvssink",
         "streams",
         "credentials",
         "environment",
@@ -172,6 +175,38 @@ class BoardFile(Strict):
         if value is not None and info.data.get("schema_") == 1:
             raise ValueError("is new in schema = 2: write that in the file's first line")
         return value
+
+    @field_validator("kvssink")
+    @classmethod
+    def _samples_bring_theirs(cls, value: str, info: ValidationInfo) -> str:
+        samples = [
+            name for name, stream in info.data.get("streams", {}).items() if not isinstance(stream, PipelineStream)
+        ]
+        if value == "kvsclient" and samples:
+            raise ValueError(
+                f"{samples[0]!r} of [streams] is a program of the SDK, which has the SDK's kvssink: write "
+                '"producer", or describe that stream by `source` and `sink`'
+            )
+        return value
+
+    @field_validator("recipes")
+    @classmethod
+    def _one_kvssink(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """Refuse both recipes at once: GStreamer would take the element of the one or of the other."""
+        chosen, streams = info.data.get("kvssink"), info.data.get("streams", {})
+        used = {chosen} if _sends(streams) else set()
+        if {"producer", "kvsclient"} <= {*value, *used}:
+            raise ValueError(
+                f'two recipes would bring an element named kvssink: name one of them, and kvssink = "{chosen}" '
+                "says which one the streams use"
+            )
+        return value
+
+
+def _sends(streams: dict[str, Any]) -> bool:
+    """Tell whether streams need the element kvssink."""
+    pipelines = [stream for stream in streams.values() if isinstance(stream, PipelineStream)]
+    return any(isinstance(sink, KvsSink) for stream in pipelines for sink in stream.outputs)
 
 
 class Board(Strict):
@@ -200,8 +235,10 @@ class Board(Strict):
         streams = list(self.file.streams.values())
         pipelines = [stream for stream in streams if isinstance(stream, PipelineStream)]
         sinks = [sink for stream in pipelines for sink in stream.outputs]
+        sends = _sends(self.file.streams)
         return {
-            "producer": len(pipelines) < len(streams) or any(isinstance(sink, KvsSink) for sink in sinks),
+            "producer": len(pipelines) < len(streams) or (sends and self.file.kvssink == "producer"),
+            "kvsclient": sends and self.file.kvssink == "kvsclient",
             "webrtc": any(isinstance(sink, WebRtcSink) for sink in sinks),
             "streamer": any(not isinstance(sink, WebRtcSink) for sink in sinks),
             "boardprobe": bool(streams),

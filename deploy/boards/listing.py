@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from recipes.arch import Libc
 from recipes.errors import PreflightError
 from recipes.rootfs.files import SKIPPED_FOLDERS
-from recipes.rootfs.loaderconf import LD_CACHE, conf_folders, read_cache
+from recipes.rootfs.loaderconf import LD_CACHE, NSSWITCH, conf_folders, read_cache
 from recipes.text import one_line
 
 TOPS = ("/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/local/lib", "/opt")
@@ -23,7 +23,10 @@ _ENTRIES = 100_000
 _FILE_BYTES = 1 << 30
 _ALL_BYTES = 8 << 30
 _MORE = 64  # folders that a loader's configuration may add
-_OWN = ("/etc/ld.so.", "/etc/ld-musl-", "/etc/alternatives/", "/etc/os-release", "/usr/lib/os-release")
+_OWN = (
+    *("/etc/ld.so.", "/etc/ld-musl-", "/etc/alternatives/", "/etc/os-release", "/usr/lib/os-release"),
+    *(NSSWITCH, "/etc/ssl/openssl.cnf", "/etc/pki/tls/openssl.cnf"),
+)
 # Find, ls and tar as BusyBox has them. Modules, firmware and languages' own libraries load into no process of ours.
 LIST_SCRIPT = r"""
 # $1 our own folder, or empty; the folders to look into. Prints lines of fields with tabs between them, hashes as
@@ -71,15 +74,25 @@ if [ -n "$tops" ]; then
     LC_ALL=C look ! -type f ! -type l -name '*.so*' -exec ls -ldn {} +
 fi
 {
-    [ -z "$tops" ] || look -type l -name '*.so*' -print
-    find /etc/alternatives -type l -name '*.so*' 2>/dev/null
-} | while IFS= read -r path; do
-    tell "$path"
+    [ -z "$tops" ] || LC_ALL=C look -type l -name '*.so*' -exec ls -ldn {} +
+    LC_ALL=C find /etc/alternatives -type l -name '*.so*' -exec ls -ldn {} + 2>/dev/null
+} | while IFS= read -r line; do
+    # By one ls, not by a readlink for each of a thousand links. All before the path are numbers, names and a date.
+    rest=/${line#* /}
+    path=${rest%% -> *} target=${rest#* -> }
+    case $target in
+        *' -> '*) if [ -L "$path" ]; then tell "$path"; fi ;;
+        *) echo "link$tab$path$tab$target" ;;
+    esac
+    # What a name of a library beside it leads to is listed anyway; what lies elsewhere may be anything.
+    case $target in
+        *.so*) case $target in */*) ;; *) continue ;; esac ;;
+    esac
     if [ -e "$path" ]; then echo "at$tab$(readlink -f "$path" 2>/dev/null)"; fi
 done
 set +f
 for path in /etc/ld.so.conf /etc/ld.so.conf.d/*.conf /etc/ld.so.cache /etc/ld-musl-*.path /etc/os-release \
-    /usr/lib/os-release; do
+    /usr/lib/os-release /etc/nsswitch.conf /etc/ssl/openssl.cnf /etc/pki/tls/openssl.cnf /usr/lib/ssl/openssl.cnf; do
     if [ -f "$path" ] && [ ! -L "$path" ]; then sha256sum "$path"; ls -ldn "$path"; fi
 done
 echo "end$tab"
@@ -275,6 +288,21 @@ def more_folders(confs: Mapping[str, bytes], known: Sequence[str]) -> list[str]:
     data = confs.get(LD_CACHE, b"")
     cache = read_cache(data) or read_cache(data, Libc.UCLIBC) or {}
     folders += [posixpath.dirname(entry.path) for entries in cache.values() for entry in entries]
+    return _outer(folders, known)
+
+
+def folders_behind(listing: Listing) -> list[str]:
+    """Return the folders that links to libraries lead to and that were not looked into yet."""
+    targets = (
+        posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
+        for path, target in listing.links.items()
+        if ".so" in posixpath.basename(path)
+    )
+    lost = (target for target in targets if target not in listing.files and target not in listing.links)
+    return _outer(map(posixpath.dirname, lost), listing.places)
+
+
+def _outer(folders: Iterable[str], known: Sequence[str]) -> list[str]:
     below = tuple(f"{folder}/" for folder in known)
     found = {
         folder

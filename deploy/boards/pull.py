@@ -20,7 +20,7 @@ from pathlib import Path
 from deploy.boards.index import refuse_other_machine, set_index_aside
 from deploy.boards.introduce import ask_board, refuse_other_board
 from deploy.boards.layers import board_path
-from deploy.boards.listing import LIST_SCRIPT, LISTING_BYTES, TOPS, Listing, more_folders, read_listing
+from deploy.boards.listing import LIST_SCRIPT, LISTING_BYTES, TOPS, Listing, folders_behind, more_folders, read_listing
 from deploy.boards.session import BoardSession
 from recipes import paths
 from recipes.arch import Arch
@@ -39,6 +39,8 @@ _BATCH = 64
 """Files of one request: what a lost connection costs."""
 _BATCH_BYTES = 16 << 20
 """The same in bytes, but for a file that is larger by itself."""
+_FOLDERS = 256
+"""That are looked into beside the usual ones."""
 _HEADER_BYTES = 4096
 """What tar may add to a file: its header, a long name, padding."""
 # Names come on stdin; a small BusyBox tar reads none from there.
@@ -89,8 +91,11 @@ def pull_root(
         confs = [path for path in listing.files if is_loader_conf(path)]
         fetched = _bring(session, listing, confs, folder)
         read = {path: (folder / listing.files[path]).read_bytes() for path in confs}
-        if more := more_folders(read, listing.places):
+        more, asked = more_folders(read, listing.places) + folders_behind(listing), set[str]()
+        while more and len(asked) < _FOLDERS:  # a link may lead to a link
+            asked.update(more)
             listing = listing.joined(_listed(session, more, ours))
+            more = [folder for folder in folders_behind(listing) if folder not in asked]
     if not any(".so" in path and not is_loader_conf(path) for path in listing.files):
         raise PreflightError("the board lists no libraries", next_step="may this user read /usr/lib?")
     fetched += _bring(session, listing, listing.files, folder)

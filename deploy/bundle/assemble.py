@@ -23,13 +23,14 @@ from deploy.bundle.manifest import (
     DecisionRow,
     LoaderSearch,
     Manifest,
+    NamedRow,
     ProofRow,
 )
 from deploy.bundle.sbom import PACKAGES_FOLDER, licence_texts, make_sbom, source_recipes
 from deploy.bundle.sign import sign_manifest, unsigned_signature
-from deploy.bundle.streams import idle_programs, refuse_faulty_streams, service_rows, stream_contents
-from deploy.dedupe.closure import close_loop
-from deploy.dedupe.compare_types import type_comparer
+from deploy.bundle.streams import idle_programs, refuse_faulty_streams, service_rows, stream_contents, stream_plugins
+from deploy.dedupe.abidiff import type_comparer
+from deploy.dedupe.closure import close_loop, named_files
 from deploy.dedupe.decision import DedupePlan
 from deploy.dedupe.plan import plan_dedupe
 from deploy.launch.arguments import probe_arguments
@@ -62,10 +63,12 @@ def decide_for_board(
     decided = plan_dedupe(staged, scan_root(staged.tree), sysroot, board_index, arch, preferences, idle=idle)
     names = {decision.library for decision in decided.decisions}
     stale = [line for line in cache_disagreements(board_index) if line.partition(":")[0] in names]
-    decided = replace(decided, notes=(*decided.notes, *stale))
     files = {payload.path: payload.elf for payload in decided.payload}
     forgiven = {symbol for proof in decided.proofs if proof.overridden for symbol in proof.missing}
-    return decided, close_loop(files, board_index, arch, forgiven)
+    closed = close_loop(files, board_index, arch, forgiven)
+    named = (*named_files(closed, files, board_index, arch), *stream_plugins(board, board_index, arch))
+    absent = [row.note for row in named if row.note]
+    return replace(decided, notes=(*decided.notes, *stale, *absent), named=named), closed
 
 
 def make_bundle(
@@ -163,6 +166,7 @@ def _manifest(
         search=_search(board_index),
         sources=source_recipes(staged.manifest, load_lock()),
         services=service_rows(board),
+        named=tuple(NamedRow.of(row) for row in decided.named),
     )
     build_ids = {path: board_index.files[path].build_id for path in board_libraries(manifest).values()}
     return manifest.model_copy(update={"build_ids": build_ids})

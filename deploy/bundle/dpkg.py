@@ -112,6 +112,12 @@ def _deb(sysroot: Sysroot, facts: Mapping[str, str], text: bytes) -> PackagedFil
     )
 
 
+_BRACKETS = 16
+"""More than any copyright file has; each may be a level deeper."""
+_COMMA = re.compile(r"\s*,\s*(and|or)\s+", re.IGNORECASE)
+_WORD = re.compile(r"\s+(and|or)\s+", re.IGNORECASE)
+
+
 def _copyright(tree: Path, name: str) -> bytes:
     """Return a package's copyright text; its folder may be a link to another package's, but leads nowhere else.
 
@@ -144,20 +150,48 @@ def declared_licence(text: bytes) -> str:
 
 
 def spdx_expression(name: str) -> str:
-    """Return in SPDX's words what a copyright file names: `GPL-2+ or Expat`, `GPL-1+ or Artistic, and ISC`.
+    """Return in SPDX's words what a copyright file names: `GPL-2+ or Expat`, `(GPL-2 or Expat) and ISC`.
 
-    `and` binds closer than `or` in both; a comma closes what comes before it.
+    `and` binds closer than `or` in both; a comma closes what comes before it, and brackets hold together what is in
+    them (https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/#license-field).
     """
-    groups = re.split(r"\s*,\s*(and|or)\s+", name.strip(), flags=re.IGNORECASE)
-    if len(groups) > 1:
-        expressions = (_joined(group) for group in groups[::2])
-        return _alternating([f"({part})" if " " in part else part for part in expressions], groups[1::2])
-    return _joined(name)
+    text = name.strip()
+    if text.count("(") > _BRACKETS:
+        return _licence(text)
+    while _whole_bracket(text):
+        text = text[1:-1].strip()
+    for separator in (_COMMA, _WORD):
+        parts, words = _apart(text, separator)
+        if words and all(parts):
+            found = [spdx_expression(part) for part in parts]
+            held = [
+                f"({made})" if " " in made and (separator is _COMMA or _whole_bracket(part.strip())) else made
+                for part, made in zip(parts, found, strict=True)
+            ]
+            return _alternating(held, words)
+    return _licence(text)
 
 
-def _joined(name: str) -> str:
-    parts = re.split(r"\s+(and|or)\s+", name.strip(), flags=re.IGNORECASE)
-    return _alternating([_licence(part) for part in parts[::2]], parts[1::2])
+def _apart(text: str, separator: re.Pattern[str]) -> tuple[list[str], list[str]]:
+    """Split a text at the words that stand in no bracket; one whose brackets do not match is not split."""
+    parts, words, begin = list[str](), list[str](), 0
+    for match in separator.finditer(text):
+        before = text[: match.start()]
+        if before.count("(") == before.count(")"):
+            parts.append(text[begin : match.start()])
+            words.append(match[1])
+            begin = match.end()
+    return [*parts, text[begin:]], words if text.count("(") == text.count(")") else []
+
+
+def _whole_bracket(text: str) -> bool:
+    """Tell whether one pair of brackets holds the whole of a text."""
+    depth = 0
+    for at, letter in enumerate(text):
+        depth += (letter == "(") - (letter == ")")
+        if depth <= 0:
+            return bool(depth == 0 and at == len(text) - 1 and text.startswith("("))
+    return False
 
 
 def _alternating(names: list[str], words: list[str]) -> str:

@@ -8,6 +8,7 @@ from typing import Literal, Self
 
 from pydantic import Field
 
+from deploy.dedupe.byname import OpenedByName, Presence
 from deploy.dedupe.decision import Action, Decision
 from recipes.config import AbsoluteBoardPath, AbsoluteBoardPathOrNone, FileName, Name, OneLine, RelativePath, Strict
 from recipes.proof.result import Proof
@@ -138,6 +139,22 @@ class ProofRow(Strict):
         return cls.model_validate(proof.as_dict())
 
 
+class NamedRow(Strict):
+    """What a process of the bundle opens by name: no file needs it, and no loader lists it."""
+
+    name: OneLine
+    by: OneLine
+    """Which file asks for it, and by which function or setting."""
+    presence: Presence
+    provider: Origin = Origin("")
+    without: OneLine
+    """What happens where it is absent."""
+
+    @classmethod
+    def of(cls, row: OpenedByName) -> Self:
+        return cls.model_validate({field: getattr(row, field) for field in cls.model_fields})
+
+
 class ServiceRow(Strict):
     """A service that a release brings, one for each program of a stream."""
 
@@ -186,6 +203,8 @@ class Manifest(Strict):
     """Path of each library of the board that a program may get, to its build id; empty where it has none."""
     services: tuple[ServiceRow, ...] = ()
     """What is started at boot; a bundle without any is written as before there were some."""
+    named: tuple[NamedRow, ...] = ()
+    """What is opened by name; left out where there is none."""
     sbom: OneLine = ""
     """sha256; with these two the manifest's signature covers every byte of the archive."""
     licences: dict[RelativePath, OneLine] = Field(default_factory=dict)
@@ -193,7 +212,8 @@ class Manifest(Strict):
 
     def canonical(self) -> bytes:
         """Return the one way to write this manifest; these bytes are hashed and signed."""
-        fields = self.model_dump(exclude=None if self.services else {"services"})
+        later = {name for name in ("services", "named") if not getattr(self, name)}
+        fields = self.model_dump(exclude=later or None)
         return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode() + b"\n"
 
     @property

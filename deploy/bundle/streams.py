@@ -10,16 +10,23 @@ from collections.abc import Collection, Iterable
 
 from deploy.boards.board import Board
 from deploy.bundle.manifest import ServiceRow
+from deploy.dedupe.byname import OpenedByName, Presence
 from deploy.launch.script import WorkPlace, launch_script
 from deploy.launch.statuscodes import incurable_exits, incurable_lines
 from deploy.launch.streams import LOG_CONFIGURATION, StreamProgram, is_sdk_program, log_configuration, stream_programs
 from deploy.pipelines.checks import check_stream
 from deploy.pipelines.facts import BoardFacts, Severity
+from deploy.pipelines.fit import stream_elements
 from deploy.services.quoting import shell_word
 from deploy.services.service import Incurable, Service
 from deploy.services.supervise import environment_reader
 from deploy.services.systems import InitSystem, init_system
+from deploy.streams.elements import PACKAGES, PLUGINS
+from recipes.arch import Arch
 from recipes.errors import ConfigError
+from recipes.proof.search import Loader, first_file
+from recipes.rootfs.index import Index
+from recipes.rootfs.origin import Origin
 from recipes.stage.manifest import Stage
 
 Contents = dict[str, tuple[bytes, int]]
@@ -159,6 +166,49 @@ def board_service(board: Board, program: StreamProgram) -> Service:
         incurable_exits=incurable_exits(),
         incurable_lines=tuple(Incurable(pattern=pattern, meaning=meaning) for pattern, meaning in incurable_lines()),
     )
+
+
+def stream_plugins(board: Board, index: Index, arch: Arch) -> tuple[OpenedByName, ...]:
+    """Return the plugins of GStreamer that the elements of a board's streams are in, and where the board has them.
+
+    A plugin whose own libraries are not found counts as absent: GStreamer passes it over in silence.
+    """
+    wanted: dict[str, str] = {}
+    for name, stream in board.file.streams.items():
+        for element in stream_elements(stream):
+            wanted.setdefault(element, f"{element} in streams.{name}")
+    there = {
+        path.rpartition("/")[2]: path
+        for path, file in sorted(index.files.items())
+        if "/gstreamer-1.0/" in path and arch.matches(file.identity)
+    }
+    loader, rows = Loader(index, arch.identity), list[OpenedByName]()
+    for element, by in wanted.items():
+        without = f"the stream does not start{f'; install {PACKAGES[element]}' if element in PACKAGES else ''}"
+        if element not in PLUGINS:
+            name = f"the plugin of {element}"
+            rows.append(OpenedByName(name=name, by=by, presence=Presence.UNKNOWN, without=without))
+        for names in PLUGINS.get(element, ()):
+            path = next((there[name] for name in names if name in there), "")
+            steps = loader.process([first_file(Origin(path), index.files[path])]) if path else ()
+            lost = next((step.name for step in steps if step.got is None), "")
+            found = Presence.BOARD if path and not lost else Presence.ABSENT
+            why = f"{without} ({path} needs {lost}, which is not there)" if lost else without
+            rows.append(
+                OpenedByName(name=names[0], by=by, presence=found, provider=Origin("" if lost else path), without=why)
+            )
+    rows += _scanner(index, next(iter(wanted.values()), ""))
+    return tuple({row.name: row for row in reversed(rows)}.values())[::-1]
+
+
+def _scanner(index: Index, by: str) -> list[OpenedByName]:
+    """Say where the program is in which GStreamer looks at plugins; an index of libraries alone does not list it."""
+    if not by:
+        return []
+    path = next((path for path in sorted(index.files) if path.endswith("/gst-plugin-scanner")), "")
+    presence = Presence.BOARD if path else Presence.UNKNOWN
+    without = "plugins are looked at in the process itself, and one that crashes ends it"
+    return [OpenedByName(name="gst-plugin-scanner", by=by, presence=presence, provider=Origin(path), without=without)]
 
 
 def service_rows(board: Board) -> tuple[ServiceRow, ...]:

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from invoke import Context, Exit
 
 from deploy.cli.command import BOARD, HOST, benches, command
 from recipes.errors import ConfigError, VerifyError, unknown
 from recipes.text import shown
-
-if TYPE_CHECKING:
-    from deploy.boards.board import Board
-    from deploy.release.deployment import DeployOutcome
-    from recipes.engine.docker import Engine
 
 KINDS = ("store", "bundle", "names", "board", "build", "media")
 """Where hostile input may come from; the marks of the tests name them."""
@@ -180,87 +174,22 @@ def _lead_to_service(host: str) -> None:
     lead_to_service(host, bring_up(network=NETWORK))
 
 
-@command(help={"host": f"{HOST}, a simulated one"})
-def demo(_: Context, host: str = "sim-armv7", json: bool = False, dry_run: bool = False) -> None:
-    """Build, dedupe, deploy to a simulated board, verify."""
+@command(
+    help={
+        "host": f"{HOST}, a simulated one",
+        "stay": "serve the page until Ctrl-C, also where nobody watches the terminal",
+    }
+)
+def demo(_: Context, host: str = "sim-camera", stay: bool = False, json: bool = False, dry_run: bool = False) -> None:
+    """Build, deploy to a simulated board, stream: ends in a picture."""
     from deploy.boards.board import load_board
     from deploy.boards.inventory import load_host
-    from deploy.cli.output import outcome_facts
-    from deploy.sim.boards import bring_up, is_up, take_down
+    from deploy.demo.run import run_demo, steps_of
     from recipes import console
-    from recipes.engine.docker import Engine
 
     board = load_board(load_host(host).board)
     if dry_run:
-        steps = [f"build the recipes of {board.name}", f"bring {host} up", "bundle", "deploy", "verify", "deploy again"]
-        steps.append(f"take {host} down, unless it was up before")
+        steps = steps_of(host, board)
         console.emit({"host": host, "steps": steps}) if json else console.out(*steps)
         return
-    begun = time.monotonic()
-    engine = Engine.connect()
-    _build_beside_the_root(board, engine, quiet=json)
-    was_up = is_up(host, engine)
-    try:
-        bring_up(host, engine)
-        outcomes = _deploy_twice(host, board, quiet=json)
-    finally:
-        # Somebody else may be at work on a board that was up: it is not taken away under their hands.
-        if not was_up:
-            take_down(host, engine)
-    seconds = time.monotonic() - begun
-    if json:
-        console.emit({"host": host, "deploys": [outcome_facts(done) for done in outcomes], "seconds": round(seconds)})
-    left = "stays up, as it was" if was_up else "is gone"
-    console.say(f"the demo took {seconds:.0f} s; the board {left}, the bundle stays in .boardcast/bundles")
-
-
-def _build_beside_the_root(board: Board, engine: Engine, *, quiet: bool) -> None:
-    """Build while the board's root is made: the one waits for the mirror, the other for emulation."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    from deploy.cli.output import print_resolution, print_stage
-    from deploy.sim.boards import prepare_board
-    from recipes import console
-    from recipes.builder.run import build_stage, prepare_build
-    from recipes.engine.docker import Engine
-    from recipes.files import exclusive
-    from recipes.toolchains.images import ensure_base_image
-    from recipes.toolchains.vendor import parse_arch
-
-    second = Engine.connect()
-    ensure_base_image(engine)
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        root = pool.submit(prepare_board, board, second)
-        try:
-            with exclusive("build"):
-                prepared = prepare_build(parse_arch(board.file.arch), board.ask(), engine=engine)
-                if not quiet:
-                    print_resolution(prepared)
-                staged = build_stage(prepared)
-            if not root.done():
-                console.say("the build is done; the board's packages are still being configured under emulation …")
-            root.result()
-        except BaseException:
-            if not root.done():
-                second.abort()  # its container goes, so its command ends
-            raise
-    if not quiet:
-        print_stage(staged)
-
-
-def _deploy_twice(host: str, board: Board, *, quiet: bool) -> list[DeployOutcome]:
-    """Deploy a new bundle, and the same again: the second time nothing is left to do."""
-    from deploy.boards.index import board_index
-    from deploy.bundle.assemble import make_bundle, stage_for
-    from deploy.cli.output import print_bundle, print_outcome
-    from deploy.release.deployment import deploy_to
-
-    made, decided = make_bundle(board, stage_for(board), board_index(board))
-    if not quiet:
-        print_bundle(made, decided)
-    outcomes = []
-    for _ in range(2):
-        outcomes.append(deploy_to(host, made))
-        if not quiet:
-            print_outcome(outcomes[-1])
-    return outcomes
+    run_demo(host, board, stay=stay or (sys.stdout.isatty() and not json), json=json)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from deploy.release.deployment import DeployOutcome
 
 _AGAIN = "send everything, though it runs there already: what was damaged there is repaired"
+_FAST = "look at the services, and do not wait for pictures"
+_LONGEST_WATCH = 3600
 _BUILD = "build and bundle again first what changed since the bundle was made"
 
 
@@ -22,6 +24,7 @@ _BUILD = "build and bundle again first what changed since the bundle was made"
         "bundle": "file to deploy, or the id of a bundle here, or its beginning; the board's last one without it",
         "build": _BUILD,
         "again": _AGAIN,
+        "fast": _FAST,
     }
 )
 def deploy(
@@ -30,6 +33,7 @@ def deploy(
     bundle: str = "",
     build: bool = False,
     again: bool = False,
+    fast: bool = False,
     json: bool = False,
     dry_run: bool = False,
 ) -> None:
@@ -49,7 +53,7 @@ def deploy(
     from deploy.release.deployment import deploy_to
 
     try:
-        done = deploy_to(host, chosen, again=again)
+        done = deploy_to(host, chosen, again=again, fast=fast)
     except KeyboardInterrupt:
         raise _interrupted(host) from None
     if json:
@@ -66,13 +70,34 @@ def _interrupted(host: str) -> Exit:
     )
 
 
-@command(iterable=["host"], help={"host": f"{HOST}; every reachable one without it"})
-def verify(_: Context, host: list[str], json: bool = False, dry_run: bool = False) -> None:
+@command(
+    iterable=["host"],
+    help={
+        "host": f"{HOST}; every reachable one without it",
+        "cloud": "look also at what the service has of the streams: fragments, pictures, sound, clocks, a viewer",
+        "watch": "seconds that each stream is watched at least; implies --cloud",
+        "profile": "of your AWS configuration: ask AWS with it, and not the local service",
+        "fast": _FAST,
+        "aws": "ask AWS with the usual credentials, also while the local service runs",
+    },
+)
+def verify(
+    _: Context,
+    host: list[str],
+    fast: bool = False,
+    cloud: bool = False,
+    watch: int = 0,
+    profile: str = "",
+    aws: bool = False,
+    json: bool = False,
+    dry_run: bool = False,
+) -> None:
     """Check what runs on boards, with evidence and JUnit."""
     from deploy.cli.output import print_verdicts
     from deploy.release.deployment import reachable_hosts, verify_each
+    from deploy.verdicts.flow import CloudWay, finish
     from deploy.verify.verdict import require_green
-    from recipes import console
+    from recipes import console, paths
 
     names = host or reachable_hosts()
     if not names:
@@ -82,13 +107,17 @@ def verify(_: Context, host: list[str], json: bool = False, dry_run: bool = Fals
             next_step="invoke sim up",
         )
     if dry_run:
-        checks = "release, loader and boardprobe checks"
+        checks = "release, loader and boardprobe checks" + (", then the cloud's side" if cloud or watch else "")
         if json:
             console.emit([{"host": name, "would run": checks} for name in names])
         else:
             console.out(*(f"{name}: {checks}" for name in names))
         return
-    done = verify_each(names)
+    if not 0 <= watch <= _LONGEST_WATCH:
+        raise ConfigError(f"--watch {watch}: 0 to {_LONGEST_WATCH} seconds")
+    way = CloudWay(watch=watch, profile=profile, aws=aws) if cloud or watch else None
+    finished = [finish(outcome, way) for outcome in verify_each(names, fast=fast)]
+    done = [outcome for outcome, _ in finished]
     verdicts = [outcome.verdict for outcome in done if outcome.verdict]
     if json:
         console.emit([outcome.as_dict() for outcome in done])
@@ -98,6 +127,8 @@ def verify(_: Context, host: list[str], json: bool = False, dry_run: bool = Fals
             console.out(f"  {outcome.host}: {outcome.state}")
     elif verdicts:
         print_verdicts(verdicts)
+    if not json:
+        console.out(*(f"  page: {paths.shown_path(papers.page)}" for _, papers in finished if papers))
     # A host that was named has to answer; of all hosts, those that are off are no fault.
     errors = [outcome.error for outcome in done if outcome.error and (host or not outcome.off)]
     if not verdicts and not errors:

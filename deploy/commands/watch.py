@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +13,9 @@ from deploy.cli.command import BOARD, command
 from recipes.errors import ConfigError, VerifyError
 
 if TYPE_CHECKING:
+    from deploy.cloud.session import Calls
     from deploy.watch.feed import Wanted
     from deploy.watch.once import Seen
-    from deploy.watch.service import Calls, Service
 
 _WAIT = 30.0
 """Seconds in which a first fragment may come for --once."""
@@ -35,9 +36,9 @@ _WAIT = 30.0
 )
 def watch(
     _: Context,
+    stream: list[str],
+    channel: list[str],
     board: str = "",
-    stream: Sequence[str] = (),
-    channel: Sequence[str] = (),
     once: str = "",
     port: int = 0,
     profile: str = "",
@@ -48,8 +49,8 @@ def watch(
     """Show what arrives: a page with all cameras, or one picture with --once."""
     import asyncio
 
+    from deploy.cloud.session import Calls, chosen_service
     from deploy.watch.once import picture_kind
-    from deploy.watch.service import Calls
     from recipes.files import write_whole
 
     if not 0 <= port <= 65_535:
@@ -57,14 +58,15 @@ def watch(
     wanted, home = _wanted(board, stream, channel)
     if once:
         picture_kind(Path(once))
-    calls = Calls(_service(region or home, profile, aws=aws))
+    calls = Calls(chosen_service(region or home, profile, aws=aws))
     try:
         if once:
             seen = asyncio.run(_picture(calls, wanted, Path(once)))
             write_whole(Path(once).absolute(), seen.picture)
             _tell(seen, Path(once), json=json)
         else:
-            asyncio.run(_page(calls, wanted, port, json=json))
+            with contextlib.suppress(KeyboardInterrupt):  # its usual end
+                asyncio.run(_page(calls, wanted, port, json=json))
     finally:
         calls.close()
 
@@ -76,38 +78,15 @@ def _wanted(board: str, streams: Sequence[str], channels: Sequence[str]) -> tupl
     if not board:
         return Wanted(streams=frozenset(streams), channels=frozenset(channels)), ""
     from deploy.boards.board import load_board
-    from deploy.kvsboards.view import board_region, sent_to
+    from deploy.cloud.promise import board_promises, board_region
 
     loaded = load_board(board)
-    to_streams, to_channels, _ = sent_to(loaded)
-    if not to_streams and not to_channels:
+    promised = board_promises(loaded)
+    if not promised:
         raise ConfigError(f"{board} sends nothing to the service", next_step=f"invoke board.show --board {board}")
-    names = frozenset(name for name, _ in to_streams) | frozenset(streams)
-    return Wanted(streams=names, channels=frozenset(name for name, _ in to_channels) | frozenset(channels)), (
-        board_region(loaded)
-    )
-
-
-def _service(region: str, profile: str, *, aws: bool) -> Service:
-    """Return the local service where it runs and AWS is not asked for, else AWS with the user's profile."""
-    from deploy.localkvs.lifecycle import DEFAULT_REGION, running
-    from deploy.watch.service import Keys, Service
-
-    local = None if aws or profile else running()
-    if local is None:
-        return Service(region=region, profile=profile)
-    key = local.own_key()
-    if not region:
-        # The one that most streams are in: a board sends to the region of its own file.
-        rows = local.ask("GET", "/-/status")
-        regions = [str(row["region"]) for kind in ("streams", "channels") for row in rows.get(kind, [])]
-        region = max(regions, key=regions.count, default=DEFAULT_REGION)
-    return Service(
-        region=region,
-        endpoint_url=local.url,
-        ca=local.authority,
-        keys=Keys(access_key=key.access, secret_key=key.secret, session_token=key.token),
-    )
+    names = frozenset(stream.name for stream in promised.streams) | frozenset(streams)
+    signaling = frozenset(channel.name for channel in promised.channels) | frozenset(channels)
+    return Wanted(streams=names, channels=signaling), board_region(loaded)
 
 
 async def _page(calls: Calls, wanted: Wanted, port: int, *, json: bool) -> None:
@@ -115,11 +94,11 @@ async def _page(calls: Calls, wanted: Wanted, port: int, *, json: bool) -> None:
     import asyncio
     import sys
 
+    from deploy.cloud.session import ServiceRefusalError, as_user_error
     from deploy.watch.feed import Feed
     from deploy.watch.libraries import libraries
     from deploy.watch.server import start
-    from deploy.watch.service import ServiceRefusalError, as_user_error
-    from recipes import console
+    from recipes import console, progress
 
     where = f"the local service, {calls.region}" if calls.service.is_local else f"AWS, {calls.region}"
     try:
@@ -133,19 +112,20 @@ async def _page(calls: Calls, wanted: Wanted, port: int, *, json: bool) -> None:
         console.out(f"Cameras of {where}: {count}", f"Open {running.address}", "Ctrl-C ends it.")
     sys.stdout.flush()
     try:
-        await asyncio.Event().wait()
+        with progress.quiet():
+            await asyncio.Event().wait()
     finally:
         await running.close()
 
 
 async def _picture(calls: Calls, wanted: Wanted, path: Path) -> Seen:
+    from deploy.cloud.session import ServiceRefusalError, as_user_error
     from deploy.watch.feed import Feed
     from deploy.watch.once import choose, picture_kind, take
-    from deploy.watch.service import ServiceRefusalError, as_user_error
 
     feed = Feed(calls, wanted)
     try:
-        return await take(feed, await choose(feed), picture_kind(path), wait=_WAIT)
+        return await take(feed, await choose(feed, wait=_WAIT), picture_kind(path), wait=_WAIT)
     except ServiceRefusalError as refusal:
         raise as_user_error(refusal, "there is no picture") from refusal
     finally:

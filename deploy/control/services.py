@@ -113,6 +113,15 @@ def service_names(host_name: str, streams: Sequence[str]) -> tuple[str, ...]:
         return tuple(row.name for row in wanted_rows(manifest, streams, host_name))
 
 
+def _awake(session: BoardSession, root: str, verb: str, rows: tuple[ServiceRow, ...]) -> tuple[ServiceRow, ...]:
+    """Stop what waits after an end that a restart does not cure, before it is started: who asks has cured it."""
+    if verb == "start":
+        waiting = [one.row for one in ask_services(session, root, rows) if one.state.phase is Phase.FAILED]
+        if waiting:
+            _carry_out(session, root, "stop", waiting)
+    return rows
+
+
 def carry_out(host_name: str, verb: str, streams: Sequence[str]) -> tuple[HostService, ...]:
     """Start, stop or restart the services of a host, and return how they are after it.
 
@@ -124,7 +133,7 @@ def carry_out(host_name: str, verb: str, streams: Sequence[str]) -> tuple[HostSe
     with running_release(host_name) as (session, manifest):
         rows = wanted_rows(manifest, streams, host_name)
         with progress(f"{verb}: {', '.join(row.name for row in rows)}"):
-            said = _carry_out(session, manifest.root, verb, rows)
+            said = _carry_out(session, manifest.root, verb, _awake(session, manifest.root, verb, rows))
         after = ask_services(session, manifest.root, rows)
     if absent := [row.name for row in rows if row.name not in said]:
         raise PreflightError(

@@ -8,6 +8,7 @@ Exit codes: https://sourceware.org/libabigail/manual/abidiff.html#return-values
 
 from __future__ import annotations
 
+import functools
 import re
 import shutil
 import tempfile
@@ -16,14 +17,20 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from deploy.dedupe.preferences import CompareTypes
 from recipes import elf, paths, process
 from recipes.elf.sections import section_sizes
-from recipes.errors import BuildError
+from recipes.errors import BuildError, ConfigError
+from recipes.rootfs.index import Index
+from recipes.rootfs.origin import Origin, OriginKind
+from recipes.stage.manifest import Stage
 
 ABIDIFF = "abidiff"
 REPORT_LINES = 12
 """Lines of the report that are kept."""
 ABIDIFF_SECONDS = 600
+_SYSTEM = Path("/usr/lib/debug")
+"""Where distributions put split debug files; a Stage has those of its own builds."""
 _ERROR, _USAGE, _CHANGE, _INCOMPATIBLE = 1, 2, 4, 8
 # A list of symbols is read before types are; a suppression is applied after abidiff has left out, as redundant, what it
 # has reported of another symbol, and would so hide a change.
@@ -169,3 +176,29 @@ def _described(data: bytes) -> bool:
 
 def _unknown(library: str, because: str) -> TypeComparison:
     return TypeComparison(library=library, verdict=TypeVerdict.UNKNOWN, because=because)
+
+
+def type_comparer(staged: Stage, sysroot: Index, board: Index) -> CompareTypes:
+    """Return the function that a plan asks of each library whose symbols are proved."""
+
+    @functools.cache
+    def compare(soname: str, ours: Origin, theirs: str, symbols: tuple[str, ...]) -> tuple[str, bool]:
+        try:
+            staged_copy = ours.kind is OriginKind.STAGE
+            our_copy = (staged.tree / ours.path).read_bytes() if staged_copy else sysroot.content(ours.path)
+            board_copy = board.content(theirs)
+        except ConfigError as error:
+            return f"unknown: {error.what}", False
+        debug = staged.folder / "debug"
+        found = compare_types(
+            soname,
+            our_copy,
+            board_copy,
+            symbols=symbols,
+            our_debug=debug if debug.is_dir() else None,
+            their_debug=_SYSTEM if _SYSTEM.is_dir() else None,
+        )
+        first = f": {found.lines[0].strip()}" if found.lines else ""
+        return f"{found.verdict.value}: {found.because}{first}", found.verdict is TypeVerdict.CHANGED
+
+    return compare

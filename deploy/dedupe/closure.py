@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from deploy.dedupe.byname import UNWINDER, OpenedByName, opened_by_name, wants_unwinder
 from recipes.arch import Arch, Libc
 from recipes.elf import ElfFile
 from recipes.errors import ProofError
@@ -11,6 +12,8 @@ from recipes.proof.binding import differ, exports_of, references, without_readab
 from recipes.proof.search import LoadedFile, Loader, first_file
 from recipes.rootfs.index import Index
 from recipes.rootfs.origin import Origin
+
+_UNWINDER_HERE = f"lib/{UNWINDER}"
 
 
 def providers_of(entry: str, bundle: Mapping[str, ElfFile], board: Index, arch: Arch) -> dict[str, Origin]:
@@ -32,8 +35,78 @@ def board_loader(bundle: Mapping[str, ElfFile], board: Index, arch: Arch) -> Loa
 
 
 def _loaded(entry: str, bundle: Mapping[str, ElfFile], board: Index, arch: Arch) -> dict[str, LoadedFile]:
+    roots = [first_file(Origin.bundle(entry), bundle[entry])]
+    found = _steps(entry, roots, bundle, board, arch)
+    if UNWINDER in found or board.find(UNWINDER, arch.identity) is not None:
+        return found
+    ours = [bundle[entry], *(library.elf for library in found.values() if library.place.ours)]
+    asker = next((name for file in ours if (name := wants_unwinder(file, board.libc))), "")
+    if not asker:
+        return found
+    if _UNWINDER_HERE not in bundle or _is_plugin(entry):
+        raise ProofError(
+            f"{UNWINDER} would not be found on the board",
+            where=entry,
+            why=f"it calls {asker}, for which the C library opens {UNWINDER} by name and without it ends the program",
+            next_step=f"bring {UNWINDER} to the board (Debian: libgcc-s1), or link it: -Wl,--no-as-needed -lgcc_s",
+        )
+    # The launch script names it to the loader, so it is there before it is asked for.
+    unwinder = first_file(Origin.bundle(_UNWINDER_HERE), bundle[_UNWINDER_HERE])
+    return _steps(entry, [*roots, unwinder], bundle, board, arch) | {UNWINDER: unwinder}
+
+
+def _is_plugin(entry: str) -> bool:
+    return entry.startswith("gstreamer-1.0/")
+
+
+def process_files(
+    entry: str, providers: Mapping[str, Origin], bundle: Mapping[str, ElfFile], board: Index
+) -> dict[Origin, ElfFile]:
+    """Return every file of the process of an entry, by its place."""
+    found = {Origin.bundle(entry): bundle[entry]}
+    for place in providers.values():
+        found[place] = bundle[place.path] if place.ours else board.files[place]
+    return found
+
+
+def named_files(
+    closed: Mapping[str, Mapping[str, Origin]], bundle: Mapping[str, ElfFile], board: Index, arch: Arch
+) -> tuple[OpenedByName, ...]:
+    """Return what the processes of a bundle open by name, beside what is needed; the first that asks is named."""
+    found: dict[str, OpenedByName] = {}
+    for entry, providers in sorted(closed.items()):
+        process = process_files(entry, providers, bundle, board)
+        for row in opened_by_name(process, board, arch):
+            found.setdefault(row.name, row)
+    return tuple(found[name] for name in sorted(found))
+
+
+def _refuse_without_loader(entry: str, file: ElfFile, board: Index, arch: Arch) -> None:
+    """Raise where the kernel would not find the loader that a program names, which it reports as the program's own."""
+    if not file.interpreter:
+        return
+    place = board.resolve(file.interpreter)
+    there = board.files.get(place)
+    if there is not None and arch.matches(there.identity):
+        return
+    why = f"the board's loader is {board.loader}" if board.loader else "nothing that is known of the board is a loader"
+    if there is not None:
+        why = f"what is there is {there.identity.describe()}"
+    elif place in board.damaged:
+        why = f"what is there cannot be used: {board.damaged[place]}"
+    raise ProofError(
+        f"{entry} would not start: the board has no {file.interpreter}",
+        where=entry,
+        why=why,
+        next_step="build against the C library of the board: name its toolchain or its suite in `sysroot` of its file",
+    )
+
+
+def _steps(
+    entry: str, roots: list[LoadedFile], bundle: Mapping[str, ElfFile], board: Index, arch: Arch
+) -> dict[str, LoadedFile]:
     found: dict[str, LoadedFile] = {}
-    for step in board_loader(bundle, board, arch).process([first_file(Origin.bundle(entry), bundle[entry])]):
+    for step in board_loader(bundle, board, arch).process(roots):
         if step.got is None:
             cure = "build the library that needs it from source: then it knows where its neighbours are"
             if not board.expands:
@@ -91,8 +164,9 @@ def close_loop(
     """
     closed: dict[str, dict[str, Origin]] = {}
     for entry, file in bundle.items():
-        if file.soname and not entry.startswith("gstreamer-1.0/"):
+        if file.soname and not _is_plugin(entry):
             continue
+        _refuse_without_loader(entry, file, board, arch)
         loaded = _loaded(entry, bundle, board, arch)
         closed[entry] = {name: library.place for name, library in loaded.items()}
         missing = unresolved_symbols(entry, closed[entry], bundle, board)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from deploy.dedupe.byname import OpenedByName
 from recipes.elf import ElfFile
 from recipes.proof.result import Proof
 from recipes.rootfs.origin import Origin
@@ -59,6 +60,8 @@ class DedupePlan:
     proofs: tuple[Proof, ...]
     payload: tuple[Payload, ...]
     notes: tuple[str, ...] = ()
+    named: tuple[OpenedByName, ...] = ()
+    """What the processes open by name, beside what is needed."""
     refused: tuple[Proof, ...] = ()
     """Why the board's copy of each library that travels is not used; without a provider: it has none."""
 

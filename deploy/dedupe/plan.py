@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from deploy.dedupe.byname import UNWINDER, wants_unwinder
 from deploy.dedupe.decision import Action, Decision, DedupePlan, Payload
 from deploy.dedupe.preferences import Prefer, Preference, Preferences
-from deploy.dedupe.reasons import absent_proof, loader_path, main_fault, one_per_soname
+from deploy.dedupe.reasons import absent_proof, loader_path, main_fault, older_than_headers, one_per_soname
 from deploy.dedupe.shadowing import check_shadowing
 from deploy.dedupe.unused import unused_files
 from recipes.arch import Arch, Libc
@@ -62,6 +63,9 @@ class _Work:
         for payload in self.kept.values():
             for name in payload.elf.needed:
                 needed.setdefault(name, []).append(payload.elf)
+            # No file names it; where the board has none, ours travels and the launch script brings it in.
+            if UNWINDER not in payload.elf.needed and wants_unwinder(payload.elf, self.board.libc):
+                needed.setdefault(UNWINDER, []).append(payload.elf)
         return needed
 
 
@@ -88,7 +92,7 @@ def plan_dedupe(
         The board cannot run it: its C library or GStreamer is too old, a library is not found anywhere, two recipes
         bring different ones of one name, or a rule of the board asks for an unsuitable copy.
     ConfigError
-        A rule of the board asks for what happens on no board.
+        A rule of the board decides nothing: no library has its name, or it is the board's own on every board.
     """
     files = {path.lstrip("/"): library for path, library in stage_index.files.items()}
     by_soname, merged = one_per_soname(stage, files)
@@ -107,7 +111,7 @@ def plan_dedupe(
     notes, extra = _run_time(stage, work, proofs)
     known = {decision.library for decision in (*decisions, *merged)}
     decisions += merged + extra + unused_files(stage, files, work.kept.values(), known, idle)
-    notes += work.preferences.without_effect(decision.library for decision in decisions)
+    work.preferences.refuse_idle(decision.library for decision in decisions)
     return DedupePlan(
         decisions=_in_order(decisions),
         proofs=tuple(proofs[name] for name in sorted(proofs)),
@@ -165,6 +169,9 @@ def _decide(work: _Work, soname: str, users: Sequence[ElfFile]) -> tuple[Decisio
         kind = "all names" if proof.weaker else "all names and nodes"
         because = f"{len(proof.symbols)} symbols checked, {kind} there"
         because += f"; {rule.because}" if rule is not None and not fixed else ""
+        if candidate is not None and not fixed:
+            older = older_than_headers(candidate[1], work.board.files[Origin(proof.provider)])
+            because += f"; {older}" if older else ""
         return _decision(soname, Action.USE_BOARD, because, proof.provider, size), proof, None
     if rule is not None and rule.of_board:
         # Nobody's word makes a loader find what is not there, or start without a node of the C library.

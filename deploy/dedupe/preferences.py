@@ -78,36 +78,34 @@ class Preferences:
         """Tell whether a library travels to no board at all."""
         return _of_every_board(soname) is not None
 
-    def without_effect(self, libraries: Iterable[str]) -> list[str]:
-        """Say which rules change nothing in a plan of these libraries, in a line each: they may be a slip.
+    def refuse_idle(self, libraries: Iterable[str]) -> None:
+        """Refuse rules that decide nothing in a plan of these libraries: a slip would be taken for a decision.
 
         Raises
         ------
         ConfigError
-            A rule asks for what happens on no board, such as a C library that travels.
+            No library of the plan has the name of a rule, or what it is about is the board's own on every board.
         """
         sonames = sorted({*libraries})
         known = sorted({*sonames, *map(library_stem, sonames)})
-        notes, faults = [], []
+        faults = []
         for name, rule in self.rules.items():
             meant = [name, f"{name}.so", *(soname for soname in sonames if library_stem(soname) == name)]
             fixed = next(filter(None, map(_of_every_board, meant)), None)
             near = difflib.get_close_matches(name, known, n=1)
-            if fixed is not None and not rule.of_board:
-                faults.append(f"[dedupe.{_key(name)}] says {rule.prefer.value}, which happens never: {fixed.because}")
-            elif fixed is not None:
-                notes.append(f"[dedupe.{_key(name)}] changes nothing: {fixed.because}, the board's in any case")
+            if fixed is not None:
+                never = "is so in any case" if rule.of_board else "happens never"
+                faults.append(f"[dedupe.{_key(name)}] says {rule.prefer.value}, which {never}: {fixed.because}")
             elif name not in known:
                 hint = f"; did you mean {near[0]}?" if near else ""
-                notes.append(f"[dedupe.{_key(name)}] changes nothing: no library of this plan has that name{hint}")
+                faults.append(f"[dedupe.{_key(name)}]: no library of this plan has that name{hint}")
         if faults:
             raise ConfigError(
                 "a rule that can never act" if len(faults) == 1 else f"{len(faults)} rules that can never act",
                 where="[dedupe] in the board's file",
                 why="\n       ".join(faults),
-                next_step="take it out: the C library and GStreamer are always the board's own",
+                next_step="correct its name, or take it out; the C library and GStreamer are always the board's own",
             )
-        return notes
 
 
 def _of_every_board(soname: str) -> Preference | None:

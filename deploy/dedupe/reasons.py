@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from deploy.dedupe.decision import Action, Decision
@@ -25,6 +26,23 @@ def main_fault(proof: Proof) -> str:
     if proof.missing:
         return f"board's lacks {first_few(proof.missing)}"
     return f"board's: {first_few(proof.faults)}"
+
+
+def older_than_headers(ours: ElfFile, theirs: ElfFile) -> str:
+    """Say that a board's copy is of an older release than what our files were compiled with; empty where it is not.
+
+    Its version nodes tell: each release adds its own. What is bound is proved all the same; what headers do by
+    themselves (macros, sizes) is not.
+    """
+    lost = set(ours.version_defs) - set(theirs.version_defs)
+    if not lost or set(theirs.version_defs) - set(ours.version_defs):
+        return ""
+    newest = max(theirs.version_defs, key=_node_order, default="none")
+    return f"older than the headers compiled against ({newest}, theirs is {max(lost, key=_node_order)})"
+
+
+def _node_order(node: str) -> tuple[int, ...]:
+    return tuple(int(number[:9]) for number in re.findall(r"\d+", node))
 
 
 def absent_proof(demand: Demand) -> Proof:

@@ -1,1 +1,4 @@
-"""What every part of the local service rests on: names, keys, signatures, certificates, errors, faults on demand."""
+"""What the local service rests on.
+
+Names, keys, signatures, certificates, errors, and arguments that are looked at before they are used.
+"""

@@ -1,1 +1,4 @@
-"""Boards that take the local service for AWS: simulated ones as they are, real ones in a private view."""
+"""Boards that take the local service for AWS.
+
+Simulated ones as they are, real ones in a private view.
+"""

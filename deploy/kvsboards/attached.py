@@ -25,47 +25,81 @@ from recipes.text import one_line
 
 FOLDER = "/var/run/boardcast-kvs"
 """On the board: in memory, so gone with a reboot."""
+MADE = "attached"
+"""In our root on the board: what was made for `attach`. A reboot ends the view, and `detach` still knows that."""
 HOURS = 24
 """Retention of the streams that are made for a board."""
 
-_CAN = r"""
-[ "$(id -u)" = 0 ] || { echo "who logs in is not root"; exit 3; }
-command -v unshare >/dev/null 2>&1 || { echo "there is no unshare (util-linux or BusyBox have it)"; exit 3; }
-said=$(unshare -m sh -c 'mount --bind /etc/hosts /etc/hosts' 2>&1) || { echo "no private mounts: $said"; exit 3; }
+# A mount of ours must never get out of the namespace: unshare of util-linux before 2.27 leaves it shared.
+_PRIVATE = r"""
+mount --make-rprivate / 2>/dev/null || mount -o rprivate / 2>/dev/null || :
+! grep -q " shared:" /proc/self/mountinfo || { echo "mounts stay shared" >&2; exit 3; }
+"""
+_CAN = rf"""
+[ "$(id -u)" = 0 ] || {{ echo "who logs in is not root"; exit 3; }}
+command -v unshare >/dev/null 2>&1 || {{ echo "there is no unshare (util-linux or BusyBox have it)"; exit 3; }}
+said=$(unshare -m sh -c '{_PRIVATE} mount --bind /etc/hosts /etc/hosts' 2>&1) || {{
+    echo "it allows no private mounts: $said"
+    exit 3
+}}
 echo "$SSH_CONNECTION"
 """
-# $1 our folder there, $2 the path that a file is put in front of, $3 its name in our folder; stdin its content. What
-# the board lacks is made empty, and written down for `detach`: there must be something to put it in front of.
+# $1 our folder there, $2 where is written down what is made, $3 the path that a file is put in front of, $4 its name in
+# our folder, $5 who reads it alone; without it everybody may, and what is there stays in front. Stdin: its content.
+# What the board lacks is made empty: there must be something to put it in front of.
 _LAY = r"""
 set -eu
 umask 077
 mkdir -p "$1"
-if [ ! -e "$2" ]; then
-    mkdir -p "${2%/*}"
-    : > "$2"
-    echo "$2" >> "$1/made"
-fi
-{ [ "$4" = alone ] || cat "$2"; echo; cat; } > "$1/$3"
-[ "$4" = alone ] || chmod 644 "$1/$3"
 chmod 711 "$1"
-grep -q "^$3 " "$1/mounts" 2>/dev/null || echo "$3 $2" >> "$1/mounts"
+note() { mkdir -p "${made%/*}"; echo "$1" >> "$made"; }
+folder() {
+    [ ! -d "$1" ] || return 0
+    case $1 in ?*/*) folder "${1%/*}" ;; esac
+    mkdir -m 755 "$1"
+    note "$1"
+}
+made=$2
+if [ ! -e "$3" ]; then
+    folder "${3%/*}"
+    : > "$3"
+    note "$3"
+fi
+if [ -n "$5" ]; then
+    cat > "$1/$4"
+    chown "$5" "$1/$4"
+else
+    { cat "$3"; [ -z "$(tail -c 1 "$3")" ] || echo; cat; } > "$1/$4"
+    chmod 644 "$1/$4"
+fi
+echo "$4 $3" >> "$1/mounts"
 """
-# $1 our folder there. Stdin: the control script of one service; it is started within the view.
-_START = r"""
+# $1 our folder there, $2 a service. Stdin: its control script; it is started within the view.
+_START = rf"""
 set -eu
+umask 022
 cat > "$1/$2.control"
 cat > "$1/enter" <<'END'
 set -eu
-mount --make-rprivate / 2>/dev/null || :
+{_PRIVATE}
 while read -r own target; do mount --bind "$1/$own" "$target"; done < "$1/mounts"
 exec sh "$2" start
 END
 unshare -m sh "$1/enter" "$1" "$1/$2.control"
 """
+# $1 our folder there, $2 where is written down what was made, the innermost last. What somebody has filled meanwhile
+# is theirs, and stays.
 _STOP = r"""
-for control in "$1"/*.control; do [ ! -f "$control" ] || sh "$control" stop; done
-[ ! -f "$1/made" ] || while IFS= read -r file; do [ -s "$file" ] || rm -f "$file"; done < "$1/made"
+bad=0
+for control in "$1"/*.control; do [ ! -f "$control" ] || sh "$control" stop || bad=1; done
+if [ -f "$2" ]; then
+    sed '1!G;h;$!d' "$2" | while IFS= read -r path; do
+        if [ -d "$path" ]; then rmdir "$path" 2>/dev/null; elif [ ! -s "$path" ]; then rm -f "$path"; fi
+    done
+    rm -f "$2"
+fi
 rm -rf "$1"
+exit $bad
 """
 
 
@@ -113,8 +147,8 @@ def attach(host_name: str, streams: Sequence[str] = ()) -> Attached:
     carry_out(host_name, "stop", streams)
     try:
         with connect(host_target(host_name)) as session, progress(f"streams of {host_name} see the local service"):
-            session.run(_STOP, [FOLDER])
-            _lay_view(session, view)
+            _end_view(session, manifest.root, host_name)
+            _lay_view(session, view, manifest.root, board.file.service.user)
             for service in services:
                 _demand(session.run(_START, [FOLDER, service.name], [control_script(service)]), host_name, service.name)
             return Attached(address=address, services=ask_services(session, manifest.root, rows), running=running)
@@ -125,8 +159,8 @@ def attach(host_name: str, streams: Sequence[str] = ()) -> Attached:
 
 def detach(host_name: str, streams: Sequence[str] = ()) -> tuple[HostService, ...]:
     """End what `attach` started, take its files away, and start the streams as they were."""
-    with connect(host_target(host_name)) as session:
-        session.run(_STOP, [FOLDER])
+    with running_release(host_name) as (session, manifest):
+        _end_view(session, manifest.root, host_name)
     return carry_out(host_name, "start", streams)
 
 
@@ -145,13 +179,24 @@ def _ask_board(session: BoardSession, host_name: str) -> str:
     return address.removeprefix("::ffff:")
 
 
-def _lay_view(session: BoardSession, view: View) -> None:
-    """Put the view's files into our folder on the board."""
-    files = [("/etc/hosts", view.hosts.encode(), "add")]
-    files += [(path, view.authority.encode(), "add") for path in view.ca_files]
-    files += [(path, content, "alone") for path, content in view.secrets.items()]
-    for number, (path, content, how) in enumerate(files):
-        reply = session.run(_LAY, [FOLDER, path, f"file{number}", how], [content])
+def _end_view(session: BoardSession, root: str, host_name: str) -> None:
+    """Stop what runs in a view, and take away what was made for it; nothing happens where there is none."""
+    reply = session.run(_STOP, [FOLDER, f"{root}/{MADE}"])
+    if reply.code:
+        raise PreflightError(
+            f"a stream on {host_name} does not end",
+            why=one_line(reply.err or reply.out),
+            next_step=f"invoke kvs detach --host {host_name}",
+        )
+
+
+def _lay_view(session: BoardSession, view: View, root: str, user: str) -> None:
+    """Put the view's files into our folder on the board; its keys are for the services' user alone."""
+    files = [("/etc/hosts", view.hosts.encode(), "")]
+    files += [(path, view.authority.encode(), "") for path in view.ca_files]
+    files += [(path, content, user) for path, content in view.secrets.items()]
+    for number, (path, content, reader) in enumerate(files):
+        reply = session.run(_LAY, [FOLDER, f"{root}/{MADE}", path, f"file{number}", reader], [content])
         if reply.code:
             raise PreflightError(f"{path} cannot be laid over on the board", why=one_line(reply.err))
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from deploy.boards.board import Board
+from deploy.cloud.promise import board_promises, board_region
 from deploy.kvs.keys import Key
 from deploy.kvs.names import host_names
-from deploy.localkvs.lifecycle import DEFAULT_REGION, Running
+from deploy.localkvs.lifecycle import Running
 from deploy.services.quoting import environment_file
 from deploy.streams.model import PipelineStream
 from deploy.streams.samples import UploaderSample
-from deploy.streams.sinks import IotCertificate, KvsSink, WebRtcSink
+from deploy.streams.sinks import IotCertificate
 from recipes.errors import ConfigError
 
 CA_FILE = "/etc/ssl/certs/ca-certificates.crt"
@@ -67,27 +68,12 @@ def board_view(board: Board, running: Running, address: str) -> View:
     )
 
 
-def board_region(board: Board) -> str:
-    """Return the region of a board's streams, as its file says; kvssink's own where it says none."""
-    given = board.file.environment
-    return given.region or given.variables.get("AWS_DEFAULT_REGION") or DEFAULT_REGION
-
-
 def sent_to(board: Board) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...], set[str]]:
     """Return names and regions of streams and of channels, and all regions."""
-    usual = board_region(board)
-    streams, channels = list[tuple[str, str]](), list[tuple[str, str]]()
-    for stream in board.file.streams.values():
-        if not isinstance(stream, PipelineStream):
-            streams.append((stream.stream, usual))
-            continue
-        for sink in stream.outputs:
-            if isinstance(sink, KvsSink):
-                streams.append((sink.kvs, sink.aws_region or usual))
-            elif isinstance(sink, WebRtcSink):
-                channels.append((sink.webrtc, usual))
-    regions = {usual, *(region for _, region in streams)}
-    return tuple(dict.fromkeys(streams)), tuple(dict.fromkeys(channels)), regions
+    promised = board_promises(board)
+    streams = tuple((stream.name, stream.region) for stream in promised.streams)
+    channels = tuple((channel.name, channel.region) for channel in promised.channels)
+    return streams, channels, {board_region(board), *(region for _, region in streams)}
 
 
 def board_things(board: Board) -> tuple[Things, ...]:

@@ -1,1 +1,4 @@
-"""What the local service keeps: streams, channels, fragments. An index in SQLite, each fragment a file of its own."""
+"""What the local service keeps.
+
+Streams, channels, fragments: an index in SQLite, each fragment a file of its own.
+"""

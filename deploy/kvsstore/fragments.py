@@ -53,8 +53,8 @@ class Fragment:
 class Fragments:
     """The fragments of all streams.
 
-    One thread writes; a fragment is in its file and in the index, on the disk, when `add` returns. Everything is called
-    from the service's own loop.
+    One thread writes; a fragment is in its file and in the index when `add` returns, and a kill of the process does not
+    take it back (`Database` says what a kill of the machine does). Everything is called from the service's own loop.
 
     Parameters
     ----------
@@ -110,13 +110,11 @@ class Fragments:
 
     @staticmethod
     def _write(file: Path, data: bytes) -> None:
-        """Write a file to the disk under its name: the index names it only afterwards."""
+        """Write a file whole under its name: the index names it only afterwards."""
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(file, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "wb") as opened:
             opened.write(data)
-            opened.flush()
-            os.fdatasync(opened.fileno())
 
     def next_number(self, server_ms: int) -> str:
         """Return a number greater than every one that was given out; it is taken by adding a fragment of it."""
@@ -254,14 +252,20 @@ class Fragments:
         await asyncio.get_running_loop().run_in_executor(self._writer, delete)
 
     def sweep(self) -> int:
-        """Take away files that the index does not name: a kill came between the two; count them."""
-        count = 0
-        named = {str(row[0]) for row in self._database.read("SELECT number FROM fragments")}
+        """Take away what is half there, and count it.
+
+        A file that the index does not name: a kill of the process came between the two. A fragment whose file is not
+        there, or shorter: the machine stopped before it was on the disk.
+        """
+        count, lost = 0, {fragment.number: fragment for fragment in self._rows("1")}
         for file in self._folder.glob("*/*.mkv"):
-            if file.stem not in named:
+            if file.stem not in lost:
                 file.unlink(missing_ok=True)
                 count += 1
-        return count
+            elif file.stat().st_size == lost[file.stem].size:
+                del lost[file.stem]
+        self._forget(list(lost.values()))
+        return count + len(lost)
 
     def facts(self, stream: Stream) -> tuple[int, int, Fragment | None]:
         """Return how many fragments are kept, their bytes, and the last."""

@@ -67,7 +67,7 @@ class Service:
     Attributes
     ----------
     clock:
-        Seconds since 1970; what signatures, fragments and lent keys are held against.
+        Seconds since 1970; by which signatures, fragments and lent keys are checked.
     state:
         What a room keeps while the service runs, by the room's name: playback's sessions, signaling's hub.
     """

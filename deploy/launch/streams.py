@@ -204,5 +204,8 @@ def used_programs(programs: Iterable[StreamProgram]) -> frozenset[str]:
 
 
 def is_sdk_program(path: str, owner: str) -> bool:
-    """Tell whether a file of the Stage is one of the SDKs' own programs, which travel where they are used."""
-    return owner in ("producer", "webrtc") and re.fullmatch(r"bin/[^/]+", path) is not None
+    """Tell whether a file of the Stage is one of the SDKs' own programs, which travel where they are used.
+
+    The program of `kvsclient`, which takes an SDK's place, is taken for one.
+    """
+    return owner in ("producer", "webrtc", "kvsclient") and re.fullmatch(r"bin/[^/]+", path) is not None

@@ -9,6 +9,7 @@ import logging
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from email.utils import formatdate
 from typing import Any
 
 from aiohttp import web
@@ -65,7 +66,7 @@ def make_app(service: Service) -> web.Application:
         app.router.add_route("GET", path, _play(service, handler))
     _add_signaling(app, service)
     add_admin(app, service)
-    app.on_response_prepare.append(_sign_off)
+    app.on_response_prepare.append(_sign_off(service))
     return app
 
 
@@ -90,10 +91,14 @@ def _add_signaling(app: web.Application, service: Service) -> None:
     app.on_shutdown.append(close)
 
 
-async def _sign_off(_: web.Request, response: web.StreamResponse) -> None:
-    """Say who answers; each answer has an ID, which logs and people can name."""
-    response.headers.setdefault("x-amzn-RequestId", str(uuid.uuid4()))
-    response.headers["Server"] = "boardcast"
+def _sign_off(service: Service) -> Any:
+    async def sign_off(_: web.Request, response: web.StreamResponse) -> None:
+        """Say who answers, and when by the service's own clock; each answer has an ID, which logs can name."""
+        response.headers.setdefault("x-amzn-RequestId", str(uuid.uuid4()))
+        response.headers["Server"] = "boardcast"
+        response.headers["Date"] = formatdate(service.clock(), usegmt=True)
+
+    return sign_off
 
 
 def _middleware() -> Any:

@@ -87,7 +87,7 @@ class Running:
         except urllib.error.HTTPError as error:
             told = shown(error.read(2_000).decode("utf-8", "replace"))
             raise PreflightError(
-                "the local service does not do this; was it started by another version?",
+                "the local service knows no such question; was it started by another version?",
                 where=f"{self.url}{path}",
                 why=f"{error.code}: {told}",
                 next_step="invoke kvs down, then invoke kvs up",
@@ -198,10 +198,10 @@ def _settings(folder: Path, network: str, lan: str, *, port: int, turn: bool) ->
     last = read_settings(folder)
     opened: dict[str, str] = {}
     if network:
-        opened[str(folder / "door")] = _open(folder / "door", door_name(), network=network)
+        opened[str(folder / "door")] = _open(folder / "door", door_name(), last, network=network)
     if lan:
         opened[str(folder / f"lan-{lan}")] = _open(
-            folder / f"lan-{lan}", f"{door_name()}-lan", network="host", address=lan
+            folder / f"lan-{lan}", f"{door_name()}-lan", last, network="host", address=lan
         )
     return Settings(
         port=port or last.port or _free_port(),
@@ -219,12 +219,19 @@ def _gateway(network: str) -> str:
     return Engine.connect().services.ensure_network(network)
 
 
-def _open(folder: Path, name: str, *, network: str, address: str = "") -> str:
-    from deploy.localkvs.door import open_door
+def _open(folder: Path, name: str, last: Settings, *, network: str, address: str = "") -> str:
+    """Return the address of a door: of the one that a service which was killed left open, or of a new one.
+
+    Boards have the address in their hosts files, so it stays where it can.
+    """
+    from deploy.localkvs.door import is_open, open_door
     from recipes.engine.docker import Engine
 
     engine = Engine.connect()
     with exclusive("change-of-networks", paths.cache()):
+        known = dict(zip(last.doors, last.addresses, strict=False))
+        if str(folder) in known and engine.services.running(name) and is_open(folder):
+            return known[str(folder)]
         if network != "host":
             engine.services.ensure_network(network)
         return open_door(name, folder, engine, network=network, address=address)

@@ -109,6 +109,15 @@ def parse_header(data: bytes) -> Header:
     return Header(data=bytes(data), tracks=tracks, timecode_scale=scale, writing_app=app)
 
 
+def header_tags(header: Header) -> dict[str, str]:
+    """Return the simple tags that stand before the first cluster: what the service says of the fragment it sends."""
+    data, found = header.data, dict[str, str]()
+    for ident, body, end in _up_to_cluster(data, _enter_segment(data)):
+        if ident == Id.TAGS:
+            found |= parse_tags(data, body, end)
+    return found
+
+
 def _enter_segment(data: bytes) -> int:
     """Return where the segment's body begins."""
     head = read_head(data, 0, len(data))

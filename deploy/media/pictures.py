@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
     from av.video.frame import VideoFrame
 
-__all__ = ["Picture", "clip_mp4", "is_black", "is_green", "same", "still"]
+__all__ = ["Picture", "clip_mp4", "is_black", "is_green", "look", "same", "snapshot", "still"]
 
 PIXEL_LIMIT = 1 << 24
 """Pixels of a picture that is decoded; a decoder may keep 17 of them."""
@@ -99,6 +99,36 @@ def still(
     return _picture(shown, wide, high, format, quality)
 
 
+def look(data: bytes) -> Picture:
+    """Measure a picture that is encoded already, a JPEG or PNG, such as the service makes; its bytes stay as they are.
+
+    Raises
+    ------
+    MediaError
+        It is neither, larger than 16 million pixels, or cannot be decoded.
+    """
+    import av
+
+    kinds = {b"\xff\xd8\xff": "mjpeg", b"\x89PNG": "png"}
+    kind = next((name for mark, name in kinds.items() if data.startswith(mark)), "")
+    if not kind:
+        raise MediaError("the picture is neither JPEG nor PNG")
+    context = cast("VideoCodecContext", av.CodecContext.create(kind, "r"))
+    context.options = {"max_pixels": str(PIXEL_LIMIT), "threads": "1"}
+    try:
+        decoded = [*context.decode(av.Packet(data)), *context.decode(None)]
+    except (av.FFmpegError, ValueError, EOFError) as error:
+        raise MediaError(f"the picture cannot be decoded: {_words(error)}") from None
+    if not decoded:
+        raise MediaError("the decoder made no picture of the image")
+    return _measured(decoded[0], data, decoded[0].width, decoded[0].height)
+
+
+def snapshot(frame: VideoFrame) -> Picture:
+    """Return a decoded frame as a picture, in its own size; raises MediaError for one too large."""
+    return _picture(frame, *_target(frame.width, frame.height, 0, 0), "JPEG", 80)
+
+
 def _decoded(name: str, private: bytes, frames: Sequence[Frame]) -> VideoFrame:
     """Decode from a key frame to the last of the frames; return that one, or the nearest before it."""
     import av
@@ -155,10 +185,19 @@ def _picture(shown: VideoFrame, width: int, height: int, name: str, quality: int
         drawn = shown.reformat(width, height, pixels)
         drawn.pts, drawn.time_base = 0, context.time_base
         encoded = b"".join(bytes(packet) for packet in [*context.encode(drawn), *context.encode(None)])
+    except (av.FFmpegError, ValueError) as error:
+        raise MediaError(f"the picture cannot be encoded: {_words(error)}") from None
+    return _measured(shown, encoded, width, height)
+
+
+def _measured(shown: VideoFrame, encoded: bytes, width: int, height: int) -> Picture:
+    import av
+
+    try:
         grid, rough = _bytes(shown, GRID, GRID, "gray"), _bytes(shown, 9, 8, "gray")
         colours = _bytes(shown, GRID, GRID, "rgb24")
     except (av.FFmpegError, ValueError) as error:
-        raise MediaError(f"the picture cannot be encoded: {_words(error)}") from None
+        raise MediaError(f"the picture cannot be measured: {_words(error)}") from None
     mean = sum(grid) / len(grid)
     spread = math.sqrt(sum((cell - mean) ** 2 for cell in grid) / len(grid))
     bits = "".join(str(int(rough[at] > rough[at + 1])) for row in range(8) for at in range(row * 9, row * 9 + 8))

@@ -168,6 +168,15 @@ _SAMPLE_ELEMENTS = {
 }
 
 
+def stream_elements(stream: PipelineStream | Sample) -> tuple[str, ...]:
+    """Return the elements that a stream's program asks GStreamer for, by their factories; kvssink is ours."""
+    if not isinstance(stream, PipelineStream):
+        return _SAMPLE_ELEMENTS[stream.sample]
+    pipeline = compose(stream)
+    named = (element.factory for element in pipeline.elements()) if pipeline is not None else ()
+    return tuple(name for name in dict.fromkeys(named) if name not in BUNDLED)
+
+
 def sample_faults(sample: Sample, facts: BoardFacts) -> Iterator[Fault]:
     if facts.elements is not None:
         for element in _SAMPLE_ELEMENTS[sample.sample]:

@@ -219,7 +219,9 @@ def encoder_properties(video: Video) -> dict[str, Value]:
         structure = ",".join(["controls", *(f"{name}={value}" for name, value in controls.items())])
         return {**known.settings, known.controls: structure, **video.properties}
     given: dict[str, Value | None] = {
-        known.b_frames: video.b_frames,
+        # Said always: x264enc's own default of 0 does not hold against its preset, which makes three; and KVS answers
+        # them with 4004.
+        known.b_frames: video.b_frames or 0,
         known.speed: video.speed,
         **counted,
         known.byte_stream: True if video.profile else None,

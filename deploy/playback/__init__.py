@@ -1,1 +1,1 @@
-"""The read side of the local service: what was kept is listed, sent again, cut into clips and pictures, played."""
+"""The read side: what was kept is listed, sent again and played."""

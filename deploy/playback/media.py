@@ -40,7 +40,7 @@ async def get_media(service: Service, request: web.Request, arguments: dict[str,
     stream = stream_of(service, request, arguments)
     after = _start(service, stream, part(arguments, "StartSelector"))
     too_many = ServiceError(400, "ConnectionLimitExceededException", f"{MOST_READERS} clients read the stream already.")
-    with _reader(service, f"media {stream.id}", MOST_READERS, too_many):
+    with _reader(service, request, f"media {stream.id}", MOST_READERS, too_many):
         response = await _begin(request)
         while not _gone(request):
             fragments = service.store.fragments.select(stream, after=after, limit=1)
@@ -64,7 +64,7 @@ async def get_media_for_fragment_list(
         raise invalid("Fragments must have 1 to 1000 members.")
     fragments = [service.store.fragments.get(stream, fragment_number(one, "Fragments")) for one in listed]
     too_many = limit_exceeded(f"{MOST_LIST_READERS} clients read the stream already.")
-    with _reader(service, f"list {stream.id}", MOST_LIST_READERS, too_many):
+    with _reader(service, request, f"list {stream.id}", MOST_LIST_READERS, too_many):
         response = await _begin(request)
         for fragment in fragments:
             if not await _send(request, response, _listed_chunk(service, fragment)):
@@ -73,16 +73,16 @@ async def get_media_for_fragment_list(
 
 
 @contextmanager
-def _reader(service: Service, key: str, most: int, too_many: ServiceError) -> Iterator[None]:
-    """Count a reader while it reads."""
-    readers: dict[str, int] = service.state.setdefault("playback.readers", {})
-    if readers.get(key, 0) >= most:
+def _reader(service: Service, request: web.Request, key: str, most: int, too_many: ServiceError) -> Iterator[None]:
+    """Count a reader while it reads; one whose client is gone does not count, though it may not know yet."""
+    readers: dict[str, list[web.Request]] = service.state.setdefault("playback.readers", {})
+    if sum(not _gone(one) for one in readers.get(key, ())) >= most:
         raise too_many
-    readers[key] = readers.get(key, 0) + 1
+    readers.setdefault(key, []).append(request)
     try:
         yield
     finally:
-        readers[key] -= 1
+        readers[key] = [one for one in readers[key] if one is not request]
         if not readers[key]:
             del readers[key]
 

@@ -22,13 +22,10 @@ MOST_PARTS = 500
 """How often codec private data may change in a session, as the service has it."""
 GAP_MS = 50
 """Of a gap or an overlap that is one."""
-_HEAD = 3
-"""Fragments with which a replay begins: players begin that many before the end (RFC 8216, 6.3.3)."""
-_BEHIND = 20
-"""Fragments that are still served when the list no longer has them."""
+_HEAD = 3  # fragments with which a replay begins: players begin that many before the end (RFC 8216, 6.3.3)
+_BEHIND = 20  # fragments that are still served when the list no longer has them
+_ONE_FRAME_MS = 1_000  # what a fragment's own length may miss, or a gap is
 _BATCH = 200
-_ONE_FRAME_MS = 1_000
-"""What a fragment's own length may miss, or a gap is."""
 
 
 @dataclass(frozen=True, slots=True)

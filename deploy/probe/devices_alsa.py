@@ -148,15 +148,14 @@ def merge_sound(
                 trouble=device.trouble,
             )
     for key, device in merged.items():
-        if key in streams and not device.rates:
-            known = streams[key]
-            merged[key] = replace(
-                device,
-                rates=known.rates,
-                rate_ranges=known.rate_ranges,
-                formats=known.formats,
-                channels=known.channels,
-            )
+        if key not in streams:
+            continue
+        known = streams[key]
+        # Who asks for the usual rates one by one does not learn of a range; the kernel names it.
+        ranged = replace(device, rate_ranges=known.rate_ranges)
+        if not device.rates:
+            ranged = replace(ranged, rates=known.rates, formats=known.formats, channels=known.channels)
+        merged[key] = ranged
     return tuple(merged[key] for key in sorted(merged))[:MOST_DEVICES]
 
 

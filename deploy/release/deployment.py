@@ -16,7 +16,7 @@ from deploy.release.plan import ReleasePlan, plan_release, refuse_unfit
 from deploy.release.preflight import look_before, refuse_unfounded, refuse_unwritable
 from deploy.release.recheck import still_proved, watched_paths
 from deploy.release.run import ReleaseResult, deploy_release, refuse_no_way_back, roll_back_release, this_user
-from deploy.verify.run import run_checks
+from deploy.verify.run import own_checks, refuse_broken_checks, run_checks
 from deploy.verify.verdict import Verdict, require_green
 from recipes import console
 from recipes.errors import ConfigError, PreflightError, UserError
@@ -96,26 +96,32 @@ def _prepare(session: BoardSession, host_name: str, bundle: Bundle, *, again: bo
     return _Prepared(facts=facts, plan=plan, proved_again=tuple(proved.notes.values()))
 
 
-def deploy_to(host_name: str, bundle: Bundle, *, again: bool = False) -> DeployOutcome:
+def deploy_to(host_name: str, bundle: Bundle, *, again: bool = False, fast: bool = False) -> DeployOutcome:
     """Bring a bundle to a host, switch to it, check it, and go back where the checks are red; over one connection.
 
     Parameters
     ----------
     again:
         Send everything, though it runs there already: what was damaged there is repaired.
+    fast:
+        Do not wait for the pictures of its streams.
 
     Raises
     ------
+    ConfigError
+        A check of the user's own cannot be read; the host was not touched.
     PreflightError
         The host was not touched, or its old release runs on.
     RolledBackError
         The checks were red: the release from before runs again.
     """
     verdicts: list[Verdict] = []
+    own = own_checks(load_host(host_name).board)
+    refuse_broken_checks(host_name, bundle.id, bundle.manifest, own)
     with connect(host_target(host_name)) as session:
 
         def check() -> None:
-            verdicts.append(run_checks(session, host_name, bundle.id, bundle.manifest))
+            verdicts.append(run_checks(session, host_name, bundle.id, bundle.manifest, own=own, fast=fast))
             require_green(verdicts[-1])
 
         prepared = _prepare(session, host_name, bundle, again=again)
@@ -151,8 +157,13 @@ def free_flash_if_on(host_name: str) -> int | None:
         return None
 
 
-def verify_host(host_name: str) -> Verdict:
+def verify_host(host_name: str, *, fast: bool = False) -> Verdict:
     """Check the release that runs on a host; the verdict says where its manifest is from.
+
+    Parameters
+    ----------
+    fast:
+        Do not wait for the pictures of its streams.
 
     Raises
     ------
@@ -167,7 +178,8 @@ def verify_host(host_name: str) -> Verdict:
         if not current:
             raise ConfigError(f"nothing of ours runs on {host_name}", next_step=f"invoke deploy --host {host_name}")
         release, source = find_release(session, host_name, board, root, current)
-        return run_checks(session, host_name, release.id, release.manifest, [source])
+        own = own_checks(board)
+        return run_checks(session, host_name, release.id, release.manifest, [source], own=own, fast=fast)
 
 
 def reachable_hosts() -> list[str]:
@@ -207,12 +219,12 @@ def is_off(error: UserError) -> bool:
     return isinstance(error, PreflightError) and error.what.endswith("does not answer")
 
 
-def verify_each(names: Sequence[str]) -> list[HostVerdict]:
-    """Check host after host; one that cannot be checked does not keep the others from it."""
+def verify_each(names: Sequence[str], *, fast: bool = False) -> list[HostVerdict]:
+    """Check host after host; one that cannot be checked does not keep the others from it. `fast`: see `verify_host`."""
     found = []
     for name in names:
         try:
-            found.append(HostVerdict(host=name, verdict=verify_host(name)))
+            found.append(HostVerdict(host=name, verdict=verify_host(name, fast=fast)))
         except UserError as error:
             found.append(HostVerdict(host=name, error=error))
     return found
@@ -243,6 +255,6 @@ def roll_back_host(host_name: str, *, dry_run: bool) -> str:
             return facts.previous
 
         def check() -> None:
-            require_green(run_checks(session, host_name, release.id, release.manifest, [source]))
+            require_green(run_checks(session, host_name, release.id, release.manifest, [source], own=own_checks(board)))
 
         return roll_back_release(session, host_name, root, facts, check, who=this_user())

@@ -10,6 +10,7 @@ from deploy.boards.probe import HostFacts, open_to_others
 from deploy.bundle.manifest import Manifest
 from deploy.release.recheck import cache_moved, changed_proofs
 from deploy.ssh.answers import runs_there
+from deploy.verify.verdict import SKEW_REFUSED
 from recipes import console
 from recipes.arch import Identity
 from recipes.errors import ConfigError, PreflightError
@@ -18,8 +19,6 @@ from recipes.toolchains.vendor import parse_arch
 
 RESERVE_KIB = 1024
 """Left free on the board's file system, besides a fifth of what is sent."""
-SKEW_REFUSED = 240
-"""Seconds; AWS refuses requests whose clock is 300 s off."""
 
 
 class StepKind(Enum):

@@ -22,6 +22,8 @@ class Footing:
     """User and group of that place, and its mode."""
     loader: bool
     """Whether the loader that the programs name is there."""
+    refused: str = ""
+    """Why that loader cannot be started, by the board's shell; empty where it can, or where nothing would tell."""
     locked: str
     """Who is at work there now; empty for nobody."""
 
@@ -44,6 +46,7 @@ def look_before(session: BoardSession, root: str, loader: str) -> Footing:
         user=shown.get("user", ""),
         owner=shown.get("owner", ""),
         loader=said.get("loader") == "yes",
+        refused=shown.get("refused", ""),
         locked=shown.get("locked", ""),
     )
 
@@ -73,6 +76,13 @@ def refuse_unfounded(footing: Footing, manifest: Manifest) -> None:
             f"the board has no {manifest.loader}, which the programs need to start; nothing was changed",
             next_step="is `arch` in the board's file the right one? invoke sysroot.pull says what the board has",
         )
+    if manifest.loader and footing.refused:
+        raise PreflightError(
+            f"the board cannot start {manifest.loader}, and no program without it; nothing was changed",
+            why=footing.refused,
+            next_step="is it for this board's processor, may it be executed (chmod 755), and is its file system not "
+            "mounted noexec?",
+        )
 
 
 _LOOK = (
@@ -86,7 +96,20 @@ echo "place=$place"
 echo "user=$(id -un 2>/dev/null || id -u)"
 set -- $(ls -ld "$place")
 echo "owner=$3:$4, mode ${1%%[+.@]}"
-if [ -n "$loader" ] && [ -e "$loader" ]; then echo loader=yes; fi
+if [ -n "$loader" ] && [ -e "$loader" ]; then
+    echo loader=yes
+    case $loader in
+        *ld-uClibc*) ;; # of this one most say nothing when they are called
+        *)
+            # The same call that lists the libraries of a release after the switch; 126 is the shell's own. BusyBox's
+            # shell reads what the kernel does not start as a script, and tells the line.
+            said=$("$loader" --list "$loader" 2>&1 < /dev/null)
+            case $?:$said in
+                126:* | [1-9]*": line "[0-9]*": "*) echo "refused=$(echo "$said" | head -n 1)" ;;
+            esac
+            ;;
+    esac
+fi
 """
     + HOLDER
     + r"""

@@ -1,1 +1,4 @@
-"""How a camera and its viewers find each other: the signaling WebSocket, ICE servers, keys by certificate."""
+"""How a camera and its viewers meet.
+
+The signaling WebSocket, ICE servers, STUN and TURN; and keys by certificate, as IoT lends them.
+"""

@@ -6,6 +6,7 @@ of the user's known_hosts.
 
 from __future__ import annotations
 
+import io
 import logging
 import shlex
 import socket
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import TimeoutExpired
 from typing import Any
 
 from deploy.ssh.keys import KeyFile, check_key_file, pick_host_key
@@ -21,6 +23,9 @@ from recipes.text import one_line
 
 CONNECT_SECONDS = 20
 """For TCP, the SSH banner and the log-in, each; an emulated board takes one to two."""
+_SSH_FILES = ("~/.ssh/config", "/etc/ssh/ssh_config")
+_ENDING_SECONDS = 5
+"""For a ProxyCommand that was told to end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +57,8 @@ def way_to(address: str, port: int) -> Iterator[Any]:
     import fabric
 
     _hush()
-    connection = fabric.Connection(address, port=port, connect_timeout=CONNECT_SECONDS)
+    config = _configuration(address, port)
+    connection = fabric.Connection(address, port=port, connect_timeout=CONNECT_SECONDS, config=config)
     try:
         if connection.gateway is None:
             with socket.create_connection((connection.host, connection.port), timeout=CONNECT_SECONDS) as link:
@@ -64,7 +70,7 @@ def way_to(address: str, port: int) -> Iterator[Any]:
             link.settimeout(CONNECT_SECONDS)
             yield link
         finally:
-            link.close()
+            _end(link)
     finally:
         hang_up(connection)
 
@@ -88,6 +94,7 @@ def dial(target: Target) -> Any:
         target.address,
         user=target.user,
         port=target.port,
+        config=_configuration(target.address, target.port, target.user),
         connect_timeout=CONNECT_SECONDS,
         connect_kwargs=_options(target, agent=target.key is None or locked),
     )
@@ -104,11 +111,60 @@ def dial(target: Target) -> Any:
     return connection
 
 
+def _configuration(address: str, port: int, user: str = "") -> Any:
+    """Return fabric's configuration with the user's ssh files, where `%p` and `%r` are what we ask for, as with `ssh`.
+
+    Raises
+    ------
+    PreflightError
+        One of these files cannot be read.
+    """
+    import fabric
+    import paramiko
+
+    # Of several values the first one counts: ssh_config(5). paramiko expands the tokens by the files alone.
+    ours = paramiko.SSHConfig()
+    ours.parse(io.StringIO(f"Host {address}\nPort {port}\n" + (f"User {user}\n" if user else "")))
+    try:
+        for file in _SSH_FILES:
+            if (path := Path(file).expanduser()).is_file():
+                ours.parse(io.StringIO(path.read_text(errors="replace")))
+    except (OSError, paramiko.SSHException) as error:
+        raise PreflightError(
+            "the ssh configuration cannot be read", where=str(path), why=one_line(str(error))
+        ) from error
+    return fabric.Config(ssh_config=ours)
+
+
 def hang_up(connection: Any) -> None:
     """Close a connection and those that it goes through."""
     for hop in [connection, *_hops(connection)]:
+        transport = hop.client.get_transport()
         with suppress(OSError, EOFError):
             hop.close()
+        if transport is not None:
+            if hasattr(transport.sock, "process") and transport.is_alive():
+                transport.join(_ENDING_SECONDS)  # its thread may still read what is closed next
+            _end(transport.sock)
+
+
+def _end(link: Any) -> None:
+    """Close the way to a server; where it is a ProxyCommand, wait until that has ended.
+
+    paramiko only signals its process, and leaves it and its pipes behind.
+    """
+    with suppress(OSError, EOFError):
+        link.close()
+    if (process := getattr(link, "process", None)) is None:
+        return
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        with suppress(OSError, AttributeError):
+            pipe.close()
+    try:
+        process.wait(_ENDING_SECONDS)
+    except TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _hush() -> None:

@@ -158,5 +158,51 @@ PACKAGES: Mapping[str, str] = {
 `v4l2h264enc` is in no list: the plugin makes it when it sees an encoder of the board.
 """
 
+_BY_PLUGIN = {
+    "coreelements": "queue tee filesrc filesink fakesink capsfilter",
+    "audioconvert": "audioconvert",
+    "audioresample": "audioresample",
+    "audiotestsrc": "audiotestsrc",
+    "playback": "decodebin",
+    # One plugin from 1.22 on, two before.
+    "videoconvertscale|videoconvert": "videoconvert",
+    "videoconvertscale|videoscale": "videoscale",
+    "videorate": "videorate",
+    "videotestsrc": "videotestsrc",
+    "audioparsers": "aacparse mpegaudioparse",
+    "jpeg": "jpegdec",
+    "matroska": "matroskademux matroskamux",
+    "isomp4": "mp4mux qtdemux",
+    "mpg123": "mpg123audiodec",
+    "pulseaudio|pulse": "pulsesrc",
+    "rtp": "rtph264depay rtph265depay rtpmp4gdepay",
+    "rtsp": "rtspsrc",
+    "rtpmanager": "rtspsrc",
+    "udp": "rtspsrc",
+    "video4linux2": "v4l2src v4l2h264enc",
+    "videoparsersbad": "h264parse h265parse",
+    "mpegtsmux": "mpegtsmux",
+    "openh264": "openh264enc",
+    "mpegtsdemux": "tsdemux",
+    "voaacenc": "voaacenc",
+    "x265": "x265enc",
+    "x264": "x264enc",
+    "libav": "avenc_aac",
+    "alsa": "alsasrc",
+    "pango": "clockoverlay textoverlay",
+    "libcamera": "libcamerasrc",
+    "omx": "omxh264enc",
+    "rockchipmpp|rockchip": "mpph264enc",
+}
+PLUGINS: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    element: tuple(
+        tuple(f"libgst{name}.so" for name in names.split("|"))
+        for names, elements in _BY_PLUGIN.items()
+        if element in elements.split()
+    )
+    for element in dict.fromkeys(" ".join(_BY_PLUGIN.values()).split())
+}
+"""Element → the plugins that it takes, each by the file names that it has had (`gst-inspect-1.0 ELEMENT`)."""
+
 BUNDLED = frozenset({"kvssink"})
 """Elements that come with the bundle, so a board need not have them."""

@@ -143,7 +143,7 @@ class Video(Part):
     key_frame_interval: Annotated[int, Field(ge=1, le=2400)] | None = None
     """Frames from one key frame to the next."""
     b_frames: Annotated[int, Field(ge=0, le=16)] | None = None
-    """B-frames between two others; a browser shows none."""
+    """B-frames between two others, 0 without it: KVS refuses them, a browser shows none."""
     profile: Literal["constrained-baseline", "baseline", "main", "high"] | None = None
     """H.264 profile; also makes the encoder give byte-stream."""
     speed: Word | None = None

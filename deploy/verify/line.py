@@ -1,8 +1,8 @@
 """The line between a session with a board and the checks: they run in a process of their own, over one connection.
 
 The process that has the connection answers; the one that runs pytest asks. One JSON object a line, over a socket pair:
-first the release, then script after script and its reply, and a line for each check that begins. Pure but for that
-socket.
+first the release, then what the board said when it was asked everything at once, then script after script and its
+reply, and a line for each check that begins. Pure but for that socket.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ import json
 import socket
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from deploy.boards.session import BoardSession, Reply
+if TYPE_CHECKING:
+    from deploy.boards.session import BoardSession
 
 CHANNEL_VARIABLE = "BOARDCAST_CHANNEL"
 """Names the descriptor of the socket in the environment of the checks."""
@@ -22,18 +24,29 @@ LONGEST_ARGUMENT = 4000
 _FROM_STDIN = 'eval "$(cat)"'
 
 
+class Answered(NamedTuple):
+    """What a script on the board left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
 def answer_checks(
     line: socket.socket,
     session: BoardSession,
     release: Mapping[str, Any],
+    facts: Callable[[], Mapping[str, Any]],
     *,
     seconds: float,
     told: Callable[[str], object],
 ) -> None:
-    """Tell the checks which release they look at, and run what they ask for until they end.
+    """Tell the checks which release they look at and what the board says, and run what they ask for until they end.
 
     Parameters
     ----------
+    facts:
+        Asks the board; the checks are being started meanwhile.
     seconds:
         For all of them together.
     told:
@@ -50,6 +63,7 @@ def answer_checks(
     line.settimeout(seconds)
     with line.makefile("rw", encoding="ascii") as stream:
         _say(stream, release)
+        _say(stream, facts())
         while True:
             line.settimeout(max(0.1, deadline - time.monotonic()))
             if not (text := stream.readline()):
@@ -60,6 +74,12 @@ def answer_checks(
                 continue
             reply = session.run(asked["script"], stdin=[asked["stdin"].encode()] if asked["stdin"] else [])
             _say(stream, {"code": reply.code, "out": reply.out, "err": reply.err})
+
+
+def tell_release(line: socket.socket, release: Mapping[str, Any]) -> None:
+    """Tell checks that are only to be collected which release they are for."""
+    with line.makefile("w", encoding="ascii") as stream:
+        _say(stream, release)
 
 
 def _say(stream: Any, message: object) -> None:
@@ -73,7 +93,16 @@ class AskingLine:
     def __init__(self, descriptor: int) -> None:
         with socket.socket(fileno=descriptor) as line:
             self._stream = line.makefile("rw", encoding="ascii")
-        self.release: dict[str, Any] = json.loads(self._stream.readline())
+
+    @cached_property
+    def release(self) -> dict[str, Any]:
+        """Return the manifest, with what else is known of the release."""
+        return self._heard()
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """Return what the board said when it was asked everything; raises ConnectionError where it did not."""
+        return self._heard() if self.release else {}
 
     def close(self) -> None:
         """Tell the other end that nothing more is asked."""
@@ -83,7 +112,7 @@ class AskingLine:
         """Tell the other end which check begins; there is no reply."""
         _say(self._stream, {"begins": check})
 
-    def run(self, script: str, stdin: str = "") -> Reply:
+    def run(self, script: str, stdin: str = "") -> Answered:
         """Run a script on the board, with a text on its stdin.
 
         Raises
@@ -100,7 +129,12 @@ class AskingLine:
             if stdin:
                 raise ValueError(f"a script of more than {LONGEST_ARGUMENT} characters leaves no room on stdin")
             script, stdin = _FROM_STDIN, script
+        if not self.facts:  # the board's first answer comes before any reply
+            raise ConnectionError("the board did not answer")
         _say(self._stream, {"script": script, "stdin": stdin})
+        return Answered(**self._heard())
+
+    def _heard(self) -> dict[str, Any]:
         if not (text := self._stream.readline()):
             raise ConnectionError("the board does not answer any more")
-        return Reply(**json.loads(text))
+        return dict(json.loads(text))

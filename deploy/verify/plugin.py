@@ -1,4 +1,4 @@
-"""What every check gets: `host`, testinfra's, over the connection that is open already, and `release`, the manifest.
+"""What every check gets: `host`, testinfra's, over the connection that is open already; `release`, `facts`, `stream`.
 
 A pytest plugin, loaded in the process of the checks and nowhere else. Owner of testinfra.
 """
@@ -6,13 +6,14 @@ A pytest plugin, loaded in the process of the checks and nowhere else. Owner of 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
 from testinfra.backend.base import BaseBackend, CommandResult
 from testinfra.host import Host
 
+from deploy.verify.facts import Facts, StreamFact, read_facts
 from deploy.verify.line import CHANNEL_VARIABLE, AskingLine
 from deploy.verify.verdict import check_name
 
@@ -37,30 +38,52 @@ class SessionBackend(BaseBackend):  # type: ignore[misc] # testinfra has no type
         return "utf-8"
 
 
-@pytest.fixture(scope="session")
-def _line() -> Iterator[AskingLine]:
-    line = AskingLine(int(os.environ[CHANNEL_VARIABLE]))
-    yield line
-    line.close()
+@cache
+def _line() -> AskingLine:
+    return AskingLine(int(os.environ[CHANNEL_VARIABLE]))
+
+
+def pytest_sessionfinish() -> None:
+    """Tell the other end that the checks are over."""
+    _line().close()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a check that asks for `stream` once for each service of the release; without any it is skipped."""
+    if "stream" in metafunc.fixturenames:
+        names = [row["name"] for row in _line().release["services"]]
+        metafunc.parametrize("stream", names, ids=names, indirect=True)
 
 
 @pytest.fixture(autouse=True)
-def _begin(_line: AskingLine, request: pytest.FixtureRequest) -> None:
+def _begin(request: pytest.FixtureRequest) -> None:
     """Tell the other end which check begins, of how many."""
     items = request.session.items
-    _line.begin(f"{items.index(request.node) + 1} of {len(items)}, {check_name(request.node.name)}")
+    _line().begin(f"{items.index(request.node) + 1} of {len(items)}, {check_name(request.node.name)}")
 
 
 @pytest.fixture(scope="session")
-def host(_line: AskingLine) -> Host:
-    """Return the board."""
-    backend = SessionBackend(_line)
+def host() -> Host:
+    """Return the board: testinfra's host, each command one round trip."""
+    backend = SessionBackend(_line())
     made = Host(backend)
     backend.set_host(made)
     return made
 
 
 @pytest.fixture(scope="session")
-def release(_line: AskingLine) -> dict[str, Any]:
+def release() -> dict[str, Any]:
     """Return the manifest of the release that should be on the board, its `id` and `folder` with it."""
-    return _line.release
+    return _line().release
+
+
+@pytest.fixture(scope="session")
+def facts(release: dict[str, Any]) -> Facts:
+    """Return what the board said when it was asked everything at once; reading it costs no round trip."""
+    return read_facts(_line().facts, release)
+
+
+@pytest.fixture
+def stream(facts: Facts, request: pytest.FixtureRequest) -> StreamFact:
+    """Return a service of a stream, as `facts` has it."""
+    return facts.streams[request.param]

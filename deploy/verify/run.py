@@ -5,15 +5,19 @@ from __future__ import annotations
 import socket
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from deploy.boards.layers import read_layers
 from deploy.boards.session import BoardSession
 from deploy.bundle.manifest import Manifest
-from deploy.verify.line import CHANNEL_VARIABLE, answer_checks
+from deploy.verify.gather import gather
+from deploy.verify.line import CHANNEL_VARIABLE, answer_checks, tell_release
 from deploy.verify.verdict import Check, Verdict, check_name
 from recipes import paths, process
-from recipes.errors import PreflightError
+from recipes.errors import ConfigError, PreflightError
 from recipes.files import whole_file
 from recipes.progress import progress
 from recipes.text import one_line, shown
@@ -38,10 +42,13 @@ def run_checks(
     notes: Sequence[str] = (),
     *,
     patience: int = PATIENCE_SECONDS,
+    own: Sequence[Path] = (),
+    fast: bool = False,
 ) -> Verdict:
     """Run every check against the release of this id on a board, over a session that is open.
 
     pytest runs in a process of its own, without the user's configuration and plugins; it has no connection but ours.
+    The board is asked everything in one round trip while that process starts.
 
     Parameters
     ----------
@@ -49,6 +56,10 @@ def run_checks(
         What the verdict says besides, such as where the manifest is from.
     patience:
         Seconds that a stream may take until its pictures come.
+    own:
+        Folders with checks of the user's own.
+    fast:
+        Wait for nothing: that each service runs is looked at, that its pictures go on is not.
 
     Raises
     ------
@@ -58,9 +69,15 @@ def run_checks(
     junit = paths.work() / "verify" / f"{host}.xml"
     junit.parent.mkdir(parents=True, exist_ok=True)
     junit.unlink(missing_ok=True)
-    folder = f"{manifest.root}/releases/{identity}"
-    release = manifest.model_dump() | {"id": identity, "host": host, "folder": folder, "patience": patience}
-    code, output = _carry_out(session, host, release, junit)
+    release = _release(manifest, host, identity, patience)
+    words = [*_words(release, own, fast=fast), f"--junitxml={junit}"]
+
+    def answer(line: socket.socket) -> None:
+        with progress(f"{host}: checks") as step:
+            facts = partial(gather, session, release)
+            answer_checks(line, session, release, facts, seconds=TIMEOUT_SECONDS, told=step.at)
+
+    code, output = _carry_out(host, words, answer)
     if not junit.is_file() or code not in (0, 1):
         raise PreflightError(f"the checks of {host} could not run", why=shown(output[-800:]))
     make_fit(junit)
@@ -73,7 +90,42 @@ def run_checks(
     return Verdict(host=host, release=identity, checks=checks, junit=junit, notes=(*overridden, *notes))
 
 
-def _carry_out(session: BoardSession, host: str, release: dict[str, object], junit: Path) -> tuple[int, bytes]:
+def own_checks(board: str) -> list[Path]:
+    """Return the folders `checks/` beside a board's file and those that it extends, the nearest first.
+
+    Raises
+    ------
+    ConfigError
+        Nobody knows the board, or its files cannot be read.
+    """
+    folders = [layer.path.parent / "checks" for layer in read_layers(board).files]
+    return [folder for folder in folders if folder.is_dir()]
+
+
+def refuse_broken_checks(host: str, identity: str, manifest: Manifest, own: Sequence[Path]) -> None:
+    """Collect the user's own checks, where there are any, before anything is sent: no board is asked.
+
+    Raises
+    ------
+    ConfigError
+        One of them cannot be read or imported: after the switch that would take a healthy release back.
+    """
+    if not own:
+        return
+    release = _release(manifest, host, identity, 0)
+    words = [*_words(release, own, fast=True), "--collect-only"]
+    code, output = _carry_out(host, words, partial(tell_release, release=release))
+    if code:
+        where = ", ".join(map(str, own))
+        raise ConfigError("a check of your own cannot be read", where=where, why=shown(output[-1200:].strip()))
+
+
+def _release(manifest: Manifest, host: str, identity: str, patience: int) -> dict[str, Any]:
+    folder = f"{manifest.root}/releases/{identity}"
+    return manifest.model_dump() | {"id": identity, "host": host, "folder": folder, "patience": patience}
+
+
+def _carry_out(host: str, words: Sequence[str], answer: Callable[[socket.socket], None]) -> tuple[int, bytes]:
     """Run pytest and answer what its checks ask of the board; returns its exit code and what it printed."""
     line, theirs = socket.socketpair()
     environment = {
@@ -83,13 +135,12 @@ def _carry_out(session: BoardSession, host: str, release: dict[str, object], jun
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     }
     with line, theirs, tempfile.TemporaryDirectory(prefix="boardcast-verify-") as name, tempfile.TemporaryFile() as log:
-        argv = _command(junit, Path(name), streams=bool(release["services"]))
+        argv = [sys.executable, "-m", "pytest", "--rootdir", name, *words]
         with process.child(argv, cwd=Path(name), env=environment, output=log, descriptor=theirs.fileno()) as child:
             theirs.close()
             try:
-                with progress(f"{host}: checks") as step:
-                    answer_checks(line, session, release, seconds=TIMEOUT_SECONDS, told=step.at)
-                    code = child.wait(_ENDING_SECONDS)
+                answer(line)
+                code = child.wait(_ENDING_SECONDS)
             except TimeoutError as error:
                 why = f"they did not end within {TIMEOUT_SECONDS} s"
                 raise PreflightError(f"the checks of {host} could not run", why=why) from error
@@ -99,12 +150,15 @@ def _carry_out(session: BoardSession, host: str, release: dict[str, object], jun
         return code, log.read(_OUTPUT_BYTES)
 
 
-def _command(junit: Path, folder: Path, *, streams: bool) -> list[str]:
-    """Return pytest's command line: our checks, our plugin, nothing of the caller's own configuration."""
+def _words(release: Mapping[str, Any], own: Sequence[Path], *, fast: bool) -> list[str]:
+    """Return pytest's words: our checks and the user's, our plugin, nothing of the caller's own configuration."""
     checks = Path(__file__).parent / "checks"
-    left_out = [] if streams else [f"--ignore={checks / 'test_streams.py'}"]
-    own = f"--rootdir {folder} -p no:cacheprovider -p {_PLUGIN} -c /dev/null -o junit_family=xunit1"
-    return [sys.executable, "-m", "pytest", "-q", *own.split(), *left_out, f"--junitxml={junit}", str(checks)]
+    # Streams go on where pictures come; whoever does not wait for these looks at the services alone.
+    left_out = {"test_services.py": not fast or not release["services"], "test_streams.py": fast}
+    left_out["test_streams.py"] |= not release["services"]
+    ignored = [f"--ignore={checks / name}" for name, out in left_out.items() if out]
+    plain = f"-q -p no:cacheprovider -p {_PLUGIN} -c /dev/null -o junit_family=xunit1 --import-mode=importlib"
+    return [*plain.split(), *ignored, str(checks), *map(str, own)]
 
 
 def make_fit(junit: Path) -> None:

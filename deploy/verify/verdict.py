@@ -19,11 +19,22 @@ class Check:
     """`passed`, `failed` or `skipped`."""
     evidence: str
     seconds: float
+    cure: str = ""
+    """The command that comes next, where the check knows it."""
+
+
+SKEW_REFUSED = 240
+"""Seconds that a board's clock may be off; AWS refuses requests whose clock is 300 s off."""
 
 
 def check_name(test: str) -> str:
-    """Return the name of a check, in words, from its test's: `test_files_are_intact[a]` is `files are intact`."""
-    return test.partition("[")[0].removeprefix("test_").replace("_", " ")
+    """Return the name of a check, in words, from its test's: `test_it_goes_on[front_door]` is `it goes on: front_door`.
+
+    What is in brackets is what the check is about, a stream as a rule, and stays as it is.
+    """
+    name, bracket, about = test.partition("[")
+    words = name.removeprefix("test_").replace("_", " ")
+    return f"{words}: {about.removesuffix(']')}" if bracket else words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,9 +81,11 @@ def require_green(verdict: Verdict) -> Verdict:
 
 _CURES = {
     "files are intact": "invoke deploy --host {host} --again sends what is damaged once more",
+    "modes are as planned": "invoke deploy --host {host} --again sends everything once more, with its modes",
     "current points to this release": "somebody switched meanwhile: invoke status --host {host} says to what",
     "every library comes from its named provider": "the board has other libraries than it was bundled for: "
     "invoke sysroot.pull --host {host}, then invoke up --host {host}",
+    "clock is right": "set the board's clock, and let it use NTP",
     "boardprobe answers without an error": "repair what it names on the board, then invoke verify --host {host}; "
     "invoke rollback --host {host} goes back to the release before",
 }
@@ -80,7 +93,10 @@ _CURES = {
 
 def _cure(verdict: Verdict) -> str:
     """Return what to do about the first red check; of files that are damaged everything else may be a consequence."""
-    first = next((check.name for check in _causes_first(verdict) if check.name in _CURES), "")
+    red = _causes_first(verdict)
+    first = next((check.name for check in red if check.name in _CURES), "")
+    if not first and red and red[0].cure:
+        return red[0].cure
     usual = "the evidence is in the JUnit file; invoke rollback --host {host} goes back to the release before"
     return _CURES.get(first, usual).format(host=verdict.host)
 

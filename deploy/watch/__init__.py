@@ -1,1 +1,4 @@
-"""The local page that shows what arrives: cameras, live and kept pictures, of the local service and of AWS."""
+"""The page that shows what arrives.
+
+Cameras, live and kept pictures, of the local service and of AWS.
+"""

@@ -7,14 +7,13 @@ made printable and bounded before the page gets it.
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import hashlib
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from deploy.watch.service import Calls, ServiceRefusalError, told
+from deploy.cloud.session import Calls, ServiceRefusalError, seconds_of, told
 from recipes.text import shown
 
 _PAGES, _MOST = 20, 500
@@ -24,6 +23,7 @@ _LIVE_GRACE = 15.0
 """Seconds after the end of the last fragment in which a stream still counts as live."""
 _AT_ONCE = 8
 _RECENT = 120.0
+_CLOCKS = 30.0
 _GAP = 1.5
 """Seconds between two fragments that the timeline draws as one span."""
 _EXACT = 3900.0
@@ -87,7 +87,12 @@ class Last:
 
     @property
     def end(self) -> float:
-        return self.server + self.length
+        """When its last picture was taken: by the camera's clock where that agrees with the service's to half a minute.
+
+        The service's time is of the fragment's arrival, which may be its begin or its end.
+        """
+        early = 0 <= self.server - self.producer <= _CLOCKS
+        return (self.producer if early else self.server) + self.length
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +148,7 @@ class Feed:
             if time.monotonic() >= self._until:
                 streams, channels = await asyncio.gather(self._streams(), self._channels())
                 self._cameras = {camera.id: camera for camera in _paired(streams, channels)}
-                self._until = time.monotonic() + _LIST_SECONDS
+                self._until = time.monotonic() + (_LIST_SECONDS if self._cameras else 1.0)
                 self._states = {name: state for name, state in self._states.items() if name in self._cameras}
             return list(self._cameras.values())
 
@@ -177,7 +182,7 @@ class Feed:
             row |= {"state": "live" if live else "offline", "note": note}
             if last is not None:
                 behind = max(0.0, time.time() - last.end)
-                row |= {"last": last.server, "length": last.length, "behind": round(behind, 1)}
+                row |= {"last": last.server, "end": last.end, "length": last.length, "behind": round(behind, 1)}
         return row
 
     async def facts(self, camera: Camera) -> dict[str, Any]:
@@ -252,8 +257,8 @@ class Feed:
             for row in answer.get("Fragments", []):
                 yield Last(
                     number=str(row.get("FragmentNumber", "")),
-                    server=_seconds(row.get("ServerTimestamp")),
-                    producer=_seconds(row.get("ProducerTimestamp")),
+                    server=seconds_of(row.get("ServerTimestamp")),
+                    producer=seconds_of(row.get("ProducerTimestamp")),
                     length=float(row.get("FragmentLengthInMilliseconds") or 0) / 1000,
                 )
             token = str(answer.get("NextToken") or "")
@@ -288,7 +293,7 @@ class Feed:
             spans = merged((one for one, any_there in zip(bins, there, strict=True) if any_there), 0.001)
             return {"spans": spans, "exact": False}
         rows = [row async for row in self._rows(stream, begin, end, pages=6)]
-        return {"spans": merged(((row.server, row.end) for row in rows), _GAP), "exact": True}
+        return {"spans": merged(((row.server, row.server + row.length) for row in rows), _GAP), "exact": True}
 
     async def still(self, camera: Camera, *, fresh: bool = False) -> bytes:
         """Return the newest picture of a stream as JPEG in the stream's own size, at most 4 s old.
@@ -381,7 +386,7 @@ class Feed:
                 status=str(row.get("Status", "")),
                 retention=int(row.get("DataRetentionInHours") or 0),
                 media_type=_fit(str(row.get("MediaType") or "")),
-                created=_seconds(row.get("CreationTime")),
+                created=seconds_of(row.get("CreationTime")),
             )
             async for row in rows
         ]
@@ -393,7 +398,7 @@ class Feed:
                 name=str(row.get("ChannelName", "")),
                 arn=str(row.get("ChannelARN", "")),
                 status=str(row.get("ChannelStatus", "")),
-                created=_seconds(row.get("CreationTime")),
+                created=seconds_of(row.get("CreationTime")),
             )
             async for row in rows
         ]
@@ -442,13 +447,6 @@ def merged(spans: Iterable[tuple[float, float]], gap: float) -> list[tuple[float
 def _selector(begin: float, end: float) -> dict[str, Any]:
     span = {"StartTimestamp": begin, "EndTimestamp": end}
     return {"FragmentSelectorType": "SERVER_TIMESTAMP", "TimestampRange": span}
-
-
-def _seconds(when: object) -> float:
-    """Return a time that boto3 gave as seconds since 1970; 0 for what is none."""
-    if isinstance(when, dt.datetime):
-        return when.timestamp()
-    return float(when) if isinstance(when, int | float) else 0.0
 
 
 def _fit(text: str) -> str:

@@ -8,10 +8,11 @@ from collections import OrderedDict
 from typing import Any
 from urllib.parse import quote
 
+from deploy.cloud.session import Calls, ServiceRefusalError
 from deploy.watch.feed import Camera
 from deploy.watch.hls import Sessions
-from deploy.watch.relay import go2rtc_line, ice_servers
-from deploy.watch.service import Calls, ServiceRefusalError
+from deploy.watch.relay import go2rtc_line
+from deploy.webrtc.channel import ice_servers
 
 _MOST, _SECONDS = 64, 43_200
 _TEST_PAGE = "https://awslabs.github.io/amazon-kinesis-video-streams-webrtc-sdk-js/examples/index.html"
@@ -60,7 +61,7 @@ async def share_links(
             url = f"http:{here}/share/{session.id}/live.m3u8"
             links |= {"hls": url, "ffplay": f"ffplay -fflags nobuffer '{url}'", "go2rtc": url}
     if camera.channel is not None:
-        servers = await ice_servers(calls, camera)
+        servers = await ice_servers(calls, camera.need_channel().arn)
         url = f"ws:{here}/share/{shares.add(camera)}/signal"
         links["go2rtc"] = go2rtc_line(url, servers)
     return links

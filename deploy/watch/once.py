@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from deploy.cloud.session import ServiceRefusalError
 from deploy.watch.feed import Camera, Feed, Last
-from deploy.watch.service import ServiceRefusalError
 from recipes.errors import ConfigError, VerifyError
 
 KINDS: dict[str, Literal["JPEG", "PNG"]] = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
@@ -59,15 +59,24 @@ def picture_kind(path: Path) -> Literal["JPEG", "PNG"]:
     return kind
 
 
-async def choose(feed: Feed) -> Camera:
+async def choose(feed: Feed, *, wait: float) -> Camera:
     """Return the camera to take a picture of: the only one with a stream, else the only one that is live.
+
+    Parameters
+    ----------
+    wait:
+        Seconds in which a stream may still be made: a producer makes its own.
 
     Raises
     ------
     ConfigError
         There is none, or more than one.
     """
-    there = [camera for camera in await feed.cameras() if camera.stream is not None]
+    deadline = time.monotonic() + wait
+    while not (there := [camera for camera in await feed.cameras() if camera.stream is not None]):
+        if time.monotonic() > deadline:
+            break
+        await asyncio.sleep(_EVERY)
     rows = {row["id"]: row["state"] for row in await feed.overview()} if len(there) > 1 else {}
     live = [camera for camera in there if rows.get(camera.id) == "live"]
     for some in (there, live):

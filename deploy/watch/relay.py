@@ -9,49 +9,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import secrets
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiohttp import ClientError, ClientSession, ClientWebSocketResponse, WSMsgType, web
 
+from deploy.cloud.session import Calls, ServiceRefusalError
 from deploy.watch.feed import Camera
-from deploy.watch.service import Calls, ServiceRefusalError
+from deploy.webrtc.channel import connect_viewer, ice_servers
 from recipes.text import one_line
 
 _UP = ("SDP_OFFER", "ICE_CANDIDATE")
 _DOWN = ("SDP_ANSWER", "ICE_CANDIDATE", "GO_AWAY", "RECONNECT_ICE_SERVER", "STATUS_RESPONSE")
 _PAYLOAD = 10_000
 """Characters of one message's payload; the service's own limit for what a client sends."""
-_DOWN_BYTES = 1 << 16
 _A_SECOND, _BURST = 30, 120
-_SIGNED_SECONDS = 299
-_CONNECT_SECONDS = 10
-
-
-async def ice_servers(calls: Calls, camera: Camera) -> list[dict[str, Any]]:
-    """Return the servers that help two sides to find each other, as a browser takes them; TURN's are short-lived."""
-    channel = camera.need_channel()
-    endpoints = await calls.channel_endpoints(channel.arn)
-    answer = await calls.ask(
-        "kinesis-video-signaling", "get_ice_server_config", endpoints["HTTPS"], ChannelARN=channel.arn
-    )
-    servers: list[dict[str, Any]] = []
-    if not calls.service.is_local:
-        suffix = ".cn" if calls.region.startswith("cn-") else ""
-        servers.append({"urls": [f"stun:stun.kinesisvideo.{calls.region}.amazonaws.com{suffix}:443"]})
-    for row in answer.get("IceServerList", [])[:8]:
-        urls = [
-            one_line(str(url)) for url in row.get("Uris", [])[:8] if str(url).startswith(("stun:", "turn:", "turns:"))
-        ]
-        if not urls:
-            continue
-        entry: dict[str, Any] = {"urls": urls}
-        if row.get("Username"):
-            entry |= {"username": str(row["Username"]), "credential": str(row.get("Password") or "")}
-        servers.append(entry)
-    return servers
 
 
 async def relay(calls: Calls, upstream: ClientSession, camera: Camera, browser: web.WebSocketResponse) -> None:
@@ -60,7 +33,8 @@ async def relay(calls: Calls, upstream: ClientSession, camera: Camera, browser: 
     The first message is of type ICE_SERVERS; then the service's own follow.
     """
     try:
-        servers, service = await asyncio.gather(ice_servers(calls, camera), _connect(calls, upstream, camera))
+        arn = camera.need_channel().arn
+        servers, service = await asyncio.gather(ice_servers(calls, arn), connect_viewer(calls, upstream, arn))
     except ServiceRefusalError as refusal:
         await _tell(browser, refusal.code, refusal.words)
         return
@@ -74,32 +48,6 @@ async def relay(calls: Calls, upstream: ClientSession, camera: Camera, browser: 
         for way in done:
             if (error := way.exception()) is not None and not isinstance(error, ConnectionError | ClientError):
                 raise error
-
-
-async def _connect(calls: Calls, upstream: ClientSession, camera: Camera) -> ClientWebSocketResponse:
-    from aiohttp import ClientWSTimeout
-    from yarl import URL
-
-    channel = camera.need_channel()
-    endpoints = await calls.channel_endpoints(channel.arn)
-    if "WSS" not in endpoints:
-        raise ServiceRefusalError(502, "NoEndpoint", "the service names no address for viewers of this channel")
-    local_plain = calls.service.endpoint_url.startswith("http:")
-    if not endpoints["WSS"].startswith(("wss://", "ws://") if local_plain else "wss://"):
-        raise ServiceRefusalError(502, "NoTls", "the service offers signaling without encryption")
-    query = {"X-Amz-ChannelARN": channel.arn, "X-Amz-ClientId": f"boardcast-{secrets.token_hex(8)}"}
-    url = await calls.signed_url(endpoints["WSS"], query, _SIGNED_SECONDS)
-    try:
-        return await asyncio.wait_for(
-            upstream.ws_connect(
-                URL(url, encoded=True), max_msg_size=_DOWN_BYTES, timeout=ClientWSTimeout(ws_close=2), autoping=True
-            ),
-            _CONNECT_SECONDS,
-        )
-    except (ClientError, TimeoutError) as error:
-        status = getattr(error, "status", 0)
-        words = "the service does not answer" if not status else f"the service refuses the viewer (HTTP {status})"
-        raise ServiceRefusalError(502, type(error).__name__, words) from None  # the error's text has the signed URL
 
 
 async def _up(browser: web.WebSocketResponse, service: ClientWebSocketResponse) -> None:

@@ -11,12 +11,13 @@ from pathlib import Path
 
 from aiohttp import ClientSession, web
 
+from deploy.cloud.session import Calls, ServiceRefusalError
 from deploy.watch.feed import Camera, Feed, Wanted
 from deploy.watch.guard import Guard, Handler
 from deploy.watch.hls import MODES, Fetched, Sessions
 from deploy.watch.links import SignalShares, console_links, share_links
 from deploy.watch.relay import relay
-from deploy.watch.service import Calls, ServiceRefusalError, open_session
+from deploy.webrtc.channel import open_session
 from recipes.errors import ConfigError
 
 _PAGE = Path(__file__).with_name("page")

@@ -184,7 +184,7 @@ def _leaving(
 
 def _key_parts(recipe: Recipe, pins: Lock, arch: Arch, image: ToolchainImage, sysroot: Sysroot) -> dict[str, str]:
     """Return the digests that a recipe's key is made of, dependencies left out."""
-    unused = {"default", "variants", "versions", "patches", "summary", "home"}
+    unused = {"default", "variants", "versions", "patches", "summary", "home", "c_flags"}  # the last is among the flags
     parts = {
         "recipe": json_digest(recipe.model_dump(exclude=unused)),
         "source": _source_digest(recipe, pins),

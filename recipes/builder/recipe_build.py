@@ -24,6 +24,7 @@ from recipes.engine.layout import ARCHIVE, CCACHE, DEBUG, GIT, OUT, OWN, PREFIX,
 from recipes.errors import BuildError, ConfigError
 from recipes.files import whole_folder, write_whole
 from recipes.progress import timed
+from recipes.rootfs.index import scan_root
 from recipes.sources.fetch import FetchedArchive
 from recipes.sources.git import FetchedRepository
 from recipes.sources.lock import Lock, Repository, load_lock, lock_path, mirror_place
@@ -104,11 +105,9 @@ def _job(prepared: BuildPlan, step: RecipeBuild, scratch: Path, sources: Sources
     if (recipe.folder() / "files").is_dir():
         # A link in a recipe's folder may name any file of this machine: it stays a link, which leads nowhere there.
         shutil.copytree(recipe.folder() / "files", scratch / "work" / "files", symlinks=True)
-    built = {made.recipe.name: made for made in prepared.steps}
-    known = {name: made.recipe for name, made in built.items()} | _stubs(prepared, built)
-    for need in in_order(known, [recipe.name]):
-        if need.name != recipe.name and need.name in built:
-            graft_tree(built[need.name].built / "tree", scratch / "prefix")
+        _with_version(scratch / "work" / "files", recipe.version)
+    for need in needed_builds(prepared, step):
+        graft_tree(need.built / "tree", scratch / "prefix")
     mounts = [
         Mount(source=scratch / "work", target=WORK, read_only=False),
         Mount(source=scratch / "prefix", target=PREFIX),
@@ -122,6 +121,13 @@ def _job(prepared: BuildPlan, step: RecipeBuild, scratch: Path, sources: Sources
         else:
             mounts.append(Mount(source=source.path, target=GIT / mirror_place(source.url)))
     return build_container(prepared, mounts, recipe)
+
+
+def _with_version(files: Path, version: str) -> None:
+    """Put the version of what is built in the place of @VERSION@ in a recipe's own `.pc` and CMake files."""
+    for path in [*files.rglob("*.pc"), *files.rglob("*.cmake")]:
+        if path.is_file() and not path.is_symlink():
+            path.write_text(path.read_text().replace("@VERSION@", version))
 
 
 def build_container(prepared: BuildPlan, mounts: Sequence[Mount], recipe: Recipe | None = None) -> Job:
@@ -209,14 +215,27 @@ def _keep(prepared: BuildPlan, step: RecipeBuild, session: ContainerSession) -> 
         _take(recipe, session, part)
         # A .la file would make libtool write our build prefix into the RUNPATH of whatever links against it.
         prune_tree(tree, ("lib/*.la", *recipe.prune))
-        brought = {library.soname for made in prepared.steps for library in made.recipe.libraries}
-        wrong = gate_faults(recipe, prepared.arch, tree, prepared.sysroot.index(), brought)
-        if wrong:
+        if wrong := gate_of(prepared, step, tree):
             raise BuildError(
                 f"{recipe.name}: the build went through, its output does not pass",
                 why="\n       ".join(map(one_line, wrong)),
             )
         write_manifest(stage_manifest(prepared, (step,), tree), part)
+
+
+def gate_of(prepared: BuildPlan, step: RecipeBuild, tree: Path) -> list[str]:
+    """Return all that is wrong with what a recipe installed, beside what it depends on and in the sysroot."""
+    brought = {library.soname for made in prepared.steps for library in made.recipe.libraries}
+    depends = [scan_root(made.built / "tree") for made in needed_builds(prepared, step)]
+    return gate_faults(step.recipe, prepared.arch, tree, prepared.sysroot.index(), brought, depends)
+
+
+def needed_builds(prepared: BuildPlan, step: RecipeBuild) -> list[RecipeBuild]:
+    """Return what was built that a recipe depends on, in the order in which they were."""
+    built = {made.recipe.name: made for made in prepared.steps}
+    known = {name: made.recipe for name, made in built.items()} | _stubs(prepared, built)
+    ordered = in_order(known, [step.recipe.name])
+    return [built[need.name] for need in ordered if need.name != step.recipe.name and need.name in built]
 
 
 def _take(recipe: Recipe, session: ContainerSession, part: Path) -> None:

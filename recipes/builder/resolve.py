@@ -53,11 +53,21 @@ def pkgconfig_versions(tree: Path, arch: Arch) -> dict[str, str]:
     found: dict[str, str] = {}
     for folder in (f"usr/lib/{arch.triple}/pkgconfig", "usr/lib/pkgconfig", "usr/share/pkgconfig"):
         for path in sorted((tree / folder).glob("*.pc")):
-            # libwebsockets of Debian 12 calls itself "4.1.6-"
-            match = re.search(r"^Version:\s*(\S+?)-?\s*$", path.read_text("utf-8", "replace"), re.MULTILINE)
-            if match:
-                found.setdefault(path.stem, match[1])
+            if version := _pc_version(path.read_text("utf-8", "replace")):
+                found.setdefault(path.stem, version)
     return found
+
+
+def _pc_version(text: str) -> str:
+    """Return the version that a `.pc` file says; libwebsockets of Debian 12 calls itself "4.1.6-"."""
+    match = re.search(r"^Version:[ \t]*(\S+?)-?[ \t\r]*$", text, re.MULTILINE)
+    if match is None:
+        return ""
+    named = re.fullmatch(r"\$\{([\w.]+)\}", match[1])
+    if named is None:
+        return match[1]
+    value = re.search(rf"^{re.escape(named[1])}[ \t]*=[ \t]*(\S+?)-?[ \t\r]*$", text, re.MULTILINE)
+    return value[1] if value else ""
 
 
 def resolve_dependencies(
@@ -174,8 +184,9 @@ def _fault(recipe: Recipe, needs: Sequence[tuple[str, Dependency]], sysroot: _Sy
     """Say why the sysroot's copy is unsuitable; None when it serves."""
     if not version:
         return "the sysroot has none"
+    odd = "" if _comparable(version) else ", which this version cannot be compared with"
     faults = [
-        f"{dependant} needs {need.range}"
+        f"{dependant} needs {need.range}{odd}"
         for dependant, need in needs
         if need.range and not _in_range(version, need.range, recipe.name)
     ]
@@ -219,12 +230,26 @@ def export_names(found: ElfFile) -> set[str]:
 
 
 def _in_range(version: str, wanted: str, name: str) -> bool:
-    # OpenSSL's 1.1.1t is later than 1.1.1; the letter is a post release in the words of PEP 440.
-    lettered = re.fullmatch(r"(\d+(?:\.\d+)*)([a-z])", version)
-    comparable = f"{lettered[1]}.post{ord(lettered[2]) - ord('a') + 1}" if lettered else version
     try:
-        return Version(comparable) in SpecifierSet(wanted)
-    except InvalidVersion:
-        return False  # a version that cannot be compared proves nothing
+        asked = SpecifierSet(wanted)
     except InvalidSpecifier as error:
         raise ConfigError(f"{name}: {wanted!r} is not a version range", why=str(error)) from error
+    found = _comparable(version)
+    return found is not None and asked.contains(found, prereleases=True)
+
+
+def _comparable(version: str) -> Version | None:
+    """Return a version as it compares, of all that upstreams and distributions write; None for what is none.
+
+    OpenSSL's 1.1.1t is later than 1.1.1: the letter is a post release in the words of PEP 440. What follows the numbers
+    and is no such word tells where it was built (libwebsockets calls itself 4.3.5-unknown), not what it is.
+    """
+    lettered = re.fullmatch(r"(\d+(?:\.\d+)*)([a-z])(?:[-_+~].*)?", version)
+    text = f"{lettered[1]}.post{ord(lettered[2]) - ord('a') + 1}" if lettered else version
+    numbers = re.match(r"v?(\d+(?:\.\d+)*)(?=$|[-_+~. ])", version)
+    for candidate in (text, numbers[1] if numbers else ""):
+        try:
+            return Version(candidate)
+        except InvalidVersion:
+            continue
+    return None

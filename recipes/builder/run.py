@@ -18,7 +18,9 @@ from recipes.builder.recipe_build import (
     Sources,
     build_recipe,
     forget_compiled,
+    gate_of,
     is_built,
+    needed_builds,
     stage_manifest,
 )
 from recipes.builder.request import BuildRequest
@@ -30,7 +32,7 @@ from recipes.sources.fetch import archive_path, fetch_pins
 from recipes.sources.git import repository_path, run_git
 from recipes.sources.lock import Archive, Repository, load_lock
 from recipes.sources.recipe import in_order, load_catalogue
-from recipes.stage.gate import gate_faults
+from recipes.sources.unit import refuse_mixed_unit
 from recipes.stage.manifest import STAGE_MANIFEST, Stage, graft_tree, is_intact, load_stage, write_manifest
 from recipes.stage.store import open_store
 from recipes.toolchains.images import ensure_image, known_image
@@ -92,12 +94,14 @@ def _is_to_be_built(prepared: BuildPlan, step: RecipeBuild, *, force: bool) -> b
 
 def _from_store(prepared: BuildPlan, step: RecipeBuild) -> bool:
     shared = open_store()
-    brought = {library.soname for made in prepared.steps for library in made.recipe.libraries}
 
     def faults(tree: Path) -> list[str]:
-        return gate_faults(step.recipe, prepared.arch, tree, prepared.sysroot.index(), brought)
+        return gate_of(prepared, step, tree)
 
-    if shared is None or not shared.get(step.built, faults):
+    # Without what it depends on nothing says that it finds its libraries and symbols: then it is built.
+    if shared is None or not all((made.built / "tree").is_dir() for made in needed_builds(prepared, step)):
+        return False
+    if not shared.get(step.built, faults):
         return False
     console.say(f"{step.recipe.name} {step.recipe.version} for {prepared.arch.name}: from {shared.where}")
     return is_built(step)
@@ -110,6 +114,9 @@ def _build_all(todo: dict[str, tuple[BuildPlan, RecipeBuild]], mirror: Sequence[
         for name, (_, step) in todo.items()
         if not step.recipe.source.startswith("path:")
     }
+    for _, step in todo.values():
+        if not step.recipe.source.startswith("path:"):
+            refuse_mixed_unit(pins.needed(step.recipe.source))
     with contextlib.closing(Engine.connect()) as first:
         _same_images(todo, first)
     _run(todo, sources)

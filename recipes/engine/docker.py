@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from recipes.engine.confinement import Confinement, is_readable
-from recipes.engine.connection import boot_id, engine_endpoint, no_engine, owner_mark, uninterrupted
+from recipes.engine.connection import boot_id, engine_endpoint, no_engine, owner_mark, refuse_unseen, uninterrupted
 from recipes.engine.container import ContainerSession, Job, Mount
 from recipes.engine.disk import engine_folders, watched
 from recipes.engine.services import LABEL, Services
@@ -158,7 +158,8 @@ class Engine:
         Raises
         ------
         BuildError
-            The engine's disk is nearly full, before it starts or while it runs (`recipes.engine.disk`).
+            The engine's disk is nearly full, before it starts or while it runs (`recipes.engine.disk`); or the engine
+            does not see this machine's files.
         """
         if self._aborted:
             raise BuildError("stopped")
@@ -187,6 +188,7 @@ class Engine:
             self._fill(container, [mount for mount in copied if not mount.key], job)
             with watched(self._folders(), lambda: self._end(container)):
                 container.start()
+                refuse_unseen(container, {mount.source: mount.target for mount in mounted if mount not in copied})
                 yield ContainerSession(container)
         finally:
             with uninterrupted():

@@ -22,7 +22,7 @@ from recipes.files import write_whole
 from recipes.rootfs.codec import file_row, loader_row, long_texts, read_cache_rows, read_file_row, read_loader_row
 from recipes.rootfs.files import SKIPPED_FOLDERS
 from recipes.rootfs.index import Index, scan_root
-from recipes.rootfs.loaderconf import is_library_name, is_loader_conf
+from recipes.rootfs.loaderconf import is_kept_text, is_library_name
 
 CACHE_SCHEMA = 10
 
@@ -91,7 +91,7 @@ def _listed(root: Path, asked: Collection[str]) -> list[str]:
                         listed += [f"{path}/"] if is_library_name(entry.name) else []
                     continue
                 listed.append(path)
-                if path in asked or ".so" in entry.name or is_loader_conf(path):
+                if path in asked or ".so" in entry.name or is_kept_text(path):
                     state = entry.stat(follow_symlinks=False)
                     listed.append(f"{path}\0{state.st_size}\0{state.st_mtime_ns}\0{state.st_ino}\0{state.st_mode}")
     return sorted(listed)

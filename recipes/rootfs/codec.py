@@ -74,6 +74,7 @@ def loader_row(index: Index) -> dict[str, Any]:
         "directories": list(index.directories),
         "listed": list(index.listed),
         "expands": index.expands,
+        "texts": index.texts,
     }
 
 
@@ -84,6 +85,8 @@ def read_loader_row(data: Mapping[str, Any]) -> dict[str, Any]:
         "directories": tuple(data["directories"]),
         "listed": tuple(data["listed"]),
         "expands": data["expands"],
+        # What was captured before has none: then nothing is known of them.
+        "texts": dict(data["texts"]) if data.get("texts") is not None else None,
     }
 
 

@@ -15,7 +15,7 @@ from recipes.archives.packed import PackedError
 from recipes.archives.tarinput import open_tar
 from recipes.archives.tarreader import Kind, Member, Reader, TarError
 from recipes.errors import ConfigError
-from recipes.rootfs.loaderconf import is_library_name, is_loader_conf
+from recipes.rootfs.loaderconf import is_kept_text, is_library_name
 
 SKIPPED_FOLDERS = ("proc", "sys", "dev", "run", "tmp")
 LARGEST_FILE = 1 << 30
@@ -107,7 +107,7 @@ def root_members(
                 found.marks.add(path)
             try:
                 with open(entry.path, "rb") as file:  # noqa: PTH123 - a Path per file of a root costs more than the read
-                    if is_loader_conf(path):
+                    if is_kept_text(path):
                         yield path, None, file.read()
                     elif (head := file.read(len(elf.MAGIC))) == elf.MAGIC:
                         if not os.fstat(file.fileno()).st_mode & _READABLE:
@@ -117,7 +117,7 @@ def root_members(
                     else:
                         found.others[path] = NO_ELF if head else EMPTY
             except PermissionError as error:
-                if is_library_name(entry.name) or is_loader_conf(path):
+                if is_library_name(entry.name) or is_kept_text(path):
                     unread[path] = f"cannot be read: {error.strerror}"
                 else:
                     found.others[path] = "cannot be read"
@@ -180,7 +180,7 @@ def _members(reader: Reader) -> Iterator[Member]:
 def _wanted(reader: Reader, member: Member, path: str, unread: dict[str, str]) -> bytes:
     """Return the content of an ELF file or of the loader's configuration; of the rest only the begin is read."""
     head = reader.begin(len(elf.MAGIC))
-    if head != elf.MAGIC and not is_loader_conf(path):
+    if head != elf.MAGIC and not is_kept_text(path):
         return b""
     if member.size > LARGEST_FILE:
         unread[path] = f"has {member.size:,} bytes; {LARGEST_FILE:,} are read"

@@ -33,12 +33,16 @@ from recipes.rootfs.loaderconf import (
     glibc_passes_over,
     is_library_name,
     is_loader_conf,
+    is_run_time_text,
     libc_of,
     loader_of_root,
     processor_folders,
     read_cache,
     search_folders,
 )
+
+TEXT_BYTES = 1 << 16
+"""Bytes of a file of settings that are looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +81,8 @@ class Index:
     loader: str = ""
     listed: tuple[str, ...] = ()
     cache: dict[str, tuple[CacheEntry, ...]] | None = None
+    texts: dict[str, str] | None = None
+    """nsswitch.conf and every openssl.cnf, by which files are opened by name; None where that was not looked for."""
     places: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Offset and bytes of each ELF file in a tar that is not compressed."""
     expands: bool = True
@@ -290,6 +296,7 @@ def scan_root(root: Path) -> Index:
     links: dict[str, str] = {}
     damaged: dict[str, str] = {}
     confs: dict[str, str] = {}
+    texts: dict[str, str] = {}
     cached: bytes | None = None
     built: dict[str, tuple[str, ...]] = {}
     places: dict[str, tuple[int, int]] = {}
@@ -301,6 +308,8 @@ def scan_root(root: Path) -> Index:
             cached = bytes(data)
         elif is_loader_conf(path):
             confs[path] = bytes(data).decode("utf-8", "replace")
+        elif is_run_time_text(path):
+            texts[path] = bytes(data[:TEXT_BYTES]).decode("utf-8", "replace")
         else:
             try:
                 files[path] = elf.parse(data)
@@ -316,18 +325,18 @@ def scan_root(root: Path) -> Index:
         links=links,
         damaged=damaged,
         directories=(),
-        fingerprint=_fingerprint(files, links, [*sorted(confs.items()), cached]),
         loader=loader,
         listed=tuple(conf_folders(confs)),
         cache=read_cache(cached, libc_of(loader)) if cached is not None else None,
+        texts=texts,
         places=places,
         some=processor_folders((*files, *links)),
     )
-    wide = any(file.identity.bits == 64 for file in files.values())
     _add_others(index, found)
     own = built.get(index.resolve(index.loader)) or next(iter(built.values()), ())
-    folders = search_folders(index.loader, own, confs, wide=wide)
-    searched = replace(index, directories=folders)
+    folders = search_folders(loader, own, confs, wide=any(file.identity.bits == 64 for file in files.values()))
+    rest = [*sorted((confs | texts).items()), cached, *sorted(index.others.items())]
+    searched = replace(index, directories=folders, fingerprint=_fingerprint(files, links, rest))
     return _as_built(searched, own) if index.libc is Libc.UCLIBC and own else searched
 
 

@@ -18,6 +18,7 @@ from recipes.arch import FloatAbi, Identity, Libc, same_machine
 
 LD_CACHE: Final = "/etc/ld.so.cache"
 ORIGIN: Final = "$ORIGIN"
+NSSWITCH: Final = "/etc/nsswitch.conf"
 _DEFAULTS: Final = {Libc.MUSL: ("/lib", "/usr/local/lib", "/usr/lib"), Libc.UCLIBC: ("/lib", "/usr/lib")}
 _LISTED: Final = re.compile(rb"\0((?:/[\w.+/-]+:)+/[\w.+/-]+)(?=\0)")
 _BUILT_IN: Final = re.compile(rb"(?:/[\w.+/-]*lib[\w.+/-]*/\0)+")
@@ -98,6 +99,16 @@ def is_library_name(name: str) -> bool:
 def is_loader_conf(path: str) -> bool:
     """Tell whether a file is one that says where a loader looks."""
     return path.startswith(("/etc/ld.so.conf", "/etc/ld-musl-")) or path == LD_CACHE
+
+
+def is_run_time_text(path: str) -> bool:
+    """Tell whether a file is one by which a C library or OpenSSL opens others by name (`Index.texts`)."""
+    return path == NSSWITCH or path.endswith("/openssl.cnf")
+
+
+def is_kept_text(path: str) -> bool:
+    """Tell whether a file that is no ELF file belongs to an index."""
+    return is_loader_conf(path) or is_run_time_text(path)
 
 
 def libc_of(loader: str) -> Libc | None:

@@ -144,6 +144,8 @@ def _bring(
     answers: list[str] = []
     if target.exists():
         if holds_commit(target, commit):
+            for mirror in mirrors:
+                _same_name(str(mirror.absolute() / "git" / mirror_place(url)), commit, refs)
             _name(target, commit, refs)
             return FetchedRepository(url=url, path=target, rung="cache")
         answers.append(f"cache: {target} does not hold the commit whole any more; set aside")
@@ -156,6 +158,7 @@ def _bring(
             answers.append(f"{rung}: has no git/{mirror_place(url)}")
             continue
         try:
+            _same_name(source, commit, refs)
             with whole_folder(target) as part, progress(f"bringing {name}", lambda: _packed(part)):
                 _transfer(part, source, commit)
                 _name(part, commit, refs)
@@ -169,6 +172,20 @@ def _bring(
         why="\n       ".join(answers) or "no mirror was given and the network is not to be used",
         next_step=f"put a bare clone into DIR/git/{mirror_place(url)} and pass --mirror DIR",
     )
+
+
+def _same_name(source: str, commit: str, refs: Sequence[str]) -> None:
+    """Raise where a source knows a name of a commit, and it means another one: the lock says two different releases."""
+    upload = () if "://" in source else ("--upload-pack", _UPLOAD)
+    words = [f"refs/tags/{ref}{peeled}" for ref in refs for peeled in ("", "^{}")]
+    listed = run_git("ls-remote", *upload, "--", source, *words, check=False) if words else None
+    rows = [line.split("\t") for line in listed.text.splitlines()] if listed is not None and listed.code == 0 else []
+    known = {name: value for value, name in (row for row in rows if len(row) == 2)}
+    for ref in refs:
+        # An annotated tag is an object of its own; peeled it is the commit.
+        means = known.get(f"refs/tags/{ref}^{{}}") or known.get(f"refs/tags/{ref}")
+        if means is not None and means != commit:
+            raise BuildError(f"{ref} is {one_line(means, most=40)} there, the lock says {commit}; refused")
 
 
 def _packed(repository: Path) -> int:

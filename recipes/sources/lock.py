@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
@@ -105,6 +106,13 @@ class Repository(Pin):
         return mirror_place(self.url)
 
 
+def _says(ref: str, version: str) -> bool:
+    """Tell whether a tag names a version, in whatever style: v1.5.3, curl-7_68_0, REL_2_0_1."""
+    numbers, wanted = re.findall(r"\d+", ref), re.findall(r"\d+", version)
+    starts = range(len(numbers) - len(wanted) + 1)
+    return version in ref or (bool(wanted) and any(numbers[at : at + len(wanted)] == wanted for at in starts))
+
+
 def mirror_place(url: str) -> PurePosixPath:
     return PurePosixPath(url.removeprefix("https://"))
 
@@ -125,10 +133,23 @@ class Lock(Strict):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"these names are there twice: {', '.join(twice)}")
+        self._labelled()
         asked = [(pin.unit, pin.url) for pin in self.repository if not pin.on_request]
         if len(set(asked)) != len(asked):
             raise ValueError("one unit holds the same repository twice: a build could not tell which commit is meant")
         return self
+
+    def _labelled(self) -> None:
+        """Raise ValueError where a commit is called two versions, or a version that none of its tags says."""
+        versions: dict[tuple[str, str], Repository] = {}
+        for pin in self.repository:
+            if pin.refs and not any(_says(ref, pin.version) for ref in pin.refs):
+                tags = ", ".join(pin.refs)
+                raise ValueError(f"{pin.name} is version {pin.version}, and its refs are {tags}: one of them is wrong")
+            other = versions.setdefault((pin.url, pin.commit), pin)
+            if other.version != pin.version:
+                both = f"{other.name} {other.version} and {pin.name} {pin.version}"
+                raise ValueError(f"{both} are one commit of {pin.url}: one of them is wrong")
 
     @property
     def pins(self) -> tuple[Archive | Repository, ...]:

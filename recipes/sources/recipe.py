@@ -24,11 +24,13 @@ from recipes.config import (
     Symbol,
     Text,
     VariableName,
+    VersionOrNone,
     VersionRange,
     read_toml,
 )
 from recipes.config import Version as VersionText
 from recipes.errors import ConfigError, unknown
+from recipes.sources.lock import Lock, load_lock
 
 
 class Dependency(Strict):
@@ -153,14 +155,14 @@ class RecipeFile(Strict):
     """The form of this file."""
     name: Name
     """The name of its folder too."""
-    version: VersionText
-    """Upstream's, as in the lock."""
+    version: VersionOrNone = ""
+    """Of sources that are beside the recipe; all others have the version that the lock says, and none is written."""
     licence: OneLine
     """An expression of SPDX."""
     summary: OneLine
     """What it is, for a person."""
     source: SourceName
-    """A name of the lock, or `path:FOLDER` for sources that are beside the recipe."""
+    """A name of the lock; or `path:FOLDER` for sources beside the recipe, `path:../RECIPE/FOLDER` beside another."""
     build: Literal["cmake", "autotools", "openssl", "meson", "make"]
     """How upstream builds it."""
     generator: Literal["Ninja", "Unix Makefiles"] = "Ninja"
@@ -191,6 +193,8 @@ class RecipeFile(Strict):
     """SONAMEs that the programs load at run time, if the board has them."""
     flags: tuple[OneLine, ...] = ()
     """More words for CFLAGS and CXXFLAGS."""
+    c_flags: tuple[OneLine, ...] = Field(default=(), alias="c-flags")
+    """More words for CFLAGS alone."""
     collect: tuple[Collect, ...] = ()
     """Files that upstream builds and does not install."""
     edits: tuple[Edit, ...] = ()
@@ -233,6 +237,7 @@ def load_catalogue(folder: Path | None = None) -> dict[str, Recipe]:
     faults: list[str] = []
     more = [Path(part) for part in os.environ.get("BOARDCAST_RECIPES", "").split(os.pathsep) if part]
     folders = [folder] if folder else [paths.CATALOG, *more]
+    pins = load_lock()
     for path in (path for place in folders for path in sorted(place.glob("*/recipe.toml"))):
         try:
             file = read_toml(path, RecipeFile)
@@ -240,6 +245,8 @@ def load_catalogue(folder: Path | None = None) -> dict[str, Recipe]:
             faults.append(f"{error.where}: {error.why or error.what}")
             continue
         recipe = Recipe.model_validate(dict(file) | {"home": str(path.parent.resolve())})
+        recipe, wrong = _at_the_locks_version(recipe, pins)
+        faults += [f"{path}: {fault}" for fault in wrong]
         if recipe.name != path.parent.name:
             faults.append(f"{path}: name is {recipe.name!r}, its folder {path.parent.name!r}")
         if recipe.name in found:
@@ -254,6 +261,25 @@ def load_catalogue(folder: Path | None = None) -> dict[str, Recipe]:
     if faults:
         raise ConfigError("the catalogue has faults", where=str(folder or paths.CATALOG), why="\n       ".join(faults))
     return found
+
+
+def _at_the_locks_version(recipe: Recipe, pins: Lock) -> tuple[Recipe, list[str]]:
+    """Return a recipe with the version of its source, and what is wrong with its other versions.
+
+    A source that the lock does not have is told of when somebody asks for it: the lock may be another one.
+    """
+    known = {pin.name: pin.version for pin in pins.pins}
+    faults = [
+        f"[versions.{version!r}] is built from {other.source}, which the lock has at {known[other.source]}"
+        for version, other in recipe.versions.items()
+        if known.get(other.source, version) != version
+    ]
+    if recipe.source.startswith("path:"):
+        if not recipe.version:
+            faults.append("version: these sources are beside the recipe, and nothing else says theirs")
+    elif recipe.version:
+        faults.append(f"version: it is the lock's of {recipe.source!r}, which moves alone; take this one out")
+    return recipe.model_copy(update={"version": recipe.version or known.get(recipe.source, "")}), faults
 
 
 def in_order(recipes: dict[str, Recipe], names: Iterable[str]) -> list[Recipe]:

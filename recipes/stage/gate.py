@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -17,6 +17,7 @@ from recipes.elf.layout import ET_DYN, ET_EXEC, ET_REL, Layout, read_layout
 from recipes.rootfs.index import Index
 from recipes.sources.recipe import Output, Recipe
 from recipes.stage.buildpaths import build_paths
+from recipes.stage.links import link_faults
 
 _EM_MIPS = 8
 _PF_X = 1
@@ -52,7 +53,12 @@ class _Tree:
 
 
 def gate_faults(
-    recipe: Recipe, arch: Arch, tree: Path, floor: Index | None = None, brought: Collection[str] = ()
+    recipe: Recipe,
+    arch: Arch,
+    tree: Path,
+    floor: Index | None = None,
+    brought: Collection[str] = (),
+    depends: Sequence[Index] = (),
 ) -> list[str]:
     """Return all that is wrong with an installed tree; an empty list lets it pass.
 
@@ -63,9 +69,12 @@ def gate_faults(
     Parameters
     ----------
     floor:
-        The sysroot: a version node that its libraries lack is one that boards lack.
+        The sysroot: a version node that its libraries lack is one that boards lack, and a library or a symbol that
+        neither it, nor the tree, nor `depends` has is nowhere.
     brought:
         SONAMEs that recipes built before this one bring; the sysroot's copies of them are not the ones used.
+    depends:
+        The installed trees of what it depends on, as far as that was built.
     """
     seen = _Tree(root=tree.resolve())
     shipped = {seen.resolve(output.path) for output in recipe.outputs}
@@ -83,6 +92,9 @@ def gate_faults(
         ours |= {path.name for path in (seen.root / "lib").glob("*")}
         for name, file in seen.linked.items():
             seen.faults += _floor_faults(name, file.facts, floor, ours)
+        facts = {name: file.facts for name, file in seen.linked.items() if arch.matches(file.facts.identity)}
+        programs = [name for name, file in seen.linked.items() if file.layout.type == ET_EXEC or file.layout.pie]
+        seen.faults += link_faults(facts, programs, depends, floor)
     return seen.faults + list(_recipe_faults(recipe, seen))
 
 
@@ -215,14 +227,12 @@ def _recipe_faults(recipe: Recipe, seen: _Tree) -> Iterator[str]:
         built = seen.linked.get(file or "")
         if built is not None and built.facts.soname and built.facts.soname != library.soname:
             misnamed.add(file)
-            yield f"lib/lib{library.link}.so: SONAME is {built.facts.soname!r}, boards have {library.soname!r}"
+            yield f"lib/lib{library.link}.so: SONAME is {built.facts.soname!r}, the recipe says {library.soname!r}"
     declared = {seen.resolve(output.path): output for output in recipe.outputs}
     for output in recipe.outputs:
         file = seen.resolve(output.path)
         if file is None:
-            link = (seen.root / output.path).is_symlink()
-            made = "made a link that leads nowhere in the tree" if link else "did not make it"
-            yield f"{output.path}: the recipe names this output, the build {made}"
+            yield f"{output.path}: the recipe names this output, the build {_made_instead(seen, output.path)}"
         elif file in seen.unreadable:
             continue
         elif wrong := _kind_fault(output, seen.root / file, seen.linked.get(file)):
@@ -233,6 +243,22 @@ def _recipe_faults(recipe: Recipe, seen: _Tree) -> Iterator[str]:
         library_like = built.layout.type == ET_DYN and not built.layout.pie
         if name not in declared and name not in misnamed and not (library_like and built.facts.soname in names):
             yield f"{name}: the build made it, the recipe does not name it: it is an output, or to be pruned"
+
+
+def _made_instead(seen: _Tree, path: str) -> str:
+    """Say what the build made in the place of an output: nothing, or a link; and what it made of a like name."""
+    there = seen.root / path
+    name, shared, _ = there.name.partition(".so")
+    stem = name + shared if shared else f"{there.stem}."
+    alike = sorted(
+        file.relative_to(seen.root).as_posix()
+        for file in there.parent.glob("*")
+        if file.name.startswith(stem) and file.is_file()
+    )
+    also = f"; of that name it made {first_few(alike)}" if alike else ""
+    if not there.is_symlink():
+        return f"did not make it{also}"
+    return f"made a link to {os.readlink(there)!r}, which leads nowhere in the tree{also}"
 
 
 def _kind_fault(output: Output, path: Path, built: _Linked | None) -> str:

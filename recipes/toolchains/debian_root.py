@@ -78,8 +78,9 @@ class BoardRoot:
 
 
 def board_root_tar(board: str, parts: list[str], scripts: tuple[str, ...]) -> Path:
-    """Return where the root of a simulated board is, or will be, cached."""
-    return paths.cache() / "roots" / f"{board}-{root_key(parts, ['debian-root.sh', *scripts])}.tar"
+    """Return where the root of a simulated board is, or will be, cached; boards of the same packages share one."""
+    folder, key = paths.cache() / "roots", root_key(parts, ["debian-root.sh", *scripts])
+    return next(iter(sorted(folder.glob(f"*-{key}.tar"))), folder / f"{board}-{key}.tar")
 
 
 def ensure_board_root(
@@ -90,7 +91,8 @@ def ensure_board_root(
     A foreign one needs user emulation for the packages' own scripts; that takes minutes, once.
     """
     tar = board_root_tar(board, [arch.name, suite, mode, *packages], scripts)
-    image = f"boardcast/{board}:{tar.stem.rpartition('-')[2]}"
+    maker, _, key = tar.stem.rpartition("-")
+    image = f"boardcast/{maker}:{key}"
     if not tar.is_file():
         base = ensure_base_image(engine)
         with (

@@ -37,7 +37,7 @@ def build_environment(arch: Arch, recipe: Recipe | None = None) -> dict[str, str
         "AR": f"{arch.triple}-ar",
         "RANLIB": f"{arch.triple}-ranlib",
         "STRIP": f"{arch.triple}-strip",
-        "CFLAGS": common,
+        "CFLAGS": " ".join([common, *(recipe.c_flags if recipe else ())]),
         "CXXFLAGS": common,
         "CPPFLAGS": f"{root} -I{PREFIX}/include",
         "LDFLAGS": " ".join([root, f"-L{PREFIX}/lib", f"-Wl,-rpath-link,{PREFIX}/lib", *_for_loader(arch)]),

@@ -226,3 +226,33 @@ def test_the_whole_folder_takes_half_a_second() -> None:
     for name in names:
         check_board(name, catalogue=catalogue)
     assert time.process_time() - begun <= 0.5
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        (
+            'kvssink = "kvsclient"\nrecipes = ["producer"]',
+            "6: recipes: two recipes would bring an element",
+        ),
+        ('recipes = ["kvsclient"]', "5: recipes: two recipes would bring an element named kvssink"),
+        ('kvssink = "kvscleint"', "5: kvssink: "),
+    ],
+)
+def test_of_two_elements_named_kvssink_one_is_chosen(write: Write, more: str, expected: str) -> None:
+    write(RIGHT.replace("[limits]", f"{more}\n[limits]", 1))
+    assert [fault for fault in told_of("cam") if fault.startswith(expected)], told_of("cam")
+    write(RIGHT.replace("[limits]", 'kvssink = "kvsclient"\n[limits]', 1))
+    assert told_of("cam") == []
+
+
+def test_a_program_of_the_sdk_has_the_sdks_element(write: Write) -> None:
+    sample = '[streams.old]\nsample = "kvs_gstreamer_sample"\nstream = "old"\n'
+    write(RIGHT.replace("[limits]", 'kvssink = "kvsclient"\n[limits]', 1) + sample)
+    (fault,) = told_of("cam")
+    assert fault.startswith("5: kvssink: ")
+    assert "'old' of [streams] is a program of the SDK" in fault
+
+
+def told_of(name: str) -> list[str]:
+    return told(check_board(name))

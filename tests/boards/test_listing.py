@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from deploy.boards import pull
-from deploy.boards.listing import LIST_SCRIPT, TOPS, Listing, more_folders, read_listing
+from deploy.boards.listing import LIST_SCRIPT, TOPS, Listing, folders_behind, more_folders, read_listing
 from deploy.boards.pull import pull_root
 from deploy.boards.session import TEXT_BYTES, Reply, Traffic
 from recipes import paths
@@ -155,6 +155,20 @@ def test_folders_that_the_loader_names_are_looked_into_too() -> None:
     found = more_folders(confs, ("/lib", "/usr/lib"))
     assert found == ["/cached/lib", "/data/lib", "/oem/usr/lib", "/vendor/lib"]
     assert more_folders({LD_CACHE: b"damaged"}, ()) == []
+
+
+def test_folders_that_links_lead_to_are_looked_into_too() -> None:
+    links = {
+        "/usr/lib/liba.so.1": "/data/vendor/liba.so.1.2",
+        "/usr/lib/libb.so": "../../oem/usr/lib/libb.so.1",
+        "/usr/lib/libc.so": "libc.so.6",
+        "/usr/lib/libd.so": "libgone.so",
+        "/usr/lib/libe.so": "/proc/self/libe.so",
+        "/usr/lib/libf.so": "/libf.so",
+        "/lib": "/elsewhere",
+    }
+    listing = Listing(files={"/usr/lib/libc.so.6": D}, links=links, places=("/usr/lib",))
+    assert folders_behind(listing) == ["/data/vendor", "/oem/usr/lib"]
 
 
 class HostileSession:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from recipes.arch import ARCHES
 from recipes.builder.request import SourcePolicy
-from recipes.builder.resolve import DependencyOrigin, Resolution, resolve_dependencies
+from recipes.builder.resolve import DependencyOrigin, Resolution, pkgconfig_versions, resolve_dependencies
 from recipes.elf import ElfFile
 from recipes.errors import ConfigError
 from recipes.sources.recipe import Recipe
@@ -134,3 +135,55 @@ def test_a_copy_that_would_not_load_itself_means_source() -> None:
     decided = with_last_build("lws_service", "", needed=("libuv.so.1",))
     assert decided.origin is DependencyOrigin.SOURCE
     assert "libuv.so.1" in decided.because
+
+
+@pytest.mark.parametrize(
+    ("version", "fits"),
+    [
+        ("4.3.5-unknown", True),
+        ("4.1.6-", True),
+        ("4.3.5-v4.3.4-2-gabcdef", True),
+        ("4.3.5-DEV", True),
+        ("v4.3.5", True),
+        ("4.3.5~rc2+deb12u1", True),
+        ("4.3.5-1ubuntu2", True),
+        ("4.0.9-unknown", False),
+        ("unknown", False),
+        ("4x.3", False),
+        ("", False),
+    ],
+)
+def test_a_suffix_says_where_a_library_was_built_and_not_what_it_is(version: str, *, fits: bool) -> None:
+    decided = decide("lws_http_date_parse_unix", version)
+    assert (decided.origin is DependencyOrigin.BOARD) is fits
+    if version in ("unknown", "4x.3"):
+        assert "which this version cannot be compared with" in decided.because
+
+
+@pytest.mark.parametrize(
+    ("version", "wanted", "fits"),
+    [("1.1.1t", ">=1.1.1.post1", True), ("1.1.1w-fips", ">=1.1.1.post23", True), ("3.0.0-beta1", ">=1.1.1,<4", True)],
+)
+def test_letters_and_betas_compare(version: str, wanted: str, *, fits: bool) -> None:
+    app = recipe("app", depends=[{"name": "libwebsockets", "range": wanted}], pkgconfig="")
+    found = resolve_dependencies([WEBSOCKETS, app], ["app"], index(library("x")), {"libwebsockets": version}, ARM, {})[
+        "libwebsockets"
+    ]
+    assert (found.origin is DependencyOrigin.BOARD) is fits
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("Version: 4.1.6-\n", "4.1.6"),
+        ("Name: x\nVersion:\t4.3.5-unknown \r\n", "4.3.5-unknown"),
+        ("release = 2.5.0\nVersion: ${release}\n", "2.5.0"),
+        ("Version: ${gone}\n", ""),
+        ("Version:\nLibs: -lz\n", ""),
+    ],
+)
+def test_versions_of_pc_files(tmp_path: Path, text: str, version: str) -> None:
+    folder = tmp_path / "usr" / "lib" / "pkgconfig"
+    folder.mkdir(parents=True)
+    (folder / "libx.pc").write_text(text)
+    assert pkgconfig_versions(tmp_path, ARM) == ({"libx": version} if version else {})

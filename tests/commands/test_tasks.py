@@ -75,7 +75,7 @@ MISTAKES = [
     (["build", "--arch", "armv8"], 2, "did you mean 'armv7'?"),
     (["build", "--arch", "armv7", "--board", "cam9"], 2, "no board 'cam9'"),
     (["build", "--arch", "armv7", "--recipe", "kvs"], 2, "no recipe 'kvs'"),
-    (["bundle", "--board", "nowhere"], 2, "known: sim-armv7, sim-tiny"),
+    (["bundle", "--board", "nowhere"], 2, "known: sim-armv7, sim-camera, sim-tiny"),
     (["deploy", "--host", "cam77"], 2, "no host 'cam77'"),
     (["verify", "--host", "cam77"], 2, "no host 'cam77'"),
     (["rollback", "--host", "cam77"], 2, "no host 'cam77'"),

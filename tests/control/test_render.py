@@ -80,6 +80,12 @@ def test_what_travels_is_what_the_streams_use() -> None:
     assert board(f'recipes = ["teststream"]\n{FRONT}').recipes == ("teststream", "producer", "streamer", "boardprobe")
 
 
+def test_the_element_of_our_own_takes_the_sdks_place_by_one_line() -> None:
+    ours = board(f'kvssink = "kvsclient"\n{FRONT}')
+    assert ours.recipes == ("kvsclient", "streamer", "boardprobe")
+    assert rendered_files(ours) == rendered_files(board(FRONT)), "nothing else changes"
+
+
 def test_a_password_is_in_no_word_and_no_line_by_hand() -> None:
     text = """
 [streams.gate]

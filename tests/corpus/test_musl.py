@@ -13,7 +13,7 @@ from recipes.engine.confinement import Rights
 from recipes.engine.container import ContainerSession, Job
 from recipes.engine.docker import Engine
 from tests.corpus.targets import HERE, MUSL
-from tests.support.containerboard import ContainerBoard
+from tests.support.containerboard import facts_of
 
 pytestmark = pytest.mark.engine
 SOURCES = {
@@ -52,7 +52,7 @@ def board(engine: Engine, more: str = "") -> Iterator[ContainerSession]:
 def test_programs_and_plugins_are_listed(engine: Engine) -> None:
     said: dict[str, object] = {}
     with board(engine) as session:
-        check(ContainerBoard(session), RELEASE, said.__setitem__)
+        check(facts_of(session, RELEASE), RELEASE, said.__setitem__)
     assert said["evidence"] in ("2 libraries resolved as planned", "4 libraries resolved as planned")
 
 
@@ -61,7 +61,7 @@ def test_a_library_that_is_not_found_is_named(engine: Engine) -> None:
         board(engine, "rm lib/libnear.so.1") as session,
         pytest.raises(AssertionError, match=r"libnear.so.1 not found \(bin/program, gstreamer-1.0/libplugin.so\)"),
     ):
-        check(ContainerBoard(session), RELEASE, lambda *_: None)
+        check(facts_of(session, RELEASE), RELEASE, lambda *_: None)
 
 
 def test_a_symbol_that_is_not_found_is_named(engine: Engine) -> None:
@@ -70,4 +70,4 @@ def test_a_symbol_that_is_not_found_is_named(engine: Engine) -> None:
         board(engine, f"{other} -o lib/libnear.so.1 far.c") as session,
         pytest.raises(AssertionError, match=r"bin/program: .*near: symbol not found"),
     ):
-        check(ContainerBoard(session), RELEASE, lambda *_: None)
+        check(facts_of(session, RELEASE), RELEASE, lambda *_: None)

@@ -23,7 +23,7 @@ from recipes.toolchains.environment import build_environment
 from recipes.toolchains.vendor import parse_arch
 from tests.corpus import targets
 from tests.corpus.targets import HERE, Target
-from tests.support.containerboard import ContainerBoard
+from tests.support.containerboard import facts_of
 from tests.support.gatefaults import RECIPE
 
 pytestmark = pytest.mark.engine
@@ -141,12 +141,12 @@ def test_the_board_is_asked_about_plugins_too(vendors: Arch, engine: Engine, *, 
         said: dict[str, object] = {}
         if lost:
             with pytest.raises(AssertionError, match=r"libdeep.so.1 not found \(gstreamer-1.0/libnear.so.1"):
-                check(ContainerBoard(session), release, said.__setitem__)
+                check(facts_of(session, release), release, said.__setitem__)
         else:
-            check(ContainerBoard(session), release, said.__setitem__)
+            check(facts_of(session, release), release, said.__setitem__)
             assert said == {"evidence": "4 libraries resolved as planned"}
         mute = release | {"loader": "/lib/called-otherwise.so.1"}
         with pytest.raises(
             AssertionError, match=r"the loader listed nothing.* \(gstreamer-1.0/libnear.so.1, bin/program"
         ):
-            check(ContainerBoard(session), mute, said.__setitem__)
+            check(facts_of(session, mute), mute, said.__setitem__)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.dedupe.compare_types import type_comparer
+from deploy.dedupe.abidiff import type_comparer
 from deploy.dedupe.decision import Action, DedupePlan
 from deploy.dedupe.plan import plan_dedupe
 from deploy.dedupe.preferences import Preferences

@@ -126,16 +126,44 @@ def test_a_rule_for_gstreamer_by_its_plain_name_can_never_act_either() -> None:
 APPS = Preference(prefer=Prefer.BUNDLE, because="ours is newer")
 
 
-def test_a_rule_that_matches_no_library_is_never_silent() -> None:
+@pytest.mark.parametrize(
+    ("name", "prefer", "says"),
+    [
+        ("libvz", Prefer.BUNDLE, "[dedupe.libvz]: no library of this plan has that name; did you mean libz?"),
+        (
+            "libz.so.2",
+            Prefer.BOARD,
+            '[dedupe."libz.so.2"]: no library of this plan has that name; did you mean libz.so.1?',
+        ),
+        ("libc", Prefer.BOARD, "[dedupe.libc] says board, which is so in any case: a process has one C library"),
+        ("libpthread.so.0", Prefer.NEVER, "which is so in any case: a process has one C library"),
+        ("libgstapp-1.0", Prefer.NEVER, "which is so in any case: GStreamer's types"),
+        ("libfarfetched", Prefer.NEVER, "[dedupe.libfarfetched]: no library of this plan has that name"),
+    ],
+)
+def test_a_rule_that_decides_nothing_is_a_fault(name: str, prefer: Prefer, says: str) -> None:
+    with pytest.raises(ConfigError, match="a rule that can never act") as caught:
+        decide(index(LIBC, OURS), Preference(prefer=prefer, because="the vendor patched theirs"), name=name)
+    assert says in caught.value.why
+
+
+def test_a_rule_by_a_name_without_its_version_decides() -> None:
     rule = Preference(prefer=Prefer.BUNDLE, because="the vendor patched theirs")
-    (note,) = decide(index(LIBC, OURS), rule, name="libvz").notes
-    assert note == "[dedupe.libvz] changes nothing: no library of this plan has that name; did you mean libz?"
-    (note,) = decide(index(LIBC, OURS), rule, name="libz.so.2").notes
-    assert note.startswith('[dedupe."libz.so.2"] changes nothing')
-    assert note.endswith("did you mean libz.so.1?")
-    (note,) = decide(index(LIBC, OURS), Preference(prefer=Prefer.BOARD, because="as it is"), name="libc").notes
-    assert note.startswith("[dedupe.libc] changes nothing: a process has one C library")
-    assert decide(index(LIBC, OURS), rule, name="libz").notes == ()
+    assert row(decide(index(LIBC, OURS), rule, name="libz"))[0] is Action.KEEP_PRIVATE
+
+
+def test_a_board_with_an_older_openssl_than_the_headers_is_told_in_the_table() -> None:
+    """Its symbols suffice, so it is used: built was 3.5.7, the board has 3.0.20."""
+    exports = "SSL_new@@OPENSSL_3.0.0 SSL_a@@OPENSSL_3.0.9"
+    newer = elf("libssl.so.3", exports=f"{exports} SSL_b@@OPENSSL_3.4.0 SSL_c@@OPENSSL_3.5.0")
+    older = elf("libssl.so.3", exports=exports)
+    app = elf(needed=("libssl.so.3",), imports="SSL_new@libssl.so.3:OPENSSL_3.0.0")
+    staged, facts = stage({"bin/app": app, "lib/libssl.so.3": newer})
+    for board, says in ((older, True), (newer, False)):
+        (decision,) = plan_dedupe(staged, facts, index(LIBC), index(LIBC, board), ARCHES["armv7"]).decisions
+        assert decision.action is Action.USE_BOARD
+        told = "older than the headers compiled against (OPENSSL_3.0.9, theirs is OPENSSL_3.5.0)" in decision.because
+        assert told is says
 
 
 def test_the_plan_is_the_same_from_the_proofs_alone() -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import shlex
+import subprocess
+import sys
 import uuid
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +36,47 @@ def test_what_is_put_is_read_and_only_a_regular_file_is(engine: Engine) -> None:
             session.read(WORK / "data", most=1000)
         session.still()
         assert session.read(WORK / "data") == CONTENT
+
+
+_ELSEWHERE = """
+import sys
+from pathlib import Path, PurePosixPath
+from recipes.engine.container import Job, Mount
+from recipes.engine.docker import Engine
+from recipes.errors import BuildError
+source = Path(sys.argv[1])
+mount = Mount(source=source, target=PurePosixPath("/bc/own"))
+job = Job(image=sys.argv[2], cwd=PurePosixPath("/bc/work"), mounts=(mount,))
+engine = Engine.connect()
+try:
+    with engine.session(job):
+        print("seen")
+except BuildError as error:
+    print(error.what, error.where)
+print(engine.sessions())
+"""
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+@pytest.mark.parametrize("file", [False, True])
+def test_an_engine_that_does_not_see_our_files_is_told_of(
+    engine: Engine, tmp_path: Path, *, hidden: bool, file: bool
+) -> None:
+    """As in a container that was given docker.sock: here the folder is in a mount that the engine is not shown."""
+    image, folder = ensure_base_image(engine), tmp_path / "shared"
+    folder.mkdir(mode=0o755)
+    for above in (tmp_path, tmp_path.parent):
+        above.chmod(0o755)
+    source = folder / "data" if file else folder
+    mount = f"mount -t tmpfs none {shlex.quote(str(folder))} &&" if hidden else ""
+    line = f'{mount} echo x > {shlex.quote(str(folder))}/data && chmod -R a+rX {shlex.quote(str(folder))} && exec "$@"'
+    words = [sys.executable, "-c", _ELSEWHERE, str(source), image]
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", line, "sh", *words], capture_output=True, text=True, check=True
+    )
+    said, sessions = done.stdout.splitlines()
+    assert said == (f"the container engine does not see the files of this program {source}" if hidden else "seen")
+    assert sessions == "[]"
 
 
 def test_a_twin_of_a_network_goes_and_the_first_stays(engine: Engine) -> None:

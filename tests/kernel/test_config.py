@@ -19,7 +19,7 @@ from recipes.builder.diagnosis import CauseTable
 from recipes.config import read_toml
 from recipes.errors import ConfigError, UserError
 from recipes.faults import field_texts, line_of
-from recipes.sources.lock import Lock, load_lock
+from recipes.sources.lock import Lock, load_lock, lock_path
 from recipes.sources.recipe import Recipe, RecipeFile, in_order, load_catalogue
 from recipes.toolchains.images import ImagesFile, image_pins
 from recipes.toolchains.sysroots import PackageList, SysrootSpec, default_sysroot, sysroot_spec
@@ -245,11 +245,40 @@ def test_the_base_image_is_pinned_by_digest() -> None:
     assert len(image_pins().base.digest) == 71
 
 
-def test_every_archive_of_a_recipe_is_locked_at_its_version() -> None:
-    pinned = load_lock()
-    for recipe in load_catalogue().values():
-        if not recipe.source.startswith("path:"):
-            assert pinned.get(recipe.source).version == recipe.version
+def test_a_recipe_has_the_version_that_the_lock_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pin that is moved moves every paper with it: no recipe says a version of its own."""
+    text = lock_path().read_text()
+    assert text.count('version = "3.0.20"') == 1
+    (tmp_path / "lock.toml").write_text(text.replace('version = "3.0.20"', 'version = "3.5.7"'))
+    before = load_catalogue()
+    monkeypatch.setenv("BOARDCAST_LOCK", str(tmp_path / "lock.toml"))
+    after = load_catalogue()
+    assert (before["openssl"].version, after["openssl"].version) == ("3.0.20", "3.5.7")
+    assert {name for name in before if before[name] != after[name]} == {"openssl"}
+    assert all(recipe.version for recipe in after.values())
+
+
+def test_a_version_beside_the_locks_is_a_fault(tmp_path: Path) -> None:
+    text = (paths.CATALOG / "curl" / "recipe.toml").read_text()
+    (tmp_path / "curl").mkdir()
+    recipe = tmp_path / "curl" / "recipe.toml"
+    recipe.write_text(text.replace("schema = 1\n", 'schema = 1\nversion = "7.88.1"\n', 1))
+    with pytest.raises(ConfigError, match="the catalogue has faults") as caught:
+        load_catalogue(tmp_path)
+    assert "it is the lock's of 'curl'" in caught.value.why
+    recipe.write_text(text.replace('source = "curl"', 'source = "path:src"'))
+    with pytest.raises(ConfigError, match="the catalogue has faults") as caught:
+        load_catalogue(tmp_path)
+    assert "nothing else says theirs" in caught.value.why
+
+
+def test_another_version_of_a_recipe_is_the_locks_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = lock_path().read_text()
+    (tmp_path / "lock.toml").write_text(text.replace('version = "1.1.1t"', 'version = "1.1.1w"'))
+    monkeypatch.setenv("BOARDCAST_LOCK", str(tmp_path / "lock.toml"))
+    with pytest.raises(ConfigError, match="the catalogue has faults") as caught:
+        load_catalogue()
+    assert "[versions.'1.1.1t'] is built from openssl-1.1.1, which the lock has at 1.1.1w" in caught.value.why
 
 
 @pytest.mark.parametrize(

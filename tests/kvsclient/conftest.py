@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,22 +12,40 @@ import pytest
 
 from recipes.stage.manifest import Stage
 from tests.support.kvsclient import Client, lacking
+from tests.support.kvselement import Element
 from tests.support.putmedia import Service, serving
 
 
 @pytest.fixture(scope="session")
-def client(built: Callable[..., Stage]) -> Client:
+def made(built: Callable[..., Stage], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with what both recipes give: the Stage is another test's soon."""
+    tree = built("x86_64", "", "kvsclient", "fakekvssink").tree
+    kept = tmp_path_factory.mktemp("kvsclient")
+    for folder in ("bin", "gstreamer-1.0", "test-plugins"):
+        shutil.copytree(tree / folder, kept / folder)
+    return kept
+
+
+@pytest.fixture(scope="session")
+def client(made: Path) -> Client:
     """Return the program for x86_64; skip where it cannot run on this machine."""
     if platform.machine() != "x86_64":
         pytest.skip("the program is built for x86_64 here")
     if why := lacking():
         pytest.skip(why)
-    program = built("x86_64", "", "kvsclient").tree / "bin" / "kvsclient"
+    program = made / "bin" / "kvsclient"
     tried = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
     if "error while loading shared libraries" in tried.stderr:
         pytest.skip(f"this machine lacks a library: {tried.stderr}")
-    assert tried.stdout == "kvsclient 1.0.0\n", tried.stderr
+    assert tried.stdout == "kvsclient 1.1.0\n", tried.stderr
     return Client(program)
+
+
+@pytest.fixture
+def element(client: Client, made: Path, tmp_path: Path) -> Element:
+    """Return the plugin; skip where the program of the same build cannot run here."""
+    assert client.program.is_file()
+    return Element(made / "gstreamer-1.0", tmp_path)
 
 
 @pytest.fixture

@@ -104,6 +104,26 @@ def test_a_link_in_a_folder_of_programs_starts_the_program(
 
 @pytest.mark.process
 @pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: Path(shell[-1]).name)
+@pytest.mark.parametrize("given", ["", "/lib/other.so"])
+def test_an_unwinder_that_travels_is_brought_in_before_it_is_asked_for(
+    tmp_path: Path, shell: list[str], given: str
+) -> None:
+    """The C library opens it by name, and would look for the board's alone."""
+    for folder in ("bin", "run", "lib"):
+        (tmp_path / folder).mkdir()
+    program, path = tmp_path / "bin" / "app", tmp_path / "run" / "app"
+    program.write_text('#!/bin/sh\nunset LD_DEBUG; echo "${LD_PRELOAD:-none}"\n')
+    program.chmod(0o755)
+    path.write_bytes(script([]))
+    assert started(shell, path, **({"LD_PRELOAD": given} if given else {})).stdout.strip() == (given or "none")
+    (tmp_path / "lib" / "libgcc_s.so.1").touch()
+    done = started(shell, path, **({"LD_PRELOAD": given} if given else {}))
+    ours = f"{tmp_path.resolve()}/lib/libgcc_s.so.1"
+    assert done.stdout.strip() == (f"{ours}:{given}" if given else ours)
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: Path(shell[-1]).name)
 def test_a_copy_and_a_circle_end_with_a_word_instead_of_a_loop(current: Path, tmp_path: Path, shell: list[str]) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()

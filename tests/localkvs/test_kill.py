@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -125,6 +126,32 @@ def _check(folder: Path, told: set[int]) -> int:
         return len(kept)
     finally:
         store.close()
+
+
+def test_what_the_disk_never_got_is_not_in_the_index(tmp_path: Path) -> None:
+    """The machine stopped: the index has fragments whose files are short, or not there."""
+    header, media = make_header(audio=False), make_fragments(4, audio=False)
+    store = open_store(tmp_path)
+    stream = store.streams.create("cam01", region=REGION, retention_hours=2)
+
+    async def keep() -> list[str]:
+        kept = []
+        for place, data in enumerate(media):
+            at = START_MS + place * 1000
+            number = store.fragments.next_number(at)
+            row = {"number": number, "producer_ms": at, "server_ms": at, "length_ms": 1000}
+            kept.append((await store.fragments.add(stream, **row, header=header, data=data)).number)  # type: ignore[arg-type]
+        return kept
+
+    numbers = asyncio.run(keep())
+    store.close()
+    files = {file.stem: file for file in tmp_path.rglob("*.mkv")}
+    os.truncate(files[numbers[1]], 100)
+    files[numbers[2]].unlink()
+    store = open_store(tmp_path)
+    assert [one.number for one in store.fragments.select(stream)] == [numbers[0], numbers[3]]
+    assert {file.stem for file in tmp_path.rglob("*.mkv")} == {numbers[0], numbers[3]}
+    store.close()
 
 
 def _kill_often(starter: Starter, turns: int) -> tuple[int, int]:

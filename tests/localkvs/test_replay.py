@@ -60,7 +60,7 @@ def served(tmp_path: Path) -> Iterator[LocalService]:
 
 
 def _wait_for(wire: Wire, count: int) -> None:
-    wire.until(lambda _: len(wire.acks()) >= count, 5)
+    wire.until(lambda _: len(wire.acks()) >= count, 20)
 
 
 def replay(served: LocalService, said: list[Said]) -> tuple[Wire, list[list[tuple[str, int, int]]]]:

@@ -78,8 +78,13 @@ def _node(node: Element | Caps) -> str | tuple[str, dict[str, str]]:
 @pytest.mark.parametrize(
     ("seed", "board"), [(SEED_2_3_5_A, BOARD_2_3_5_A), (SEED_2_3_5_B, BOARD_2_3_5_B)], ids=["2.3.5 A", "2.3.5 B"]
 )
-def test_2_3_5_a_and_b_equal_the_seed(seed: str, board: str) -> None:
-    assert as_known(composed(board).chains) == read_as_gstreamer(seed)
+def test_2_3_5_a_and_b_equal_the_seed_save_for_b_frames(seed: str, board: str) -> None:
+    """A does not say bframes=0, and x264enc's preset makes three then: KVS refuses frames that go back in time."""
+    wanted = read_as_gstreamer(seed)
+    for place in wanted[0]:
+        if isinstance(place, tuple) and place[0] == "x264enc":
+            place[1].setdefault("bframes", "0")
+    assert as_known(composed(board).chains) == wanted
 
 
 def test_2_3_5_c_equals_the_seed_save_for_the_password() -> None:

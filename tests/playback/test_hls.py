@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import ssl
 import threading
 import time
+import urllib.request
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -12,7 +14,9 @@ from urllib.parse import parse_qs, urlsplit
 import av
 import pytest
 
+from deploy.media.matroska import parse_cluster, parse_header, write_cluster, write_header
 from tests.support.kvscamera import (
+    LATE_MS,
     Camera,
     decoded,
     make_camera,
@@ -271,3 +275,72 @@ class TestReplay:
         text = service.get(url).decode()
         assert text.count("#EXTINF") == 4
         assert service.get(url).decode().endswith("#EXT-X-ENDLIST\n")
+
+
+def test_sound_alone_is_played(service: Served) -> None:
+    camera = make_camera(service, "sound", count=0)
+    both = parse_header(make_header())
+    header = write_header([track for track in both.tracks if track.number == 2], writing_app="test")
+    for place, data in enumerate(make_fragments(3, start_ms=camera.start * 1000)):
+        frames = parse_cluster(data, both).of(2)
+        at = (camera.start + place) * 1000
+        service.put(camera.stream, header, write_cluster(at, frames), server_ms=at + LATE_MS)
+    url = camera.hls()
+    (stream,) = lines(service.get(url).decode(), "EXT-X-STREAM-INF")
+    assert 'CODECS="mp4a.40.2"' in stream
+    assert "RESOLUTION" not in stream
+    shown: dict[str, list[float]] = {"video": [], "audio": []}
+    with av.open(url) as file:
+        take(file, shown)
+    assert len(shown["audio"]) >= 45
+    assert max(steps(shown["audio"])) <= 66
+
+
+def test_h265_is_played(service: Served) -> None:
+    camera = make_camera(service, "hevc", count=0)
+    header = make_header(codec="libx265", audio=False)
+    for place, data in enumerate(make_fragments(2, start_ms=camera.start * 1000, codec="libx265", audio=False)):
+        service.put(camera.stream, header, data, server_ms=(camera.start + place) * 1000 + LATE_MS)
+    url = camera.hls()
+    (stream,) = lines(service.get(url).decode(), "EXT-X-STREAM-INF")
+    assert 'CODECS="hvc1.' in stream
+    shown: dict[str, list[float]] = {"video": [], "audio": []}
+    with av.open(url) as file:
+        take(file, shown)
+    assert len(shown["video"]) == 20
+    assert steps(shown["video"]) == {100}
+
+
+def test_timecodes_that_begin_at_0_are_played_at_the_producers_times(service: Served) -> None:
+    camera = make_camera(service, "relative", count=0)
+    kept = service.service.store.fragments
+    for place, data in enumerate(make_fragments(2, start_ms=0)):
+        at = (camera.start + place) * 1000
+        service.run(
+            kept.add(
+                camera.stream, number=kept.next_number(at), producer_ms=at, server_ms=at + LATE_MS, length_ms=1000,
+                header=make_header(), data=data,
+            )
+        )  # fmt: skip
+    shown: dict[str, list[float]] = {"video": [], "audio": []}
+    with av.open(camera.hls()) as file:
+        take(file, shown)
+    assert min(shown["video"]) == camera.start
+    assert steps(shown["video"]) == {100}
+    assert 0 <= min(shown["audio"]) - camera.start < 0.065
+
+
+def test_who_came_over_tls_goes_on_over_tls(service: Served) -> None:
+    camera = make_camera(service, "tls", count=1)
+    client = service.local.client("kinesis-video-archived-media")
+    answer = client.get_hls_streaming_session_url(
+        StreamName="tls", PlaybackMode="ON_DEMAND", HLSFragmentSelector=camera.selector()
+    )
+    url = answer["HLSStreamingSessionURL"]
+    assert url.startswith(f"https://localhost:{service.local.tls_port}/hls/v1/getHLSMasterPlaylist.m3u8?")
+    trust = ssl.create_default_context(cafile=str(service.local.authority.certificate))
+    with urllib.request.urlopen(url, context=trust, timeout=20) as got:
+        assert got.read().startswith(b"#EXTM3U")
+        assert got.headers["Access-Control-Allow-Origin"] == "*"
+        assert got.headers["Cache-Control"] == "no-store"
+    client.close()

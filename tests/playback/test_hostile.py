@@ -18,7 +18,7 @@ from tests.support.kvscamera import Camera, make_camera, media_playlists, refuse
 from tests.support.kvsserver import Served
 from tests.support.localservice import REGION
 
-pytestmark = [pytest.mark.loopback, pytest.mark.hostile(kind="store")]
+pytestmark = [pytest.mark.loopback, pytest.mark.hostile(kind="names")]
 NUMBERS: list[Any] = [
     *(-1, 0, 10**30, -(10**30), 1.5, float("nan"), float("inf"), 1e308, True, "1", [], {}, [[1]], "\x00", "9" * 1000)
 ]

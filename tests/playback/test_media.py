@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -42,37 +43,47 @@ def chunks(data: bytes) -> list[bytes]:
     return [EBML + part for part in data.split(EBML)[1:]]
 
 
+class Reader:
+    """One GetMedia, read chunk by chunk as it comes."""
+
+    def __init__(self, camera: Camera, **selector: Any) -> None:
+        self.payload = camera.media.get_media(**camera.name(), StartSelector=selector)["Payload"]
+        self._read = b""
+
+    def chunks(self, count: int) -> list[bytes]:
+        """Return the next chunks; each ends with a token, which is a fragment's number."""
+        found: list[bytes] = []
+        while len(found) < count:
+            whole = re.match(rb".*?AWS_KINESISVIDEO_CONTINUATION_TOKEN.{10}[0-9]{47}", self._read, re.DOTALL)
+            if whole:
+                found.append(whole[0])
+                self._read = self._read[whole.end() :]
+                continue
+            got = self.payload._raw_stream.read1(65_536)
+            assert got, "the stream ended"
+            self._read += got
+        return found
+
+
 @contextmanager
-def reading(camera: Camera, **selector: Any) -> Iterator[Any]:
+def reading(camera: Camera, **selector: Any) -> Iterator[Reader]:
     """Read GetMedia from somewhere on."""
-    payload = camera.media.get_media(**camera.name(), StartSelector=selector)["Payload"]
+    reader = Reader(camera, **selector)
     try:
-        yield payload
+        yield reader
     finally:
-        payload.close()
-
-
-def read_chunks(payload: Any, count: int) -> list[bytes]:
-    """Read until so many chunks are whole: their last tag is there."""
-    data = b""
-    while data.count(b"AWS_KINESISVIDEO_CONTINUATION_TOKEN") < count or len(chunks(data)) < count:
-        got = payload.read(1)
-        assert got
-        data += got
-    # The token's value stands behind its name: 47 digits, two sizes and an ID.
-    data += payload.read(10 + 47)
-    return chunks(data)[:count]
+        reader.payload.close()
 
 
 def first_number(camera: Camera, **selector: Any) -> str:
-    with reading(camera, **selector) as payload:
-        (chunk,) = read_chunks(payload, 1)
+    with reading(camera, **selector) as reader:
+        (chunk,) = reader.chunks(1)
     return dict(tags(chunk))["AWS_KINESISVIDEO_FRAGMENT_NUMBER"]
 
 
 def test_each_chunk_has_a_header_and_the_tags_of_its_fragment(camera: Camera) -> None:
-    with reading(camera, StartSelectorType="EARLIEST") as payload:
-        found = read_chunks(payload, 6)
+    with reading(camera, StartSelectorType="EARLIEST") as reader:
+        found = reader.chunks(6)
     for place, (chunk, fragment) in enumerate(zip(found, camera.fragments, strict=True)):
         assert tags(chunk) == [
             ("AWS_KINESISVIDEO_FRAGMENT_NUMBER", fragment.number),
@@ -104,12 +115,12 @@ def test_reading_begins_where_the_client_says(camera: Camera) -> None:
 def test_what_arrives_is_sent_on_at_once(service: Served) -> None:
     camera = make_camera(service, "live", count=2)
     header, later = make_header(), make_fragments(4, start_ms=camera.start * 1000)[2:]
-    with reading(camera, StartSelectorType="NOW") as payload:
-        read_chunks(payload, 1)
+    with reading(camera, StartSelectorType="NOW") as reader:
+        reader.chunks(1)
         for data in later:
             kept = service.put(camera.stream, header, data)
             began = time.monotonic()
-            (chunk,) = read_chunks(payload, 1)
+            (chunk,) = reader.chunks(1)
             assert time.monotonic() - began < 0.5
             assert dict(tags(chunk))["AWS_KINESISVIDEO_FRAGMENT_NUMBER"] == kept.number
 
@@ -122,15 +133,15 @@ def test_a_stream_that_keeps_nothing_can_be_watched(service: Served) -> None:
 
 def test_a_deleted_stream_ends_its_readers(service: Served) -> None:
     camera = make_camera(service, "gone", count=1)
-    with reading(camera, StartSelectorType="NOW") as payload:
-        read_chunks(payload, 1)
+    with reading(camera, StartSelectorType="NOW") as reader:
+        reader.chunks(1)
 
         async def delete() -> None:
             service.service.store.streams.delete(camera.stream)
             await service.service.store.fragments.delete_stream(camera.stream)
 
         service.run(delete())
-        assert payload.read() == b""
+        assert reader.payload.read() == b""
 
 
 def test_three_may_read_and_one_that_goes_makes_room(service: Served) -> None:

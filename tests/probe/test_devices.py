@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from deploy.boardfiles.live import stream_facts
@@ -141,20 +143,18 @@ def test_rates_of_a_usb_microphone() -> None:
 def test_a_usb_microphone_may_offer_a_range() -> None:
     text = sample("asound-stream").replace("Rates: 16000, 48000", "Rates: 8000 - 48000 (continuous)")
     streams = devices_alsa.read_stream("/proc/asound/card1/stream0", text)
-    usb = devices_alsa.merge_sound(devices_alsa.read_hardware_list(sample("arecord-seed"), capture=True), (), streams)[
-        -1
-    ]
+    listed = devices_alsa.read_hardware_list(sample("arecord-seed"), capture=True)
+    usb = devices_alsa.merge_sound(listed, (), streams)[-1]
     assert (usb.rates, usb.rate_ranges) == ((8000, 16000), ((8000, 48000),))
     board = stream_facts(BoardFacts(host="x", sound=(usb,)))
     assert board.microphones == {"hw:1,0": (8000, 16000, (8000, 48000))}
-    for odd in (
-        "48000 - 8000 (continuous)",
-        "8000 - 99999999999 (continuous)",
-        "0 - 0 (continuous)",
-        "8000 - (continuous)",
-    ):
-        told = devices_alsa.read_stream("/proc/asound/card1/stream0", text.replace("8000 - 48000 (continuous)", odd))
-        assert told[1, 0, True].rate_ranges == ()
+    # boardprobe asks for the usual rates one by one: the range counts all the same.
+    asked = dataclasses.replace(listed[-1], rates=(16000, 44100))
+    (told,) = devices_alsa.merge_sound([asked], (), streams)
+    assert (told.rates, told.rate_ranges) == ((16000, 44100), ((8000, 48000),))
+    for odd in ("48000 - 8000", "8000 - 99999999999", "0 - 0", "8000 -"):
+        read = devices_alsa.read_stream("/proc/asound/card1/stream0", text.replace("8000 - 48000", odd))
+        assert read[1, 0, True].rate_ranges == ()
 
 
 def test_a_monitors_camera_may_offer_ranges() -> None:

@@ -129,7 +129,7 @@ def test_a_filter_without_its_library_is_not_loaded_by_glibc(libc: str, *, lost:
     theirs = replace(elf("libf.so.1", runpath=()), asks=("filter:libreal.so.1", "auxiliary:libmore.so.1"))
     root = board(libc, more={"/lib/libf.so.1": theirs})
     assert library_closure(root, "/lib/libf.so.1", theirs, ARM)[1] == (["libreal.so.1"] if lost else [])
-    program = app("libf.so.1")
+    program = replace(app("libf.so.1"), interpreter="")
     if lost:
         with pytest.raises(ProofError, match=r"libreal.so.1 would not be found"):
             close_loop({"bin/app": program}, root, ARCHES["armv7"])

@@ -118,7 +118,7 @@ def test_a_name_that_is_loaded_is_searched_again_by_uclibc_only(libc: str, place
 
 def test_a_loader_without_origin_is_told_by_its_cure() -> None:
     bundle = {
-        "bin/app": elf(needed=("liba.so.1",), runpath=(), rpath=("$ORIGIN/../lib",)),
+        "bin/app": elf(needed=("liba.so.1",), runpath=(), rpath=("$ORIGIN/../lib",), loader=""),
         "lib/liba.so.1": elf("liba.so.1", runpath=(), sysv=True),
     }
     close_loop(bundle, board("uclibc"), ARCHES["armv7"])
@@ -132,7 +132,7 @@ def test_two_copies_in_one_process_are_refused() -> None:
     middle = elf("libm1.so", needed=("liba.so.1",), runpath=(), sysv=True)
     root = board("uclibc", "/lib", more={"/lib/libm1.so": middle})
     ours = elf("liba.so.1", runpath=(), exports="mine", sysv=True)
-    bundle = {"bin/app": elf(needed=("liba.so.1", "libm1.so"), runpath=(), rpath=("$ORIGIN/../lib",))}
+    bundle = {"bin/app": elf(needed=("liba.so.1", "libm1.so"), runpath=(), rpath=("$ORIGIN/../lib",), loader="")}
     with pytest.raises(ProofError, match=r"two copies of liba.so.1 would meet in one process") as caught:
         close_loop(bundle | {"lib/liba.so.1": ours}, root, ARCHES["armv7"])
     assert "bundle:lib/liba.so.1 for bundle:bin/app, /lib/liba.so.1 for /lib/libm1.so" in str(caught.value)
@@ -141,7 +141,7 @@ def test_two_copies_in_one_process_are_refused() -> None:
 @pytest.mark.parametrize(("libc", "sysv"), [("uclibc", False), ("uclibc", True), ("glibc", False)])
 def test_uclibc_may_read_one_table_of_symbols_only(libc: str, *, sysv: bool) -> None:
     bundle = {
-        "bin/app": elf(needed=("liba.so.1",), runpath=(), rpath=("$ORIGIN/../lib",), imports="mine"),
+        "bin/app": elf(needed=("liba.so.1",), runpath=(), rpath=("$ORIGIN/../lib",), imports="mine", loader=""),
         "lib/liba.so.1": elf("liba.so.1", runpath=(), exports="mine", sysv=sysv),
     }
     if libc == "uclibc" and not sysv:
@@ -278,7 +278,7 @@ def test_a_proof_is_about_every_processors_copy() -> None:
     assert library_closure(fewer, "/lib/liba.so.1", copy, ARM)[1] == [
         "one library for every processor (/lib/neon/liba.so.1 differs)"
     ]
-    bundle = {"bin/app": elf(needed=("liba.so.1",), imports="wanted")}
+    bundle = {"bin/app": elf(needed=("liba.so.1",), imports="wanted", loader="")}
     with pytest.raises(ProofError, match="would stop on the board: wanted"):
         close_loop(bundle, fewer, ARCHES["armv7"])
 

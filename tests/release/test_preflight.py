@@ -48,6 +48,24 @@ def test_a_loader_that_is_not_there_is_told() -> None:
         refuse_unfounded(replace(GOOD, loader=False), manifest)
 
 
+@pytest.mark.parametrize("shell", [("sh",), ("busybox", "ash")])
+@pytest.mark.parametrize(("name", "content", "mode"), [("closed", b"\x7fELF", 0o644), ("other", b"\x7fELF\1\1", 0o755)])
+def test_a_loader_that_the_board_cannot_start_is_told_before_the_switch(
+    tmp_path: Path, name: str, content: bytes, mode: int, shell: tuple[str, ...]
+) -> None:
+    """It may not be executed, or is for another processor: the check after the switch would list nothing."""
+    loader = tmp_path / f"ld-{name}.so.1"
+    loader.write_bytes(content)
+    loader.chmod(mode)
+    footing = look_before(LocalSession(shell), str(tmp_path), str(loader))
+    with pytest.raises(PreflightError, match=f"the board cannot start {loader}.*nothing was changed") as caught:
+        refuse_unfounded(footing, bundles.manifest(loader=str(loader)))
+    assert caught.value.code == 5
+    assert str(loader) in caught.value.why
+    healthy = look_before(LocalSession(shell), str(tmp_path), str(own_libc()[1]))
+    assert (healthy.loader, healthy.refused) == (True, "")
+
+
 def test_a_root_that_is_somebody_elses_names_both_and_what_to_do() -> None:
     error = refuse_unwritable(GOOD, "/opt/boardcast")
     assert "cannot be written to by camera" in error.what

@@ -47,6 +47,21 @@ def test_what_is_read_back_is_what_was_there(root: Path, tmp_path: Path) -> None
     assert root_differences(index, again) == []
 
 
+def test_the_settings_by_which_files_are_opened_are_read_back(root: Path, tmp_path: Path) -> None:
+    (root / "etc" / "ssl").mkdir(parents=True)
+    (root / "etc" / "nsswitch.conf").write_text("hosts: files dns\n")
+    (root / "etc" / "ssl" / "openssl.cnf").write_text("# nothing\n" + "x" * (1 << 17))
+    before = scan_root(root)
+    write_capture(tmp_path / "cam", before, "cam")
+    texts = read_capture(tmp_path / "cam").texts
+    assert texts is not None
+    assert texts == before.texts
+    assert texts["/etc/nsswitch.conf"] == "hosts: files dns\n"
+    assert len(texts["/etc/ssl/openssl.cnf"]) == 1 << 16
+    (root / "etc" / "nsswitch.conf").write_text("hosts: files\n")
+    assert scan_root(root).fingerprint != before.fingerprint
+
+
 @pytest.mark.parametrize("expands", [True, False])
 def test_what_the_loader_knows_is_read_back(root: Path, tmp_path: Path, *, expands: bool) -> None:
     write_capture(tmp_path / "cam", replace(scan_root(root), expands=expands), "cam")

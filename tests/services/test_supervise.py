@@ -121,6 +121,12 @@ def board(tmp_path: Path, camera: Path) -> Iterator[Board]:
 
 
 @each_shell
+def test_a_state_folder_that_takes_no_file_ends_it(board: Board, shell: list[str]) -> None:
+    """`[ -w ]` says yes to root on a file system that is read only; /proc is one on every machine."""
+    assert board.start(shell, state_folder="/proc/sys/kernel").wait(10) == 70
+
+
+@each_shell
 def test_it_comes_back_and_stops_with_sigint(board: Board, shell: list[str]) -> None:
     loop = board.start(shell)
     os.kill(board.running().pid, signal.SIGKILL)

@@ -11,8 +11,9 @@ import aioice.ice
 import pytest
 
 from deploy.signaling.stun import serve_stun
+from deploy.webrtc.viewer import offered
 from tests.support.signaling import packed, serving
-from tests.support.webrtcpeer import bar, follow, peer, trickled, watch
+from tests.support.webrtcpeer import bar, follow, peer, watch
 
 pytestmark = pytest.mark.loopback
 
@@ -60,7 +61,7 @@ def test_an_offer_with_sound_and_picture_fits_into_a_message() -> None:
         connection = peer()
         connection.addTransceiver("video", direction="recvonly")
         connection.addTransceiver("audio", direction="recvonly")
-        sdp, candidates = trickled((await connection.createOffer()).sdp)
+        sdp, candidates = offered((await connection.createOffer()).sdp)
         await connection.close()
         assert not candidates, "none before they are gathered"
         assert len(packed(json.dumps({"type": "offer", "sdp": sdp}))) < 10_000

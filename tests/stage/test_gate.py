@@ -127,10 +127,48 @@ def test_a_library_that_comes_along_is_no_matter_of_the_floor(tree: Path, parts:
     assert gate_faults(recipe, X86_64, tree, floor) == []
 
 
-def test_a_library_that_nobody_has_is_no_matter_of_the_gate(tree: Path, parts: Path, tmp_path: Path) -> None:
+def test_a_library_that_nobody_has_is_one_line(tree: Path, parts: Path, tmp_path: Path) -> None:
     install(parts / "young.so", tree / PLUGIN)
     (tmp_path / "empty").mkdir()
-    assert gate_faults(RECIPE, X86_64, tree, scan_root(tmp_path / "empty")) == []
+    (found,) = gate_faults(RECIPE, X86_64, tree, scan_root(tmp_path / "empty"))
+    assert found == (
+        f"{PLUGIN}: needs libc.so.6, which neither this build, nor what it depends on, nor the sysroot has"
+    )
+
+
+def test_a_library_of_what_it_depends_on_is_found(tree: Path, parts: Path, tmp_path: Path) -> None:
+    install(parts / "young.so", tree / PLUGIN)
+    (tmp_path / "empty").mkdir()
+    install(parts / "libc.so.6", tmp_path / "depends/lib/libc.so.6")
+    depends = [scan_root(tmp_path / "depends")]
+    assert gate_faults(RECIPE, X86_64, tree, scan_root(tmp_path / "empty"), depends=depends) == []
+
+
+def test_a_symbol_that_is_defined_nowhere_is_one_line(tree: Path, parts: Path, floor: Index) -> None:
+    """An implicit declaration was a warning, and the linker leaves a library's symbols to the loader."""
+    install(parts / "lost.so", tree / PLUGIN)
+    (found,) = gate_faults(RECIPE, X86_64, tree, floor)
+    assert found == f"{PLUGIN}: isEnvVarEnabled is defined nowhere, in nothing that it loads"
+
+
+def test_a_symbol_that_another_library_of_ours_has_passes(tree: Path, parts: Path, floor: Index) -> None:
+    """It is left to the program, which loads both."""
+    install(parts / "lean.so", tree / PLUGIN)
+    assert gate_faults(RECIPE, X86_64, tree, floor) == []
+
+
+def test_a_program_finds_all_in_what_it_loads(tree: Path, parts: Path, floor: Index) -> None:
+    install(parts / "hollow.so", tree / "lib/libdemo.so.1.0")
+    (found,) = gate_faults(RECIPE, X86_64, tree, floor)
+    assert found == "bin/demo: demo is defined nowhere, in nothing that it loads"
+
+
+def test_a_versioned_name_is_told_with_what_was_made(tree: Path) -> None:
+    """Upstream's slip: the SONAME says libdemo.so.1, and the file is called .so.1.6.1."""
+    (tree / "lib/libdemo.so.1.0").rename(tree / "lib/libdemo.so.1.6.1")
+    found = [line for line in gate_faults(RECIPE, X86_64, tree) if line.startswith("lib/libdemo.so.1: ")]
+    says = "a link to 'libdemo.so.1.0', which leads nowhere in the tree; of that name it made lib/libdemo.so.1.6.1"
+    assert found == [f"lib/libdemo.so.1: the recipe names this output, the build made {says}"]
 
 
 @pytest.mark.parametrize("node", ["GLIBC_2.2.5", "GLIBC_2.10", "GLIBC_PRIVATE", "CURL_OPENSSL_4", "OPENSSL_1_1_0", "x"])

@@ -130,11 +130,13 @@ def compiled(folder: Path) -> Boardstream:
     plugins = folder / "plugins"
     plugins.mkdir()
     made = {
-        "streamer": ["-o", str(folder / "boardstream")],
-        "fakekvssink": ["-fPIC", "-shared", "-o", str(plugins / "libgstfakekvssink.so")],
+        ("streamer/src",): ["-o", str(folder / "boardstream")],
+        ("kvsclient/src/element", "kvsclient/src/fake"): [
+            *("-fPIC", "-shared", "-o", str(plugins / "libgstfakekvssink.so"))
+        ],
     }
-    for recipe, words in made.items():
-        sources = sorted(str(path) for path in (paths.CATALOG / recipe / "src").glob("*.c"))
+    for folders, words in made.items():
+        sources = sorted(str(path) for folder in folders for path in (paths.CATALOG / folder).glob("*.c"))
         subprocess.run([*strict, *words, *sources, *asked.stdout.split()], check=True)
     environment = {
         **os.environ,

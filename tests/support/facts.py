@@ -15,6 +15,7 @@ from recipes.rootfs.index import Index
 from recipes.stage.manifest import Stage, StagedRecipe, StageFile, StageManifest
 
 ARM = ARCHES["armv7"].identity
+LOADER = "/lib/ld-linux-armhf.so.3"
 _COUNT = itertools.count()
 
 
@@ -29,6 +30,7 @@ def elf(
     rpath: tuple[str, ...] = (),
     size: int = 1000,
     sysv: bool = False,
+    loader: str = LOADER,
 ) -> ElfFile:
     """Make the facts of a file; its version nodes follow from its symbols."""
     nodes = dict.fromkeys(part.rpartition("@")[2] for part in exports.split() if "@" in part)
@@ -40,7 +42,7 @@ def elf(
         needed=needed,
         rpath=rpath,
         runpath=runpath,
-        interpreter="" if soname else "/lib/ld-linux-armhf.so.3",
+        interpreter="" if soname else loader,
         build_id=f"{next(_COUNT):040x}",
         version_needs=tuple(needs),
         version_defs=tuple(nodes),
@@ -59,8 +61,9 @@ class BoardIndex(Index):
 
 
 def index(*libraries: ElfFile, folder: str = "/usr/lib") -> Index:
-    """Make an index whose loader folder has these libraries under their SONAMEs."""
+    """Make an index whose loader folder has these libraries under their SONAMEs, and the loader that `elf` names."""
     files = {f"{folder}/{library.soname}": library for library in libraries}
+    files[LOADER] = elf("ld-linux-armhf.so.3", runpath=())
     return BoardIndex(source="values", files=files, links={}, directories=("/usr/lib",), fingerprint="values")
 
 

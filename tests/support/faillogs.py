@@ -134,11 +134,6 @@ FAILURES: dict[str, tuple[str, ...]] = {
         "a.h:9:10: fatal error: com/amazonaws/kinesis/video/common/CommonDefs.h: No such file or directory",
         "b.h:2:10: fatal error: com/amazonaws/kinesis/video/utils/Include.h: No such file or directory",
     ),
-    "gcc-14-errors": (
-        "Thread.c:88:5: error: implicit declaration of function 'pthread_getname_np' [-Wimplicit-function-declaration]",
-        "a.c:1:2: error: implicit declaration of function 'f' [-Werror=implicit-function-declaration]",
-        "P.c:4:9: error: passing argument 3 of 'create' from incompatible pointer type [-Wincompatible-pointer-types]",
-    ),
     "static-needs-dl": (
         f"{LD}: libcrypto.a(dso.o): in function `unload':\ndso.c:(.text+0x2): undefined reference to `dlclose'{ENDED}",
         (
@@ -288,6 +283,131 @@ FAILURES: dict[str, tuple[str, ...]] = {
         f"main.c:(.text+0x5): undefined reference to `camera_open'{ENDED}",
         f"m.cpp:(.text+0x5): undefined reference to `board::Camera::start(int)'{ENDED}",
     ),
+    "source-folder-empty": (
+        'CMake Error: The source directory "/bc/work/src" does not appear to contain CMakeLists.txt.',
+        "configure: error: cannot find sources (src/logger.cxx) in ../src",
+        "sh: 1: ./Configure: not found",
+    ),
+    "tool-of-another-distribution": (
+        (
+            "/opt/tc/libexec/gcc/arm-linux/12/cc1plus: /lib/x86_64-linux-gnu/libstdc++.so.6: version "
+            "`GLIBCXX_3.4.30' not found (required by /opt/tc/libexec/gcc/arm-linux/12/cc1plus)"
+        ),
+        "ImportError: /lib/libm.so.6: version `GLIBC_2.38' not found (required by /opt/tc/bin/arm-linux-ld)",
+        (
+            "/opt/tc/libexec/gcc/arm-linux/8/cc1: error while loading shared libraries: libmpc.so.2: cannot "
+            "open shared object file: No such file or directory"
+        ),
+        "/opt/tc/bin/arm-linux-gcc: error while loading shared libraries: libz.so.1: wrong ELF class: ELFCLASS64",
+        "sh: 1: /opt/tc/bin/arm-linux-gnueabi-gcc: cannot execute: required file not found",
+    ),
+    "toolchain-without-sysroot": (
+        (
+            "  The C compiler\n"
+            "\n"
+            '    "/opt/tc/bin/arm-linux-gcc"\n'
+            "\n"
+            "  is not able to compile a simple test program.\n"
+            "\n"
+            "    /opt/tc/bin/ld: cannot find crt1.o: No such file or directory\n"
+            "    /opt/tc/bin/ld: cannot find crti.o: No such file or directory\n"
+            "    /opt/tc/bin/ld: cannot find -lc"
+        ),
+        f"{LD}: cannot find Scrt1.o: No such file or directory{ENDED}",
+        f"{LD}: cannot find /lib/libc.so.6 inside /opt/tc/sysroot{ENDED}",
+        f"{LD}: cannot find -lpthread: No such file or directory",
+    ),
+    "machine-flag-refused": (
+        "cc1: error: bad value (`armv7-a') for `-march=' switch",
+        "cc1: error: bad value 'cortex-a7' for '-mcpu=' switch",
+        "cc1: error: unknown value 'armv7-a' for '-march'",
+        "gcc: error: unrecognized argument in option '-mfloat-abi=hard'",
+        "a.c:1: error: unrecognized -march target: armv7ve",
+    ),
+    "float-abi-mixed": (
+        "/bc/sysroot/usr/include/gnu/stubs.h:10:11: fatal error: gnu/stubs-hard.h: No such file or directory",
+        "/s/usr/include/gnu/stubs.h:20:11: fatal error: gnu/stubs-o32_hard_2008.h: No such file or directory",
+        "/s/usr/include/gnu/stubs.h:7:11: fatal error: gnu/stubs-32.h: No such file or directory",
+    ),
+    "time-bits-alone": (
+        (
+            '/bc/sysroot/usr/include/features-time64.h:26:5: error: #error "_TIME_BITS=64 is allowed only '
+            'with _FILE_OFFSET_BITS=64"'
+        ),
+        "features-time64.h:26:6: error: _TIME_BITS=64 is allowed only with _FILE_OFFSET_BITS=64",
+    ),
+    "undeclared-function": (
+        "Thread.c:88:5: error: implicit declaration of function 'pthread_getname_np' [-Wimplicit-function-declaration]",
+        "a.c:1:2: error: implicit declaration of function 'isEnvVarEnabled' [-Werror=implicit-function-declaration]",
+    ),
+    "gcc-14-errors": (
+        "P.c:4:9: error: passing argument 3 of 'create' from incompatible pointer type [-Wincompatible-pointer-types]",
+        (
+            "Pool.c:8:7: error: passing argument 2 of 'queueRemove' makes integer from pointer without a "
+            "cast [-Wint-conversion]"
+        ),
+        "a.c:3:1: error: type defaults to 'int' in declaration of 'x' [-Wimplicit-int]",
+        "a.c:3:1: error: return type defaults to 'int' [-Wimplicit-int]",
+        "a.c:9:5: error: 'return' with no value, in function returning non-void [-Wreturn-mismatch]",
+    ),
+    "atomics-need-libatomic": (
+        f"{LD}: a.o: in function `count':\na.c:(.text+0x2): undefined reference to `__atomic_load_8'{ENDED}",
+        f"{LD}: b.o: undefined reference to `__sync_fetch_and_add_8'{ENDED}",
+        (
+            f"{LD}: a.o: undefined reference to symbol '__atomic_load_8@@LIBATOMIC_1.0'\n"
+            f"{LD}: /lib/libatomic.so.1: error adding symbols: DSO missing from command line"
+        ),
+    ),
+    "sanitizer-not-linked": (
+        f"{LD}: a.o: undefined reference to `__asan_report_load4'{ENDED}",
+        f"{LD}: a.o: undefined reference to `__sanitizer_cov_trace_pc'{ENDED}",
+    ),
+    "stack-protector-missing": (
+        f"{LD}: a.o: undefined reference to `__stack_chk_fail'{ENDED}",
+        f"{LD}: cannot find -lssp_nonshared: No such file or directory",
+    ),
+    "cxx-runtime-missing": (
+        f"{LD}: liblog4cplus.a(a.o): undefined reference to `__gxx_personality_v0'{ENDED}",
+        f"{LD}: a.o: undefined reference to `operator new(unsigned int)'{ENDED}",
+        f"{LD}: a.o: undefined reference to `__cxa_throw'{ENDED}",
+    ),
+    "compiler-helper-missing": (
+        f"{LD}: a.o: undefined reference to `__aeabi_uldivmod'{ENDED}",
+        f"{LD}: a.o: undefined reference to `__udivdi3'{ENDED}",
+        f"{LD}: a.o: undefined reference to `_Unwind_Resume'{ENDED}",
+        f"{LD}: a.o: undefined reference to `__floatdidf'{ENDED}",
+    ),
+    "imported-file-missing": (
+        (
+            "CMake Error at /bc/sysroot/usr/lib/cmake/Z/ZTargets.cmake:9 (message):\n"
+            '  The imported target "Z::z" references the file\n'
+            "\n"
+            '     "/usr/lib/arm-linux-gnueabihf/libz.so.1.2"\n'
+            "\n"
+            "  but this file does not exist.  Possible reasons include:"
+        ),
+        'CMake Error:\n  The imported target "c" references the file "/x" but this file does not exist.',
+    ),
+    "named-file-missing": (
+        (
+            "make[2]: *** No rule to make target '/bc/sysroot/usr/lib/arm-linux-gnueabihf/libz.so', needed "
+            "by 'libkvs.so'.  Stop."
+        ),
+        "ninja: error: '/bc/sysroot/usr/lib/libz.so', needed by 'libkvs.so', missing and no known rule to make it",
+    ),
+    "boards-program-was-run": (
+        "./configure: line 2100: ./conftest: cannot execute binary file: Exec format error",
+        "/bin/sh: 1: ./gen_tables: Exec format error",
+    ),
+    "compilers-library-not-found": (
+        f"{LD}: cannot find -latomic: No such file or directory{ENDED}",
+        f"{LD}: cannot find -lstdc++",
+    ),
+    "clock-skew": (
+        "make: warning:  Clock skew detected.  Your build may be incomplete.\nmake: *** [Makefile:10: all] Error 2",
+        "make[1]: Warning: File 'a.c' has modification time 3600 s in the future\nmake[1]: *** [all] Error 1",
+        "configure: error: newly created file is older than distributed files!",
+    ),
 }
 HARMLESS = """\
 -- The C compiler identification is GNU 12.2.0
@@ -334,5 +454,6 @@ configure: WARNING: using cross tools not prefixed with host triplet
 libtool: link: arm-linux-gnueabihf-gcc -shared -fPIC -Wl,-rpath-link,/bc/prefix/lib -o .libs/libcurl.so.4.8.0
 [ 40%] Building C object CMakeFiles/kvspicUtils.dir/src/GlobalThreadSleep.c.o
 [100%] Linking CXX shared library libgstkvssink.so
+checking for __atomic_load_8 in -latomic... no
 make[1]: Leaving directory '/bc/work/src'
 """.splitlines()

@@ -28,6 +28,8 @@ SOURCES = {
     "floor.map": "GLIBC_2.2.5 { global: old; local: *; };\nGLIBC_2.36 { global: last; } GLIBC_2.2.5;\n"
     "GLIBC_2.9 { global: ninth; } GLIBC_2.36;",
     "young.c": "extern int old(void), young(void); int demo(void) { return old() + young(); }",
+    "lost.c": "extern int isEnvVarEnabled(void); int lost(void) { return isEnvVarEnabled(); }",
+    "lean.c": "extern int demo(int); int lean(void) { return demo(1); }",
     "vers.c": "extern int old(void); int demo(void) { return old(); }",
 }
 ORIGIN = "-Wl,-rpath,$ORIGIN/../lib"
@@ -43,6 +45,9 @@ STANDARD = {
     "libc.so.6": "-Wl,-soname,libc.so.6 -Wl,--version-script=libc.map libc.c",
     "floor/libc.so.6": "-Wl,-soname,libc.so.6 -Wl,--version-script=floor.map floor.c",
     "young.so": "young.c -L. -l:libc.so.6",
+    "hollow.so": "-Wl,-soname,libdemo.so.1 ca.c",
+    "lost.so": "lost.c",
+    "lean.so": "lean.c",
     "vers.so": "vers.c -L. -l:libc.so.6",
 }
 # What the compiler itself can be brought to do wrong; each becomes a plugin of its own, and says this of it.
@@ -259,7 +264,7 @@ CASES = [
         "soname",
         lambda t, p: install(p / "libsecond.so", t / DEMO),
         "lib/libdemo.so",
-        "SONAME is 'libdemo.so.2', boards",
+        "SONAME is 'libdemo.so.2', the recipe says",
     ),
     Case("soname-plain", lambda t, p: install(p / "libother.so.1", t / PLAIN), PLAIN, "SONAME is 'libother.so.1'"),
     Case(

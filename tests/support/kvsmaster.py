@@ -9,7 +9,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from deploy.watch.service import Calls, Service
+from deploy.cloud.session import Calls, Service
 
 
 @dataclass

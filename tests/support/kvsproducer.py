@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import asyncio
+import contextlib
 import math
 import threading
 import time
@@ -19,9 +20,9 @@ from av.audio.frame import AudioFrame
 from av.codec.context import Flags
 from av.video.codeccontext import VideoCodecContext
 
+from deploy.cloud.session import Keys, Service
 from deploy.media.matroska import write_cluster, write_header
 from deploy.media.model import Frame, Track, TrackKind
-from deploy.watch.service import Keys, Service
 
 _MS = 1_000_000
 _SOUND = 16_000
@@ -60,7 +61,7 @@ class LiveProducer:
     async def _send(self) -> None:
         import ssl
 
-        from aiohttp import ClientSession, TCPConnector
+        from aiohttp import ClientPayloadError, ClientSession, TCPConnector
 
         url = f"{self.service.endpoint_url}/putMedia"
         trust = ssl.create_default_context(cafile=str(self.service.ca))
@@ -68,8 +69,9 @@ class LiveProducer:
             ClientSession(connector=TCPConnector(ssl=trust)) as session,
             session.post(url, data=self._body(), headers=self._headers(url)) as answer,
         ):
-            async for part in answer.content.iter_any():
-                self.acks += part
+            with contextlib.suppress(ClientPayloadError):  # the service goes before us
+                async for part in answer.content.iter_any():
+                    self.acks += part
 
     def _headers(self, url: str) -> dict[str, str]:
         from botocore.auth import SigV4Auth

@@ -19,7 +19,8 @@ ARCH = next((arch for arch in ARCHES.values() if platform.machine() in arch.mach
 class LocalSession:
     """Runs each script with this machine's `sh`, as a board's SSH server would, and writes down its arguments."""
 
-    def __init__(self) -> None:
+    def __init__(self, shell: Sequence[str] = ("sh",)) -> None:
+        self.shell = shell
         self.traffic = Traffic()
         self.asked: list[tuple[str, ...]] = []
         self.scripts: list[str] = []
@@ -42,7 +43,7 @@ class LocalSession:
         self.scripts.append(script)
         self.traffic.round_trips += 1
         self.traffic.sent += len(data)
-        argv = ["sh", "-c", script, "boardcast", *arguments]
+        argv = [*self.shell, "-c", script, "boardcast", *arguments]
         done = subprocess.run(argv, input=data, capture_output=True, check=False)
         return done.returncode, done.stdout, done.stderr
 

@@ -47,5 +47,6 @@ def send_media(
         wire.send(chunk(b""))
     except ConnectionError:
         pass  # the service had enough
-    wire.until(lambda received: received.endswith(b"0\r\n\r\n"))
+    # Behind the head, whose last header may end with a 0 too.
+    wire.until(lambda received: received.partition(b"\r\n\r\n")[2].endswith(b"0\r\n\r\n"))
     return wire

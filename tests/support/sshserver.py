@@ -33,7 +33,7 @@ class Line:
                 link.shutdown(socket.SHUT_RDWR)
 
 
-def _serve(sock: socket.socket, key: Any, kinds: tuple[str, ...], forwarded: list[int]) -> Any:
+def _serve(sock: socket.socket, key: Any, kinds: tuple[str, ...], forwarded: list[int], longest: int) -> Any:
     import paramiko
 
     class Server(paramiko.ServerInterface):  # type: ignore[misc]
@@ -54,6 +54,8 @@ def _serve(sock: socket.socket, key: Any, kinds: tuple[str, ...], forwarded: lis
             return "publickey"
 
         def check_channel_exec_request(self, channel: Any, command: bytes) -> bool:
+            if longest and len(command) > longest:
+                return False
             threading.Thread(target=_execute, args=(channel, command.decode()), daemon=True).start()
             return True
 
@@ -123,13 +125,15 @@ def _carry(source: socket.socket, sink: socket.socket, frozen: threading.Event) 
 
 
 @contextmanager
-def ssh_line(folder: Path, *, kinds: tuple[str, ...] = ()) -> Iterator[Line]:
+def ssh_line(folder: Path, *, kinds: tuple[str, ...] = (), longest: int = 0) -> Iterator[Line]:
     """Serve until the block ends, with keys of its own; the target knows them.
 
     Parameters
     ----------
     kinds:
         The only algorithms of host keys that the server offers, as an old one does.
+    longest:
+        Bytes of a command that the server takes, as dropbear takes some 9,000; 0 for any.
     """
     import paramiko
 
@@ -152,7 +156,7 @@ def ssh_line(folder: Path, *, kinds: tuple[str, ...] = ()) -> Iterator[Line]:
                     for ends in ((client, near), (near, client)):
                         threading.Thread(target=_carry, args=(*ends, line.frozen), daemon=True).start()
                     line.links.append(client)
-                    used.callback(_serve(far, key, kinds, line.forwarded).close)
+                    used.callback(_serve(far, key, kinds, line.forwarded, longest).close)
 
         threading.Thread(target=accept, daemon=True).start()
         try:

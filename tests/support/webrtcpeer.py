@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import re
 from typing import Any
 
 import aiohttp
@@ -16,6 +15,7 @@ from av import VideoFrame
 from av.frame import Frame
 from av.packet import Packet
 
+from deploy.webrtc.viewer import offered
 from tests.support.signaling import js, packed
 
 WIDTH, HEIGHT = 320, 240
@@ -48,29 +48,11 @@ def peer(stun: str = "") -> RTCPeerConnection:
     return RTCPeerConnection(RTCConfiguration(iceServers=[RTCIceServer(urls=stun)] if stun else []))
 
 
-def trickled(sdp: str) -> tuple[str, list[str]]:
-    """Return an SDP as the C SDK needs it, and the candidates, which go on their own.
-
-    Of several fingerprints it takes the last, and aiortc's last is not the one that it computes; and without the
-    option it gathers for 10 s before it answers.
-    """
-    candidates = re.findall(r"^a=(candidate:.*?)\r?$", sdp, re.MULTILINE)
-    kept = [
-        line
-        for line in sdp.splitlines()
-        if not line.startswith(
-            ("a=candidate:", "a=end-of-candidates", "a=fingerprint:sha-384", "a=fingerprint:sha-512")
-        )
-    ]
-    at = next(number for number, line in enumerate(kept) if line.startswith("m="))
-    return "\r\n".join([*kept[:at], "a=ice-options:trickle", *kept[at:], ""]), candidates
-
-
 async def say(
     socket: aiohttp.ClientWebSocketResponse, description: RTCSessionDescription, *, to: str = ""
 ) -> list[str]:
     """Send an offer or answer, then its candidates one by one; returns those."""
-    sdp, candidates = trickled(description.sdp)
+    sdp, candidates = offered(description.sdp)
     await socket.send_str(
         js(f"SDP_{description.type.upper()}", packed({"type": description.type, "sdp": sdp}), to=to, correlation="1")
     )

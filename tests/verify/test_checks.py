@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from deploy.boards.session import Reply
+from deploy.boards.session import BoardSession, Reply
 from deploy.bundle.manifest import BundleFile, Manifest
 from deploy.verify.line import LONGEST_ARGUMENT
 from deploy.verify.run import run_checks
@@ -56,8 +56,8 @@ def program() -> dict[str, bytes]:
     return {"bin/program": Path(shutil.which("true") or "/bin/true").read_bytes()}
 
 
-def look(manifest: Manifest, session: LocalSession | None = None) -> Verdict:
-    return run_checks(session or LocalSession(), "cam", "one", manifest)
+def look(manifest: Manifest, session: BoardSession | None = None, own: Sequence[Path] = ()) -> Verdict:
+    return run_checks(session or LocalSession(), "cam", "one", manifest, own=own)
 
 
 def states(verdict: Verdict) -> dict[str, tuple[str, str]]:
@@ -73,7 +73,7 @@ def test_every_check_runs_over_the_session_that_is_open(root: Path, monkeypatch:
     assert states(verdict)[FILES] == ("passed", "1 of 1 files intact")
     assert states(verdict)[LOADER] == ("passed", "1 library resolved as planned")
     assert states(verdict)["boardprobe answers without an error"][0] == "skipped"
-    assert session.traffic.round_trips == 3, "one a question"
+    assert session.traffic.round_trips == 1, "the board is asked everything at once"
     assert verdict.junit.is_file()
 
 
@@ -86,14 +86,16 @@ class SlowSession(LocalSession):
 
 
 def test_long_checks_say_which_one_is_at_work(
-    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(progress, "QUIET_SECONDS", 0.1)
     monkeypatch.setattr(progress, "HEARTBEAT_SECONDS", 0.1)
-    assert look(put(root, program())[1], SlowSession()).green
+    (tmp_path / "checks").mkdir()
+    (tmp_path / "checks/test_slow.py").write_text("def test_it_is_slow(host):\n    host.run('true')\n")
+    assert look(put(root, program())[1], SlowSession(), own=[tmp_path / "checks"]).green
     said = capsys.readouterr().err
-    assert f"cam: checks: 2 of 4, {LOADER}, " in said
-    assert f"cam: checks: 4 of 4, {FILES}, " in said
+    assert "cam: checks: 0 s so far" in said, "while the board is asked"
+    assert "cam: checks: 8 of 8, it is slow, " in said
     assert "cam: checks: done in " in said
 
 
@@ -171,7 +173,8 @@ def test_a_loader_that_lists_by_itself_is_told_by_its_text_too(root: Path, tmp_p
     """The programs of this machine know the same variable as uClibc's loader."""
     loader = tmp_path / "ld-uClibc.so.1"
     loader.write_bytes(b"\0LD_TRACE_LOADED_OBJECTS\0")
-    contents = program() | {"gstreamer-1.0/libplugin.so": own_libc()[0].with_name("libm.so.6").read_bytes()}
+    named = {"bin/program": program()["bin/program"] + f"\0{loader}\0".encode()}
+    contents = named | {"gstreamer-1.0/libplugin.so": own_libc()[0].with_name("libm.so.6").read_bytes()}
     providers = {"bin/program": {"libc.so.6": "/lib/libc.so.6"}, "gstreamer-1.0/libplugin.so": {"libc.so.6": "/lib/x"}}
     verdict = look(put(root, contents, loader=str(loader), providers=providers)[1])
     assert states(verdict)[LOADER] == ("passed", "2 libraries resolved as planned")
@@ -262,10 +265,14 @@ def test_a_boardprobe_that_prints_no_report_is_red_with_its_words(root: Path, pr
 
 
 class LostSession(LocalSession):
-    """A board that goes away after the first question."""
+    """A board that goes away before, or after, it was asked everything."""
+
+    def __init__(self, answers: int) -> None:
+        super().__init__()
+        self._answers = answers
 
     def run(self, script: str, arguments: Sequence[str] = (), stdin: Iterable[bytes] = (), **limits: Any) -> Reply:
-        if self.traffic.round_trips:
+        if self.traffic.round_trips >= self._answers:
             raise PreflightError("the connection to cam was lost")
         return super().run(script, arguments, stdin, **limits)
 
@@ -280,11 +287,14 @@ def children() -> set[int]:
     return found
 
 
-def test_a_connection_that_is_lost_is_neither_green_nor_red(root: Path) -> None:
+@pytest.mark.parametrize("answers", [0, 1])
+def test_a_connection_that_is_lost_is_neither_green_nor_red(root: Path, tmp_path: Path, answers: int) -> None:
     _, manifest = put(root, program())
+    (tmp_path / "checks").mkdir()
+    (tmp_path / "checks/test_more.py").write_text("def test_more(host):\n    host.run('true')\n")
     before = children()
     with pytest.raises(PreflightError, match="the connection to cam was lost"):
-        look(manifest, LostSession())
+        look(manifest, LostSession(answers), own=[tmp_path / "checks"])
     assert children() <= before  # no child of the checks is left, running or not
 
 
@@ -300,7 +310,10 @@ def test_a_check_of_many_words_travels_on_stdin(root: Path) -> None:
     begun: list[str] = []
     with ours:
         answering = threading.Thread(
-            target=answer_checks, args=(ours, session, {"host": "cam"}), kwargs={"seconds": 60, "told": begun.append}
+            target=answer_checks,
+            args=(ours, session, {"host": "cam"}, lambda: {"text": ""}),
+            kwargs={"seconds": 60, "told": begun.append},
+            daemon=True,
         )
         answering.start()
         line = AskingLine(theirs.detach())
@@ -310,6 +323,7 @@ def test_a_check_of_many_words_travels_on_stdin(root: Path) -> None:
         assert line.run("sh -c 'kill -SEGV $$'").code == 139
         with pytest.raises(ValueError, match="leaves no room on stdin"):
             line.run("x" * 5000, "given")
+        assert line.release == {"host": "cam"}
         line.begin("2 of 4, files are intact")
         line.close()
         answering.join(timeout=20)

@@ -72,7 +72,7 @@ pytestmark = pytest.mark.process
         ("it raises", "failed", "OSError: the board went away"),
         ("without a message", "failed", "AssertionError"),
         ("of a broken fixture", "failed", 'failed on setup with "RuntimeError: no such host"'),
-        ("many of", "skipped", "no camera here"),
+        ("many of: a_b", "skipped", "no camera here"),
     ],
 )
 def test_each_state_with_its_evidence(checks: dict[str, Check], name: str, state: str, evidence: str) -> None:

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 
 import pytest
 
+from deploy.cloud.session import Calls, Keys, Service
 from deploy.watch.feed import Wanted
 from deploy.watch.server import Running, start
-from deploy.watch.service import Calls, Keys, Service
 from tests.support.localservice import LocalService, local_service
 
 REGION = "us-west-2"
@@ -37,6 +37,7 @@ def loop_thread() -> Iterator[Loop]:
     thread = threading.Thread(target=made.loop.run_forever, name="test-loop", daemon=True)
     thread.start()
     yield made
+    made.run(asyncio.sleep(0.1))  # TLS says good-bye
     made.loop.call_soon_threadsafe(made.loop.stop)
     thread.join(10)
     made.loop.close()
@@ -138,7 +139,7 @@ def cameras(tmp_path: Path) -> Iterator[Cameras]:
         yield Cameras(local, service, calls)
         calls.close()
         # The service takes a moment to see that its connections are closed.
-        local.call(lambda: asyncio.sleep(0.1))
+        local.call(lambda: asyncio.sleep(0.2))
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from typing import Any
 import av
 import pytest
 
+from deploy.cloud.session import Calls, Keys, Service, ServiceRefusalError
 from deploy.watch.feed import Feed, Wanted, merged
 from deploy.watch.once import choose, take
-from deploy.watch.service import Calls, Keys, Service, ServiceRefusalError
 from recipes.errors import ConfigError, VerifyError
 from tests.support.media import make_fragments, make_header
 from tests.watch.conftest import Cameras
@@ -162,7 +162,7 @@ def test_one_picture_and_what_is_seen_in_it(
     cameras.stream("empty")
     cameras.fill("cam", make_fragments(2, picture=picture), make_header(), begin=time.time() - 3)
     feed = feed_of(cameras.calls)
-    seen = run(take(feed, run(choose(feed)), "JPEG", wait=5))
+    seen = run(take(feed, run(choose(feed, wait=0)), "JPEG", wait=5))
     assert seen.picture.startswith(b"\xff\xd8\xff")
     assert (seen.camera, seen.width, seen.height) == ("cam", 160, 120)
     assert seen.codec.startswith("avc1.")
@@ -173,11 +173,11 @@ def test_one_picture_and_what_is_seen_in_it(
 def test_nothing_to_take_a_picture_of_is_told(cameras: Cameras, run: Run, feed_of: FeedOf) -> None:
     feed = feed_of(cameras.calls)
     with pytest.raises(ConfigError, match="no stream"):
-        run(choose(feed))
+        run(choose(feed, wait=0))
     cameras.stream("one")
     cameras.stream("two")
     feed = feed_of(cameras.calls)
     with pytest.raises(ConfigError, match="2 streams"):
-        run(choose(feed))
+        run(choose(feed, wait=0))
     with pytest.raises(VerifyError, match="no picture arrived"):
         run(take(feed, run(feed.cameras())[0], "PNG", wait=0.2))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.watch.service import Keys, Service
+from deploy.cloud.session import Keys, Service
 from tests.watch.conftest import PageServer, page_server
 
 pytestmark = pytest.mark.loopback

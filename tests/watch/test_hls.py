@@ -6,9 +6,9 @@ import time
 
 import pytest
 
+from deploy.cloud.session import ServiceRefusalError
 from deploy.watch.feed import Camera
 from deploy.watch.hls import _NAMES, Session, rewritten
-from deploy.watch.service import ServiceRefusalError
 
 BASE = "https://b-local.kinesisvideo.us-west-2.amazonaws.com/hls/v1/getHLSMasterPlaylist.m3u8?SessionToken=SECRET"
 MASTER = """#EXTM3U

@@ -54,6 +54,7 @@ async def master(cameras: Cameras, arn: str) -> AsyncIterator[ClientWebSocketRes
         session.ws_connect(URL(url, encoded=True)) as socket,
     ):
         yield socket
+    await asyncio.sleep(0.1)  # TLS says good-bye
 
 
 def packed(facts: dict[str, Any]) -> str:

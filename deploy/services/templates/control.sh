@@ -52,7 +52,7 @@ start() {
     if alive; then echo "$name runs already"; return 0; fi
     make_folders || return 1
     background || return 1
-    left=$((10 * naps))
+    left=$((30 * naps))
     while ! alive; do
         left=$((left - 1))
         [ "$left" -gt 0 ] || { echo "$name did not start" >&2; return 1; }

@@ -8,11 +8,9 @@ from typing import Any
 
 import pytest
 
+from deploy.verify.facts import Facts, probed_elements
+
 _LIBRARIES = "curl {curl}, {openssl}, libwebsockets {libwebsockets}"
-_ELEMENTS = {"gstreamer-1.0/libgstkvssink.so": "kvssink"}
-"""Plugins of ours, and the element that each is there for."""
-
-
 _TEXTS = ("machine", "libc_version", "curl", "openssl", "libwebsockets")
 _FINDING = ("level", "check", "detail")
 
@@ -45,19 +43,18 @@ def _not_loading(report: dict[str, Any], asked: list[str]) -> list[str]:
 
 
 def test_boardprobe_answers_without_an_error(
-    host: Any, release: dict[str, Any], record_property: Callable[[str, object], None]
+    facts: Facts, release: dict[str, Any], record_property: Callable[[str, object], None]
 ) -> None:
     """Whatever the board's file asks about is among its launcher's words; a plugin that travels is asked about too."""
     if "bin/boardprobe" not in release["providers"]:
         pytest.skip("this release has no boardprobe")
-    paths = {file["path"] for file in release["files"]}
-    asked = [element for path, element in _ELEMENTS.items() if path in paths]
-    launcher = f"{release['root']}/current/run/boardprobe"
-    answer = host.run("%s" + " --element %s" * len(asked), launcher, *asked)
-    code, said = answer.exit_status, answer.stderr.strip()[-300:]
+    answer = facts.boardprobe
+    assert answer is not None, "it was not started"
+    asked = probed_elements(release)
+    code, said = answer.code, answer.err[-300:]
     ended = f"a signal ended it ({code - 128})" if code > 128 else f"exit {code}"
     assert code in (0, 1, 2), f"{ended}: {said}"
-    report = _report(answer.stdout)
+    report = _report(answer.out)
     errors = [
         f"{finding['check']}: {finding['detail']}" for finding in report["findings"] if finding["level"] == "error"
     ]

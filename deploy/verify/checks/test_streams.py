@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable
 from typing import Any
 
 from deploy.services.systems import Phase, ServiceState, parse_status
+from deploy.verify.facts import read_report
+from deploy.verify.script import LOOK
 
 _PAUSE_SECONDS = 3
 _STEADY_SECONDS = 5
 """A program of the SDK says nothing of pictures: it has to live for so long at least."""
-# What a board answers is bounded: the state is a few lines, and boardstream's file at most 8 KiB.
-_LOOK = """
-root=%s
-while read -r name file; do
-    echo "service=$name"
-    sh "$root/applied/$name/status" < /dev/null 2>&1 | head -c 8192
-    echo
-    [ "$file" = - ] || { echo "report=$(head -c 8192 "$file" 2>/dev/null | tr -d '\\n')"; }
-done
-echo end
-"""
 
 
 def _looks(host: Any, release: dict[str, Any]) -> dict[str, tuple[ServiceState, dict[str, Any]]]:
     """Return each service's state, and what its program wrote of itself."""
     names = "".join(f"{row['name']} {row['status'] or '-'}\n" for row in release["services"])
-    answer = host.run(_LOOK, release["root"], stdin=names).stdout
+    answer = host.run(LOOK, release["root"], stdin=names).stdout
     parts = re.split(r"^service=(.*)$", answer, flags=re.MULTILINE)
-    return {name: (parse_status(text), _report(text)) for name, text in zip(parts[1::2], parts[2::2], strict=True)}
-
-
-def _report(text: str) -> dict[str, Any]:
-    line = next((line for line in text.splitlines() if line.startswith("report=")), "report=")
-    try:
-        report = json.loads(line.removeprefix("report=") or "{}")
-    except (ValueError, RecursionError):
-        return {}
-    return report if isinstance(report, dict) else {}
+    return {name: (parse_status(text), read_report(text)) for name, text in zip(parts[1::2], parts[2::2], strict=True)}
 
 
 def _number(report: dict[str, Any], key: str) -> int:

@@ -83,7 +83,7 @@ class Tile {
     if (camera.state === "channel") words = "WebRTC, on demand";
     else if (camera.state === "live") {
       const played = this.player.playback && this.stage.node.classList.contains("moving") ? this.behind : null;
-      const behind = played ?? now() - camera.last - camera.length;
+      const behind = played ?? now() - camera.end;
       words = `${spanOf(behind)} behind · last fragment ${timeOfDay(camera.last)}`;
     } else if (camera.last) words = `last fragment ${spanOf(now() - camera.last)} ago`;
     setText(this.when, words);

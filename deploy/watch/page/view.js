@@ -100,7 +100,7 @@ export class View {
     this.tabulate(rows);
     const moving = this.stage.node.classList.contains("moving");
     this.stage.node.classList.toggle("offline", this.camera.state === "offline" && !moving);
-    const behind = seen && moving ? seen.behind : this.camera.state === "live" ? now() - this.camera.last - this.camera.length : null;
+    const behind = seen && moving ? seen.behind : this.camera.state === "live" ? now() - this.camera.end : null;
     setText(this.behind, behind === null || behind === undefined ? "" : `${seen && seen.way === "WebRTC" ? "about " : ""}${spanOf(behind)} behind`);
     this.timeline.playing(seen && moving ? seen.at : null);
   }

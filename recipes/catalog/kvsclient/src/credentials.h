@@ -1,4 +1,5 @@
-/* Keys to sign with: of the environment, or short-lived ones for a client certificate from the IoT credential provider.
+/* Keys to sign with: given, of the environment, of a file, or short-lived ones for a client certificate from the IoT
+ * credential provider.
  * https://docs.aws.amazon.com/iot/latest/developerguide/authorizing-direct-aws.html */
 #ifndef KVSCLIENT_CREDENTIALS_H
 #define KVSCLIENT_CREDENTIALS_H

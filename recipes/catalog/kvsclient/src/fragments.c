@@ -13,34 +13,85 @@ struct fragment {
     gboolean settled;  /* PERSISTED, or given up */
 };
 
-static GMutex lock;
-static GQueue queue = G_QUEUE_INIT; /* of fragments, the oldest first */
-static GByteArray *header;
-static gsize waiting, most_waiting;
-static gsize header_at, at; /* how much of the header and of the fragment `link` was copied */
-static GList *link;         /* the fragment that is being sent; NULL: none yet */
-static gboolean finished;
-static struct totals totals;
-static void (*on_change)(void);
+struct store {
+    GMutex lock;
+    GCond room;   /* a fragment was settled or dropped, or nobody is to wait any more */
+    GQueue queue; /* of fragments, the oldest first */
+    GByteArray *header;
+    gsize waiting;
+    gsize header_at, at; /* how much of the header and of the fragment `link` was copied */
+    GList *link;         /* the fragment that is being sent; NULL: none yet */
+    gboolean finished, hurried;
+    struct totals totals;
+    struct keeping keeping;
+};
 
-void fragments_open(gsize most, void (*changed)(void)) {
-    most_waiting = most;
-    on_change = changed;
+struct store *fragments_open(const struct keeping *keeping) {
+    struct store *store = g_new0(struct store, 1);
+
+    g_mutex_init(&store->lock);
+    g_cond_init(&store->room);
+    g_queue_init(&store->queue);
+    store->keeping = *keeping;
+    return store;
 }
 
-void fragments_header(GByteArray *given) {
-    g_mutex_lock(&lock);
-    header = given;
-    g_mutex_unlock(&lock);
+static void drop_fragment(struct fragment *fragment) {
+    g_byte_array_unref(fragment->bytes);
+    g_free(fragment);
 }
 
-gboolean fragments_begin(guint64 milliseconds) {
+void fragments_free(struct store *store) {
+    struct fragment *fragment;
+
+    while ((fragment = g_queue_pop_head(&store->queue)) != NULL) {
+        drop_fragment(fragment);
+    }
+    if (store->header != NULL) {
+        g_byte_array_unref(store->header);
+    }
+    g_mutex_clear(&store->lock);
+    g_cond_clear(&store->room);
+    g_free(store);
+}
+
+void fragments_header(struct store *store, GByteArray *header) {
+    g_mutex_lock(&store->lock);
+    store->header = header;
+    g_mutex_unlock(&store->lock);
+}
+
+void fragments_hurry(struct store *store) {
+    g_mutex_lock(&store->lock);
+    store->hurried = TRUE;
+    g_cond_broadcast(&store->room);
+    g_mutex_unlock(&store->lock);
+}
+
+/* Whether there is no room for another fragment. What is open is confirmed only behind the next one's start, so a
+ * fragment that fills the store alone keeps nobody out. */
+static gboolean is_full(const struct store *store) {
+    if (store->waiting < store->keeping.most) {
+        return FALSE;
+    }
+    for (const GList *each = store->queue.head; each != store->queue.tail; each = each->next) {
+        if (!((const struct fragment *)each->data)->settled) {
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
+gboolean fragments_begin(struct store *store, guint64 milliseconds) {
     struct fragment *fragment, *last;
     gboolean room;
 
-    g_mutex_lock(&lock);
-    last = g_queue_peek_tail(&queue);
-    room = waiting < most_waiting && !finished;
+    g_mutex_lock(&store->lock);
+    last = g_queue_peek_tail(&store->queue);
+    while (store->keeping.waits && is_full(store) && !store->finished && !store->hurried) {
+        g_cond_wait(&store->room, &store->lock);
+    }
+    room = !is_full(store) && !store->finished;
     if (room) {
         if (last != NULL) {
             last->complete = TRUE;
@@ -49,56 +100,57 @@ gboolean fragments_begin(guint64 milliseconds) {
         fragment->milliseconds = milliseconds;
         fragment->bytes = g_byte_array_new();
         mkv_cluster(fragment->bytes, milliseconds);
-        waiting += fragment->bytes->len;
-        g_queue_push_tail(&queue, fragment);
-        totals.begun++;
+        store->waiting += fragment->bytes->len;
+        g_queue_push_tail(&store->queue, fragment);
+        store->totals.begun++;
     }
-    g_mutex_unlock(&lock);
+    g_mutex_unlock(&store->lock);
     return room;
 }
 
-void fragments_append(guint track, gint16 relative, gboolean key, const guint8 *data, gsize size) {
+void fragments_append(struct store *store, guint track, gint16 relative, gboolean key, const guint8 *data, gsize size) {
     struct fragment *last;
 
-    g_mutex_lock(&lock);
-    last = g_queue_peek_tail(&queue);
+    g_mutex_lock(&store->lock);
+    last = g_queue_peek_tail(&store->queue);
     if (last != NULL && !last->complete) {
         gsize before = last->bytes->len;
 
         mkv_block(last->bytes, track, relative, key, data, size);
-        waiting += last->bytes->len - before;
+        store->waiting += last->bytes->len - before;
     }
-    g_mutex_unlock(&lock);
-    on_change();
+    g_mutex_unlock(&store->lock);
+    store->keeping.changed(store->keeping.data);
 }
 
-void fragments_finish(void) {
+void fragments_finish(struct store *store) {
     struct fragment *last;
 
-    g_mutex_lock(&lock);
-    last = g_queue_peek_tail(&queue);
-    if (!finished && last != NULL && !last->complete) {
+    g_mutex_lock(&store->lock);
+    last = g_queue_peek_tail(&store->queue);
+    if (!store->finished && last != NULL && !last->complete) {
         mkv_end_of_fragment(last->bytes);
         last->complete = TRUE;
     }
-    finished = TRUE;
-    g_mutex_unlock(&lock);
-    on_change();
+    store->finished = TRUE;
+    g_cond_broadcast(&store->room);
+    g_mutex_unlock(&store->lock);
+    store->keeping.changed(store->keeping.data);
 }
 
 /* Frees what is settled and not being read, from the oldest on. */
-static void drop_settled(void) {
+static void drop_settled(struct store *store) {
     struct fragment *first;
 
-    while ((first = g_queue_peek_head(&queue)) != NULL && first->settled && queue.head != link) {
-        waiting -= first->bytes->len;
-        g_byte_array_unref(first->bytes);
-        g_free(g_queue_pop_head(&queue));
+    while ((first = g_queue_peek_head(&store->queue)) != NULL && first->settled && store->queue.head != store->link) {
+        store->waiting -= first->bytes->len;
+        drop_fragment(g_queue_pop_head(&store->queue));
+        g_cond_broadcast(&store->room);
     }
 }
 
-static gboolean all_settled(void) {
-    for (GList *each = queue.head; each != NULL; each = each->next) {
+static gboolean all_settled(struct store *store) {
+    for (GList *each = store->queue.head; each != NULL; each = each->next) {
         if (!((struct fragment *)each->data)->settled) {
             return FALSE;
         }
@@ -106,36 +158,36 @@ static gboolean all_settled(void) {
     return TRUE;
 }
 
-gboolean fragments_pending(void) {
+gboolean fragments_pending(struct store *store) {
     gboolean pending;
 
-    g_mutex_lock(&lock);
-    pending = header != NULL && !all_settled();
-    g_mutex_unlock(&lock);
+    g_mutex_lock(&store->lock);
+    pending = store->header != NULL && !all_settled(store);
+    g_mutex_unlock(&store->lock);
     return pending;
 }
 
-gboolean fragments_done(void) {
+gboolean fragments_done(struct store *store) {
     gboolean done;
 
-    g_mutex_lock(&lock);
-    done = finished && all_settled();
-    g_mutex_unlock(&lock);
+    g_mutex_lock(&store->lock);
+    done = store->finished && all_settled(store);
+    g_mutex_unlock(&store->lock);
     return done;
 }
 
-void fragments_rewind(void) {
-    g_mutex_lock(&lock);
-    link = NULL;
-    header_at = at = 0;
-    drop_settled();
-    for (GList *each = queue.head; each != NULL; each = each->next) {
+void fragments_rewind(struct store *store) {
+    g_mutex_lock(&store->lock);
+    store->link = NULL;
+    store->header_at = store->at = 0;
+    drop_settled(store);
+    for (GList *each = store->queue.head; each != NULL; each = each->next) {
         struct fragment *fragment = each->data;
 
         fragment->sent = FALSE;
-        totals.sent_again += fragment->was_sent && !fragment->settled;
+        store->totals.sent_again += fragment->was_sent && !fragment->settled;
     }
-    g_mutex_unlock(&lock);
+    g_mutex_unlock(&store->lock);
 }
 
 static gsize copy(char *out, gsize size, const GByteArray *from, gsize *done) {
@@ -147,8 +199,8 @@ static gsize copy(char *out, gsize size, const GByteArray *from, gsize *done) {
 }
 
 /* The next fragment that is to be sent; NULL where none has begun. */
-static GList *next_link(void) {
-    GList *next = link == NULL ? queue.head : link->next;
+static GList *next_link(struct store *store) {
+    GList *next = store->link == NULL ? store->queue.head : store->link->next;
 
     while (next != NULL && ((struct fragment *)next->data)->settled) {
         next = next->next;
@@ -157,51 +209,56 @@ static GList *next_link(void) {
 }
 
 /* Goes to the next fragment. Returns FALSE where there is none to go to. */
-static gboolean advance(void) {
-    GList *next = next_link();
+static gboolean advance(struct store *store) {
+    GList *next = next_link(store);
 
     if (next == NULL) {
         return FALSE;
     }
-    link = next;
-    at = 0;
-    ((struct fragment *)link->data)->was_sent = TRUE;
-    drop_settled();
+    store->link = next;
+    store->at = 0;
+    ((struct fragment *)store->link->data)->was_sent = TRUE;
+    drop_settled(store);
     return TRUE;
 }
 
-enum supply fragments_read(char *out, gsize size, gboolean boundary, gsize *copied) {
+enum supply fragments_read(struct store *store, char *out, gsize size, gboolean boundary, gsize *copied) {
     enum supply supply = SUPPLY_SOME;
 
     *copied = 0;
-    g_mutex_lock(&lock);
-    if (link == NULL && !advance()) {
-        supply = finished ? SUPPLY_END : SUPPLY_NONE_YET;
+    g_mutex_lock(&store->lock);
+    if (store->link == NULL && !advance(store)) {
+        supply = store->finished ? SUPPLY_END : SUPPLY_NONE_YET;
     }
     while (supply == SUPPLY_SOME && *copied < size) {
-        struct fragment *now = link->data;
+        struct fragment *now = store->link->data;
 
-        if (header_at < header->len) {
-            *copied += copy(out, size, header, &header_at);
+        if (store->header_at < store->header->len) {
+            *copied += copy(out, size, store->header, &store->header_at);
             continue;
         }
-        *copied += copy(out + *copied, size - *copied, now->bytes, &at);
-        if (at < now->bytes->len || !now->complete) {
+        *copied += copy(out + *copied, size - *copied, now->bytes, &store->at);
+        if (store->at < now->bytes->len || !now->complete) {
             break;
         }
         now->sent = TRUE;
-        if (boundary && next_link() != NULL) {
+        if (!store->keeping.acks && !now->settled) {
+            now->settled = TRUE;
+            store->totals.persisted++;
+            g_cond_broadcast(&store->room);
+        }
+        if (boundary && next_link(store) != NULL) {
             supply = SUPPLY_END;
-        } else if (!advance()) {
-            supply = finished && all_settled() ? SUPPLY_END : SUPPLY_NONE_YET;
+        } else if (!advance(store)) {
+            supply = store->finished && all_settled(store) ? SUPPLY_END : SUPPLY_NONE_YET;
         }
     }
-    g_mutex_unlock(&lock);
+    g_mutex_unlock(&store->lock);
     return *copied > 0 ? SUPPLY_SOME : supply == SUPPLY_SOME ? SUPPLY_NONE_YET : supply;
 }
 
-static struct fragment *find(guint64 milliseconds) {
-    for (GList *each = queue.head; each != NULL; each = each->next) {
+static struct fragment *find(struct store *store, guint64 milliseconds) {
+    for (GList *each = store->queue.head; each != NULL; each = each->next) {
         struct fragment *fragment = each->data;
 
         if (fragment->milliseconds == milliseconds && !fragment->settled) {
@@ -211,39 +268,41 @@ static struct fragment *find(guint64 milliseconds) {
     return NULL;
 }
 
-gboolean fragments_persisted(guint64 milliseconds) {
+gboolean fragments_persisted(struct store *store, guint64 milliseconds) {
     struct fragment *fragment;
     gboolean known;
 
-    g_mutex_lock(&lock);
-    fragment = find(milliseconds);
+    g_mutex_lock(&store->lock);
+    fragment = find(store, milliseconds);
     known = fragment != NULL && fragment->sent;
     if (known) {
         fragment->settled = TRUE;
-        totals.persisted++;
-        drop_settled();
+        store->totals.persisted++;
+        drop_settled(store);
+        g_cond_broadcast(&store->room);
     }
-    g_mutex_unlock(&lock);
+    g_mutex_unlock(&store->lock);
     return known;
 }
 
-void fragments_give_up(guint64 milliseconds) {
+void fragments_give_up(struct store *store, guint64 milliseconds) {
     struct fragment *fragment;
 
-    g_mutex_lock(&lock);
-    fragment = find(milliseconds);
+    g_mutex_lock(&store->lock);
+    fragment = find(store, milliseconds);
     if (fragment != NULL && fragment->was_sent) {
         fragment->settled = TRUE;
-        totals.lost++;
+        store->totals.lost++;
+        g_cond_broadcast(&store->room);
     }
-    g_mutex_unlock(&lock);
+    g_mutex_unlock(&store->lock);
 }
 
-struct totals fragments_totals(void) {
+struct totals fragments_totals(struct store *store) {
     struct totals now;
 
-    g_mutex_lock(&lock);
-    now = totals;
-    g_mutex_unlock(&lock);
+    g_mutex_lock(&store->lock);
+    now = store->totals;
+    g_mutex_unlock(&store->lock);
     return now;
 }

@@ -4,9 +4,6 @@
 
 #include "report.h"
 
-#define CONNECT_SECONDS 5L /* kvssink's connection-timeout and completion-timeout */
-#define ANSWER_SECONDS 10L
-
 gboolean http_is_header(const char *text) {
     for (; *text != '\0'; text++) {
         if (!g_ascii_isprint(*text)) {
@@ -14,6 +11,12 @@ gboolean http_is_header(const char *text) {
         }
     }
     return TRUE;
+}
+
+gboolean http_is_name(const char *text, gsize most) {
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+
+    return text[0] != '\0' && strlen(text) <= most && strspn(text, letters) == strlen(text);
 }
 
 /* Counts the bytes of all header lines of a transfer: the handle's own private pointer is the counter. */
@@ -33,28 +36,38 @@ static void only_https(CURL *curl) {
 #endif
 }
 
+/* The rule that leads every name to one address; libcurl reads it as long as there are requests, so it is kept. */
+static struct curl_slist *rerouted(const char *address) {
+    static gsize made;
+
+    if (address == NULL) {
+        return NULL;
+    }
+    if (g_once_init_enter(&made)) {
+        char *rule = g_strdup_printf("::%s", address);
+
+        g_once_init_leave(&made, (gsize)curl_slist_append(NULL, rule));
+        g_free(rule);
+    }
+    return (struct curl_slist *)made;
+}
+
 CURL *http_open(const struct options *options, const char *url) {
-    static struct curl_slist *everywhere;
-    static gsize seen; /* one request at a time */
+    static _Thread_local gsize seen; /* a thread has one request at a time */
     CURL *curl = curl_easy_init();
 
     if (curl == NULL) {
         g_error("no memory for a request");
     }
-    if (options->connect_to != NULL && everywhere == NULL) {
-        char *rule = g_strdup_printf("::%s", options->connect_to);
-
-        everywhere = curl_slist_append(NULL, rule);
-        g_free(rule);
-    }
     seen = 0;
     only_https(curl);
     curl_easy_setopt(curl, CURLOPT_URL, url);
-    curl_easy_setopt(curl, CURLOPT_CONNECT_TO, everywhere);
+    curl_easy_setopt(curl, CURLOPT_CONNECT_TO, rerouted(options->connect_to));
     curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_SECONDS);
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)options->connect);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_DNS_CACHE_TIMEOUT, 0L); /* a service may come back at another address */
     curl_easy_setopt(curl, CURLOPT_TCP_NODELAY, 1L);
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
@@ -75,11 +88,11 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *data) {
     return size * count;
 }
 
-void http_ask(CURL *curl, struct answer *answer) {
+void http_ask(CURL *curl, guint seconds, struct answer *answer) {
     CURLcode code;
 
     *answer = (struct answer){.body = g_string_new(NULL)};
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT, ANSWER_SECONDS);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)seconds);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer->body);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, answer->error);

@@ -20,11 +20,14 @@ struct answer {
 /* Returns TRUE for a text that may be a header's value: printable ASCII. */
 gboolean http_is_header(const char *text);
 
+/* Returns TRUE for letters that a stream, region, thing or alias may have: they cannot break a header or a URL. */
+gboolean http_is_name(const char *text, gsize most);
+
 /* Opens a request: TLS alone, HTTP/1.1 as kvssink, no redirects, --ca and --connect-to, bounded headers. */
 CURL *http_open(const struct options *options, const char *url);
 
-/* Asks, and waits for the whole answer. Never fails: `answer` says what came. Free it with `http_free`. */
-void http_ask(CURL *curl, struct answer *answer);
+/* Asks, and waits for the whole answer, so long at most. Never fails: `answer` says what came. Free it with `http_free`. */
+void http_ask(CURL *curl, guint seconds, struct answer *answer);
 void http_free(struct answer *answer);
 
 /* Reports an answer that is no success, with the service's own words. */

@@ -1,23 +1,16 @@
 #include "live.h"
 
-#include <openssl/crypto.h>
 #include <signal.h>
 
 #include "codes.h"
-#include "credentials.h"
-#include "fragments.h"
 #include "pipeline.h"
 #include "report.h"
-#include "service.h"
-#include "upload.h"
+#include "sending.h"
 
-#define FIRST_PAUSE (G_USEC_PER_SEC * 2 / 5) /* kvssink was back after 0.4 s */
-#define MOST_PAUSE (10 * G_USEC_PER_SEC)
 #define DRAIN_SECONDS 5
 
 static const struct options *options;
-static struct credentials keys;
-static char endpoint[MOST_URL];
+static struct sending sending;
 static volatile sig_atomic_t stopped;
 static gint64 began, closing; /* closing: when the end was asked for, 0 before */
 static gboolean finished;
@@ -62,7 +55,7 @@ static gboolean tick(void *data) {
     }
     if (closing != 0 && !finished && (pipeline_ended() || now - closing > DRAIN_SECONDS * G_USEC_PER_SEC)) {
         finished = TRUE;
-        fragments_finish();
+        fragments_finish(sending.store);
     }
     if (closing != 0 && now - closing > options->stop * G_USEC_PER_SEC) {
         decide(CODE_UNCLOSED, "stop", "the last fragment was not confirmed in time: it may be lost");
@@ -71,78 +64,31 @@ static gboolean tick(void *data) {
     return TRUE;
 }
 
-/* Waits, with ticks. Returns FALSE where a tick says to leave. */
-static gboolean wait_for(gint64 microseconds) {
-    gint64 until = g_get_monotonic_time() + microseconds;
-
-    while (tick(NULL)) {
-        if (g_get_monotonic_time() >= until) {
-            return TRUE;
-        }
-        g_usleep(20000);
-    }
-    return FALSE;
+static void on_ack(guint connection, const struct ack *ack, void *data) {
+    (void)data;
+    acks_print(connection, ack);
 }
 
-/* Nothing is sent before the first fragment has begun, as kvssink. Returns FALSE where there will be none. */
-static gboolean wait_for_frames(void) {
-    while (!fragments_pending()) {
-        if (!wait_for(0) || fragments_done()) {
-            return FALSE;
-        }
-        g_usleep(10000);
-    }
-    return TRUE;
-}
-
-/* Connections one after another, until all is confirmed or none helps any more. */
-static void connect_on(void) {
-    gint64 pause = FIRST_PAUSE;
-    guint64 persisted = 0;
-    guint failures = 0;
-
-    while (code < 0 || closing != 0) {
-        enum outcome outcome;
-        int got;
-
-        if (!wait_for_frames()) {
-            return;
-        }
-        got = credentials_get(options, &keys);
-        if (got >= 0) {
-            decide(got, "give-up", "no credentials");
-            return;
-        }
-        outcome = upload_run(options, &keys, endpoint, tick, NULL);
-        if (outcome == OUTCOME_DONE || outcome == OUTCOME_LEAVE) {
-            return;
-        }
-        if (outcome == OUTCOME_FATAL) {
-            decide(CODE_GIVE_UP, "give-up", "a restart does not help");
-            return;
-        }
-        if (fragments_totals().persisted > persisted || outcome == OUTCOME_ROTATE) {
-            persisted = fragments_totals().persisted;
-            failures = 0;
-            pause = FIRST_PAUSE;
-        }
-        if (++failures > options->retries) {
-            decide(CODE_RESTART, "restart", "no connection confirms anything");
-            return;
-        }
-        if (outcome == OUTCOME_BROKEN && options->iot_endpoint != NULL && failures > 1) {
-            credentials_forget(&keys);
-        }
-        /* An ERROR ack is answered at once, as by the SDK; not one after another. */
-        if ((outcome == OUTCOME_BROKEN || failures > 1) && !wait_for(pause)) {
-            return;
-        }
-        pause = MIN(pause * 2, MOST_PAUSE);
+/* Sends to the end, and says how it came to it. */
+static void send_all(void) {
+    switch (sending_run(&sending)) {
+    case SENT_NO_KEYS:
+        decide(sending.code, "give-up", "no credentials");
+        break;
+    case SENT_REFUSED:
+        decide(CODE_GIVE_UP, "give-up", "a restart does not help");
+        break;
+    case SENT_NOTHING:
+        decide(CODE_RESTART, "restart", "no connection confirms anything");
+        break;
+    default:
+        decide(fragments_totals(sending.store).begun > 0 || stopped ? CODE_DONE : CODE_RESTART, "end",
+               "no more to send");
     }
 }
 
 static void sum_up(void) {
-    struct totals totals = fragments_totals();
+    struct totals totals = fragments_totals(sending.store);
     GString *row = row_begin(0, "end");
 
     g_string_append_printf(row,
@@ -154,18 +100,19 @@ static void sum_up(void) {
 
 int live_run(const struct options *given) {
     options = given;
-    code = pipeline_open(options);
+    sending = (struct sending){.options = options, .line = upload_open(), .ears = {.tick = tick, .ack = on_ack}};
+    sending.store = fragments_open(&(struct keeping){.most = (gsize)options->buffer << 20, .acks = TRUE,
+                                                     .changed = upload_wake, .data = sending.line});
+    code = pipeline_open(options, sending.store, sending.line);
     if (code >= 0) {
         return code;
     }
-    fragments_open((gsize)options->buffer << 20, upload_wake);
     catch_signals();
-    code = service_find(options, &keys, pipeline_media_type(), endpoint);
+    code = sending_open(&sending, pipeline_media_type(), NULL);
     if (code < 0) {
         began = g_get_monotonic_time();
         if (pipeline_start()) {
-            connect_on();
-            decide(fragments_totals().begun > 0 || stopped ? CODE_DONE : CODE_RESTART, "end", "no more to send");
+            send_all();
         } else {
             const char *fault = pipeline_fault();
 
@@ -173,7 +120,9 @@ int live_run(const struct options *given) {
         }
     }
     pipeline_close();
-    OPENSSL_cleanse(&keys, sizeof keys);
+    sending_close(&sending);
     sum_up();
+    fragments_free(sending.store);
+    upload_close(sending.line);
     return code;
 }

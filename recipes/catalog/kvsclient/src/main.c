@@ -7,21 +7,19 @@
 #include "options.h"
 #include "replay.h"
 #include "report.h"
-#include "upload.h"
 
 int main(int argc, char **argv) {
     struct options options;
     GError *error = NULL;
     int code;
 
-    report_name("-");
+    report_begin();
     code = options_read(argc, argv, &options);
     if (code >= 0) {
         return code;
     }
     report_name(options.stream != NULL ? options.stream : "replay");
     signal(SIGPIPE, SIG_IGN);
-    upload_open();
     if (options.replay != NULL) {
         return replay_run(&options);
     }

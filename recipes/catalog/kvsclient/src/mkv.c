@@ -80,8 +80,8 @@ static void put_track(GByteArray *out, guint number, const struct track *track) 
     put_unsigned(entry, 0xd7, number, 1);
     put_unsigned(entry, 0x73c5, number, 8); /* TrackUID */
     put_unsigned(entry, 0x83, track->audio ? 2 : 1, 1);
-    put_text(entry, 0x536e, track->audio ? "audio" : "kinesis_video");
-    put_text(entry, 0x86, track->audio ? "A_AAC" : "V_MPEG4/ISO/AVC");
+    put_text(entry, 0x536e, track->name);
+    put_text(entry, 0x86, track->codec);
     if (track->audio) {
         guint64 bits;
 

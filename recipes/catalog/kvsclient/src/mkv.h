@@ -10,6 +10,7 @@
 struct track {
     gboolean known;
     gboolean audio;
+    const char *name, *codec; /* as Matroska writes them */
     guint width, height;
     guint channels;
     double rate;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "codes.h"
+#include "http.h"
 #include "report.h"
 
 static const char help[] =
@@ -64,13 +65,6 @@ static gboolean read_number(const char *text, guint least, guint most, guint *nu
     return TRUE;
 }
 
-/* Letters that a stream, region, thing or alias may have; a value of them cannot break a header or a URL. */
-static gboolean is_name(const char *text, gsize most) {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-
-    return text[0] != '\0' && strlen(text) <= most && strspn(text, letters) == strlen(text);
-}
-
 static int take_number(struct options *options, const char *option, const char *value) {
     const struct {
         const char *option;
@@ -111,7 +105,7 @@ static int take(struct options *options, const char *option, const char *value) 
     for (guint i = 0; i < G_N_ELEMENTS(texts); i++) {
         if (strcmp(option, texts[i].option) == 0) {
             *texts[i].text = value;
-            return texts[i].most == 0 || is_name(value, texts[i].most)
+            return texts[i].most == 0 || http_is_name(value, texts[i].most)
                        ? -1
                        : WRONG("%s takes letters, digits, points, - and _", option);
         }
@@ -178,7 +172,7 @@ static int check(struct options *options) {
         return -1;
     }
     take_environment(options);
-    if (options->stream == NULL || options->region == NULL || !is_name(options->region, 64)) {
+    if (options->stream == NULL || options->region == NULL || !http_is_name(options->region, 64)) {
         return WRONG("--stream and --region (or AWS_DEFAULT_REGION) are needed");
     }
     if (options->endpoint != NULL && !g_str_has_prefix(options->endpoint, "https://")) {
@@ -188,7 +182,7 @@ static int check(struct options *options) {
         (options->iot_cert == NULL || options->iot_key == NULL || options->iot_alias == NULL)) {
         return WRONG("--iot-endpoint needs --iot-cert, --iot-key and --iot-role-alias");
     }
-    if (options->iot_alias != NULL && !is_name(options->iot_alias, 128)) {
+    if (options->iot_alias != NULL && !http_is_name(options->iot_alias, 128)) {
         return WRONG("ROLE_ALIAS takes letters, digits, points, - and _");
     }
     options->iot_thing = options->iot_thing != NULL ? options->iot_thing : options->stream;
@@ -199,7 +193,8 @@ int options_read(int argc, char **argv, struct options *options) {
     int at = 1;
 
     *options = (struct options){.fps = 15, .width = 320, .height = 240, .bitrate = 512, .gop = 1, .retention = 2,
-                                .buffer = 32, .stall = 30, .stop = 120, .retries = 20, .wait = 10};
+                                .buffer = 32, .stall = 30, .stop = 120, .retries = 20, .wait = 10,
+                                .connect = 5, .answer = 10, .iot_connect = 3, .iot_answer = 5, .rotation = 3600};
     for (; at < argc && strncmp(argv[at], "--", 2) == 0; at++) {
         char *equals = strchr(argv[at], '=');
         char *option;

@@ -7,12 +7,13 @@
 #include "frames.h"
 #include "report.h"
 #include "testpicture.h"
-#include "upload.h"
 
 /* Frames that may wait in a sink for our thread: a few, since the store keeps what cannot be sent. */
 #define MOST_QUEUED 16
 
 static GstElement *pipeline;
+static struct frames *frames;
+static struct line *line;
 static guint count;
 static gint ended; /* tracks at their end; atomic */
 
@@ -26,12 +27,12 @@ static GstFlowReturn on_sample(GstAppSink *sink, gpointer data) {
 
     if (buffer == NULL || caps == NULL) {
         flow = GST_FLOW_EOS;
-    } else if (!frames_track(track, caps)) {
+    } else if (!frames_track(frames, track, caps)) {
         flow = GST_FLOW_NOT_NEGOTIATED;
     } else if (GST_BUFFER_PTS_IS_VALID(buffer)) {
         time = gst_segment_to_running_time(gst_sample_get_segment(sample), GST_FORMAT_TIME, GST_BUFFER_PTS(buffer));
         if (GST_CLOCK_TIME_IS_VALID(time)) {
-            frames_take(track, time, !GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT), buffer);
+            frames_take(frames, track, time, !GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT), buffer);
         }
     }
     if (sample != NULL) {
@@ -42,9 +43,9 @@ static GstFlowReturn on_sample(GstAppSink *sink, gpointer data) {
 
 static void on_end(GstAppSink *sink, gpointer data) {
     (void)sink;
-    frames_end(GPOINTER_TO_UINT(data));
+    frames_end(frames, GPOINTER_TO_UINT(data));
     g_atomic_int_inc(&ended);
-    upload_wake();
+    upload_wake(line);
 }
 
 /* Takes the sink of a name as a track. Returns FALSE where there is none. */
@@ -63,7 +64,7 @@ static gboolean take_sink(const char *name, guint track) {
     return good;
 }
 
-int pipeline_open(const struct options *options) {
+int pipeline_open(const struct options *options, struct store *store, struct line *given) {
     GError *error = NULL;
     char *described;
 
@@ -87,7 +88,8 @@ int pipeline_open(const struct options *options) {
         return CODE_GIVE_UP;
     }
     count = take_sink("audio", 1) ? 2 : 1;
-    frames_open(count);
+    frames = frames_open(store, &(struct framing){.count = count, .audio = {FALSE, TRUE}, .by_key = TRUE});
+    line = given;
     return -1;
 }
 
@@ -110,7 +112,7 @@ gboolean pipeline_ended(void) {
 const char *pipeline_fault(void) {
     static char text[256];
     GstBus *bus = gst_element_get_bus(pipeline);
-    const char *fault = frames_fault();
+    const char *fault = frames_fault(frames);
     GstMessage *message;
 
     while ((message = gst_bus_pop(bus)) != NULL) {
@@ -133,4 +135,5 @@ const char *pipeline_fault(void) {
 void pipeline_close(void) {
     gst_element_set_state(pipeline, GST_STATE_NULL);
     gst_object_unref(pipeline);
+    frames_free(frames);
 }

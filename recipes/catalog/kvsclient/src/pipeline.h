@@ -4,10 +4,12 @@
 
 #include <glib.h>
 
+#include "fragments.h"
 #include "options.h"
+#include "upload.h"
 
-/* Makes the pipeline. Returns a negative number, or an exit code; why has been reported. */
-int pipeline_open(const struct options *options);
+/* Makes the pipeline, whose frames go into the store; the line is woken when it has ended. Returns a negative number, or an exit code; why has been reported. */
+int pipeline_open(const struct options *options, struct store *store, struct line *line);
 
 /* The content of the stream as kvssink names it. */
 const char *pipeline_media_type(void);

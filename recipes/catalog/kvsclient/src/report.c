@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *name = "-";
+static _Thread_local const char *name = "-";
 static gint64 began;
 
 static void write_all(int file, const char *text, gsize length) {
@@ -21,6 +21,9 @@ static void write_all(int file, const char *text, gsize length) {
 
 void report_name(const char *given) {
     name = given;
+}
+
+void report_begin(void) {
     began = g_get_monotonic_time();
 }
 

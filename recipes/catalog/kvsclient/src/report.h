@@ -8,8 +8,11 @@
 /* The longest line for people, its prefix and its line break included; longer texts are cut. */
 #define REPORT_LINE 640
 
-/* The name of the stream, for every line. Kept, not copied. */
+/* The name of the stream, for every line of this thread. Kept, not copied. */
 void report_name(const char *name);
+
+/* Times of JSON lines count from now on. */
+void report_begin(void);
 
 /* Writes a line to standard error. */
 void report(const char *kind, const char *format, ...) G_GNUC_PRINTF(2, 3);

@@ -12,17 +12,24 @@
 
 #define CREATING_SECONDS 30
 
+#define AGENT "AWS-SDK-KVS-CPP-CLIENT"
+#define MOST_AGENT 512
+
+/* What is asked of the control plane, and what came of it. */
+struct asked {
+    const struct options *options;
+    struct credentials *keys;
+    guint32 status; /* the last one that an answer stood for; 0: none yet */
+};
+
 /* kvssink's form; the last word is ours, where the SDK has CPPSDK. */
-static const char *user_agent(void) {
-    static char agent[256];
+static void write_agent(const struct options *options, char agent[MOST_AGENT]) {
     struct utsname system = {0};
 
-    if (agent[0] == '\0') {
-        uname(&system);
-        g_snprintf(agent, sizeof agent, "AWS-SDK-KVS-CPP-CLIENT/3.4.1/1.5.1 GCC/%d.%d.%d %.40s/%.60s %.40s kvsclient",
-                   __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__, system.sysname, system.release, system.machine);
-    }
-    return agent;
+    uname(&system);
+    g_snprintf(agent, MOST_AGENT, "%.200s/3.4.1/1.5.1 GCC/%d.%d.%d %.40s/%.60s %.40s kvsclient",
+               options->agent != NULL ? options->agent : AGENT, __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__,
+               system.sysname, system.release, system.machine);
 }
 
 static struct curl_slist *add(struct curl_slist *list, const char *name, const char *value) {
@@ -43,11 +50,12 @@ static char *host_of(const char *endpoint) {
 /* The headers of a JSON call. */
 static struct curl_slist *call_headers(const struct options *options, const struct credentials *keys,
                                        const char *endpoint, const char *path, const char *body) {
-    char date[17], *host = host_of(endpoint), *authorization, *length = g_strdup_printf("%zu", strlen(body));
+    char agent[MOST_AGENT], date[17], *host = host_of(endpoint), *authorization, *length = g_strdup_printf("%zu", strlen(body));
     struct curl_slist *list = NULL;
 
+    write_agent(options, agent);
     sigv4_date(g_get_real_time() / G_USEC_PER_SEC, date);
-    const struct header headers[] = {{"host", host}, {"user-agent", user_agent()}, {"x-amz-date", date}};
+    const struct header headers[] = {{"host", host}, {"user-agent", agent}, {"x-amz-date", date}};
     authorization = sigv4_authorization(&(struct signing){.credentials = keys, .region = options->region, .path = path,
                                                           .headers = headers, .count = G_N_ELEMENTS(headers),
                                                           .date = date, .body = {body, strlen(body)}});
@@ -55,7 +63,7 @@ static struct curl_slist *call_headers(const struct options *options, const stru
     list = add(list, "Authorization", authorization);
     list = add(list, "content-length", length);
     list = add(list, "content-type", "application/json");
-    list = add(list, "user-agent", user_agent());
+    list = add(list, "user-agent", agent);
     list = add(list, "X-Amz-Date", date);
     if (keys->token[0] != '\0') {
         list = add(list, "x-amz-security-token", keys->token);
@@ -68,10 +76,11 @@ static struct curl_slist *call_headers(const struct options *options, const stru
 
 struct curl_slist *service_put_media(const struct options *options, const struct credentials *keys,
                                      const char *endpoint) {
-    char date[17], start[40], *host = host_of(endpoint), *authorization;
+    char agent[MOST_AGENT], date[17], start[40], *host = host_of(endpoint), *authorization;
     gint64 now = g_get_real_time() / 1000;
     struct curl_slist *list = NULL;
 
+    write_agent(options, agent);
     sigv4_date(now / 1000, date);
     /* Milliseconds are not padded: 48 of them are ".48" on kvssink's wire. */
     g_snprintf(start, sizeof start, "%" G_GINT64_FORMAT ".%d", now / 1000, (int)(now % 1000));
@@ -79,9 +88,9 @@ struct curl_slist *service_put_media(const struct options *options, const struct
         {"connection", "keep-alive"},
         {"host", host},
         {"transfer-encoding", "chunked"},
-        {"user-agent", user_agent()},
+        {"user-agent", agent},
         {"x-amz-date", date},
-        {"x-amzn-fragment-acknowledgment-required", "1"},
+        {"x-amzn-fragment-acknowledgment-required", options->unconfirmed ? "0" : "1"},
         {"x-amzn-fragment-timecode-type", "ABSOLUTE"},
         {"x-amzn-producer-start-timestamp", start},
         {"x-amzn-stream-name", options->stream},
@@ -95,7 +104,7 @@ struct curl_slist *service_put_media(const struct options *options, const struct
     list = add(list, "connection", "keep-alive");
     list = add(list, "content-type", "application/json");
     list = add(list, "transfer-encoding", "chunked");
-    list = add(list, "user-agent", user_agent());
+    list = add(list, "user-agent", agent);
     list = add(list, "X-Amz-Date", date);
     if (keys->token[0] != '\0') {
         list = add(list, "x-amz-security-token", keys->token);
@@ -110,8 +119,8 @@ struct curl_slist *service_put_media(const struct options *options, const struct
 
 /* One call, repeated while a repetition may help. `missing`: a 404 is an answer, not an error. Returns as
  * `service_find`; `answer` is to be freed in any case. */
-static int call(const struct options *options, struct credentials *keys, const char *path, const char *body,
-                gboolean missing, struct answer *answer) {
+static int call(struct asked *asked, const char *path, const char *body, gboolean missing, struct answer *answer) {
+    const struct options *options = asked->options;
     char *base = options->endpoint != NULL ? g_strdup(options->endpoint)
                                            : g_strdup_printf("https://kinesisvideo.%s.amazonaws.com", options->region);
     char *url = g_strconcat(base, path, NULL);
@@ -124,16 +133,17 @@ static int call(const struct options *options, struct credentials *keys, const c
         CURL *curl;
 
         http_pause(attempt);
-        code = credentials_get(options, keys);
+        code = credentials_get(options, asked->keys);
         if (code >= 0) {
+            asked->status = code == CODE_GIVE_UP ? STATUS_DENIED : 0;
             break;
         }
         http_free(answer);
         curl = http_open(options, url);
-        headers = call_headers(options, keys, base, path, body);
+        headers = call_headers(options, asked->keys, base, path, body);
         curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
-        http_ask(curl, answer);
+        http_ask(curl, options->answer, answer);
         curl_easy_cleanup(curl);
         curl_slist_free_all(headers);
         if (answer->status == 200 || (missing && answer->status == 404)) {
@@ -142,6 +152,7 @@ static int call(const struct options *options, struct credentials *keys, const c
         }
         http_report(path + 1, answer);
         verdict = status_of_answer(answer->status);
+        asked->status = verdict.status;
         code = verdict.cure == CURE_NONE ? CODE_GIVE_UP : CODE_RESTART;
         report("error", "%s: status 0x%08x: %s", path + 1, verdict.status, verdict.name);
     }
@@ -150,27 +161,30 @@ static int call(const struct options *options, struct credentials *keys, const c
     return code;
 }
 
-static int create(const struct options *options, struct credentials *keys, const char *media_type) {
+static int create(struct asked *asked, const char *media_type) {
     struct answer answer;
     char *body;
     int code;
 
-    if (options->no_create) {
-        report("give-up", "status 0x%08x: there is no stream %s", STATUS_NOT_FOUND, options->stream);
+    if (asked->options->no_create) {
+        asked->status = STATUS_NOT_FOUND;
+        report("give-up", "status 0x%08x: there is no stream %s", STATUS_NOT_FOUND, asked->options->stream);
         return CODE_GIVE_UP;
     }
     body = g_strdup_printf("{\n\t\"DeviceName\": \"Kinesis_Video_Device\",\n\t\"StreamName\": \"%s\",\n"
-                           "\t\"MediaType\": \"%s\",\n\t\"DataRetentionInHours\": %u\n}",
-                           options->stream, media_type, options->retention);
-    code = call(options, keys, "/createStream", body, FALSE, &answer);
+                           "\t\"MediaType\": \"%s\",\n\t\"DataRetentionInHours\": %u%s%s\n}",
+                           asked->options->stream, media_type, asked->options->retention,
+                           asked->options->tags != NULL ? ",\n\t\"Tags\": " : "",
+                           asked->options->tags != NULL ? asked->options->tags : "");
+    code = call(asked, "/createStream", body, FALSE, &answer);
     http_free(&answer);
     g_free(body);
     return code;
 }
 
 /* Describes the stream until it is neither being created nor updated. */
-static int find_or_create(const struct options *options, struct credentials *keys, const char *media_type) {
-    char *body = g_strdup_printf("{\n\t\"StreamName\": \"%s\"\n}", options->stream);
+static int find_or_create(struct asked *asked, const char *media_type) {
+    char *body = g_strdup_printf("{\n\t\"StreamName\": \"%s\"\n}", asked->options->stream);
     int code = -1;
 
     for (guint second = 0; second < CREATING_SECONDS; second++) {
@@ -178,7 +192,7 @@ static int find_or_create(const struct options *options, struct credentials *key
         char state[32] = "";
         gboolean missing;
 
-        code = call(options, keys, "/describeStream", body, TRUE, &answer);
+        code = call(asked, "/describeStream", body, TRUE, &answer);
         missing = answer.status == 404;
         json_string((struct slice){answer.body->str, answer.body->len}, "StreamInfo.Status", state, sizeof state);
         http_free(&answer);
@@ -186,7 +200,7 @@ static int find_or_create(const struct options *options, struct credentials *key
             break;
         }
         if (missing) {
-            code = create(options, keys, media_type);
+            code = create(asked, media_type);
             break;
         }
         code = CODE_RESTART;
@@ -206,15 +220,15 @@ static gboolean is_endpoint(const char *text) {
 }
 
 /* Asks for the address of the media. A stream that was made just now is not found for some seconds. */
-static int find_endpoint(const struct options *options, struct credentials *keys, char endpoint[MOST_URL]) {
-    char *body = g_strdup_printf("{\n\t\"StreamName\": \"%s\",\n\t\"APIName\": \"PUT_MEDIA\"\n}", options->stream);
+static int find_endpoint(struct asked *asked, char endpoint[MOST_URL]) {
+    char *body = g_strdup_printf("{\n\t\"StreamName\": \"%s\",\n\t\"APIName\": \"PUT_MEDIA\"\n}", asked->options->stream);
     int code = CODE_RESTART;
 
     for (guint second = 0; second < CREATING_SECONDS; second++) {
         struct answer answer;
         gboolean found, missing;
 
-        code = call(options, keys, "/getDataEndpoint", body, TRUE, &answer);
+        code = call(asked, "/getDataEndpoint", body, TRUE, &answer);
         missing = answer.status == 404;
         found = code < 0 && !missing &&
                 json_string((struct slice){answer.body->str, answer.body->len}, "DataEndpoint", endpoint, MOST_URL) &&
@@ -225,6 +239,7 @@ static int find_endpoint(const struct options *options, struct credentials *keys
         }
         code = CODE_RESTART;
         if (!missing) {
+            asked->status = STATUS_NO_ACK;
             report("error", "status 0x%08x: getDataEndpoint names no https address", STATUS_NO_ACK);
             break;
         }
@@ -235,8 +250,13 @@ static int find_endpoint(const struct options *options, struct credentials *keys
 }
 
 int service_find(const struct options *options, struct credentials *keys, const char *media_type,
-                 char endpoint[MOST_URL]) {
-    int code = find_or_create(options, keys, media_type);
+                 char endpoint[MOST_URL], guint32 *status) {
+    struct asked asked = {.options = options, .keys = keys};
+    int code = find_or_create(&asked, media_type);
 
-    return code < 0 ? find_endpoint(options, keys, endpoint) : code;
+    code = code < 0 ? find_endpoint(&asked, endpoint) : code;
+    if (status != NULL) {
+        *status = code < 0 ? 0 : asked.status;
+    }
+    return code;
 }

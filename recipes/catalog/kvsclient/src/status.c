@@ -45,7 +45,7 @@ struct verdict status_of_answer(long http) {
         return (struct verdict){0x52000014, CURE_NONE, "an argument is refused"};
     case 401:
     case 403:
-        return (struct verdict){0x52000010, CURE_NONE, "access denied: the credentials, the policy, or a wrong clock"};
+        return (struct verdict){STATUS_DENIED, CURE_NONE, "access denied: the credentials, the policy, or a wrong clock"};
     case 404:
         return (struct verdict){STATUS_NOT_FOUND, CURE_NONE, "there is no such stream"};
     case 0:

@@ -22,6 +22,7 @@ struct verdict status_of_ack(guint64 id);
 /* The status of an HTTP answer that is not 200. */
 struct verdict status_of_answer(long http);
 
+#define STATUS_DENIED 0x52000010
 #define STATUS_NOT_FOUND 0x52000017
 #define STATUS_STORE_FULL 0x5200002e
 #define STATUS_NO_ANSWER 0x52000037

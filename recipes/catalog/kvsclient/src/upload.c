@@ -3,8 +3,6 @@
 #include <curl/curl.h>
 #include <string.h>
 
-#include "acks.h"
-#include "fragments.h"
 #include "http.h"
 #include "report.h"
 #include "service.h"
@@ -14,9 +12,16 @@
 /* What the service has to end its answer after an ERROR ack, or at an end in order. */
 #define ENDING_SECONDS 2
 
+struct line {
+    CURLM *multi;
+    guint connections;
+};
+
 struct upload {
     const struct options *options;
     const struct credentials *keys;
+    struct store *store;
+    const struct ears *ears;
     CURL *curl;
     guint number;
     struct acks acks;
@@ -29,16 +34,31 @@ struct upload {
     char error[CURL_ERROR_SIZE]; /* libcurl's words */
 };
 
-static CURLM *multi;
-static guint connections;
+struct line *upload_open(void) {
+    static gsize opened;
+    struct line *line = g_new0(struct line, 1);
 
-void upload_open(void) {
-    curl_global_init(CURL_GLOBAL_DEFAULT);
-    multi = curl_multi_init();
+    if (g_once_init_enter(&opened)) {
+        curl_global_init(CURL_GLOBAL_DEFAULT);
+        g_once_init_leave(&opened, 1);
+    }
+    line->multi = curl_multi_init();
+    return line;
 }
 
-void upload_wake(void) {
-    curl_multi_wakeup(multi);
+void upload_close(struct line *line) {
+    curl_multi_cleanup(line->multi);
+    g_free(line);
+}
+
+void upload_wake(void *line) {
+    curl_multi_wakeup(((struct line *)line)->multi);
+}
+
+static void tell(const struct upload *upload, guint32 status) {
+    if (upload->ears->status != NULL && status != 0) {
+        upload->ears->status(status, upload->ears->data);
+    }
 }
 
 static void end_body(struct upload *upload, enum outcome outcome) {
@@ -56,14 +76,14 @@ static size_t on_read(char *out, size_t size, size_t count, void *data) {
     if (!upload->ending) {
         gboolean rotate = credentials_expiring(upload->keys);
 
-        switch (fragments_read(out, size * count, rotate, &copied)) {
+        switch (fragments_read(upload->store, out, size * count, rotate, &copied)) {
         case SUPPLY_SOME:
             return copied;
         case SUPPLY_NONE_YET:
             upload->paused = TRUE;
             return CURL_READFUNC_PAUSE;
         case SUPPLY_END:
-            end_body(upload, fragments_done() ? OUTCOME_DONE : OUTCOME_ROTATE);
+            end_body(upload, fragments_done(upload->store) ? OUTCOME_DONE : OUTCOME_ROTATE);
             break;
         }
     }
@@ -77,20 +97,28 @@ static void on_error_ack(struct upload *upload, const struct ack *ack) {
     report(verdict.cure == CURE_NONE ? "give-up" : "error",
            "status 0x%08x: ERROR ack %" G_GUINT64_FORMAT " %s (%s) for fragment %" G_GUINT64_FORMAT, verdict.status,
            ack->error_id, verdict.name, ack->error, ack->timecode);
+    tell(upload, verdict.status);
     if (verdict.cure == CURE_SKIP && ack->timed) {
-        fragments_give_up(ack->timecode);
+        fragments_give_up(upload->store, ack->timecode);
     }
     end_body(upload, verdict.cure == CURE_NONE ? OUTCOME_FATAL : OUTCOME_ERROR);
+}
+
+/* What confirms a fragment: a stream that keeps nothing is never told that it is kept. */
+static const char *last_ack(const struct options *options) {
+    return options->retention > 0 ? "PERSISTED" : "RECEIVED";
 }
 
 static void on_ack(const struct ack *ack, void *data) {
     struct upload *upload = data;
 
-    acks_print(upload->number, ack);
+    if (upload->ears->ack != NULL) {
+        upload->ears->ack(upload->number, ack, upload->ears->data);
+    }
     if (strcmp(ack->event, "ERROR") == 0) {
         on_error_ack(upload, ack);
-    } else if (strcmp(ack->event, "PERSISTED") == 0 && !fragments_persisted(ack->timecode)) {
-        report("warning", "PERSISTED for fragment %" G_GUINT64_FORMAT ", which was not sent", ack->timecode);
+    } else if (strcmp(ack->event, last_ack(upload->options)) == 0 && !fragments_persisted(upload->store, ack->timecode)) {
+        report("warning", "%s for fragment %" G_GUINT64_FORMAT ", which was not sent", ack->event, ack->timecode);
     }
 }
 
@@ -138,10 +166,12 @@ static enum outcome judge(struct upload *upload, CURLcode code) {
     if (status != 200 && status != 0) {
         verdict = status_of_answer(status);
         report("error", "putMedia answers %ld: status 0x%08x: %s", status, verdict.status, verdict.name);
+        tell(upload, verdict.status);
         return OUTCOME_BROKEN;
     }
     if (upload->foreign) {
         report("error", "status 0x%08x: the answer has what is no ack", STATUS_NO_ACK);
+        tell(upload, STATUS_NO_ACK);
         return OUTCOME_BROKEN;
     }
     if (upload->ending) {
@@ -160,18 +190,19 @@ static gboolean is_over(struct upload *upload) {
     if (upload->ending && now > upload->ends) {
         return TRUE;
     }
-    if (!fragments_pending()) {
+    if (!fragments_pending(upload->store)) {
         upload->heard = now; /* nothing is owed */
     }
     if (now - upload->heard > upload->options->stall * G_USEC_PER_SEC) {
         report("broken", "status 0x%08x: no answer for %u s", STATUS_NO_ANSWER, upload->options->stall);
+        tell(upload, STATUS_NO_ANSWER);
         end_body(upload, OUTCOME_BROKEN);
         return TRUE;
     }
     return FALSE;
 }
 
-static enum outcome run(struct upload *upload, upload_tick tick, void *data) {
+static enum outcome run(struct upload *upload, CURLM *multi) {
     int running = 1, left;
 
     while (TRUE) {
@@ -184,7 +215,7 @@ static enum outcome run(struct upload *upload, upload_tick tick, void *data) {
         if (is_over(upload)) {
             return upload->outcome;
         }
-        if (!tick(data)) {
+        if (!upload->ears->tick(upload->ears->data)) {
             return OUTCOME_LEAVE;
         }
         if (upload->paused) {
@@ -195,18 +226,18 @@ static enum outcome run(struct upload *upload, upload_tick tick, void *data) {
     }
 }
 
-enum outcome upload_run(const struct options *options, struct credentials *keys, const char *endpoint,
-                        upload_tick tick, void *data) {
-    struct upload upload = {.options = options, .keys = keys, .outcome = OUTCOME_BROKEN, .number = ++connections,
-                            .heard = g_get_monotonic_time()};
+enum outcome upload_run(struct line *line, const struct options *options, const struct credentials *keys,
+                        const char *endpoint, struct store *store, const struct ears *ears) {
+    struct upload upload = {.options = options, .keys = keys, .store = store, .ears = ears, .outcome = OUTCOME_BROKEN,
+                            .number = ++line->connections, .heard = g_get_monotonic_time()};
     struct curl_slist *headers;
     enum outcome outcome;
 
-    fragments_rewind();
+    fragments_rewind(store);
     upload.curl = open_request(&upload, endpoint, &headers);
-    curl_multi_add_handle(multi, upload.curl);
-    outcome = run(&upload, tick, data);
-    curl_multi_remove_handle(multi, upload.curl);
+    curl_multi_add_handle(line->multi, upload.curl);
+    outcome = run(&upload, line->multi);
+    curl_multi_remove_handle(line->multi, upload.curl);
     curl_easy_cleanup(upload.curl);
     curl_slist_free_all(headers);
     return outcome;

@@ -4,7 +4,9 @@
 
 #include <glib.h>
 
+#include "acks.h"
 #include "credentials.h"
+#include "fragments.h"
 #include "options.h"
 
 enum outcome {
@@ -16,17 +18,28 @@ enum outcome {
     OUTCOME_LEAVE   /* `tick` said so */
 };
 
-/* Called ten times a second and when there is more to send. Returns FALSE to leave at once. */
-typedef gboolean (*upload_tick)(void *data);
+/* Where a stream's connections run, one after another. */
+struct line;
+
+/* Whom a connection tells. */
+struct ears {
+    /* Called ten times a second and when there is more to send. Returns FALSE to leave at once. */
+    gboolean (*tick)(void *data);
+    /* An ack, as it came; the connection's number from 1. NULL: nobody wants them. */
+    void (*ack)(guint connection, const struct ack *ack, void *data);
+    /* What goes wrong, as a status code of the SDK: what is tried again too. NULL: nobody wants it. */
+    void (*status)(guint32 status, void *data);
+    void *data;
+};
+
+struct line *upload_open(void);
+void upload_close(struct line *line);
 
 /* Runs one connection to its end. */
-enum outcome upload_run(const struct options *options, struct credentials *keys, const char *endpoint,
-                        upload_tick tick, void *data);
+enum outcome upload_run(struct line *line, const struct options *options, const struct credentials *keys,
+                        const char *endpoint, struct store *store, const struct ears *ears);
 
-/* Wakes the connection that runs, from any thread. */
-void upload_wake(void);
-
-/* Before any other call, and once. */
-void upload_open(void);
+/* Wakes the connection that runs, from any thread. `line`: a struct line; it is what a store calls. */
+void upload_wake(void *line);
 
 #endif

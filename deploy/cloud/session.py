@@ -1,12 +1,12 @@
-"""Which service the page reads from, and the calls to it: boto3 with the user's profile, or the local service's CA.
+"""Which service is asked, and the calls to it: boto3 with the user's profile, or the local service's address and CA.
 
-Keys and session tokens stay in here and in what signs with them; nothing of them is ever part of an answer to the page.
+Keys and session tokens stay in here and in what signs with them; nothing of them is ever part of an answer.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ssl
+import datetime as dt
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -16,14 +16,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
-from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
-
 from recipes.errors import ConfigError, UserError
 from recipes.text import one_line
 
 _Answer = TypeVar("_Answer")
 _THREADS = 16
-_CONNECTIONS = 128
 _ENDPOINT_SECONDS = 1800.0
 _WORDS = {
     "ResourceNotFoundException": "there is no such stream or channel, or nothing is kept of that time",
@@ -77,6 +74,33 @@ class Service:
         return bool(self.endpoint_url)
 
 
+def chosen_service(region: str, profile: str, *, aws: bool = False) -> Service:
+    """Return the local service where it runs and AWS is not asked for, else AWS with the user's profile.
+
+    Parameters
+    ----------
+    region:
+        Of the streams; the local service's busiest or the profile's own where it is empty.
+    """
+    from deploy.localkvs.lifecycle import DEFAULT_REGION, running
+
+    local = None if aws or profile else running()
+    if local is None:
+        return Service(region=region, profile=profile)
+    key = local.own_key()
+    if not region:
+        # The one that most streams are in: a board sends to the region of its own file.
+        rows = local.ask("GET", "/-/status")
+        regions = [str(row["region"]) for kind in ("streams", "channels") for row in rows.get(kind, [])]
+        region = max(regions, key=regions.count, default=DEFAULT_REGION)
+    return Service(
+        region=region,
+        endpoint_url=local.url,
+        ca=local.authority,
+        keys=Keys(access_key=key.access, secret_key=key.secret, session_token=key.token),
+    )
+
+
 class ServiceRefusalError(Exception):
     """The service did not do what it was asked for.
 
@@ -116,8 +140,8 @@ class Calls:
         return self._service
 
     def close(self) -> None:
-        """End the threads and the connections; a call that is under way ends by its own time limit."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """End the threads and the connections; a call that is under way is waited for, 20 s at most."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
         with self._lock:
             for client in self._clients.values():
                 client.close()
@@ -194,7 +218,7 @@ class Calls:
         url = endpoint or self._service.endpoint_url
         with self._lock:
             if (api, url) not in self._clients:
-                waits = {"connect_timeout": 5, "read_timeout": 30, "retries": {"mode": "standard", "max_attempts": 3}}
+                waits = {"connect_timeout": 5, "read_timeout": 20, "retries": {"mode": "standard", "max_attempts": 3}}
                 self._clients[api, url] = self._session.client(
                     api,
                     endpoint_url=url or None,
@@ -239,17 +263,24 @@ def told(work: Callable[[], _Answer]) -> _Answer:
     try:
         return work()
     except ClientError as error:
-        body = error.response.get("Error", {})
-        code = one_line(str(body.get("Code", "")), most=80)
-        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 502))
-        said = one_line(str(body.get("Message", "")), most=200)
-        words = _WORDS.get(code) or f"the service says {code}{f': {said}' if said else ''}"
-        raise ServiceRefusalError(status if status in (403, 404, 429) else 502, code, words) from error
+        refusal = _refusal(error.response)
     except BotoCoreError as error:
         name = type(error).__name__
         if name in ("NoCredentialsError", "PartialCredentialsError", "TokenRetrievalError", "SSOTokenLoadError"):
-            raise ServiceRefusalError(403, name, "there are no credentials: aws configure, or aws sso login") from error
-        raise ServiceRefusalError(502, name, f"the service does not answer ({name})") from error
+            refusal = ServiceRefusalError(403, name, "there are no credentials: aws configure, or aws sso login")
+        else:
+            refusal = ServiceRefusalError(502, name, f"the service does not answer ({name})")
+    # Out here, so that it does not carry boto3's frames along: they hold connections, and what was signed.
+    raise refusal
+
+
+def _refusal(answer: Mapping[str, Any]) -> ServiceRefusalError:
+    body = answer.get("Error", {})
+    code = one_line(str(body.get("Code", "")), most=80)
+    status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 502))
+    said = one_line(str(body.get("Message", "")), most=200)
+    words = _WORDS.get(code) or f"the service says {code}{f': {said}' if said else ''}"
+    return ServiceRefusalError(status if status in (403, 404, 429) else 502, code, words)
 
 
 def as_user_error(refusal: ServiceRefusalError, what: str) -> UserError:
@@ -257,17 +288,8 @@ def as_user_error(refusal: ServiceRefusalError, what: str) -> UserError:
     return UserError(what, why=f"{refusal.words} ({refusal.code})")
 
 
-def open_session(service: Service) -> ClientSession:
-    """Return the client for URLs that the service names; it follows no redirect and keeps no cookie.
-
-    It is to be made within the event loop that uses it, and closed by the caller.
-    """
-    trust = ssl.create_default_context(cafile=str(service.ca) if service.ca else None)
-    connector = TCPConnector(ssl=trust, limit=_CONNECTIONS)
-    return ClientSession(
-        connector=connector,
-        cookie_jar=DummyCookieJar(),
-        timeout=ClientTimeout(total=120, sock_connect=5, sock_read=30),
-        auto_decompress=True,
-        trust_env=not service.is_local,
-    )
+def seconds_of(when: object) -> float:
+    """Return a time that boto3 gave as seconds since 1970; 0 for what is none."""
+    if isinstance(when, dt.datetime):
+        return when.timestamp()
+    return float(when) if isinstance(when, int | float) else 0.0

@@ -1,45 +1,76 @@
 #include "properties.h"
 
+#include "sender.h"
+
 static const struct {
     const char *name, *initial;
-} texts[TEXT_COUNT] = {
-    {"stream-name", "DEFAULT_STREAM"}, {"user-agent", "AWS-SDK-KVS-CPP-CLIENT"}, {"content-type", "video/h264"},
-    {"codec-id", "V_MPEG4/ISO/AVC"},   {"track-name", "kinesis_video"},          {"access-key", "access_key"},
-    {"secret-key", "secret_key"},      {"session-token", "session_token"},       {"aws-region", ""},
-    {"log-config", "../kvs_log_configuration"}, {"credential-path", ".kvs/credential"},
-    {"fault", NULL}, {"dump", NULL},
+} texts[EXTRA] = {
+    [STREAM_NAME] = {"stream-name", "DEFAULT_STREAM"},
+    [USER_AGENT] = {"user-agent", "AWS-SDK-KVS-CPP-CLIENT"},
+    [CONTENT_TYPE] = {"content-type", "video/h264"},
+    [CODEC_ID] = {"codec-id", "V_MPEG4/ISO/AVC"},
+    [TRACK_NAME] = {"track-name", "kinesis_video"},
+    [ACCESS_KEY] = {"access-key", "access_key"},
+    [SECRET_KEY] = {"secret-key", "secret_key"},
+    [SESSION_TOKEN] = {"session-token", "session_token"},
+    [AWS_REGION] = {"aws-region", ""},
+    [LOG_CONFIG] = {"log-config", "../kvs_log_configuration"},
+    [CREDENTIAL_PATH] = {"credential-path", ".kvs/credential"},
 };
 static const struct {
     const char *name;
     guint initial;
 } numbers[NUMBER_COUNT] = {
-    {"retention-period", 2},       {"max-latency", 60},           {"fragment-duration", 2000},
-    {"timecode-scale", 1},         {"framerate", 25},             {"avg-bandwidth-bps", 4194304},
-    {"buffer-duration", 120},      {"replay-duration", 40},       {"connection-staleness", 60},
-    {"rotation-period", 3600},     {"storage-size", 128},         {"stop-stream-timeout", 120},
-    {"connection-timeout", 5},     {"completion-timeout", 10},    {"file-start-time", 0},
+    [RETENTION_PERIOD] = {"retention-period", 2},
+    [MAX_LATENCY] = {"max-latency", 60},
+    [FRAGMENT_DURATION] = {"fragment-duration", 2000},
+    [TIMECODE_SCALE] = {"timecode-scale", 1},
+    [FRAMERATE] = {"framerate", 25},
+    [AVG_BANDWIDTH_BPS] = {"avg-bandwidth-bps", 4194304},
+    [BUFFER_DURATION] = {"buffer-duration", 120},
+    [REPLAY_DURATION] = {"replay-duration", 40},
+    [CONNECTION_STALENESS] = {"connection-staleness", 60},
+    [ROTATION_PERIOD] = {"rotation-period", 3600},
+    [STORAGE_SIZE] = {"storage-size", 128},
+    [STOP_STREAM_TIMEOUT] = {"stop-stream-timeout", 120},
+    [CONNECTION_TIMEOUT] = {"connection-timeout", 5},
+    [COMPLETION_TIMEOUT] = {"completion-timeout", 10},
+    [FILE_START_TIME] = {"file-start-time", 0},
 };
 static const struct {
     const char *name;
     gboolean initial;
 } switches[SWITCH_COUNT] = {
-    {"key-frame-fragmentation", TRUE}, {"frame-timecodes", TRUE},     {"absolute-fragment-times", TRUE},
-    {"fragment-acks", TRUE},           {"restart-on-error", TRUE},    {"recalculate-metrics", TRUE},
-    {"allow-create-stream", TRUE},     {"disable-buffer-clipping", FALSE}, {"use-original-pts", FALSE},
-    {"get-kvs-metrics", FALSE},
+    [KEY_FRAME_FRAGMENTATION] = {"key-frame-fragmentation", TRUE},
+    [FRAME_TIMECODES] = {"frame-timecodes", TRUE},
+    [ABSOLUTE_FRAGMENT_TIMES] = {"absolute-fragment-times", TRUE},
+    [FRAGMENT_ACKS] = {"fragment-acks", TRUE},
+    [RESTART_ON_ERROR] = {"restart-on-error", TRUE},
+    [RECALCULATE_METRICS] = {"recalculate-metrics", TRUE},
+    [ALLOW_CREATE_STREAM] = {"allow-create-stream", TRUE},
+    [DISABLE_BUFFER_CLIPPING] = {"disable-buffer-clipping", FALSE},
+    [USE_ORIGINAL_PTS] = {"use-original-pts", FALSE},
+    [GET_KVS_METRICS] = {"get-kvs-metrics", FALSE},
 };
-static const char *const structures[STRUCTURE_COUNT] = {"iot-certificate", "stream-tags"};
+static const char *const structures[STRUCTURE_COUNT] = {
+    [IOT_CERTIFICATE] = "iot-certificate", [STREAM_TAGS] = "stream-tags"};
 
 /* Property ids: from these on, in the order of the tables. */
 enum { TEXTS = 1, NUMBERS = 100, SWITCHES = 200, STRUCTURES = 300, MODE = 400 };
 
 static GType mode_type(void) {
     static const GEnumValue values[] = {
-        {0, "live", "realtime"}, {1, "nearly live", "near-realtime"}, {2, "from a file", "offline"}, {0, NULL, NULL}};
-    static GType type;
+        {MODE_REALTIME, "live", "realtime"},
+                                        {MODE_NEAR_REALTIME, "nearly live", "near-realtime"},
+                                        {MODE_OFFLINE, "from a file", "offline"},
+                                        {0, NULL, NULL}};
+    static gsize type;
 
-    if (type == 0) {
-        type = g_enum_register_static("FakeKvsSinkStreamingType", values);
+    if (g_once_init_enter(&type)) {
+        char *name = g_strconcat("KvsSinkStreamingType-", sender_kind.plugin, NULL);
+
+        g_once_init_leave(&type, g_enum_register_static(name, values));
+        g_free(name);
     }
     return type;
 }
@@ -52,6 +83,11 @@ void properties_install(GObjectClass *class) {
 
         g_object_class_install_property(class, TEXTS + i,
                                         g_param_spec_string(name, name, name, texts[i].initial, flags));
+    }
+    for (guint i = 0; sender_kind.extra[i] != NULL; i++) {
+        const char *name = sender_kind.extra[i];
+
+        g_object_class_install_property(class, TEXTS + EXTRA + i, g_param_spec_string(name, name, name, NULL, flags));
     }
     for (guint i = 0; i < G_N_ELEMENTS(numbers); i++) {
         const char *name = numbers[i].name;
@@ -76,7 +112,7 @@ void properties_install(GObjectClass *class) {
 }
 
 void properties_default(struct properties *properties) {
-    for (guint i = 0; i < TEXT_COUNT; i++) {
+    for (guint i = 0; i < EXTRA; i++) {
         properties->text[i] = g_strdup(texts[i].initial);
     }
     for (guint i = 0; i < NUMBER_COUNT; i++) {

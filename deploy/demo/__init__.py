@@ -1,0 +1,4 @@
+"""The demo: from nothing to a picture.
+
+Built, deployed to a simulated board, streamed through the local service, looked at.
+"""

@@ -1,0 +1,122 @@
+"""What a board is asked once for all checks: POSIX sh and BusyBox, nothing else. Lists arrive on stdin.
+
+Every part of the answer stands below a line `@MARK NAME`; nobody but this run knows the mark, so nothing that a program
+of the board prints is taken for such a line.
+"""
+
+from __future__ import annotations
+
+PROBE_SECONDS = 120
+"""Boardprobe's own time limits are shorter; one that hangs all the same is ended then, and said to be."""
+SERVICE_LOOK = r"""
+look() { # a service's state, and what its program wrote of itself: a few lines, and at most 8 KiB
+    echo "service=$1"
+    sh "$root/applied/$1/status" < /dev/null 2>&1 | head -c 8192
+    echo
+    [ "$2" = - ] || echo "report=$(head -c 8192 "$2" 2>/dev/null | tr -d '\n')"
+}
+"""
+"""Of `root`; asked with the name of a service and its file, `-` for none."""
+LOOK = (
+    "root=%s\n"
+    + SERVICE_LOOK
+    + r"""
+while read -r name file; do look "$name" "$file"; done
+echo end
+"""
+)
+"""The same of several services, once more."""
+# Nothing that is asked about is run. The loaders of glibc and musl list by themselves, a program as well as a plugin:
+# https://man7.org/linux/man-pages/man8/ld.so.8.html, musl's ldso/dynlink.c. uClibc's can usually not be called; where
+# it was built so it lists in place of running, and its own text says whether it was. It is asked of ELF files only that
+# name this loader: what names another one, or none, would run.
+GATHER = (
+    r"""
+# $1 the mark, $2 our folder, $3 the release's, $4 the loader, $5 how it is asked: list, or trace; then the words that
+# start boardprobe, none for none. stdin: `file PATH` lines, `files`, then `beside`, `program`, `plugin` and `service`.
+mark=$1 root=$2 folder=$3 loader=$4 how=$5
+shift 5
+part() { echo; echo "@$mark $*"; }
+part board
+echo "clock=$(date +%s)"
+folder=$(cd "$folder" 2>/dev/null && pwd -P)
+echo "folder=$folder"
+echo "current=$(readlink "$root/current" 2>/dev/null)"
+up=''; { read -r up rest < /proc/uptime; } 2>/dev/null
+echo "uptime=${up%%.*}"
+echo "df=$(df -Pk "$root" 2>/dev/null | tail -n 1)"
+echo "statfs=$(stat -f -c '%b %a %S' "$root" 2>/dev/null)"
+for comm in /proc/[0-9]*/comm; do
+    name=''; { read -r name < "$comm"; } 2>/dev/null
+    case $name in chronyd | ntpd | openntpd | sntp | timesyncd | systemd-timesyn*) echo "time=$name" ;; esac
+done
+grep -E '^(MemTotal|MemFree|MemAvailable|Buffers|Cached):' /proc/meminfo 2>/dev/null
+probe() {
+    part boardprobe
+    {
+        said=$(
+            "$@" 2>&1 >&3 3>&- < /dev/null &
+            process=$!
+            (
+                left=SECONDS
+                while [ "$left" -gt 0 ] && kill -0 "$process"; do sleep 1; left=$((left - 1)); done
+                [ "$left" -gt 0 ] || kill -9 "$process"
+            ) > /dev/null 2>&1 3>&- < /dev/null &
+            wait "$process"
+            echo "exit=$?"
+        )
+    } 3>&1
+    part said
+    echo "$said"
+}
+[ $# = 0 ] || probe "$@"
+[ -z "$folder" ] || cd "$folder" || folder=''
+if [ "$how" = trace ] && ! tr '\0' '\n' < "$loader" 2>/dev/null | grep -q LD_TRACE_LOADED_OBJECTS; then
+    part mute
+    how=mute
+fi
+files() { part files; sha256sum "$@"; LC_ALL=C ls -ldn "$@"; }
+named() { head -c 4 "$1" | grep -q ELF && grep -q ld-uClibc "$1"; } 2>/dev/null
+list() {
+    case $how:$1 in
+        list:*) "$loader" --list "$folder/$2" ;;
+        trace:program) if named "$2"; then LD_TRACE_LOADED_OBJECTS=1 "$folder/$2"; fi ;;
+        trace:plugin)
+            program=$(command -v "$beside")
+            if [ -n "$program" ] && named "$program"; then
+                LD_TRACE_LOADED_OBJECTS=1 LD_PRELOAD="$folder/$2" "$program"
+            fi
+            ;;
+    esac
+}
+"""
+    + SERVICE_LOOK
+    + r"""
+beside=gst-launch-1.0
+set --
+while IFS= read -r line; do
+    rest=${line#* }
+    case ${line%% *} in
+        file)
+            set -- "$@" "./$rest"
+            if [ $# -ge 64 ]; then files "$@" 2>/dev/null; set --; fi
+            ;;
+        files) [ $# = 0 ] || files "$@" 2>/dev/null ;;
+        beside) beside=$folder/$rest ;;
+        program | plugin)
+            part "entry $rest"
+            list "${line%% *}" "$rest" 2>&1 < /dev/null
+            ;;
+        service)
+            set -- $rest
+            part "service $1"
+            look "$1" "$2"
+            part "log $1"
+            LC_ALL=C ls -ln "$3" "$3".* 2>/dev/null
+            ;;
+    esac
+done
+part end
+exit 0
+"""
+).replace("SECONDS", str(PROBE_SECONDS))
