@@ -130,7 +130,6 @@ def verify(
         raise Exit(errors[0].for_people(), int(errors[0].code)) if json else errors[0]
 
 
-<<<<<<< HEAD
 def _check_request(names: Sequence[str], watch: int) -> None:
     if not names:
         raise ConfigError(
@@ -140,7 +139,8 @@ def _check_request(names: Sequence[str], watch: int) -> None:
         )
     if not 0 <= watch <= _LONGEST_WATCH:
         raise ConfigError(f"--watch {watch}: 0 to {_LONGEST_WATCH} seconds")
-=======
+
+
 def _tell(done: Sequence[HostVerdict], *, json: bool) -> None:
     """Print what verifying came to; of a single host without a verdict the error that follows says all."""
     from deploy.cli.output import print_verdicts
@@ -153,7 +153,6 @@ def _tell(done: Sequence[HostVerdict], *, json: bool) -> None:
     for outcome in done if len(done) > 1 else ():
         if outcome.error:
             console.out(f"  {outcome.host}: {outcome.state}")
->>>>>>> cloud17
 
 
 @command(help={"host": HOST, "dry_run": "prove the release before on the board, and print which one it is"})

@@ -325,7 +325,6 @@ def scan_root(root: Path) -> Index:
         links=links,
         damaged=damaged,
         directories=(),
-        fingerprint=_fingerprint(files, links, [*sorted((confs | texts).items()), cached]),
         loader=loader,
         listed=tuple(conf_folders(confs)),
         cache=read_cache(cached, libc_of(loader)) if cached is not None else None,
@@ -333,10 +332,11 @@ def scan_root(root: Path) -> Index:
         places=places,
         some=processor_folders((*files, *links)),
     )
-    wide = any(file.identity.bits == 64 for file in files.values())
     _add_others(index, found)
     own = built.get(index.resolve(index.loader)) or next(iter(built.values()), ())
-    searched = replace(index, directories=search_folders(index.loader, own, confs, wide=wide))
+    folders = search_folders(loader, own, confs, wide=any(file.identity.bits == 64 for file in files.values()))
+    rest = [*sorted((confs | texts).items()), cached, *sorted(index.others.items())]
+    searched = replace(index, directories=folders, fingerprint=_fingerprint(files, links, rest))
     return _as_built(searched, own) if index.libc is Libc.UCLIBC and own else searched
 
 

@@ -78,7 +78,9 @@ def test_the_cache_and_a_captured_index_keep_it(root: Path, tmp_path: Path, cach
 
 
 def test_what_appears_later_is_seen(root: Path, cache: Path) -> None:
+    before = scan_root(root).fingerprint
     (root / "lib/libempty.so.1").unlink()
+    assert scan_root(root).fingerprint != before
     assert load_index(root).find("libempty.so.1", ARM) is not None
     (root / "lib/libempty.so.1").mkdir()
     assert load_index(root).find("libempty.so.1", ARM) is None
