@@ -23,7 +23,7 @@ _GNU: Final = frozenset({0x6FFFFDF5, 0x6FFFFDF6, 0x6FFFFDF7, 0x6FFFFDF8, *range(
 _VERSIONS: Final = frozenset({*range(0x6FFFFFF9, 0x70000000), _DT_AUXILIARY, _DT_FILTER, 0x7FFFFFFE})
 _OF_MACHINE: Final = {
     EM_MIPS: frozenset({*range(0x70000001, 0x70000017), 0x70000032, 0x70000034, 0x70000035}),
-    20: frozenset({0x70000000}),
+    20: frozenset({0x70000000, 0x70000001}),
     21: frozenset({0x70000000, 0x70000001, 0x70000002, 0x70000003}),
     40: frozenset({0x70000001, 0x70000002}),
     62: frozenset({0x70000000, 0x70000001, 0x70000003}),

@@ -12,6 +12,7 @@ from recipes.elf import ElfError, ElfFile
 from recipes.proof.binding import Exports
 from recipes.proof.prove import library_closure, prove
 from recipes.rootfs.index import Index
+from recipes.rootfs.loaderconf import libc_of
 from tests.corpus.targets import Batch, Target
 from tests.support.corpus import OURS, SONAME, Pair
 
@@ -96,7 +97,7 @@ def _index(target: Target, batch: Batch, here: str, pair: Pair) -> Index:
                 if found is not None:
                     files[above + path.removeprefix(below)] = found
     links = {path.removeprefix(here): target for path, target in batch.links.items() if path.startswith(f"{here}/")}
-    loader = ""
+    loader = next((path for path in sorted(files) if libc_of(path) is target.traits.libc), "")
     if target.traits.libc is Libc.MUSL:
         loader = "/usr/lib/ld-musl-corpus.so.1"
         links[loader] = "libc.so"
