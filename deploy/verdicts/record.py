@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from recipes.config import Strict
+from recipes.config import OneLine, Strict
 from recipes.faults import field_texts
 
 State = Literal["passed", "failed", "skipped"]
@@ -21,30 +21,30 @@ _MOST_BYTES = 4 << 20
 class CheckRecord(Strict):
     """One check and what it saw."""
 
-    name: str
+    name: OneLine
     """In words."""
-    subject: str = ""
+    subject: OneLine = ""
     """Stream or channel that it is about; empty: the board."""
     state: State
     """`skipped` is no evidence of anything."""
-    evidence: str
+    evidence: OneLine
     """What was seen, and for a red one who saw it and the cause."""
-    reason: str = ""
+    reason: OneLine = ""
     """Short name of the cause of a red one; empty on the board's side."""
-    side: str = ""
+    side: OneLine = ""
     """board, workstation, nobody (reaches the service), or service."""
-    next_step: str = ""
+    next_step: OneLine = ""
     """The command that comes next."""
     seconds: float = 0.0
     """How long it took; 0: it was one of many in one look."""
-    figures: dict[str, float] = Field(default_factory=dict)
+    figures: dict[OneLine, float] = Field(default_factory=dict)
     """The numbers behind it."""
 
 
 class FragmentRecord(Strict):
     """One fragment; times in seconds since 1970."""
 
-    number: str
+    number: OneLine
     """As the service numbers it."""
     server: float
     """When it arrived, by the service's clock."""
@@ -61,17 +61,17 @@ class FragmentRecord(Strict):
 class StreamRecord(Strict):
     """What was seen of one video stream."""
 
-    name: str
+    name: OneLine
     """As the service knows it."""
-    region: str
+    region: OneLine
     """Of AWS."""
-    promised: str
+    promised: OneLine
     """What the board's file says of it, in words."""
     began: float
     """When the look began, in seconds since 1970 by the service's clock."""
     ended: float
     """When it ended."""
-    source: str
+    source: OneLine
     """ListFragments; GetMedia for a stream that keeps nothing."""
     retention_hours: int
     """How long the service keeps its pictures."""
@@ -79,7 +79,7 @@ class StreamRecord(Strict):
     """Seconds that this workstation's clock is ahead of the service's; null where the service did not say its time."""
     fragments: tuple[FragmentRecord, ...] = ()
     """Of the last seconds before the look, and those that came then."""
-    codec: str = ""
+    codec: OneLine = ""
     """As RFC 6381 writes it."""
     width: int = 0
     """Pixels."""
@@ -89,14 +89,14 @@ class StreamRecord(Strict):
     """Frames a second."""
     kbps: float = 0.0
     """Kilobits a second of the pictures."""
-    picture: str = ""
+    picture: OneLine = ""
     """Name of the file beside this one that has the picture."""
 
 
 class ChannelRecord(Strict):
     """What a viewer of one signaling channel saw; times in seconds from its offer on, null for what did not happen."""
 
-    name: str
+    name: OneLine
     """As the service knows it."""
     answered: float | None = None
     """When a master answered."""
@@ -112,9 +112,9 @@ class ChannelRecord(Strict):
     """Packets of the pictures that did not arrive."""
     round_trip: float | None = None
     """Seconds."""
-    way: str = ""
+    way: OneLine = ""
     """Kinds of the two ends, such as `host to relay`."""
-    picture: str = ""
+    picture: OneLine = ""
     """Name of the file beside this one that has the picture."""
 
 
@@ -123,31 +123,31 @@ class VerdictRecord(Strict):
 
     schema_: Literal[1] = Field(default=1, alias="schema")
     """The form of this file."""
-    host: str
+    host: OneLine
     """Of the inventory."""
-    release: str
+    release: OneLine
     """Id of the release that runs there."""
     green: bool
     """Something passed, and nothing failed."""
-    made: str
+    made: OneLine
     """When, UTC, as ISO 8601 writes it."""
     seconds: float = 0.0
     """How long the look at the cloud's side took."""
-    service: str = ""
+    service: OneLine = ""
     """Which service was asked; empty: only the board."""
-    junit: str = ""
+    junit: OneLine = ""
     """Name of the JUnit file beside this one."""
     checks: tuple[CheckRecord, ...]
     """All of them, the board's first."""
-    notes: tuple[str, ...] = ()
+    notes: tuple[OneLine, ...] = ()
     """What is to be known besides."""
     streams: tuple[StreamRecord, ...] = ()
     """The cloud's side."""
     channels: tuple[ChannelRecord, ...] = ()
     """The cloud's side."""
-    sizes: dict[str, int] = Field(default_factory=dict)
+    sizes: dict[OneLine, int] = Field(default_factory=dict)
     """Bytes of the release's files, by their folder."""
-    changes: tuple[str, ...] = ()
+    changes: tuple[OneLine, ...] = ()
     """What is different from the verdict before."""
 
     def text(self) -> str:
@@ -164,7 +164,7 @@ def read_record(path: Path) -> VerdictRecord | None:
         return None
 
 
-def changes(before: VerdictRecord | None, now: VerdictRecord) -> tuple[str, ...]:
+def changes(before: VerdictRecord | None, now: VerdictRecord) -> tuple[OneLine, ...]:
     """Return what is different from the verdict before, the worst first; nothing where there was none."""
     if before is None:
         return ()
