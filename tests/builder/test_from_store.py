@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from recipes import paths
-from recipes.builder.recipe_build import is_built
+from recipes.builder.recipe_build import is_built, needed_builds
 from recipes.builder.request import BuildRequest
 from recipes.builder.run import _from_store, prepare_build
 from recipes.engine.docker import Engine
@@ -34,12 +34,17 @@ def test_a_build_is_taken_out_of_a_store_through_the_gate(
     sysroot = plan.sysroot.index()
     store = Store("store", FolderPlace(tmp_path / "store"), writable=True)
     (step,) = (step for step in plan.steps if step.recipe.name == "boardprobe")
-    store.put(step.built)
+    needed = needed_builds(plan, step)
+    assert {"openssl", "libwebsockets"} <= {made.recipe.name for made in needed}
+    for made in (*needed, step):
+        store.put(made.built)
     original = step.built
     monkeypatch.setenv("BOARDCAST_STORE", str(tmp_path / "store"))
     monkeypatch.setenv("BOARDCAST_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(type(plan.sysroot), "index", lambda _: sysroot)
     assert step.built != original
+    assert not _from_store(plan, step), "not before that which it is linked against"
+    assert all(_from_store(plan, made) for made in needed)
     assert _from_store(plan, step)
     assert is_built(step)
     assert load_stage(step.built).manifest == load_stage(original).manifest

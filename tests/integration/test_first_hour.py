@@ -192,7 +192,7 @@ def test_readme_and_page_have_the_same_five_commands() -> None:
 def test_the_first_hour_with_a_board_that_nobody_knows(camera: Camera, tmp_path: Path) -> None:
     (tmp_path / "checkout").mkdir()
     person = Person(tmp_path / "checkout", camera)
-    assert "known: sim-armv7, sim-tiny" in person.types("invoke", "deploy", "--host", "cam01", code=2)
+    assert "known: sim-armv7, sim-camera, sim-tiny" in person.types("invoke", "deploy", "--host", "cam01", code=2)
     person.wants_boardprobe_alone()
     pull, build, bundle, deploy, verify = commands(PAGE)
     assert "next: invoke sysroot.pull --host cam01" in person.types(*build, code=2), "its libraries are not known yet"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import random
 import socket
 import stat
 import subprocess
@@ -26,9 +28,17 @@ PORT = 3_478
 @pytest.fixture
 def port() -> int:
     """Return a port that nobody listens on, by UDP."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    # Below those that the kernel gives to outgoing connections: coturn binds it a while later, by UDP and TCP.
+    for number in random.SystemRandom().sample(range(12_000, 30_000), 50):
+        with (
+            contextlib.suppress(OSError),
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
+            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as stream,
+        ):
+            datagrams.bind(("127.0.0.1", number))
+            stream.bind(("127.0.0.1", number))
+            return number
+    raise AssertionError("no port is free")
 
 
 installed = pytest.mark.skipif(find_program() is None, reason="coturn is not installed")

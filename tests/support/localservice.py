@@ -118,6 +118,7 @@ def local_service(
     finally:
         for client in local.clients:
             client.close()
+        loop.call_soon_threadsafe(_hang_up, runner)
         asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(20)
         asyncio.run_coroutine_threadsafe(_end_tasks(), loop).result(20)
         loop.call_soon_threadsafe(loop.stop)
@@ -126,6 +127,13 @@ def local_service(
         plain.close()
         secure.close()
         store.close()
+
+
+def _hang_up(runner: web.AppRunner) -> None:
+    """Close what clients left open, with the loop that it belongs to."""
+    for connection in list(runner.server.connections) if runner.server else []:
+        if connection.transport is not None:
+            connection.transport.abort()
 
 
 async def _end_tasks() -> None:
