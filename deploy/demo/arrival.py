@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from deploy.cloud.session import Calls
     from deploy.watch.once import Seen
 
+_LOOKS = 8
 WAIT = 90.0
 """Seconds in which a first picture may come: an emulated board looks through its plugins first."""
 
@@ -73,7 +74,7 @@ async def _look(calls: Calls, name: str, folder: Path) -> Arrival:
         camera = await choose(feed, wait=WAIT)
         first = await take(feed, camera, "JPEG", wait=WAIT)
         second = first
-        for _ in range(10):
+        for _ in range(0 if first.blank else _LOOKS):
             await asyncio.sleep(1)
             second = await take(feed, camera, "JPEG", wait=WAIT)
             if second.picture != first.picture:
