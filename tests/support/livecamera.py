@@ -65,7 +65,9 @@ class LiveCamera:
                 return
             while self.pause.is_set() and not self._over.wait(0.02):
                 due = time.monotonic()
-            self._send(fragment.data(time.time() + self.ahead))
+            # A camera stamps when it saw, not when a busy machine let it send.
+            late = max(0.0, time.monotonic() - due)
+            self._send(fragment.data(time.time() - late + self.ahead))
 
     def fragments(self) -> Iterator[Due]:
         for number in itertools.count():
