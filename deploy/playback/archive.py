@@ -44,6 +44,8 @@ async def list_fragments(service: Service, request: web.Request, arguments: dict
     token = text(arguments, "NextToken", most=4096)
     if token:
         span, after = _listing(token, stream)
+    elif arguments.get("FragmentSelector") is None:
+        span, after = Span("SERVER"), ""  # the service takes a call without one: all that is kept
     else:
         span, after = span_of(arguments, "FragmentSelector"), ""
     found = span.fragments(service, stream, limit=limit + 1, after=after) if stream.retention_hours else []

@@ -203,3 +203,16 @@ def test_an_ack_comes_at_the_end_of_its_fragment(served: LocalService, stream: S
 def test_nobody_trusts_the_service_but_by_its_authority(served: LocalService) -> None:
     with pytest.raises(ssl.SSLError):
         ssl.create_default_context().wrap_socket(Wire(served.tls_port).link, server_hostname="localhost")
+
+
+def test_what_was_taken_is_listed_with_and_without_a_range(served: LocalService, stream: Stream) -> None:
+    send_media(served.port, stream.name, served.key(), [make_header(), *make_fragments(2)])
+    client = served.client("kinesis-video-archived-media")
+    try:
+        listed = client.list_fragments(StreamName=stream.name)["Fragments"]
+        assert sorted(row["ProducerTimestamp"].timestamp() for row in listed) == [START_MS / 1000, START_MS / 1000 + 1]
+        times = {"StartTimestamp": START_MS / 1000, "EndTimestamp": START_MS / 1000}
+        selector = {"FragmentSelectorType": "PRODUCER_TIMESTAMP", "TimestampRange": times}
+        assert len(client.list_fragments(StreamName=stream.name, FragmentSelector=selector)["Fragments"]) == 1
+    finally:
+        client.close()
