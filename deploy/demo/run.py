@@ -104,7 +104,7 @@ def _see(view: View, *, stay: bool, json: bool, begun: float) -> tuple[Arrival, 
     finally:
         calls.close()
     if page and not json:
-        console.out("  the page with it answers; to open it: invoke demo --stay")
+        console.out(f"  page     {page} answered; invoke demo --stay keeps it open")
     return arrival, page
 
 
