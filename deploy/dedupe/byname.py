@@ -1,9 +1,9 @@
 """What a process opens by name, and no file of it needs: the C library's own modules, and OpenSSL's. Pure.
 
-A loader's list does not show them, so a bundle of which it finds every library may still abort or do without. What is
-here was read in the sources: glibc's sysdeps/nptl/unwind-forcedunwind.c and misc/unwind-link.c (the unwinder: without
-it the process aborts), nss/nsswitch.c, iconv/gconv_db.c, locale/findlocale.c; uClibc's
-libpthread/nptl/sysdeps/pthread/unwind-forcedunwind.c; OpenSSL's crypto/conf/conf_mod.c. musl opens nothing by name.
+A loader's list does not show them, so a bundle of which it finds every library may still abort or do without. That
+glibc aborts without its unwinder was seen with a real root; the rest is how glibc (sysdeps/nptl/unwind-forcedunwind.c,
+nss/nsswitch.c, iconv/gconv_db.c, locale/findlocale.c), uClibc (unwind-forcedunwind.c) and OpenSSL
+(crypto/conf/conf_mod.c) are known to work, and was not tried against each of them. musl opens nothing by name.
 """
 
 from __future__ import annotations
