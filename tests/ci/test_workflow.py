@@ -1,0 +1,178 @@
+"""The workflow's own steps, all of them and in order, as a hosted runner has them: from the matrix to a release."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deploy.boards.board import load_board
+from deploy.sim.boards import prepare_board
+from recipes import paths
+from recipes.arch import ARCHES
+from recipes.builder.run import build_stage, prepare_build
+from recipes.engine.docker import Engine
+from recipes.files import file_sha256
+from recipes.stage.keys import public_pem
+from tests.support.actions import Store, forget
+from tests.support.hosted import machine, repository, saved_before
+from tests.support.runner import JobRun, Machine, Runner, read_workflow
+from tests.support.standin import Standin
+
+pytestmark = [pytest.mark.engine, pytest.mark.sim]
+FILE = paths.CHECKOUT / ".github" / "workflows" / "build.yml"
+CACHE, ROOTS = ".boardcast/cache", ".boardcast/cache/roots"
+BRANCH = {"ref": "refs/heads/main", "ref_type": "branch", "ref_name": "main", "token": "a-token"}
+TAG = {"ref": "refs/tags/v0.2.0", "ref_type": "tag", "ref_name": "v0.2.0", "token": "a-token"}
+A_FEW = "test_bombs or test_words or test_text"
+"""What of the tests the test job runs here: running them all is what it is for, and it runs this one too."""
+
+
+def rows_of(job: JobRun) -> dict[str, dict[str, str]]:
+    return {row["name"]: row for row in json.loads(job.outputs["matrix"])["include"]}
+
+
+def green(*jobs: JobRun) -> None:
+    """Fail with all that a job said where it is red, or left something running."""
+    for job in jobs:
+        assert job.result == "success", job.said()
+        assert job.orphans == 0, job.said()
+
+
+def log_of(job: JobRun, words: str) -> str:
+    """Return what the one step with these words said."""
+    [step] = [step for step in job.steps if words in step.title]
+    assert step.result == "success", job.said()
+    return step.log
+
+
+def artefact(store: Store, name: str) -> zipfile.ZipFile:
+    return zipfile.ZipFile(store.artefacts / f"{name}.zip")
+
+
+def test_from_the_matrix_to_a_green_board(engine: Engine, tmp_path: Path) -> None:
+    """The smallest board, with the caches of a run before: in every run of the tests, so that no step of it can rot."""
+    board = load_board("sim-tiny")
+    root, plan = prepare_board(board, engine), prepare_build(ARCHES["x86_64"], board.ask(), engine=engine)
+    build_stage(plan)
+    store = Store(*repository(tmp_path), tmp_path / "outlives")
+    host = machine(tmp_path / "machine", {}, venv=True)
+    variables = {"BOARDCAST_MATRIX": "--board sim-tiny"}
+    runner = Runner(read_workflow(FILE), store, host, github=BRANCH, variables=variables)
+    [first] = runner.run("matrix")["matrix"]
+    green(first)
+    row = rows_of(first)["sim-tiny"]
+    parts = [plan.sysroot.tree.parent, paths.cache() / "images.json", *(step.built for step in plan.steps)]
+    saved_before(store, CACHE, f"boardcast-sim-tiny-{row['toolchain']}-{row['key']}", parts)
+    saved_before(store, ROOTS, f"boardcast-root-{row['root']}", [root.tar])
+
+    done = runner.run("build", "board", "release")
+    green(*done["build"], *done["board"])
+    assert done["release"] == [], "a branch is not released"
+    assert "sim-tiny: green" in log_of(done["board"][0], "--watch 30")
+    assert store.names() == ["bundle-sim-tiny", "stage-sim-tiny", "verdict-sim-tiny"]
+    with artefact(store, "verdict-sim-tiny") as verdict:
+        assert set(verdict.namelist()) == {"sim-tiny.html", "sim-tiny.json", "sim-tiny.xml"}
+        assert json.loads(verdict.read("sim-tiny.json"))["green"] is True
+    assert len(store.saved) == 2, "what was found by its very key is not saved again"
+
+
+def known_archives(folder: Path) -> Path:
+    """Make a mirror of the archives that this machine's cache has: their upstreams are not what is tried here."""
+    (folder / "archives").mkdir(parents=True)
+    for archive in (paths.cache() / "archives").glob("*/*"):
+        if not archive.name.endswith(".lock"):
+            (folder / "archives" / archive.name).symlink_to(archive)
+    return folder
+
+
+def signing_keys() -> tuple[str, bytes]:
+    """Return a private key as a secret has it, and the public half as a checkout has it."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    private = Ed25519PrivateKey.generate()
+    return private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode().strip(), public_pem(
+        private
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_every_job_of_a_tag_in_clean_clones(engine: Engine, standin: Standin, tmp_path: Path) -> None:
+    """Nothing is there before but the board's root, which takes minutes of emulation; SDKs are the stand-ins."""
+    root = prepare_board(load_board("sim-camera"), engine)
+    secret, public = signing_keys()
+    store = Store(*repository(tmp_path, {"board-configs/trusted-keys/ci.pub": public}), tmp_path / "outlives")
+    environment = {
+        "BOARDCAST_LOCK": str(standin.mirror / "lock.toml"),
+        "BOARDCAST_MIRROR": os.pathsep.join(map(str, (standin.mirror, known_archives(tmp_path / "archives")))),
+        "PYTEST_ADDOPTS": f"-k '{A_FEW}'",
+    }
+    host = machine(tmp_path / "machine", environment, venv=False)
+    settings: dict[str, Mapping[str, str]] = {
+        "variables": {"BOARDCAST_MATRIX": "--board sim-camera --arch armv7"},
+        "secrets": {"BOARDCAST_SIGNING_KEY": secret},
+    }
+    runner = Runner(read_workflow(FILE), store, host, github=TAG, **settings)
+    [first] = runner.run("matrix")["matrix"]
+    green(first)
+    assert "installing Boardcast's Python packages" in log_of(first, "bootstrap install")
+    runner.machine = replace(host, venv=first.workspace / ".venv")
+    rows = rows_of(first)
+    assert list(rows) == ["sim-camera", "armv7-sdks"]
+    saved_before(store, ROOTS, f"boardcast-root-{rows['sim-camera']['root']}", [root.tar])
+
+    done = runner.run("build", "board", "release", "test")
+    green(*(job for jobs in done.values() for job in jobs))
+    assert secret not in "".join(job.said() for jobs in done.values() for job in jobs)
+    look_at_streams(store, done["board"][0])
+    look_at_release(tmp_path / "machine" / "released", store)
+    look_at_second_run(store, runner.machine, settings)
+
+
+def look_at_streams(store: Store, board: JobRun) -> None:
+    """Look whether the board streamed to the local service and was watched, and the page that says so is kept."""
+    assert "sim-camera: green" in log_of(board, "--watch 30")
+    with artefact(store, "verdict-sim-camera") as verdict:
+        record = json.loads(verdict.read("sim-camera.json"))
+        assert record["green"] is True
+        [stream] = record["streams"]
+        assert "sim-camera-stream-demo.jpg" in verdict.namelist()
+        assert b"data:image/jpeg;base64," in verdict.read("sim-camera.html")
+    assert stream
+
+
+def look_at_release(folder: Path, store: Store) -> None:
+    """Look whether the bundle that ran on the board is released, with bill of materials and the version's notes."""
+    names = {path.name for path in folder.iterdir()}
+    [bundle] = [name for name in names if name.endswith(".tar.zst")]
+    assert names == {"arguments", "notes.md", "SHA256SUMS", bundle, bundle.replace(".tar.zst", ".cdx.json")}
+    with artefact(store, "bundle-sim-camera") as kept:
+        assert kept.read(bundle) == (folder / bundle).read_bytes()
+    assert f"{file_sha256(folder / bundle)}  {bundle}" in (folder / "SHA256SUMS").read_text().splitlines()
+    assert json.loads((folder / bundle.replace(".tar.zst", ".cdx.json")).read_text())["bomFormat"] == "CycloneDX"
+    notes, changes = (folder / "notes.md").read_text(), (paths.CHECKOUT / "CHANGELOG.md").read_text()
+    assert notes in changes
+    assert changes.partition(notes)[0].splitlines()[-1].startswith("## 0.2.0 ")
+    words = (folder / "arguments").read_text().splitlines()
+    assert words[:4] == ["release", "create", "v0.2.0", "--verify-tag"]
+
+
+def look_at_second_run(store: Store, host: Machine, settings: Mapping[str, Mapping[str, str]]) -> None:
+    """Look whether all comes from the caches that the first run left, and nothing is built or saved again."""
+    forget(store)
+    before = list(store.saved)
+    again = Runner(read_workflow(FILE), store, host, github=BRANCH, **settings)
+    done = again.run("matrix", "build")
+    green(*done["build"])
+    for job in done["build"]:
+        assert not re.search(r"done in|sysroot debian12-armv7 …", log_of(job, "invoke build"))
+        assert [step.result for step in job.steps if "--save" in step.title] == ["skipped"]
+    assert store.saved == before
