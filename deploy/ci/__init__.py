@@ -1,1 +1,1 @@
-"""What a CI system runs of this project: the matrix of its builds, and a pipeline for GitLab."""
+"""What a CI system is told: rows, caches, jobs."""

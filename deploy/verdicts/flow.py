@@ -12,6 +12,7 @@ from deploy.cloud.session import Service, chosen_service
 from deploy.release.deployment import HostVerdict
 from deploy.verdicts.cloudside import board_view, look_at_cloud, with_cloud
 from deploy.verdicts.publish import Published, publish
+from deploy.verdicts.summary import tell_github
 from recipes.errors import UserError
 
 
@@ -51,7 +52,9 @@ def finish(outcome: HostVerdict, way: CloudWay | None) -> tuple[HostVerdict, Pub
     if way is not None:
         look = look_at_cloud(board, way.service, watch=way.watch, view_of_board=board_view(verdict.checks))
         verdict = with_cloud(verdict, look)
-    return replace(outcome, verdict=verdict), publish(verdict, look, _manifest(board.name, verdict.release))
+    papers = publish(verdict, look, _manifest(board.name, verdict.release))
+    tell_github(papers.record)
+    return replace(outcome, verdict=verdict), papers
 
 
 def _manifest(board: str, release: str) -> Manifest | None:

@@ -75,7 +75,9 @@ def test_from_the_matrix_to_a_green_board(engine: Engine, tmp_path: Path) -> Non
     done = runner.run("build", "board", "release")
     green(*done["build"], *done["board"])
     assert done["release"] == [], "a branch is not released"
-    assert "sim-tiny: green" in log_of(done["board"][0], "--watch 30")
+    [watched] = [step for step in done["board"][0].steps if "--watch 30" in step.title]
+    assert "sim-tiny: green" in watched.log
+    assert watched.summary.startswith("### sim&#45;tiny: green")
     assert store.names() == ["bundle-sim-tiny", "stage-sim-tiny", "verdict-sim-tiny"]
     with artefact(store, "verdict-sim-tiny") as verdict:
         assert set(verdict.namelist()) == {"sim-tiny.html", "sim-tiny.json", "sim-tiny.xml"}
