@@ -45,6 +45,11 @@ def _cached(row: Mapping[str, str], policy: str) -> dict[str, object]:
     }
 
 
+def _root(row: Mapping[str, str]) -> dict[str, object]:
+    """Return the cache of a simulated board's root, whose packages are configured under emulation, in minutes."""
+    return {"key": f"boardcast-root-{row['root']}", "paths": [f"{_CACHE}/roots"], "policy": "pull-push"}
+
+
 def _build(row: Mapping[str, str]) -> dict[str, object]:
     return {
         "stage": "build",
@@ -69,8 +74,10 @@ def _board(row: Mapping[str, str]) -> dict[str, object]:
         f"{_INVOKE} sysroot --name {row['sysroot']}",
         *([f"{_INVOKE} sim up --kvs --host {host}"] if host else []),
         f"{_INVOKE} bundle --board {board} --as-built",
-        f'id=$(cat {bundle}/latest) && mkdir -p bundle && cp "{bundle}/$id.tar.zst" "bundle/{board}-$id.tar.zst"',
-        f'zstd -dc bundle/{board}-*.tar.zst | tar -xO sbom.cdx.json > "bundle/{board}-$id.cdx.json"',
+        f"mkdir -p bundle && id=$(cat {bundle}/latest)",
+        # A bundle's name is its id, or it is refused; whose it is, is said beside it.
+        f'cp "{bundle}/$id.tar.zst" bundle/ && echo "$id" > bundle/{board}.bundle',
+        'zstd -dc "bundle/$id.tar.zst" | tar -xO sbom.cdx.json > "bundle/$id.cdx.json"',
         *([f'{_INVOKE} deploy --host {host} --bundle "$id"'] if host else []),
         *([f"{_INVOKE} verify --host {host} --watch 30"] if host else []),
     ]
@@ -78,7 +85,7 @@ def _board(row: Mapping[str, str]) -> dict[str, object]:
         "stage": "board",
         "needs": [f"build {row['name']}"],
         "script": script,
-        "cache": [_cached(row, "pull")],
+        "cache": [_cached(row, "pull"), *([_root(row)] if host else [])],
         "artifacts": {
             "when": "always",
             "paths": ["bundle", *(["verdict"] if host else [])],

@@ -23,34 +23,28 @@ MOST_JOBS = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One build of the matrix; every value is text, as a CI system hands it on.
-
-    Parameters
-    ----------
-    name:
-        Of its jobs, artefacts and caches: the board's, or `ARCH-sdks`.
-    ask:
-        What `invoke build` is given.
-    toolchain:
-        Digest of what the image and the sysroot are made from.
-    key:
-        Digest of all steps of the build; with `toolchain` the name of its cache.
-    host:
-        The simulated board that its bundle is deployed to; empty where there is none.
-    root:
-        Digest of what that board's root is made from.
-    """
+    """One build of the matrix; every value is text, as a CI system hands it on."""
 
     name: str
+    """Of its jobs, artefacts and caches: the board's, or `ARCH-sdks`."""
     arch: str
+    """Of the table, or of a vendor's toolchain."""
     sysroot: str
+    """What is compiled against."""
     recipes: str
-    ask: str
+    """Their names, with blanks between."""
     toolchain: str
+    """Digest of what the image and the sysroot are made from."""
     key: str
+    """Digest of all steps of the build; with `toolchain` the name of its cache."""
+    ask: str = ""
+    """What `invoke build` is given."""
     board: str = ""
+    """Empty in a row of an architecture."""
     host: str = ""
+    """The simulated board that its bundle is deployed to; empty where there is none."""
     root: str = ""
+    """Digest of what that board's root is made from."""
 
     def as_dict(self) -> dict[str, str]:
         return asdict(self)
@@ -107,7 +101,6 @@ def _row(name: str, arch: Arch, ask: BuildRequest, recipes: dict[str, Recipe], p
         arch=arch.name,
         sysroot=ask.sysroot,
         recipes=" ".join(names),
-        ask="",
         toolchain=toolchain,
         key=key,
     )

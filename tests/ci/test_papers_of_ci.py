@@ -43,6 +43,13 @@ WRONG = (
 """What is right in it, what is wrong instead, and what is said of that."""
 
 
+def shellchecked(script: str, *words: str) -> str:
+    """Return what shellcheck has against a script, and the script."""
+    argv = ["shellcheck", "--shell=bash", "--severity=style", *words, "-"]
+    done = subprocess.run(argv, input=script, capture_output=True, text=True, check=False)
+    return "" if done.returncode == 0 else script + done.stdout
+
+
 @pytest.fixture(scope="module")
 def said() -> list[list[Fault]]:
     """Return what actionlint says of our workflows, then of the wrong ones."""
@@ -103,15 +110,7 @@ def test_no_script_is_made_of_what_others_write(path: Path) -> None:
     assert scripts
     for text in scripts:
         assert "${{" not in text
-        script = f"set -e\n{text}"
-        done = subprocess.run(
-            ["shellcheck", "--shell=bash", "--severity=style", "-"],
-            input=script,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, script + done.stdout
+        assert shellchecked(f"set -e\n{text}") == ""
 
 
 def test_gitlabs_schema_has_nothing_against_the_pipeline() -> None:
@@ -164,12 +163,5 @@ def test_gitlab_gives_the_commands_of_github() -> None:
 @pytest.mark.parametrize("name", ["build sim-tiny", "board sim-tiny", "release"])
 def test_gitlabs_scripts_are_shell(name: str) -> None:
     job: dict[str, list[str]] = pipeline()[name]  # type: ignore[assignment]
-    for line in [*job["script"], *job.get("after_script", [])]:
-        done = subprocess.run(
-            ["shellcheck", "--shell=bash", "--exclude=SC2154", "-"],
-            input=line,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, line + done.stdout
+    for part in ("script", "after_script"):
+        assert shellchecked("\n".join(["set -e", *job.get(part, [])])) == ""

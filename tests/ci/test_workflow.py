@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import re
+import tarfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,13 +16,15 @@ from deploy.boards.board import load_board
 from deploy.sim.boards import prepare_board
 from recipes import paths
 from recipes.arch import ARCHES
+from recipes.builder.plan import BuildPlan
 from recipes.builder.run import build_stage, prepare_build
 from recipes.engine.docker import Engine
 from recipes.files import file_sha256
 from recipes.stage.keys import public_pem
+from recipes.toolchains.debian_root import BoardRoot
 from tests.support.actions import Store, forget
 from tests.support.hosted import machine, repository, saved_before
-from tests.support.runner import JobRun, Machine, Runner, read_workflow
+from tests.support.runner import JobRun, Runner, read_workflow
 from tests.support.standin import Standin
 
 pytestmark = [pytest.mark.engine, pytest.mark.sim]
@@ -56,11 +58,23 @@ def artefact(store: Store, name: str) -> zipfile.ZipFile:
     return zipfile.ZipFile(store.artefacts / f"{name}.zip")
 
 
+def seed(store: Store, row: Mapping[str, str], plan: BuildPlan) -> None:
+    """Put the cache of a row there as a run before left it: its sysroot and its builds, those of this machine."""
+    parts = [plan.sysroot.tree.parent, paths.cache() / "images.json", *(step.built for step in plan.steps)]
+    saved_before(store, CACHE, f"boardcast-{row['name']}-{row['toolchain']}-{row['key']}", parts)
+
+
+def warm(board: str, engine: Engine) -> tuple[BoardRoot, BuildPlan]:
+    """Make the root and the builds of a simulated board in this machine's own cache."""
+    read = load_board(board)
+    root, plan = prepare_board(read, engine), prepare_build(ARCHES[read.file.arch], read.ask(), engine=engine)
+    build_stage(plan)
+    return root, plan
+
+
 def test_from_the_matrix_to_a_green_board(engine: Engine, tmp_path: Path) -> None:
     """The smallest board, with the caches of a run before: in every run of the tests, so that no step of it can rot."""
-    board = load_board("sim-tiny")
-    root, plan = prepare_board(board, engine), prepare_build(ARCHES["x86_64"], board.ask(), engine=engine)
-    build_stage(plan)
+    root, plan = warm("sim-tiny", engine)
     store = Store(*repository(tmp_path), tmp_path / "outlives")
     host = machine(tmp_path / "machine", {}, venv=True)
     variables = {"BOARDCAST_MATRIX": "--board sim-tiny"}
@@ -68,8 +82,7 @@ def test_from_the_matrix_to_a_green_board(engine: Engine, tmp_path: Path) -> Non
     [first] = runner.run("matrix")["matrix"]
     green(first)
     row = rows_of(first)["sim-tiny"]
-    parts = [plan.sysroot.tree.parent, paths.cache() / "images.json", *(step.built for step in plan.steps)]
-    saved_before(store, CACHE, f"boardcast-sim-tiny-{row['toolchain']}-{row['key']}", parts)
+    seed(store, row, plan)
     saved_before(store, ROOTS, f"boardcast-root-{row['root']}", [root.tar])
 
     done = runner.run("build", "board", "release")
@@ -106,37 +119,69 @@ def signing_keys() -> tuple[str, bytes]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
-def test_every_job_of_a_tag_in_clean_clones(engine: Engine, standin: Standin, tmp_path: Path) -> None:
-    """Nothing is there before but the board's root, which takes minutes of emulation; SDKs are the stand-ins."""
-    root = prepare_board(load_board("sim-camera"), engine)
+def test_every_job_of_a_tag(engine: Engine, tmp_path: Path) -> None:
+    """All five jobs, with the caches of a run before: the board streams and is watched, and the tag is released."""
+    root, plan = warm("sim-camera", engine)
     secret, public = signing_keys()
     store = Store(*repository(tmp_path, {"board-configs/trusted-keys/ci.pub": public}), tmp_path / "outlives")
-    environment = {
-        "BOARDCAST_LOCK": str(standin.mirror / "lock.toml"),
-        "BOARDCAST_MIRROR": os.pathsep.join(map(str, (standin.mirror, known_archives(tmp_path / "archives")))),
-        "PYTEST_ADDOPTS": f"-k '{A_FEW}'",
-    }
-    host = machine(tmp_path / "machine", environment, venv=False)
-    settings: dict[str, Mapping[str, str]] = {
-        "variables": {"BOARDCAST_MATRIX": "--board sim-camera --arch armv7"},
-        "secrets": {"BOARDCAST_SIGNING_KEY": secret},
-    }
-    runner = Runner(read_workflow(FILE), store, host, github=TAG, **settings)
+    host = machine(tmp_path / "machine", {"PYTEST_ADDOPTS": f"-k '{A_FEW}'"}, venv=True)
+    variables, secrets = {"BOARDCAST_MATRIX": "--board sim-camera"}, {"BOARDCAST_SIGNING_KEY": secret}
+    runner = Runner(read_workflow(FILE), store, host, github=TAG, variables=variables, secrets=secrets)
     [first] = runner.run("matrix")["matrix"]
     green(first)
-    assert "installing Boardcast's Python packages" in log_of(first, "bootstrap install")
-    runner.machine = replace(host, venv=first.workspace / ".venv")
-    rows = rows_of(first)
-    assert list(rows) == ["sim-camera", "armv7-sdks"]
-    saved_before(store, ROOTS, f"boardcast-root-{rows['sim-camera']['root']}", [root.tar])
+    row = rows_of(first)["sim-camera"]
+    seed(store, row, plan)
+    saved_before(store, ROOTS, f"boardcast-root-{row['root']}", [root.tar])
 
     done = runner.run("build", "board", "release", "test")
+    assert set(done) == set(runner.workflow["jobs"])
     green(*(job for jobs in done.values() for job in jobs))
     assert secret not in "".join(job.said() for jobs in done.values() for job in jobs)
     look_at_streams(store, done["board"][0])
     look_at_release(tmp_path / "machine" / "released", store)
-    look_at_second_run(store, runner.machine, settings)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_builds_in_clean_clones_from_nothing_and_again_from_their_caches(
+    engine: Engine, standin: Standin, tmp_path: Path
+) -> None:
+    """A board's recipes, and both SDKs of the stand-ins; Python's packages, the sysroots and all else are made first."""
+    store = Store(*repository(tmp_path), tmp_path / "outlives")
+    environment = {
+        "BOARDCAST_LOCK": str(standin.mirror / "lock.toml"),
+        "BOARDCAST_MIRROR": os.pathsep.join(map(str, (standin.mirror, known_archives(tmp_path / "archives")))),
+    }
+    host = machine(tmp_path / "machine", environment, venv=False)
+    variables = {"BOARDCAST_MATRIX": "--board sim-camera --arch armv7"}
+    runner = Runner(read_workflow(FILE), store, host, github=BRANCH, variables=variables)
+    [first] = runner.run("matrix")["matrix"]
+    green(first)
+    assert "installing Boardcast's Python packages" in log_of(first, "bootstrap install")
+    assert list(rows_of(first)) == ["sim-camera", "armv7-sdks"]
+    runner.machine = replace(host, venv=first.workspace / ".venv")
+    green(*runner.run("build")["build"])
+    assert store.names() == ["stage-armv7-sdks", "stage-sim-camera"]
+    assert len(store.saved) == 2
+    with tarfile.open(unpacked(store, "stage-armv7-sdks", tmp_path)) as stage:
+        names = stage.getnames()
+        assert any(name.endswith("/gstreamer-1.0/libgstkvssink.so") for name in names)
+        assert any(name.endswith("/bin/kvsWebrtcClientMaster") for name in names)
+
+    forget(store)
+    again = Runner(read_workflow(FILE), store, runner.machine, github=BRANCH, variables=variables)
+    done = again.run("matrix", "build")
+    green(*done["build"])
+    for job in done["build"]:
+        assert "done in" not in log_of(job, "invoke build"), "nothing is made a second time"
+        assert [step.result for step in job.steps if "--save" in step.title] == ["skipped"]
+    assert len(store.saved) == 2
+
+
+def unpacked(store: Store, name: str, folder: Path) -> Path:
+    """Return the tar file of a Stage's artefact."""
+    with artefact(store, name) as archive:
+        return Path(archive.extract("stage.tar", folder / name))
 
 
 def look_at_streams(store: Store, board: JobRun) -> None:
@@ -155,26 +200,15 @@ def look_at_release(folder: Path, store: Store) -> None:
     """Look whether the bundle that ran on the board is released, with bill of materials and the version's notes."""
     names = {path.name for path in folder.iterdir()}
     [bundle] = [name for name in names if name.endswith(".tar.zst")]
-    assert names == {"arguments", "notes.md", "SHA256SUMS", bundle, bundle.replace(".tar.zst", ".cdx.json")}
+    bill = bundle.replace(".tar.zst", ".cdx.json")
+    assert names == {"arguments", "notes.md", "SHA256SUMS", "sim-camera.bundle", bundle, bill}
+    assert (folder / "sim-camera.bundle").read_text().strip() == bundle.removesuffix(".tar.zst")
     with artefact(store, "bundle-sim-camera") as kept:
         assert kept.read(bundle) == (folder / bundle).read_bytes()
     assert f"{file_sha256(folder / bundle)}  {bundle}" in (folder / "SHA256SUMS").read_text().splitlines()
-    assert json.loads((folder / bundle.replace(".tar.zst", ".cdx.json")).read_text())["bomFormat"] == "CycloneDX"
+    assert json.loads((folder / bill).read_text())["bomFormat"] == "CycloneDX"
     notes, changes = (folder / "notes.md").read_text(), (paths.CHECKOUT / "CHANGELOG.md").read_text()
     assert notes in changes
     assert changes.partition(notes)[0].splitlines()[-1].startswith("## 0.2.0 ")
     words = (folder / "arguments").read_text().splitlines()
     assert words[:4] == ["release", "create", "v0.2.0", "--verify-tag"]
-
-
-def look_at_second_run(store: Store, host: Machine, settings: Mapping[str, Mapping[str, str]]) -> None:
-    """Look whether all comes from the caches that the first run left, and nothing is built or saved again."""
-    forget(store)
-    before = list(store.saved)
-    again = Runner(read_workflow(FILE), store, host, github=BRANCH, **settings)
-    done = again.run("matrix", "build")
-    green(*done["build"])
-    for job in done["build"]:
-        assert not re.search(r"done in|sysroot debian12-armv7 …", log_of(job, "invoke build"))
-        assert [step.result for step in job.steps if "--save" in step.title] == ["skipped"]
-    assert store.saved == before

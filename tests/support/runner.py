@@ -163,7 +163,7 @@ class Runner:
 
     def _instance(self, job: Mapping[str, Any], name: str, contexts: dict[str, Any]) -> JobRun:
         folder = self.store.folder / "jobs" / f"{name}-{uuid.uuid4().hex[:6]}"
-        place = _Place(folder, self.machine)
+        place = Place(folder, self.machine)
         github = dict(self.github) | {"workspace": str(place.workspace)}
         contexts = contexts | {"github": github, "runner": {"os": "Linux", "temp": str(place.temp)}, "steps": {}}
         made = JobRun(filled(job.get("name", name), contexts), workspace=place.workspace)
@@ -199,7 +199,7 @@ class Runner:
         self,
         step: Mapping[str, Any],
         contexts: dict[str, Any],
-        place: _Place,
+        place: Place,
         shell: Sequence[str],
         after: list[AfterJob],
     ) -> tuple[StepRun, dict[str, str]]:
@@ -242,8 +242,8 @@ def _rows(job: Mapping[str, Any], contexts: Mapping[str, Any]) -> list[dict[str,
     return list(matrix["include"])
 
 
-class _Place:
-    """The folders and the environment of one job."""
+class Place:
+    """The folders and the environment of one job, whoever's runner it is."""
 
     def __init__(self, folder: Path, machine: Machine) -> None:
         self.machine = machine
