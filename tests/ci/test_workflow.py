@@ -24,8 +24,10 @@ from recipes.stage.keys import public_pem
 from recipes.toolchains.debian_root import BoardRoot
 from tests.support.actions import Store, forget
 from tests.support.hosted import machine, repository, saved_before
+from tests.support.otheruser import NUMBER, other_user
 from tests.support.runner import JobRun, Runner, read_workflow
 from tests.support.standin import Standin
+from tests.support.sudo import sudo
 
 pytestmark = [pytest.mark.engine, pytest.mark.sim]
 FILE = paths.CHECKOUT / ".github" / "workflows" / "build.yml"
@@ -119,6 +121,28 @@ def signing_keys() -> tuple[str, bytes]:
 
 
 @pytest.mark.slow
+def test_a_user_who_is_not_root_needs_to_be_it_for_bootstrap_alone(engine: Engine, tmp_path: Path) -> None:
+    """A hosted runner's user is none, and may use the engine: so it is here. `sudo` asks the tests, which are root."""
+    root, plan = warm("sim-tiny", engine)
+    store = Store(*repository(tmp_path), tmp_path / "outlives")
+    host = machine(tmp_path / "machine", {}, venv=True)
+    host = replace(host, user=other_user(tmp_path, paths.cache()))
+    with sudo(Path(host.path) / "sudo", tmp_path / "sudo", host.rooted):
+        runner = Runner(
+            read_workflow(FILE), store, host, github=BRANCH, variables={"BOARDCAST_MATRIX": "--board sim-tiny"}
+        )
+        [first] = runner.run("matrix")["matrix"]
+        green(first)
+        row = rows_of(first)["sim-tiny"]
+        seed(store, row, plan)
+        saved_before(store, ROOTS, f"boardcast-root-{row['root']}", [root.tar])
+        done = runner.run("build", "board")
+        green(*done["build"], *done["board"])
+    files = (done["build"][0].workspace / ".boardcast" / "stage").rglob("*")
+    assert {path.lstat().st_uid for path in files} == {NUMBER}
+
+
+@pytest.mark.slow
 def test_every_job_of_a_tag(engine: Engine, tmp_path: Path) -> None:
     """All five jobs, with the caches of a run before: the board streams and is watched, and the tag is released."""
     root, plan = warm("sim-camera", engine)
@@ -146,7 +170,7 @@ def test_every_job_of_a_tag(engine: Engine, tmp_path: Path) -> None:
 def test_builds_in_clean_clones_from_nothing_and_again_from_their_caches(
     engine: Engine, standin: Standin, tmp_path: Path
 ) -> None:
-    """A board's recipes, and both SDKs of the stand-ins; Python's packages, the sysroots and all else are made first."""
+    """A board's recipes, and both SDKs of the stand-ins; Python's packages, sysroots and all else are made first."""
     store = Store(*repository(tmp_path), tmp_path / "outlives")
     environment = {
         "BOARDCAST_LOCK": str(standin.mirror / "lock.toml"),

@@ -64,7 +64,10 @@ class Given:
 
 
 def git(*words: str, cwd: Path | None = None) -> str:
-    done = subprocess.run(["git", *words], cwd=cwd, capture_output=True, text=True, check=False)
+    # A job's folder may belong to the user that it runs as.
+    done = subprocess.run(
+        ["git", "-c", "safe.directory=*", *words], cwd=cwd, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise ActionError(f"git {words[0]}: {done.stderr}")
     return done.stdout.strip()

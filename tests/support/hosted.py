@@ -91,9 +91,8 @@ def machine(folder: Path, environment: Mapping[str, str], *, hidden: Collection[
     ):
         (programs / name).write_text(text)
         (programs / name).chmod(0o755)
-    return Machine(
-        path=str(programs), environment=kept | dict(environment), venv=own if venv and is_ours(own) else None
-    )
+    begin = own if venv and is_ours(own) else None
+    return Machine(path=str(programs), environment=kept | dict(environment), rooted=rooted, venv=begin)
 
 
 def is_ours(venv: Path) -> bool:

@@ -21,6 +21,7 @@ import yaml
 
 from tests.support.actions import ACTIONS, ActionError, AfterJob, Given, Store
 from tests.support.expressions import Status, filled, holds, value_of
+from tests.support.otheruser import NUMBER, OtherUser
 
 _WORKFLOW = {"name", "on", "permissions", "concurrency", "defaults", "env", "jobs"}
 _JOB = {"name", "needs", "if", "strategy", "runs-on", "timeout-minutes", "env", "outputs", "permissions", "steps"}
@@ -83,13 +84,26 @@ class Machine:
         The folders of programs.
     environment:
         What is set there for every job.
+    rooted:
+        What `sudo` leaves of it.
     venv:
         Python's environment to begin with, a link in each clone; `bootstrap` makes one where it is none.
+    user:
+        Whom the jobs run as; who runs the tests, without it.
     """
 
     path: str
     environment: Mapping[str, str]
+    rooted: Mapping[str, str] = field(default_factory=dict)
     venv: Path | None = None
+    user: OtherUser | None = None
+
+    def to_its_user(self, *folders: Path) -> None:
+        """Give folders and all in them to whom the jobs run as."""
+        if self.user is not None:
+            for folder in folders:
+                for path in (folder, *folder.rglob("*")):
+                    os.chown(path, NUMBER, NUMBER, follow_symlinks=False)
 
 
 def read_workflow(path: Path) -> dict[str, Any]:
@@ -221,6 +235,7 @@ class Runner:
         except ActionError as error:
             return StepRun(_title(step), "failure", str(error), "", time.monotonic() - begun), {}
         after += [then] if then else []
+        self.machine.to_its_user(place.workspace)
         if action == "actions/checkout":
             place.checked_out()
         return StepRun(_title(step), "success", "", "", time.monotonic() - begun), outputs
@@ -254,11 +269,13 @@ class Place:
         )
         for path in (self.workspace, self.temp, self.home):
             path.mkdir(parents=True)
+        machine.to_its_user(folder)
         self.mark = f"boardcast-{uuid.uuid4().hex}"
         self.environment = {
             **machine.environment,
             "PATH": machine.path,
             "HOME": str(self.home),
+            "USER": "runner",
             "CI": "true",
             "GITHUB_ACTIONS": "true",
             "RUNNER_TEMP": str(self.temp),
@@ -278,11 +295,13 @@ class Place:
         for file in files.values():
             file.touch()
         (self.temp / f"{number}.sh").write_text(script)
+        self.machine.to_its_user(self.temp)
+        who = self.machine.user.words() if self.machine.user else []
         environment = {**self.environment, **own} | {f"GITHUB_{name}": str(file) for name, file in files.items()}
         log = self.temp / f"{number}.log"
         with log.open("wb") as out:
             done = subprocess.run(
-                [*shell, str(self.temp / f"{number}.sh")],
+                [*who, *shell, str(self.temp / f"{number}.sh")],
                 cwd=self.workspace,
                 env=environment,
                 stdin=subprocess.DEVNULL,
