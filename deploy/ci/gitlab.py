@@ -9,6 +9,18 @@ from collections.abc import Collection, Mapping, Sequence
 
 _INVOKE = ".venv/bin/invoke"
 _CACHE = ".boardcast/cache"
+_BEGIN = (
+    # The Docker executor clones with a umask of 0: a key's file that others can change is refused.
+    # https://docs.gitlab.com/runner/configuration/feature-flags/ (FF_DISABLE_UMASK_FOR_DOCKER_EXECUTOR)
+    "umask 022 && chmod -R go-w .",
+    "./bootstrap install",
+)
+# The runner's own file of the key, and its folder, may be open to others.
+_KEY = """if [ -n "${BOARDCAST_SIGNING_KEY:-}" ]; then
+  mkdir -m 700 .boardcast/key
+  (umask 077 && cat "$BOARDCAST_SIGNING_KEY" > .boardcast/key/signing-key.pem)
+  export BOARDCAST_SIGNING_KEY="$PWD/.boardcast/key/signing-key.pem"
+fi"""
 
 
 def child_pipeline(rows: Sequence[Mapping[str, str]], bundled: Collection[str]) -> dict[str, object]:
@@ -54,7 +66,7 @@ def _build(row: Mapping[str, str]) -> dict[str, object]:
     return {
         "stage": "build",
         "script": [
-            "./bootstrap install",
+            *_BEGIN,
             f"{_INVOKE} images --arch {row['arch']} --load {_CACHE}/images",
             f"{_INVOKE} build {row['ask']}",
             f"{_INVOKE} images --arch {row['arch']} --save {_CACHE}/images",
@@ -69,8 +81,9 @@ def _board(row: Mapping[str, str]) -> dict[str, object]:
     board, host = row["board"], row["host"]
     bundle = f".boardcast/bundles/{board}"
     script = [
-        "./bootstrap install",
+        *_BEGIN,
         "tar -xf stage.tar",
+        _KEY,
         f"{_INVOKE} sysroot --name {row['sysroot']}",
         *([f"{_INVOKE} sim up --kvs --host {host}"] if host else []),
         f"{_INVOKE} bundle --board {board} --as-built",
@@ -111,7 +124,9 @@ def _release(needs: Sequence[str]) -> dict[str, object]:
         "needs": list(needs),
         "rules": [{"if": "$CI_COMMIT_TAG =~ /^v/"}],
         "script": [
-            "./bootstrap install",
+            *_BEGIN,
+            # Nothing is signed here, and the public keys of the checkout are what counts.
+            "unset BOARDCAST_SIGNING_KEY",
             f'for file in bundle/*.tar.zst; do {_INVOKE} bundle.verify "$file" || exit 1; done',
             notes,
             "test -s notes.md",

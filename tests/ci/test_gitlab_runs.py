@@ -39,10 +39,12 @@ def test_the_child_pipeline_from_a_build_to_a_release(engine: Engine, tmp_path: 
     plan = prepare_build(ARCHES["x86_64"], board.ask(), engine=engine)
     build_stage(plan)
     secret, public = signing_keys()
-    key = tmp_path / "key.pem"
-    key.write_text(secret + "\n")
-    # As GitLab writes a variable of the kind `file`: others may not read it.
-    key.chmod(0o600)
+    # As GitLab's Docker executor writes a variable of the kind `file`.
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "tmp").chmod(0o777)
+    key = tmp_path / "tmp" / "key.pem"
+    key.write_text(secret)
+    key.chmod(0o666)
     store = Store(*repository(tmp_path, {"board-configs/trusted-keys/ci.pub": public}), tmp_path / "outlives")
     # bootstrap looks for mmdebstrap itself, and nothing but it runs as root there: nothing is hidden.
     host = machine(tmp_path / "machine", {}, hidden=(), venv=True)

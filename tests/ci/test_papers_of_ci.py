@@ -123,6 +123,16 @@ def test_gitlabs_schema_has_nothing_against_the_pipeline() -> None:
     assert list(rules.iter_errors({**made, "build sim-tiny": {"script": 1}})), "a script of a number"
 
 
+def test_the_parent_in_the_page_is_one_for_gitlab() -> None:
+    page = (paths.CHECKOUT / "docs" / "workstations-and-ci.md").read_text()
+    [text] = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    read = yaml.safe_load(text)
+    assert [fault.message for fault in jsonschema.Draft7Validator(schema("gitlab-ci")).iter_errors(read)] == []
+    [child] = read["builds"]["trigger"]["include"]
+    assert child["artifact"] in read[child["job"]]["artifacts"]["paths"]
+    assert read["rows"]["script"][-1] == f".venv/bin/invoke matrix --format gitlab > {child['artifact']}"
+
+
 def test_gitlabs_jobs_hang_together() -> None:
     """What the schema cannot tell: every job that is needed is there, in an earlier stage; every stage is used."""
     made = pipeline()

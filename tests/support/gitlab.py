@@ -28,6 +28,10 @@ def run_job(
         raise WorkflowError(f"{name}: {', '.join(odd)}: more than this runner knows")
     place = Place(store.folder / "jobs" / f"gitlab-{uuid.uuid4().hex[:6]}", machine)
     git("clone", "--quiet", f"file://{store.repository}", str(place.workspace))
+    # As the Docker executor clones, with a umask of 0.
+    for path in (place.workspace, *place.workspace.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode | 0o066)
     place.checked_out()
     place.environment |= {**variables, "CI_PROJECT_DIR": str(place.workspace)}
     for key, text in pipeline["variables"].items():
