@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tarfile
 import zipfile
 from collections.abc import Mapping
@@ -109,6 +110,15 @@ def known_archives(folder: Path) -> Path:
     return folder
 
 
+def slower_camera() -> bytes:
+    """Return the simulated camera's file with less to encode: other tests run beside its emulated processor."""
+    text = (paths.BOARDS / "sim-camera" / "board.toml").read_text()
+    for key, value in (("width", 160), ("height", 120), ("framerate", 2), ("key_frame_interval", 2)):
+        text, count = re.subn(rf"^{key} = \d+$", f"{key} = {value}", text, flags=re.MULTILINE)
+        assert count == 1, key
+    return text.encode()
+
+
 def signing_keys() -> tuple[str, bytes]:
     """Return a private key as a secret has it, and the public half as a checkout has it."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -147,7 +157,8 @@ def test_every_job_of_a_tag(engine: Engine, tmp_path: Path) -> None:
     """All five jobs, with the caches of a run before: the board streams and is watched, and the tag is released."""
     root, plan = warm("sim-camera", engine)
     secret, public = signing_keys()
-    store = Store(*repository(tmp_path, {"board-configs/trusted-keys/ci.pub": public}), tmp_path / "outlives")
+    more = {"board-configs/trusted-keys/ci.pub": public, "board-configs/sim-camera/board.toml": slower_camera()}
+    store = Store(*repository(tmp_path, more), tmp_path / "outlives")
     host = machine(tmp_path / "machine", {"PYTEST_ADDOPTS": f"-k '{A_FEW}'"}, venv=True)
     variables, secrets = {"BOARDCAST_MATRIX": "--board sim-camera"}, {"BOARDCAST_SIGNING_KEY": secret}
     runner = Runner(read_workflow(FILE), store, host, github=TAG, variables=variables, secrets=secrets)
