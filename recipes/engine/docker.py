@@ -11,7 +11,15 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from recipes.engine.confinement import Confinement, is_readable
-from recipes.engine.connection import boot_id, engine_endpoint, no_engine, owner_mark, refuse_unseen, uninterrupted
+from recipes.engine.connection import (
+    boot_id,
+    engine_endpoint,
+    no_engine,
+    owner_mark,
+    refusals,
+    refuse_unseen,
+    uninterrupted,
+)
 from recipes.engine.container import ContainerSession, Job, Mount
 from recipes.engine.disk import engine_folders, watched
 from recipes.engine.services import LABEL, Services
@@ -173,21 +181,23 @@ class Engine:
             if mount not in copied
         }
         try:
-            container = self._client.containers.create(
-                job.image,
-                ["sleep", "86400"],
-                name=name,
-                init=True,
-                labels={LABEL: "session", OWNER_LABEL: owner_mark(), RUN_LABEL: self._run},
-                environment=job.variables(mounted),
-                volumes=bound | self._volumes([mount for mount in copied if mount.key], job),
-                mounts=[{"Type": "volume", "Target": str(job.volume)}] if job.volume else [],
-                network_mode=job.network,
-                working_dir=str(job.cwd),
-                **self._confined(job).options(),
-            )
+            with refusals("the container engine makes no container of this image"):
+                container = self._client.containers.create(
+                    job.image,
+                    ["sleep", "86400"],
+                    name=name,
+                    init=True,
+                    labels={LABEL: "session", OWNER_LABEL: owner_mark(), RUN_LABEL: self._run},
+                    environment=job.variables(mounted),
+                    volumes=bound | self._volumes([mount for mount in copied if mount.key], job),
+                    mounts=[{"Type": "volume", "Target": str(job.volume)}] if job.volume else [],
+                    network_mode=job.network,
+                    working_dir=str(job.cwd),
+                    **self._confined(job).options(),
+                )
             with watched(self._folders(), lambda: self._end(container)):
-                self._begin(container, [mount for mount in copied if not mount.key], job)
+                with refusals("the container engine does not start a container"):
+                    self._begin(container, [mount for mount in copied if not mount.key], job)
                 refuse_unseen(container, {mount.source: mount.target for mount in mounted if mount not in copied})
                 yield ContainerSession(container)
         finally:

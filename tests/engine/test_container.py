@@ -10,9 +10,9 @@ import uuid
 from contextlib import nullcontext
 from pathlib import Path
 
-import docker
 import pytest
 
+import docker
 from recipes.engine.container import AbsentError, Job
 from recipes.engine.docker import Engine
 from recipes.engine.layout import WORK
@@ -98,3 +98,12 @@ def test_a_twin_of_a_network_goes_and_the_first_stays(engine: Engine) -> None:
     finally:
         engine.services.remove_network(name)
     assert networks.list(names=[name]) == []
+
+
+def test_what_the_engine_refuses_is_said_in_its_words(engine: Engine) -> None:
+    """Its own library derives a refusal from OSError, so that it once read as a full disk."""
+    nowhere = Job(image="boardcast/none:0", cwd=WORK)
+    with pytest.raises(BuildError, match="makes no container of this image") as told, engine.session(nowhere):
+        pass
+    assert "boardcast/none" in told.value.why
+    assert not engine.sessions()
