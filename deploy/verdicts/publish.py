@@ -107,6 +107,7 @@ def _check(check: Check, finding: Finding | None, host: str) -> CheckRecord:
             name=_fit(check.name),
             state=state,
             evidence=_fit(check.evidence),
+            reason=_fit(check.cause),
             next_step=_fit(check.cure),
             seconds=round(check.seconds, 3),
         )
