@@ -114,6 +114,11 @@ def causes_of_checks() -> Mapping[str, Cause]:
     return {check: cause for cause in catalogue().causes for check in cause.checks}
 
 
+def cause_of(name: str) -> Cause | None:
+    """Return a cause by its name, or by that of a finding; None for no such."""
+    return causes().get(name) or next((cause for cause in catalogue().causes if name in cause.findings), None)
+
+
 def written_at(name: str) -> str:
     """Return the page and anchor of a cause, a finding, a failure of builds or a symptom of logs; empty for no such."""
     return _places().get(name, "")

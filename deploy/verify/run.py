@@ -161,6 +161,7 @@ def _words(release: Mapping[str, Any], own: Sequence[Path], *, fast: bool) -> li
     # Streams go on where pictures come; whoever does not wait for these looks at the services alone.
     left_out = {"test_services.py": not fast or not release["services"], "test_streams.py": fast}
     left_out["test_streams.py"] |= not release["services"]
+    left_out |= dict.fromkeys(("test_devices.py", "test_log.py"), not release["services"])
     ignored = [f"--ignore={checks / name}" for name, out in left_out.items() if out]
     plain = f"-q -p no:cacheprovider -p {_PLUGIN} -c /dev/null -o junit_family=xunit1 --import-mode=importlib"
     return [*plain.split(), *ignored, str(checks), *map(str, own)]

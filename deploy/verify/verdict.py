@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from deploy.causes.catalogue import causes, causes_of_checks, written_at
+from deploy.causes.catalogue import cause_of, causes, causes_of_checks, written_at
 from recipes.errors import VerifyError
 
 
@@ -115,8 +115,8 @@ def explained(check: Check, host: str) -> Check:
         return replace(check, cause="", cure="")
     usual = causes_of_checks().get(check.name.partition(": ")[0], causes()[_OWN])
     name = check.cause if written_at(check.cause) else usual.name
-    step = causes()[name].next_step if name in causes() else ""
-    return replace(check, cause=name, cure=(check.cure or step or usual.next_step).replace("HOST", host))
+    known = cause_of(name) or usual
+    return replace(check, cause=name, cure=(check.cure or known.next_step or usual.next_step).replace("HOST", host))
 
 
 # What the loaders of glibc, musl and uClibc say where a program does not start, and what our check says of the same.
