@@ -25,7 +25,7 @@ NAMED = "what is opened by name is there"
 LOG = "log says nothing bad: front"
 PIPELINE = (
     "v4l2src device=/dev/video7 ! 'video/x-raw,width=640,height=480,framerate=15/1' ! "
-    "kvssink name=sink stream-name=cam01 storage-size=16"
+    "kvssink name=sink stream-name=cam01 storage-size=16 stream-name-of-21-too=x"
 )
 KVSSINK = """Factory Details:
   Rank                     primary + 10 (266)
@@ -38,6 +38,7 @@ Element Properties:
   name                : The name of the object
                         String. Default: "kvssink0"
   storage-size        : Storage size
+  stream-name-of-21-too: Storage size
   stream-name         : Name of the stream
 
 Element Signals:
@@ -108,7 +109,7 @@ def test_a_board_that_is_well_says_so(tmp_path: Path) -> None:
     assert {found[name].state for name in (DEVICES, OFFERS, SETS, NAMED, LOG)} == {"passed"}, found
     assert found[DEVICES].evidence == "front: /dev/video7 in use by it"
     assert found[OFFERS].evidence == "front: /dev/video7 has video/x-raw 640x480 15/s"
-    assert found[SETS].evidence == "kvssink 1.0 loads without a registry; 3 properties of 1 elements are known"
+    assert found[SETS].evidence == "kvssink 1.0 loads without a registry; 4 properties of 1 elements are known"
     assert found[NAMED].evidence == "1 files are opened by name"
     assert found[LOG].evidence == "2 lines since its last start: none of them is known to be bad"
     assert "running for " in found["service is up: front"].evidence

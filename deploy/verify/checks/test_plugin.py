@@ -17,7 +17,7 @@ from recipes.text import one_line
 
 _ALWAYS = frozenset({"name", "parent", "qos"})
 """Every element has the first two; the parser itself sets a name."""
-_PROPERTY = re.compile(r"  ([A-Za-z][A-Za-z0-9_-]{0,80}) {1,40}: ")
+_PROPERTY = re.compile(r"  ([A-Za-z][A-Za-z0-9_-]{0,80}) {0,40}: ")
 _VERSION = re.compile(r"^  Version {1,40}(\S{1,40})$", re.MULTILINE)
 
 
