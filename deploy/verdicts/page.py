@@ -84,14 +84,18 @@ def verdict_page(record: VerdictRecord, pictures: Mapping[str, bytes]) -> str:
         _section("Notes", _list(record.notes)),
     ]
     title = f"{record.host}: {'green' if record.green else 'red'}"
+    return document(title, "\n".join(part for part in parts if part), record.made)
+
+
+def document(title: str, body: str, made: str, *, style: str = "") -> str:
+    """Return a whole page that has no script and asks nothing of the network; its body is HTML already."""
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_fit(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(part for part in parts if part)
-        + f"\n<footer>Made by Boardcast, {_fit(record.made)}.</footer>\n</main>\n</body>\n</html>\n"
+        f"<title>{_fit(title)}</title>\n<style>{_STYLE}{style}</style>\n</head>\n<body>\n<main>\n{body}"
+        f"\n<footer>Made by Boardcast, {_fit(made)}.</footer>\n</main>\n</body>\n</html>\n"
     )
 
 

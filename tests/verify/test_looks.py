@@ -109,8 +109,8 @@ def test_a_board_that_is_well_says_so(tmp_path: Path) -> None:
     assert {found[name].state for name in (DEVICES, OFFERS, SETS, NAMED, LOG)} == {"passed"}, found
     assert found[DEVICES].evidence == "front: /dev/video7 in use by it"
     assert found[OFFERS].evidence == "front: /dev/video7 has video/x-raw 640x480 15/s"
-    assert found[SETS].evidence == "kvssink 1.0 loads without a registry; 4 properties of 1 elements are known"
-    assert found[NAMED].evidence == "1 files are opened by name"
+    assert found[SETS].evidence == "kvssink 1.0 loads without a registry; of 1 elements, 4 properties are set and known"
+    assert found[NAMED].evidence == "opened by name: 1"
     assert found[LOG].evidence == "2 lines since its last start: none of them is known to be bad"
     assert "running for " in found["service is up: front"].evidence
 

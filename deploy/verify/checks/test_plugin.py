@@ -34,8 +34,8 @@ def test_what_is_opened_by_name_is_there(
     lost = [f"{row['name']} ({row['by']}): {row['without']}" for place, row in board.items() if place in facts.absent]
     lost += [f"{row['name']} ({row['by']}): {row['without']}" for path, row in ours.items() if path not in facts.files]
     gone = sorted(facts.absent & planned - board.keys())
-    told = [f"{len(board) + len(ours)} files are opened by name"] if board or ours else []
-    told += [f"{len(planned)} libraries of the board were looked for"] if planned else []
+    told = [f"opened by name: {len(board) + len(ours)}"] if board or ours else []
+    told += [f"libraries of the board: {len(planned)}"] if planned else []
     record_property("evidence", ", ".join(told))
     faults = lost + ([f"no longer on the board: {first_few(gone)}"] if gone else [])
     assert not faults, one_line("; ".join(faults))
@@ -83,6 +83,6 @@ def test_elements_have_what_the_launch_scripts_set(
         pytest.skip("neither gst-inspect-1.0 nor boardprobe on this board says what elements have")
     loads = f"{ours[0]} {version} loads without a registry; ".replace("  ", " ") if version else ""
     count = sum(len(one.properties) for one in looked)
-    record_property("evidence", one_line(f"{loads}{count} properties of {len(looked)} elements are known"))
+    record_property("evidence", one_line(f"{loads}of {len(looked)} elements, {count} properties are set and known"))
     faults = [f"{name}: {one.factory} has no {', '.join(lost)}" for name, one in used if (lost := _unknown(one, known))]
     assert not faults, one_line("; ".join(faults))
