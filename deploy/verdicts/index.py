@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
-from deploy.verdicts.page import document
+from deploy.verdicts.page import document, utc
 from deploy.verdicts.record import VerdictRecord, read_record
 from recipes.text import shown
 
@@ -45,7 +45,7 @@ def index_page(folder: Path) -> str:
     red = sum(not record.green for _, record in rows)
     state = "red" if red or not rows else "green"
     counted = f"{len(rows)} host{'s' * (len(rows) != 1)}, {red} red"
-    made = f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
+    made = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     head = f'<header><h1>Hosts</h1><span class="verdict {state}">{state}</span><div class="facts">'
     head += f"<span>{counted}</span><span>each as it was when it was verified last</span></div></header>"
     body = f'{head}\n<div class="hosts">\n{"".join(cards)}</div>'
@@ -55,7 +55,7 @@ def index_page(folder: Path) -> str:
 def _card(file: Path, record: VerdictRecord, picture: bytes) -> str:
     state = "green" if record.green else "red"
     count = {kind: sum(check.state == kind for check in record.checks) for kind in ("passed", "failed", "skipped")}
-    when = record.made.replace("T", " ").replace("+00:00", " UTC")
+    when = utc(record.made)
     page = f"{file.stem}.html"
     told = f"<p>{_fit(when)}{f', release {_fit(record.release[:12])}' if record.release else ''}</p>"
     told += f"<p>{count['passed']} green, {count['failed']} red, {count['skipped']} not made{_streams(record)}</p>"

@@ -22,8 +22,8 @@ from recipes.text import one_line
 _NODE = re.compile(r"/dev/(?:video[0-9]{1,4}|snd/pcmC[0-9]{1,3}D[0-9]{1,3}c)")
 PLUGINS = "gstreamer-1.0/"
 """Folder of a release with what GStreamer opens by name."""
-_ELEMENTS = {"gstreamer-1.0/libgstkvssink.so": "kvssink"}
-"""Plugins of ours, and the element that each is there for."""
+_ELEMENTS = {f"{PLUGINS}libgstkvssink.so": "kvssink", f"{PLUGINS}libgstkvsclient.so": "kvssink"}
+"""Plugins of ours, and the element that each is there for; the second takes the place of the SDK's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +141,7 @@ def same_closures(providers: Mapping[str, Mapping[str, str]]) -> dict[str, list[
 def probed_elements(release: Mapping[str, Any]) -> list[str]:
     """Return the elements that boardprobe is asked about for plugins of ours that travel."""
     paths = {file["path"] for file in release["files"]}
-    return [element for path, element in _ELEMENTS.items() if path in paths]
+    return list(dict.fromkeys(element for path, element in _ELEMENTS.items() if path in paths))
 
 
 def named_places(release: Mapping[str, Any]) -> list[str]:
