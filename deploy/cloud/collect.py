@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from deploy.cloud.contents import change_of, decoded, media_of, shot_of
+from deploy.cloud.contents import change_of, decoded, drawn_clock, media_of, shot_of
 from deploy.cloud.evidence import Evidence, Media, Seen, Shot, Trouble, gaps, overlaps
 from deploy.cloud.promise import StreamPromise
 from deploy.cloud.session import Calls, ServiceRefusalError, seconds_of, told
@@ -196,7 +196,9 @@ async def _elsewhere(calls: Calls, look: Look, seen: Evidence) -> tuple[str, ...
 
 async def _read(calls: Calls, stream: _Stream, seen: Evidence) -> tuple[Evidence, list[FragmentEnded]]:
     media, raw = await _media(calls, stream, seen.fragments[-_READ:])
-    return replace(seen, media=media, change=await asyncio.to_thread(change_of, raw)), raw
+    change = await asyncio.to_thread(change_of, raw)
+    drawn = await asyncio.to_thread(drawn_clock, raw) if seen.promise.clock else None
+    return replace(seen, media=media, change=change, drawn=drawn), raw
 
 
 async def _media(
@@ -280,4 +282,5 @@ async def _unkept(calls: Calls, promise: StreamPromise, look: Look, stream: _Str
     if not raw:
         return replace(seen, elsewhere=await _elsewhere(calls, look, seen))
     shots, change = await asyncio.to_thread(lambda: (decoded(raw[-2:]), change_of(raw[-_READ:])))
-    return replace(seen, shots=tuple(shots), change=change, shots_from="GetMedia, decoded here")
+    drawn = await asyncio.to_thread(drawn_clock, raw[-_READ:]) if promise.clock else None
+    return replace(seen, shots=tuple(shots), change=change, drawn=drawn, shots_from="GetMedia, decoded here")
