@@ -15,7 +15,7 @@ from deploy.cloud.contents import change_of, decoded, drawn_clock, media_of, sho
 from deploy.cloud.evidence import Evidence, Media, Seen, Shot, Trouble, gaps, overlaps
 from deploy.cloud.promise import StreamPromise
 from deploy.cloud.session import Calls, ServiceRefusalError, seconds_of, told
-from deploy.cloud.unkept import ask_metrics, read_live
+from deploy.cloud.unkept import Passed, ask_metrics, read_live
 from deploy.media.matroska import FragmentEnded, Splitter
 from deploy.media.model import MediaError
 from recipes.text import one_line
@@ -271,11 +271,18 @@ async def _unkept(calls: Calls, promise: StreamPromise, look: Look, stream: _Str
     def now() -> float:
         return look.clock() - (stream.skew or 0.0)
 
-    passed = await read_live(calls, stream.arn, seconds=max(look.watch, look.patience), now=now, whole=bool(look.watch))
+    refused, source, passed = None, "GetMedia", Passed()
+    seconds, whole = max(look.watch, look.patience), bool(look.watch)
+    try:
+        passed = await read_live(calls, stream.arn, seconds=seconds, now=now, whole=whole)
+    except ServiceRefusalError as refusal:
+        refused, source = refusal, f"CloudWatch alone, since GetMedia was refused ({refusal.code})"
     metrics = None if calls.service.is_local else await ask_metrics(calls, promise.name, now())
+    if refused is not None and (metrics is None or not metrics.frames):
+        raise refused
     raw = [ended for _, ended in passed.new]
     seen = Evidence(
-        promise=promise, began=began, ended=now(), skew=stream.skew, source="GetMedia", metrics=metrics,
+        promise=promise, began=began, ended=now(), skew=stream.skew, source=source, metrics=metrics,
         before=tuple(one for one, _ in passed.before), new=tuple(one for one, _ in passed.new),
         media=tuple(media_of(one) for one in raw[-_READ:]),
     )  # fmt: skip

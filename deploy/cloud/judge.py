@@ -92,7 +92,7 @@ def _kept(seen: Evidence) -> Finding:
     name, wanted = seen.promise.name, seen.promise.retention_hours
     if seen.retention_hours:
         return ok(name, KEPT, f"the service keeps them for {seen.retention_hours} h", hours=seen.retention_hours)
-    way = "CloudWatch and GetMedia" if seen.metrics else seen.source
+    way = "CloudWatch and GetMedia" if seen.metrics and seen.source == "GetMedia" else seen.source
     if wanted:
         what = f"its retention is 0 h and the board's file has {wanted} h; looked at by {way} instead"
         return red("retention", name, KEPT, what, hours=0)
