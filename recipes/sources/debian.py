@@ -5,8 +5,12 @@ No file of ours names a host: apt is asked which mirror this machine was set up 
 
 from __future__ import annotations
 
+import contextlib
+import re
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from recipes import paths, process
 from recipes.errors import BuildError
@@ -20,8 +24,21 @@ def has_apt() -> bool:
     return shutil.which("apt-get") is not None
 
 
-def archive_mirror() -> str:
-    """Return the address of Debian's main archive as apt is set up here.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offered:
+    """What one suite has of a source package."""
+
+    version: str
+    """Debian's, with its revision; an epoch is left out, as file names do."""
+    suite: str
+    files: dict[str, str]
+    """Name to address, as the suite's signed index says them."""
+
+
+def archive_mirrors() -> tuple[str, str]:
+    """Return the addresses of Debian's main archive and of its security archive as apt is set up here.
+
+    The second is empty where apt knows none.
 
     Raises
     ------
@@ -34,10 +51,16 @@ def archive_mirror() -> str:
         ["apt-get", "indextargets", "--format", "$(REPO_URI)|$(RELEASE)|$(LABEL)|$(COMPONENT)", "Created-By: Packages"]
     ).text
     rows = [line.split("|") for line in listed.splitlines()]
+    main = security = ""
     for uri, release, label, component in rows:
-        plain = not any(word in release for word in ("-security", "-updates", "-backports"))
-        if component == "main" and plain and label in ("Debian", "") and "debian" in uri and "security" not in uri:
-            return uri.rstrip("/")
+        if component != "main" or "debian" not in uri:
+            continue
+        if "-security" in release or label == "Debian-Security":
+            security = security or uri.rstrip("/")
+        elif "security" not in uri and label in ("Debian", "") and not release.endswith(("-updates", "-backports")):
+            main = main or uri.rstrip("/")
+    if main:
+        return main, security
     raise BuildError(
         "apt here knows no Debian archive",
         why=f"it knows: {', '.join(sorted({row[0] for row in rows})) or 'nothing'}",
@@ -45,14 +68,13 @@ def archive_mirror() -> str:
     )
 
 
-def _apt(suite: str, *, sources: bool) -> list[str]:
+def _apt(mirror: str, suite: str) -> list[str]:
     """Return an apt-get command line that works in our own folders, so that no root is needed."""
     state = paths.cache() / "apt" / suite
     for folder in ("state/lists/partial", "cache/archives/partial", "etc"):
         (state / folder).mkdir(parents=True, exist_ok=True)
-    kind = "deb-src" if sources else "deb"
     signed = f"[signed-by={ARCHIVE_KEYRING}] " if ARCHIVE_KEYRING.exists() else ""
-    (state / "etc" / "sources.list").write_text(f"{kind} {signed}{archive_mirror()} {suite} main\n")
+    (state / "etc" / "sources.list").write_text(f"deb-src {signed}{mirror} {suite} main\n")
     options = {
         "Dir::State": state / "state",
         "Dir::State::status": "/dev/null",
@@ -65,26 +87,79 @@ def _apt(suite: str, *, sources: bool) -> list[str]:
     return ["apt-get", "-qq", *(word for key, value in options.items() for word in ("-o", f"{key}={value}"))]
 
 
-def download_source(package: str, suite: str, file: str, into: Path) -> None:
-    """Download the archive of a source package to a path, unchecked.
-
-    Only the archive is asked for: the package's other files change with every Debian revision, it does not.
+def offered_sources(package: str, suite: str) -> list[Offered]:
+    """Return what a suite has of a source package now, and what its security suite has, if apt knows that one.
 
     Raises
     ------
     BuildError
-        The suite does not answer, or carries another version by now.
+        The suite does not answer, or has no such package.
     """
-    apt = _apt(suite, sources=True)
+    main, security = archive_mirrors()
+    found = [_offered(package, suite, main)]
+    if security:
+        # Not every suite has one (sid), nor every package an entry in it.
+        with contextlib.suppress(BuildError):
+            found.append(_offered(package, f"{suite}-security", security))
+    return found
+
+
+def _offered(package: str, suite: str, mirror: str) -> Offered:
+    apt = _apt(mirror, suite)
     process.run([*apt, "update"], timeout=300)
     listed = process.run(
         [*apt, "--print-uris", "source", "--only-source", "--", f"{package}/{suite}"], timeout=300
     ).text
     # A row reads: 'URI' NAME SIZE HASH
-    uris = {row.split()[1]: row.split()[0].strip("'") for row in listed.splitlines() if row.startswith("'")}
-    if file not in uris:
-        raise BuildError(f"{package}/{suite} does not carry {file}", why=f"it carries {', '.join(sorted(uris))}")
-    process.run([_APT_HELPER, "download-file", "--", uris[file], str(into)], timeout=900)
+    files = {row.split()[1]: row.split()[0].strip("'") for row in listed.splitlines() if row.startswith("'")}
+    version = next((name.removesuffix(".dsc").partition("_")[2] for name in files if name.endswith(".dsc")), "")
+    return Offered(version=version, suite=suite, files=files)
+
+
+def download_source(package: str, suite: str, file: str, into: Path) -> None:
+    """Download one file of a source package to a path, unchecked.
+
+    Only this file is asked for: the others change with every Debian revision. Where the index has gone on to another
+    revision, the archive's folder still has those before it for a while, so it is asked for by name.
+
+    Raises
+    ------
+    BuildError
+        The suite does not answer, or does not carry the file any more.
+    """
+    offered = offered_sources(package, suite)
+    folders = [address.rpartition("/")[0] for suite_has in offered for address in [*suite_has.files.values()][:1]]
+    named = [suite_has.files[file] for suite_has in offered if file in suite_has.files]
+    for address in dict.fromkeys([*named, *(f"{folder}/{quote(file, safe='')}" for folder in folders)]):
+        with contextlib.suppress(BuildError):
+            process.run([_APT_HELPER, "download-file", "--", address, str(into)], timeout=900)
+            return
+    has = ", ".join(f"{one.version} ({one.suite})" for one in offered)
+    raise BuildError(f"{package}/{suite} does not carry {file}", why=f"its index has {has}")
+
+
+def later(one: str, other: str) -> bool:
+    """Tell whether a version of Debian's is later than another.
+
+    The order is that of https://www.debian.org/doc/debian-policy/ch-controlfields.html#version
+    """
+    return _order(one) > _order(other)
+
+
+def _order(version: str) -> tuple[int, list[tuple[tuple[int, ...], int]], list[tuple[tuple[int, ...], int]]]:
+    epoch, colon, rest = version.rpartition(":")
+    upstream, dash, revision = rest.rpartition("-")
+    parts = (upstream, revision) if dash else (rest, "")
+    return (int(epoch) if colon else 0, *(_parts(part) for part in parts))  # type: ignore[return-value]
+
+
+def _parts(text: str) -> list[tuple[tuple[int, ...], int]]:
+    """Return a part as what is not a number and numbers in turn; a tilde is before the end, letters before the rest."""
+
+    def weight(letter: str) -> int:
+        return -1 if letter == "~" else ord(letter) if letter.isalpha() else ord(letter) + 256
+
+    return [((*map(weight, words), 0), int(number or 0)) for words, number in re.findall(r"([^0-9]*)([0-9]*)", text)]
 
 
 def bootstrap_root(suite: str, into: Path) -> None:
