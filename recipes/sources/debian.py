@@ -31,8 +31,8 @@ class Offered:
     version: str
     """Debian's, with its revision; an epoch is left out, as file names do."""
     suite: str
-    files: dict[str, str]
-    """Name to address, as the suite's signed index says them."""
+    files: dict[str, tuple[str, str]]
+    """Name to address and sha256 (empty where the index has another kind), as the suite's signed index says them."""
 
 
 def archive_mirrors() -> tuple[str, str]:
@@ -111,7 +111,11 @@ def _offered(package: str, suite: str, mirror: str) -> Offered:
         [*apt, "--print-uris", "source", "--only-source", "--", f"{package}/{suite}"], timeout=300
     ).text
     # A row reads: 'URI' NAME SIZE HASH
-    files = {row.split()[1]: row.split()[0].strip("'") for row in listed.splitlines() if row.startswith("'")}
+    files = {}
+    for row in listed.splitlines():
+        if row.startswith("'") and len(words := row.split()) == 4:
+            digest = words[3].removeprefix("SHA256:") if words[3].startswith("SHA256:") else ""
+            files[words[1]] = (words[0].strip("'"), digest)
     version = next((name.removesuffix(".dsc").partition("_")[2] for name in files if name.endswith(".dsc")), "")
     return Offered(version=version, suite=suite, files=files)
 
@@ -128,14 +132,14 @@ def download_source(package: str, suite: str, file: str, into: Path) -> None:
         The suite does not answer, or does not carry the file any more.
     """
     offered = offered_sources(package, suite)
-    folders = [address.rpartition("/")[0] for suite_has in offered for address in [*suite_has.files.values()][:1]]
-    named = [suite_has.files[file] for suite_has in offered if file in suite_has.files]
+    folders = [address.rpartition("/")[0] for has in offered for address, _ in [*has.files.values()][:1]]
+    named = [has.files[file][0] for has in offered if file in has.files]
     for address in dict.fromkeys([*named, *(f"{folder}/{quote(file, safe='')}" for folder in folders)]):
         with contextlib.suppress(BuildError):
             process.run([_APT_HELPER, "download-file", "--", address, str(into)], timeout=900)
             return
-    has = ", ".join(f"{one.version} ({one.suite})" for one in offered)
-    raise BuildError(f"{package}/{suite} does not carry {file}", why=f"its index has {has}")
+    known = ", ".join(f"{one.version} ({one.suite})" for one in offered)
+    raise BuildError(f"{package}/{suite} does not carry {file}", why=f"its index has {known}")
 
 
 def later(one: str, other: str) -> bool:
