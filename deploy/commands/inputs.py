@@ -37,6 +37,7 @@ def fetch(
     from recipes import console
     from recipes.sources.fetch import export_mirror, fetch_pins, mirror_folders, missing_from_cache
     from recipes.sources.lock import load_lock
+    from recipes.toolchains.debian_source import any_distribution
 
     pins = load_lock()
     wanted = pins.pins if everything else pins.chosen(source)
@@ -48,10 +49,11 @@ def fetch(
             lacking += bool(lacks)
             state = "whole in the cache" if not lacks else lacks if check else f"to be fetched: {pin.url}"
         else:
-            state = "; patches: ".join(dict.fromkeys(one.rung for one in fetch_pins([pin], mirrors, offline=offline)))
+            brought = fetch_pins([pin], mirrors, offline=offline, distribution=any_distribution())
+            state = "; patches: ".join(dict.fromkeys(one.rung for one in brought))
         rows.append([pin.name, pin.version, pin.pinned[:12], state])
     if export and not (check or dry_run):
-        export_mirror(wanted, Path(export), mirrors)
+        export_mirror(wanted, Path(export), mirrors, distribution=any_distribution())
     if json:
         console.emit([dict(zip(("name", "version", "pinned", "state"), row, strict=True)) for row in rows])
     else:
@@ -103,6 +105,7 @@ def pins(
     from recipes.sources.fetch import mirror_folders
     from recipes.sources.lock import load_lock
     from recipes.sources.pins import move_pin, pin_age, pin_rows
+    from recipes.toolchains.debian_source import any_distribution
 
     if check:
         _check_pins(offline=offline, json=json)
@@ -111,7 +114,11 @@ def pins(
         given = {"version": to_version, "commit": to_commit, "refs": to_ref, "sha256": to_sha256}
         given |= {"file": to_file, "url": to_url, "revision": to_revision, "patches": to_patches}
         changes = {key: value for key, value in given.items() if value}
-        where = "" if dry_run else move_pin(update, changes, mirror_folders(mirror), offline=offline)
+        where = (
+            ""
+            if dry_run
+            else move_pin(update, changes, mirror_folders(mirror), offline=offline, distribution=any_distribution())
+        )
         if json:
             console.emit({"name": update, "changes": changes, "file": str(where), "done": not dry_run})
         elif dry_run:
@@ -140,11 +147,11 @@ def _check_pins(*, offline: bool, json: bool) -> None:
     import datetime as dt
 
     from recipes import console
-    from recipes.sources.debian import offered_sources
     from recipes.sources.lock import load_lock
     from recipes.sources.pins import stale_pins
+    from recipes.toolchains.debian_source import any_distribution
 
-    found = stale_pins(load_lock(), dt.datetime.now(dt.UTC).date(), None if offline else offered_sources)
+    found = stale_pins(load_lock(), dt.datetime.now(dt.UTC).date(), None if offline else any_distribution())
     if json:
         console.emit([stale.as_dict() for stale in found])
     elif found:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -33,6 +34,21 @@ class Offered:
     suite: str
     files: dict[str, tuple[str, str]]
     """Name to address and sha256 (empty where the index has another kind), as the suite's signed index says them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distribution:
+    """Who asks Debian's archive: apt of this machine, or another one."""
+
+    offered: Callable[[str, str], Sequence[Offered]]
+    """Package and suite to what the suite has of it now, and its security suite, if it has one. Raises BuildError."""
+    download: Callable[[str, Path], None]
+    """Address to a file of ours, unchecked. Raises BuildError."""
+
+
+def by_apt() -> Distribution:
+    """Return this machine's own apt."""
+    return Distribution(offered=_offered_sources, download=_download)
 
 
 def archive_mirrors() -> tuple[str, str]:
@@ -87,14 +103,7 @@ def _apt(mirror: str, suite: str) -> list[str]:
     return ["apt-get", "-qq", *(word for key, value in options.items() for word in ("-o", f"{key}={value}"))]
 
 
-def offered_sources(package: str, suite: str) -> list[Offered]:
-    """Return what a suite has of a source package now, and what its security suite has, if apt knows that one.
-
-    Raises
-    ------
-    BuildError
-        The suite does not answer, or has no such package.
-    """
+def _offered_sources(package: str, suite: str) -> list[Offered]:
     main, security = archive_mirrors()
     found = [_offered(package, suite, main)]
     if security:
@@ -110,9 +119,13 @@ def _offered(package: str, suite: str, mirror: str) -> Offered:
     listed = process.run(
         [*apt, "--print-uris", "source", "--only-source", "--", f"{package}/{suite}"], timeout=300
     ).text
-    # A row reads: 'URI' NAME SIZE HASH
+    return offered_rows(suite, listed.splitlines())
+
+
+def offered_rows(suite: str, rows: Sequence[str]) -> Offered:
+    """Return what apt's rows `'ADDRESS' NAME SIZE HASH` say; other lines are left out."""
     files = {}
-    for row in listed.splitlines():
+    for row in rows:
         if row.startswith("'") and len(words := row.split()) == 4:
             digest = words[3].removeprefix("SHA256:") if words[3].startswith("SHA256:") else ""
             files[words[1]] = (words[0].strip("'"), digest)
@@ -120,7 +133,11 @@ def _offered(package: str, suite: str, mirror: str) -> Offered:
     return Offered(version=version, suite=suite, files=files)
 
 
-def download_source(package: str, suite: str, file: str, into: Path) -> None:
+def _download(address: str, into: Path) -> None:
+    process.run([_APT_HELPER, "download-file", "--", address, str(into)], timeout=900)
+
+
+def download_source(asked: Distribution, package: str, suite: str, file: str, into: Path) -> None:
     """Download one file of a source package to a path, unchecked.
 
     Only this file is asked for: the others change with every Debian revision. Where the index has gone on to another
@@ -131,12 +148,12 @@ def download_source(package: str, suite: str, file: str, into: Path) -> None:
     BuildError
         The suite does not answer, or does not carry the file any more.
     """
-    offered = offered_sources(package, suite)
+    offered = asked.offered(package, suite)
     folders = [address.rpartition("/")[0] for has in offered for address, _ in [*has.files.values()][:1]]
     named = [has.files[file][0] for has in offered if file in has.files]
     for address in dict.fromkeys([*named, *(f"{folder}/{quote(file, safe='')}" for folder in folders)]):
         with contextlib.suppress(BuildError):
-            process.run([_APT_HELPER, "download-file", "--", address, str(into)], timeout=900)
+            asked.download(address, into)
             return
     known = ", ".join(f"{one.version} ({one.suite})" for one in offered)
     raise BuildError(f"{package}/{suite} does not carry {file}", why=f"its index has {known}")

@@ -16,7 +16,7 @@ from recipes import paths
 from recipes.errors import BuildError, ConfigError
 from recipes.files import file_sha256, whole_file, write_whole
 from recipes.progress import file_size, progress
-from recipes.sources.debian import download_source
+from recipes.sources.debian import Distribution, by_apt, download_source
 from recipes.sources.git import (
     FetchedRepository,
     export_repository,
@@ -59,13 +59,18 @@ def mirror_folders(given: Sequence[str] = ()) -> tuple[Path, ...]:
 
 
 def fetch_pins(
-    pins: Sequence[Archive | Repository], mirror: Sequence[Path] = (), *, offline: bool = False
+    pins: Sequence[Archive | Repository],
+    mirror: Sequence[Path] = (),
+    *,
+    offline: bool = False,
+    distribution: Distribution | None = None,
 ) -> list[FetchedArchive | FetchedRepository]:
     """Bring archives and repositories into the cache, checked; raises BuildError at the first that is unavailable."""
     found: list[FetchedArchive | FetchedRepository] = []
     for pin in pins:
         if isinstance(pin, Archive):
-            found += [fetch_archive(file, mirror, offline=offline) for file in archive_files(pin)]
+            files = archive_files(pin)
+            found += [fetch_archive(file, mirror, offline=offline, distribution=distribution) for file in files]
         else:
             found += fetch_repository(pin, mirror, offline=offline)
     return found
@@ -98,14 +103,20 @@ def _missing_file(file: Archive | PatchArchive) -> str:
     return "" if file_sha256(there) == file.sha256 else "the cache has other bytes"
 
 
-def export_mirror(pins: Sequence[Archive | Repository], into: Path, mirror: Sequence[Path] = ()) -> None:
+def export_mirror(
+    pins: Sequence[Archive | Repository],
+    into: Path,
+    mirror: Sequence[Path] = (),
+    *,
+    distribution: Distribution | None = None,
+) -> None:
     """Write a mirror directory that a machine without internet can build from; adds to what is there."""
     for pin in pins:
         if isinstance(pin, Archive):
             for file in archive_files(pin):
                 target = into / "archives" / file.file
                 target.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(target, fetch_archive(file, mirror).path.read_bytes())
+                write_whole(target, fetch_archive(file, mirror, distribution=distribution).path.read_bytes())
         else:
             fetch_repository(pin, mirror)
             export_repository(pin, into)
@@ -116,7 +127,11 @@ def archive_path(archive: Archive | PatchArchive) -> Path:
 
 
 def fetch_archive(
-    archive: Archive | PatchArchive, mirror: Sequence[Path] = (), *, offline: bool = False
+    archive: Archive | PatchArchive,
+    mirror: Sequence[Path] = (),
+    *,
+    offline: bool = False,
+    distribution: Distribution | None = None,
 ) -> FetchedArchive:
     """Bring one source into the cache, checked.
 
@@ -124,6 +139,8 @@ def fetch_archive(
     ----------
     offline:
         Stop after the mirrors.
+    distribution:
+        Who asks the distribution; this machine's apt without one.
 
     Raises
     ------
@@ -147,7 +164,7 @@ def fetch_archive(
         if archive.distribution is not None:
             pack = archive.distribution
             label = f"distribution source package {pack.package}/{pack.suite}"
-            rungs.append((label, lambda part: _from_distribution(archive, part)))
+            rungs.append((label, lambda part: _from_distribution(archive, distribution or by_apt(), part)))
     for rung, bring in rungs:
         answer = _try(archive, target, bring)
         if answer is None:
@@ -235,9 +252,9 @@ def _short(error: Exception) -> str:
     return f"no answer ({str(reason).split(': ', 1)[-1]})"
 
 
-def _from_distribution(archive: Archive | PatchArchive, part: Path) -> None:
+def _from_distribution(archive: Archive | PatchArchive, asked: Distribution, part: Path) -> None:
     pack = archive.distribution
     if pack is None:
         raise BuildError("the lock names no source package")
     with progress(f"bringing {archive.file}", lambda: file_size(part)):
-        download_source(pack.package, pack.suite, archive.file, part)
+        download_source(asked, pack.package, pack.suite, archive.file, part)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import shlex
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from recipes.archives.tarinput import open_tar
 from recipes.archives.tarreader import Kind, TarError
 from recipes.errors import ConfigError
 from recipes.files import write_whole
-from recipes.sources.debian import Offered, later
+from recipes.sources.debian import Distribution, Offered, later
 from recipes.sources.fetch import archive_path, fetch_pins
 from recipes.sources.git import commit_date
 from recipes.sources.lock import Archive, Lock, Repository, load_lock, lock_path
@@ -76,13 +76,13 @@ class StalePin:
         return {name: getattr(self, name) for name in ("name", "has", "because", "cure")}
 
 
-def stale_pins(pins: Lock, today: dt.date, offered: Callable[[str, str], Sequence[Offered]] | None) -> list[StalePin]:
+def stale_pins(pins: Lock, today: dt.date, distribution: Distribution | None) -> list[StalePin]:
     """Return the defaults whose line has ended, and those that are older than their distribution's newest.
 
     Parameters
     ----------
-    offered:
-        What a suite has of a source package; see `offered_sources`. None where the distribution is not to be asked.
+    distribution:
+        None where it is not to be asked.
 
     Raises
     ------
@@ -97,10 +97,10 @@ def stale_pins(pins: Lock, today: dt.date, offered: Callable[[str, str], Sequenc
         if pin.eol is not None and pin.eol <= today:
             because = f"its line ended upstream on {pin.eol}"
             found.append(StalePin(name=pin.name, has=has, because=because, cure=""))
-        if offered is None or not isinstance(pin, Archive) or pin.distribution is None:
+        if distribution is None or not isinstance(pin, Archive) or pin.distribution is None:
             continue
         newest: Offered | None = None
-        for one in offered(pin.distribution.package, pin.distribution.suite):
+        for one in distribution.offered(pin.distribution.package, pin.distribution.suite):
             if newest is None or later(one.version, newest.version):
                 newest = one
         # Without a revision it has no patch level at all, so any of the distribution's is later.
@@ -154,7 +154,14 @@ def _date(pin: Archive | Repository) -> str:
         return ""
 
 
-def move_pin(name: str, changes: Mapping[str, str], mirror: Sequence[Path] = (), *, offline: bool = False) -> Path:
+def move_pin(
+    name: str,
+    changes: Mapping[str, str],
+    mirror: Sequence[Path] = (),
+    *,
+    offline: bool = False,
+    distribution: Distribution | None = None,
+) -> Path:
     """Move one pin: fetch the new source, check it, then write it into the lock file; comments stay.
 
     Parameters
@@ -184,7 +191,7 @@ def move_pin(name: str, changes: Mapping[str, str], mirror: Sequence[Path] = (),
     except (ValidationError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{name} cannot be pinned so", where=str(where), why=str(error)) from error
     found = moved.get(name)
-    fetch_pins([found], mirror, offline=offline)
+    fetch_pins([found], mirror, offline=offline, distribution=distribution)
     if isinstance(found, Archive) and found.patch_archive is not None:
         read_patches(found, archive_path(found.patch_archive))
     write_whole(where, text.encode())
