@@ -7,6 +7,7 @@ from pathlib import Path
 from invoke import Context, Exit
 
 from deploy.cli.command import HOST, MIRROR, command
+from recipes.errors import ConfigError
 
 _ROOT = "a directory, a tar file, or the name of a board or a sysroot"
 
@@ -99,33 +100,41 @@ def pins(
     dry_run: bool = False,
 ) -> None:
     """Show what is pinned, age and patch level; move a pin."""
-    import datetime as dt
-
     from recipes import console
     from recipes.sources.fetch import mirror_folders
-    from recipes.sources.lock import load_lock
-    from recipes.sources.pins import move_pin, pin_age, pin_rows
+    from recipes.sources.pins import move_pin
     from recipes.toolchains.debian_source import any_distribution
 
+    if check and update:
+        raise ConfigError("--check and --update are two things", next_step=f"invoke pins --update {update} without it")
     if check:
         _check_pins(offline=offline, json=json)
         return
-    if update:
-        given = {"version": to_version, "commit": to_commit, "refs": to_ref, "sha256": to_sha256}
-        given |= {"file": to_file, "url": to_url, "revision": to_revision, "patches": to_patches}
-        changes = {key: value for key, value in given.items() if value}
-        where = (
-            ""
-            if dry_run
-            else move_pin(update, changes, mirror_folders(mirror), offline=offline, distribution=any_distribution())
-        )
-        if json:
-            console.emit({"name": update, "changes": changes, "file": str(where), "done": not dry_run})
-        elif dry_run:
-            console.out(f"{update}: {', '.join(f'{key} → {value}' for key, value in changes.items()) or 'nothing'}")
-        else:
-            console.out(f"{update} is moved in {where}; next: invoke build --arch ARCH")
+    if not update:
+        _show_pins(json=json)
         return
+    given = {"version": to_version, "commit": to_commit, "refs": to_ref, "sha256": to_sha256}
+    given |= {"file": to_file, "url": to_url, "revision": to_revision, "patches": to_patches}
+    changes = {key: value for key, value in given.items() if value}
+    where = ""
+    if not dry_run:
+        folders = mirror_folders(mirror)
+        where = str(move_pin(update, changes, folders, offline=offline, distribution=any_distribution()))
+    if json:
+        console.emit({"name": update, "changes": changes, "file": where, "done": not dry_run})
+    elif dry_run:
+        console.out(f"{update}: {', '.join(f'{key} → {value}' for key, value in changes.items()) or 'nothing'}")
+    else:
+        console.out(f"{update} is moved in {where}; next: invoke build --arch ARCH")
+
+
+def _show_pins(*, json: bool) -> None:
+    import datetime as dt
+
+    from recipes import console
+    from recipes.sources.lock import load_lock
+    from recipes.sources.pins import pin_age, pin_rows
+
     today = dt.datetime.now(dt.UTC).date()
     rows = pin_rows(load_lock(), today)
     if json:

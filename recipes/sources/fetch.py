@@ -84,8 +84,11 @@ def archive_files(pin: Archive) -> list[Archive | PatchArchive]:
 def missing_from_cache(pin: Archive | Repository) -> str:
     """Say what the cache lacks of a pin, checked byte for byte; empty where it is whole."""
     if isinstance(pin, Archive):
-        states = [(file, _missing_file(file)) for file in archive_files(pin)]
-        return "; ".join(f"{file.file}: {state}" if file is not pin else state for file, state in states if state)
+        if lacks := _missing_file(pin):
+            return lacks
+        patched = pin.patch_archive
+        lacks = _missing_file(patched) if patched else ""
+        return f"its patches: {lacks}" if lacks else ""
     path = repository_path(pin.url, pin.commit)
     if not holds_commit(path, pin.commit):
         return "damaged in the cache" if path.exists() else "not in the cache"

@@ -109,6 +109,10 @@ class Archive(Pin):
     def _patched(self) -> Archive:
         if bool(self.patches) != bool(self.revision) or (self.patches and self.distribution is None):
             raise ValueError("`revision`, `patches` and `distribution` go together")
+        release = self.revision.rpartition(":")[2].rpartition("-")[0]
+        # A package may say how it was packed: 1.2+dfsg is of release 1.2.
+        if self.patches and not re.fullmatch(rf"{re.escape(self.version)}(?:[+~].*)?", release):
+            raise ValueError(f"revision {self.revision} is not one of version {self.version}")
         if self.without and not self.patches:
             raise ValueError("`without` is of no meaning where there are no `patches`")
         return self

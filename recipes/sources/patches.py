@@ -232,12 +232,8 @@ def _name(line: bytes) -> str:
         return label
     _, _, file = label.partition("/")
     parts = file.split("/")
-    if (
-        label.startswith("/")
-        or not is_relative_path(file)
-        or not re.fullmatch(r"[A-Za-z0-9._/+@=,~-]{1,300}", file)
-        or ".git" in parts
-    ):
+    plain = re.fullmatch(r"[A-Za-z0-9._/+@=,~-]{1,300}", file) is not None
+    if label.startswith("/") or not is_relative_path(file) or not plain or ".git" in parts:
         raise ValueError(f"names {one_line(label, most=120)!r}, which is no file below the sources")
     return file
 

@@ -255,7 +255,28 @@ def test_they_are_fetched_checked_and_exported_like_their_archive(cache: Path, t
     ]
     assert pin.patch_archive is not None
     archive_path(pin.patch_archive).write_bytes(b"other")
-    assert missing_from_cache(pin) == "libdemo_1.0-2+deb13u1.debian.tar.xz: the cache has other bytes"
+    assert missing_from_cache(pin) == "its patches: the cache has other bytes"
+
+
+@pytest.mark.parametrize(
+    ("version", "revision", "fits"),
+    [
+        ("1.0", "1:1.0-2", True),
+        ("1.0", "1.0+dfsg-2", True),
+        ("1.0", "1.0.1-2", False),
+        ("1.0.1", "1.0-2", False),
+        ("1.0", "1.0a-2", False),
+        ("1.0", "2-1.0", False),
+    ],
+)
+def test_a_revision_is_one_of_the_release(version: str, revision: str, fits: bool) -> None:
+    """Else a release that is moved alone would be built with the patches of the one before it."""
+    fields = archive().model_dump(by_alias=True) | {"version": version, "revision": revision}
+    if fits:
+        assert Archive.model_validate(fields).revision == revision
+        return
+    with pytest.raises(ValidationError, match="is not one of version"):
+        Archive.model_validate(fields)
 
 
 @pytest.mark.parametrize("gone", ["revision", "distribution", "patches"])
