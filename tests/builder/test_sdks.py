@@ -261,7 +261,7 @@ def test_both_sdks_stand_on_what_is_built_here(sdk: Callable[..., Stage], arch: 
     fixed = {cve for name in ("openssl", "curl") for patch in made[name].distribution.patches for cve in patch.cves}  # type: ignore[union-attr]
     assert {"CVE-2026-63072", "CVE-2025-14819"} <= fixed
     assert f"OpenSSL {made['openssl'].version} ".encode() in (staged.tree / "lib/libcrypto.so.3").read_bytes()
-    assert f"libcurl/{made['curl'].version}".encode() in (staged.tree / "lib/libcurl.so.4").read_bytes()
+    assert made["curl"].version.encode() in (staged.tree / "lib/libcurl.so.4").read_bytes()
     for path, needed in OUTPUTS.items():
         facts = elf.read(staged.tree / path)
         assert ARCHES[arch].matches(facts.identity), path
