@@ -71,6 +71,16 @@ class SourceRecipe(Strict):
     distribution: DistributionPatches | None = None
     """The distribution's own patches that its source was built with; left out where there are none."""
 
+    @property
+    def patch_level(self) -> str:
+        """Return the distribution's version where its patches are in it, upstream's otherwise."""
+        return self.distribution.version if self.distribution else self.version
+
+    @property
+    def fixed(self) -> set[str]:
+        """Return the CVEs that those patches name."""
+        return {cve for patch in self.distribution.patches for cve in patch.cves} if self.distribution else set()
+
 
 class PackagedFiles(Strict):
     """What files of a bundle that were copied from the sysroot came out of."""
