@@ -168,6 +168,7 @@ DRY: dict[str, tuple[list[str], int]] = {
     "bundle.make": (["--board", "sim-tiny"], 2),
     "bundle.sizes": (["--board", "sim-tiny"], 2),
     "demo": ([], 0),
+    "enroll": (["--host", "sim-tiny"], 2),
     "deploy": (["--host", "sim-tiny"], 2),
     "fetch": ([], 0),
     "images": ([], 0),
