@@ -1,4 +1,4 @@
-"""A verdict on the page of a workflow's run: red first, as text whatever a board wrote, and within GitHub's limit."""
+"""The summary of a step in CI and the page of all hosts: bounded, and nothing hostile in them acts."""
 
 from __future__ import annotations
 
@@ -6,91 +6,144 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from deploy.verdicts.record import CheckRecord, FragmentRecord, StreamRecord, VerdictRecord
-from deploy.verdicts.summary import VARIABLE, summary, tell_github
+from deploy.verdicts.index import index_page
+from deploy.verdicts.record import CheckRecord, VerdictRecord
+from deploy.verdicts.summary import VARIABLE, summarize, summary
+from recipes import paths
+from tests.verdicts.test_papers import EVIL, Reader, record, stream
 
-GREEN = CheckRecord(name="files are intact", state="passed", evidence="41 files")
-EVIL = "a | b <script>alert(1)</script> [x](https://example.com) `c` @someone ![p](q) **d**"
 RED = CheckRecord(
-    name="pictures move", subject="cam01", state="failed", evidence=EVIL, next_step="invoke logs --host cam01"
-)
+    name="clock is right", state="failed", evidence="+400 s", reason="board-clock", next_step="set it: date -s",
+    seconds=0.1,
+)  # fmt: skip
+GREEN = CheckRecord(name="files are intact", state="passed", evidence="41 files")
+MARKS = re.compile(r"&#[0-9]+;")
 
 
-def record(*checks: CheckRecord, streams: tuple[StreamRecord, ...] = ()) -> VerdictRecord:
-    green = all(check.state != "failed" for check in checks)
-    made = "2026-11-27T08:00:00+00:00"
-    return VerdictRecord(
-        host="cam01", release="ab" * 32, green=green, made=made, checks=checks, streams=streams, notes=()
-    )
+def rows(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("| ")]
 
 
-def rows(text: str, head: str) -> list[list[str]]:
-    """Return the cells of the table with this first head."""
-    lines = text.splitlines()
-    start = next(number for number, line in enumerate(lines) if line.startswith(f"| {head} |"))
-    body = []
-    for line in lines[start + 2 :]:
-        if not line.startswith("|"):
-            break
-        body.append([cell.strip() for cell in line.strip("|").split("|")])
-    return body
+def test_the_red_ones_are_first_with_cause_and_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "summary.md"
+    file.write_text("# before\n")
+    monkeypatch.setenv(VARIABLE, str(file))
+    summarize(record(GREEN, RED, green=False, changes=("clock is right: green",)))
+    text = file.read_text()
+    assert text.startswith("# before\n\n### cam01: ✗ red, release abababababab\n")
+    assert "1 green, 1 red, 0 not made" in text
+    first, second = rows(text)[2:]
+    assert first.startswith("| ✗ **red** | clock is right | &#43;400 s | ")
+    assert "docs&#47;troubleshooting&#46;md&#35;board&#45;clock<br>set it&#58; date &#45;s" in first
+    assert second == "| ✓ green | files are intact | 41 files |  |"
+    assert "- clock is right&#58; green" in text
 
 
-def test_red_comes_first_with_what_to_do() -> None:
-    text = summary(record(GREEN, RED))
-    assert text.startswith("### cam01: red\n")
-    [row] = rows(text, "red")
-    assert len(row) == 3
-    assert "pictures move" in row[0]
-    assert "invoke logs" in row[2]
-    assert text.index("| red |") < text.index("<details>")
-    assert len(rows(text, "check")) == 2
+def test_a_green_verdict_folds_its_checks() -> None:
+    text = summary(record(GREEN), 50_000)
+    assert "<details><summary>1 checks</summary>\n\n| |" in text
+    assert text.endswith("\n</details>\n")
 
 
-def test_green_has_no_table_of_red_and_says_what_was_seen_of_streams() -> None:
-    fragments = tuple(
-        FragmentRecord(number=str(number), server=1.0, producer=1.0, length=2.0, size=1, new=number > 0)
-        for number in range(3)
-    )
-    stream = StreamRecord(
-        name="cam", region="eu-west-1", promised="640 x 480", began=1.0, ended=2.0, source="ListFragments",
-        retention_hours=24, workstation_ahead=0.0, fragments=fragments, width=640, height=480, rate=15.0, kbps=400.5,
-    )  # fmt: skip
-    text = summary(record(GREEN, streams=(stream,)))
-    assert text.startswith("### cam01: green\n")
-    assert "| red |" not in text
-    assert "**cam**: 2 new fragments; 640 x 480, 15 frames a second, 400.5 kbit/s" in text
-
-
-def test_what_a_board_wrote_stays_text() -> None:
-    text = summary(record(RED))
-    assert "<script" not in text
-    for row in (*rows(text, "red"), *rows(text, "check")):
-        assert len(row) == 3, "a bar of the board's makes no cell"
-        assert not re.search(r"[<>\[\]`*@!]", "".join(row))
-
-
-def test_it_is_appended_where_github_says_and_nowhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_runner_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
-    tell_github(record(GREEN))
-    page = tmp_path / "page"
-    page.write_text("before\n")
-    monkeypatch.setenv(VARIABLE, str(page))
-    tell_github(record(GREEN))
-    assert page.read_text() == "before\n" + summary(record(GREEN))
+    summarize(record(RED, green=False))
+    assert not list(tmp_path.iterdir())
 
 
-def test_a_page_that_is_full_or_cannot_be_written_is_said_and_no_fault(
+def test_a_file_that_cannot_be_written_is_no_reason_to_fail(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    page = tmp_path / "page"
-    page.write_bytes(b"x" * ((1 << 20) - 10))
-    monkeypatch.setenv(VARIABLE, str(page))
-    tell_github(record(GREEN))
-    assert page.stat().st_size == (1 << 20) - 10
-    monkeypatch.setenv(VARIABLE, str(tmp_path / "none" / "page"))
-    tell_github(record(GREEN))
-    said = capsys.readouterr().err
-    assert "no room is left" in said
-    assert "No such file" in said
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "no" / "such.md"))
+    summarize(record(RED, green=False))
+    assert "the summary of this step could not be written" in capsys.readouterr().err
+
+
+def test_the_cause_is_a_link_where_the_runner_has_this_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, link = (
+        tmp_path / "summary.md",
+        "https://example.com/a/b/blob/" + "ab" * 20 + "/docs/troubleshooting.md#board-clock",
+    )
+    known = {"SERVER_URL": "https://example.com", "REPOSITORY": "a/b", "SHA": "ab" * 20}
+    monkeypatch.setenv(VARIABLE, str(file))
+    for name, value in (known | {"WORKSPACE": str(paths.CHECKOUT)}).items():
+        monkeypatch.setenv(f"GITHUB_{name}", value)
+    summarize(record(RED, green=False))
+    assert f"[board&#45;clock]({link})" in file.read_text()
+    for name, value in {"SERVER_URL": "javascript:x", "REPOSITORY": "a)b/c", "SHA": "main", "WORKSPACE": "/"}.items():
+        file.unlink()
+        with monkeypatch.context() as odd:
+            odd.setenv(f"GITHUB_{name}", value)
+            summarize(record(RED, green=False))
+        assert "](" not in file.read_text(), name
+
+
+ODD = (EVIL, "| a | b |", "[x](http://evil.example)", "www.evil.example", "<!--", "```", "@all", "&lt;b&gt;", "](x:1)")
+PRINTABLE = st.text(max_size=80).map(lambda text: "".join(letter for letter in text if letter.isprintable()))
+TEXTS = PRINTABLE | st.sampled_from(ODD)
+
+
+@given(TEXTS, TEXTS, TEXTS)
+def test_nothing_hostile_in_a_summary_acts(name: str, evidence: str, step: str) -> None:
+    check = CheckRecord(name=name, subject=name, state="failed", evidence=evidence, reason="clock", next_step=step)
+    made = VerdictRecord(
+        host="h", release="", green=False, made="now", service=name, checks=(check,), changes=(evidence,)
+    )
+    text = summary(made, 100_000)
+    (row,) = rows(text)[2:]
+    assert row.count("|") == 5
+    words = MARKS.sub("", row.removeprefix("| ✗ **red** | ").replace("<br>", ""))
+    assert not re.search(r"[<>\[\]()`*_!&@#\\.:/]", words), words
+
+
+def test_a_summary_has_a_bound_and_says_what_it_left_out() -> None:
+    many = tuple(CheckRecord(name=f"check {number}", state="failed", evidence="é!" * 200) for number in range(5000))
+    text = summary(record(*many, green=False), 1 << 20)
+    assert 900_000 < len(text.encode()) <= 1 << 20
+    assert re.search(r"\| and [0-9]+ more, in the report \|", text)
+    assert summary(record(RED, green=False), 1000) == ""
+
+
+def test_a_summary_that_is_full_gets_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "summary.md"
+    file.write_bytes(b"x" * ((1 << 20) - 5000))
+    monkeypatch.setenv(VARIABLE, str(file))
+    summarize(record(RED, green=False))
+    assert file.stat().st_size == (1 << 20) - 5000
+
+
+def test_the_page_of_all_hosts(tmp_path: Path) -> None:
+    (tmp_path / "b.json").write_text(record(GREEN, host="b", streams=(stream(picture="b.jpg"),)).text())
+    (tmp_path / "b.jpg").write_bytes(b"\xff\xd8\xffpicture")
+    (tmp_path / "a.json").write_text(record(GREEN, host="a").text())
+    (tmp_path / "c.json").write_text(record(RED, host="c", green=False).text())
+    (tmp_path / "odd.json").write_text("{}")
+    page = index_page(tmp_path)
+    read = Reader()
+    read.feed(page)
+    assert [one for one in read.asked if not one.startswith("data:")] == ["c.html", "a.html", "b.html"]
+    assert "data:image/jpeg;base64,/9j/cGljdHVyZQ==" in read.asked
+    assert "3 hosts, 1 red" in page
+    assert "<li>clock is right</li>" in page
+
+
+def test_nothing_hostile_in_a_verdict_acts_on_the_page_of_all_hosts(tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("secret")
+    (tmp_path / "sub").mkdir()
+    evil = record(
+        CheckRecord(name=EVIL, state="failed", evidence=EVIL), host=EVIL, release=EVIL, made=EVIL, green=False,
+        streams=(stream(EVIL, picture="../secret.jpg"), stream(picture="secret.txt")),
+    )  # fmt: skip
+    (tmp_path / '"><script>.json').write_text(evil.text())
+    page = index_page(tmp_path)
+    read = Reader()
+    read.feed(page)
+    assert "script" not in read.tags
+    assert read.asked == ["%22%3E%3Cscript%3E.html"]
+    assert "secret" not in page.replace("../secret", "")
+    assert "0 hosts" in index_page(tmp_path / "sub")
