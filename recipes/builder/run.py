@@ -127,7 +127,7 @@ def _same_images(todo: dict[str, tuple[BuildPlan, RecipeBuild]], engine: Engine)
     for prepared in {id(prepared): prepared for prepared, _ in todo.values()}.values():
         if ensure_image(prepared.arch, engine).id != prepared.image.id:
             raise BuildError(
-                "the toolchain image was made anew meanwhile",
+                "the toolchain image was made anew meanwhile, or is another engine's",
                 where=prepared.image.tag,
                 next_step="the same command again",
             )

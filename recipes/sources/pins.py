@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import shlex
 import tomllib
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from recipes import paths
 from recipes.archives.packed import PackedError
 from recipes.archives.tarinput import open_tar
 from recipes.archives.tarreader import Kind, TarError
@@ -146,12 +148,18 @@ def _date(pin: Archive | Repository) -> str:
     there = archive_path(pin)
     if not there.is_file():
         return ""
+    kept = paths.cache() / "dates" / pin.sha256  # unpacking them all takes a second
+    with contextlib.suppress(OSError, ValueError):
+        return dt.date.fromisoformat(kept.read_text()).isoformat()
     try:
         with open_tar(there) as archive:
             newest = max((member.time for member in archive.members() if member.kind is Kind.FILE), default=0)
-        return dt.datetime.fromtimestamp(newest, dt.UTC).date().isoformat()
+        date = dt.datetime.fromtimestamp(newest, dt.UTC).date().isoformat()
     except (TarError, PackedError, OverflowError, ValueError, OSError):  # `fetch --check` says what is wrong with it
         return ""
+    with contextlib.suppress(ConfigError):  # a cache that cannot be written to costs that second again
+        write_whole(kept, date.encode())
+    return date
 
 
 def move_pin(
