@@ -20,6 +20,7 @@ from deploy.services.systems import ServiceState, parse_status
 from recipes.text import one_line
 
 _NODE = re.compile(r"/dev/(?:video[0-9]{1,4}|snd/pcmC[0-9]{1,3}D[0-9]{1,3}c)")
+_LINK = re.compile(r"^link (/dev/\S{1,200}) (/dev/video[0-9]{1,4})$", re.MULTILINE)
 PLUGINS = "gstreamer-1.0/"
 """Folder of a release with what GStreamer opens by name."""
 _ELEMENTS = {f"{PLUGINS}libgstkvssink.so": "kvssink", f"{PLUGINS}libgstkvsclient.so": "kvssink"}
@@ -107,6 +108,8 @@ class Facts:
     """Of the places that the release names on the board: where nothing is."""
     nodes: tuple[str, ...] = ()
     """Nodes of cameras and microphones in /dev."""
+    links: Mapping[str, str] = field(default_factory=dict)
+    """Other names of such nodes, as udev gives them, to the node."""
     holders: tuple[Holder, ...] = ()
     """Who has one of them open; of other users' processes only who is root sees that."""
     video: tuple[VideoNode, ...] = ()
@@ -201,6 +204,7 @@ def read_facts(answer: Mapping[str, Any], release: Mapping[str, Any]) -> Facts:
         inspected=_ended(single, "inspect"),
         absent=frozenset(absent),
         nodes=tuple(line for line in single.get("devices", "").splitlines()[:256] if _NODE.fullmatch(line)),
+        links={link[1]: link[2] for link in _LINK.finditer(single.get("devices", ""))},
         holders=read_holders(single.get("holders", "")),
         video=tuple(_video(single)),
         sound=tuple(filter(None, map(devices_alsa.read_told, read_objects(single.get("offered", ""))))),

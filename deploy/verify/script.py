@@ -120,6 +120,9 @@ for path in /dev/video[0-9]* /dev/snd/pcmC*c; do
     [ ! -e "$path" ] || { devices=yes; echo "$path"; }
 done
 if [ -n "$devices" ]; then
+    for path in /dev/* /dev/v4l/by-id/* /dev/v4l/by-path/*; do # names that udev gives
+        if [ -L "$path" ]; then echo "link $path $(readlink -f "$path")"; fi
+    done
     part holders
     holders | head -c 8192
     offered
