@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,8 @@ from deploy.probe.system import read_holders
 from deploy.services.systems import ServiceState, parse_status
 from recipes.text import one_line
 
+_JUMP = 10
+"""Seconds by which two readings of a board's clock may differ in the wrong order; more is a clock that was set."""
 _NODE = re.compile(r"/dev/(?:video[0-9]{1,4}|snd/pcmC[0-9]{1,3}D[0-9]{1,3}c)")
 _LINK = re.compile(r"^link (/dev/\S{1,200}) (/dev/video[0-9]{1,4})$", re.MULTILINE)
 PLUGINS = "gstreamer-1.0/"
@@ -121,11 +124,20 @@ class Facts:
     """Commands whose exit code and output are known: what testinfra asks of every host."""
 
 
-def since(state: ServiceState, clock: int | None) -> str:
-    """Return for how long a service has been in its phase, in words; empty where the board does not tell."""
-    if not state.since or clock is None or clock < state.since:
+def since(state: ServiceState, skew: int | None) -> str:
+    """Return for how long a service has been in its phase until now, in words; empty where the board does not tell.
+
+    Parameters
+    ----------
+    skew:
+        Of the board's clock, as `Facts` has it.
+    """
+    if not state.since or skew is None:
         return ""
-    seconds = clock - state.since
+    seconds = round(time.time()) + skew - state.since
+    if seconds < -_JUMP:
+        return ""
+    seconds = max(0, seconds)
     for size, word in ((86_400, "days"), (3600, "h"), (60, "min")):
         if seconds >= 2 * size:
             return f" for {seconds // size} {word}"
