@@ -68,6 +68,15 @@ if [ ! -f /etc/os-release ]; then
 fi
 part memory
 grep -E '^(MemTotal|MemFree|MemAvailable|Buffers|Cached):' /proc/meminfo 2>/dev/null
+stop() { # ends a process and its children: one that is left would hold the pipe that is read
+    for status in /proc/[0-9]*/status; do
+        while read -r key value; do
+            child=${status#/proc/}
+            [ "$key $value" != "PPid: $1" ] || kill -9 "${child%/status}"
+        done < "$status"
+    done
+    kill -9 "$1"
+}
 watched() { # a part with what a program prints, bounded, and `said` with what it complains of and how it ended
     title=$1
     shift
@@ -77,9 +86,13 @@ watched() { # a part with what a program prints, bounded, and `said` with what i
             "$@" 2>&1 >&3 3>&- < /dev/null &
             process=$!
             (
-                left=SECONDS
-                while [ "$left" -gt 0 ] && kill -0 "$process"; do sleep 1; left=$((left - 1)); done
-                [ "$left" -gt 0 ] || kill -9 "$process"
+                read -r up rest < /proc/uptime
+                end=$((${up%%.*} + SECONDS))
+                while kill -0 "$process"; do
+                    sleep 1
+                    read -r up rest < /proc/uptime
+                    [ "${up%%.*}" -lt "$end" ] || stop "$process"
+                done
             ) > /dev/null 2>&1 3>&- < /dev/null &
             wait "$process"
             echo "exit=$?"
@@ -120,6 +133,9 @@ for path in /dev/video[0-9]* /dev/snd/pcmC*c; do
     [ ! -e "$path" ] || { devices=yes; echo "$path"; }
 done
 if [ -n "$devices" ]; then
+    for path in /dev/* /dev/v4l/by-id/* /dev/v4l/by-path/*; do # names that udev gives
+        if [ -L "$path" ]; then echo "link $path $(readlink -f "$path")"; fi
+    done
     part holders
     holders | head -c 8192
     offered
