@@ -164,7 +164,8 @@ def _words(release: Mapping[str, Any], own: Sequence[Path], *, fast: bool) -> li
     left_out |= dict.fromkeys(("test_devices.py", "test_log.py"), not release["services"])
     ignored = [f"--ignore={checks / name}" for name, out in left_out.items() if out]
     plain = f"-q -p no:cacheprovider -p {_PLUGIN} -c /dev/null -o junit_family=xunit1 --import-mode=importlib"
-    return [*plain.split(), *ignored, str(checks), *map(str, own)]
+    # Without it pytest reads every folder above ours, and not each of them is this user's to read.
+    return [*plain.split(), f"--confcutdir={checks}", *ignored, str(checks), *map(str, own)]
 
 
 def make_fit(junit: Path) -> None:
