@@ -198,6 +198,62 @@ REASONS: dict[str, Reason] = {
         cause="too few pictures could be decoded: loss on the way, or a slow encoder",
         next_step="a lower bitrate or size in the board's file; " + _LOGS,
     ),
+    "leak-memory": Reason(
+        side=Side.BOARD,
+        cause="its memory grows all the time and none of it is given back: a leak, until the kernel ends something",
+        next_step="invoke restart --host HOST --stream STREAM for now; a soak with one element less says whose it is",
+    ),
+    "leak-descriptors": Reason(
+        side=Side.BOARD,
+        cause="it opens files or connections and does not close them: at its limit nothing can be opened any more",
+        next_step="ls -l /proc/PID/fd on the board says which; invoke restart --host HOST --stream STREAM for now",
+    ),
+    "leak-threads": Reason(
+        side=Side.BOARD,
+        cause="it starts threads that do not end, most often one for each connection that it makes again",
+        next_step=_LOGS,
+    ),
+    "restarts": Reason(
+        side=Side.BOARD, cause="its program ended while it was watched, and was started again", next_step=_LOGS
+    ),
+    "slows-down": Reason(
+        side=Side.BOARD,
+        cause="it has fewer pictures the longer it runs: heat that slows the processor, memory that is short, a leak",
+        next_step="a smaller size or rate in the board's file; " + _LOGS,
+    ),
+    "hot": Reason(
+        side=Side.BOARD,
+        cause="the board is as hot as where it slows down to cool: in its case, in summer, it will be hotter",
+        next_step="a heat sink, or a smaller size, rate or bitrate in the board's file",
+    ),
+    "rebooted": Reason(
+        side=Side.BOARD,
+        cause="the board restarted by itself: no memory left, its watchdog, or its power supply",
+        next_step="invoke doctor --host HOST; dmesg and the supply's rating say more",
+    ),
+    "board-gone": Reason(
+        side=Side.BOARD,
+        cause="the board does not answer any more: its power, its network, or it hangs",
+        next_step="switch it off and on, or look at its console; then " + _DOCTOR,
+    ),
+    "drill-not-back": Reason(
+        side=Side.BOARD,
+        cause="its program runs again, and no picture that was taken after the fault arrives in time",
+        next_step=_LOGS,
+    ),
+    "drill-service": Reason(
+        side=Side.BOARD, cause="its program does not run again by itself after the fault", next_step=_LOGS
+    ),
+    "drill-boot": Reason(
+        side=Side.BOARD,
+        cause="the board came back, and nothing starts the stream at boot there",
+        next_step="invoke status --host HOST says what starts at boot; `init` in the board's file says how",
+    ),
+    "drill-no-fault": Reason(
+        side=Side.BOARD,
+        cause="fragments came on through the fault, so it was none: that they come afterwards proves nothing",
+        next_step="another drill, or the cable and the plug by hand, with --watch",
+    ),
 }
 _UNREACHED: tuple[str, ...] = (
     "EndpointConnectionError",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from invoke import Context, Exit
 
 from deploy.cli.command import HOST, command
+from deploy.cli.verifying import FULL_WATCH, OUTAGE, WITHIN
 from recipes.errors import ConfigError, PreflightError, VerifyError
 
 if TYPE_CHECKING:
@@ -73,44 +74,61 @@ def _interrupted(host: str) -> Exit:
 
 
 @command(
-    iterable=["host"],
+    iterable=["host", "drill"],
     help={
         "host": f"{HOST}; every reachable one without it",
         "cloud": "look also at what the service has of the streams: fragments, pictures, sound, clocks, a viewer",
         "watch": "seconds that each stream is watched at least; implies --cloud",
         "profile": "of your AWS configuration: ask AWS with it, and not the local service",
         "fast": _FAST,
+        "full": f"all that can be looked at: --cloud with --watch {FULL_WATCH}, and the plugins with a fresh registry",
+        "soak": "watch one board for so long (30m, 90s, 2h) for leaks, restarts, heat and gaps; Ctrl-C ends it earlier",
+        "interval": "of --soak: from one sample to the next, such as 10s",
+        "drill": "make a fault and see what comes back: network, power, camera or service; may be given more than once",
+        "outage": f"of --drill: how long network or camera are away; {OUTAGE} without it",
+        "within": f"of --drill: time in which all has to be back; {WITHIN} without it",
         "aws": "ask AWS with the usual credentials, also while the local service runs",
     },
 )
 def verify(
     _: Context,
     host: list[str],
+    drill: list[str],
     fast: bool = False,
+    full: bool = False,
     cloud: bool = False,
     watch: int = 0,
+    soak: str = "",
+    interval: str = "",
+    outage: str = "",
+    within: str = "",
     profile: str = "",
     aws: bool = False,
     json: bool = False,
     dry_run: bool = False,
 ) -> None:
     """Check what runs on boards, with evidence and JUnit."""
+    from deploy.cli.verifying import asked_of, steps_of
     from deploy.release.deployment import reachable_hosts, verify_each
-    from deploy.verdicts.flow import CloudWay, finish
+    from deploy.verdicts.flow import finish
     from deploy.verify.verdict import require_green
     from recipes import console, paths
 
     names = host or reachable_hosts()
     _check_request(names, watch)
+    asked = asked_of(
+        names, fast=fast, full=full, cloud=cloud, watch=watch, profile=profile, aws=aws,
+        drill=drill, outage=outage, within=within, soak=soak, interval=interval,
+    )  # fmt: skip
     if dry_run:
-        checks = "release, loader and boardprobe checks" + (", then the cloud's side" if cloud or watch else "")
+        checks = ", then ".join(steps_of(asked))
         if json:
             console.emit([{"host": name, "would run": checks} for name in names])
         else:
             console.out(*(f"{name}: {checks}" for name in names))
         return
-    way = CloudWay(watch=watch, profile=profile, aws=aws) if cloud or watch else None
-    finished = [finish(outcome, way) for outcome in verify_each(names, fast=fast)]
+    outcomes = verify_each(names, fast=fast, full=full)
+    finished = [finish(outcome, asked.way, asked.further) for outcome in outcomes]
     done = [outcome for outcome, _ in finished]
     _tell(done, json=json)
     if not json:

@@ -14,6 +14,7 @@ from deploy.cloud.judge import judge
 from deploy.cloud.promise import ChannelPromise, Promises, StreamPromise, board_promises
 from deploy.cloud.reasons import BoardView, Finding, skipped
 from deploy.cloud.session import Calls, Service
+from deploy.verdicts.beyond import as_checks
 from deploy.verify.junit import append_checks
 from deploy.verify.verdict import Check, Verdict
 from deploy.webrtc.judge import MASTER, judge_view
@@ -44,16 +45,7 @@ class CloudLook:
 
     def checks(self, host: str) -> tuple[Check, ...]:
         """Return the findings as checks of a verdict."""
-        return tuple(
-            Check(
-                name=f"{finding.subject}: {finding.check}",
-                state=finding.state,
-                evidence=finding.evidence,
-                seconds=0.0,
-                cure=finding.next_step.replace("HOST", host),
-            )
-            for finding in self.findings
-        )
+        return as_checks(self.findings, host)
 
 
 def look_at_cloud(

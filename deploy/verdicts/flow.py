@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from deploy.boards.board import load_board
@@ -10,6 +11,7 @@ from deploy.bundle.load import bundle_path, load_bundle
 from deploy.bundle.manifest import Manifest
 from deploy.cloud.session import Service, chosen_service
 from deploy.release.deployment import HostVerdict
+from deploy.verdicts.beyond import Beyond, with_beyond
 from deploy.verdicts.cloudside import board_view, look_at_cloud, with_cloud
 from deploy.verdicts.publish import Published, publish
 from recipes.errors import UserError
@@ -35,8 +37,19 @@ class CloudWay:
         return chosen_service(region, self.profile, aws=self.aws)
 
 
-def finish(outcome: HostVerdict, way: CloudWay | None) -> tuple[HostVerdict, Published | None]:
+Further = Callable[[HostVerdict], Beyond]
+"""Soak and drills of a host."""
+
+
+def finish(
+    outcome: HostVerdict, way: CloudWay | None, further: Further | None = None
+) -> tuple[HostVerdict, Published | None]:
     """Return an outcome with the cloud's side in it, and where its papers are; one without a verdict stays as it is.
+
+    Parameters
+    ----------
+    further:
+        Makes soak and drills, behind the look at the cloud's side.
 
     Raises
     ------
@@ -51,7 +64,11 @@ def finish(outcome: HostVerdict, way: CloudWay | None) -> tuple[HostVerdict, Pub
     if way is not None:
         look = look_at_cloud(board, way.service, watch=way.watch, view_of_board=board_view(verdict.checks))
         verdict = with_cloud(verdict, look)
-    return replace(outcome, verdict=verdict), publish(verdict, look, _manifest(board.name, verdict.release))
+    beyond = Beyond()
+    if further is not None:
+        beyond = further(outcome)
+        verdict = with_beyond(verdict, beyond)
+    return replace(outcome, verdict=verdict), publish(verdict, look, _manifest(board.name, verdict.release), beyond)
 
 
 def _manifest(board: str, release: str) -> Manifest | None:

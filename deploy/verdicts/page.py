@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from deploy.cloud.judge import CHECKS
-from deploy.verdicts.record import ChannelRecord, CheckRecord, StreamRecord, VerdictRecord
+from deploy.verdicts.further import drill_facts, soak_facts, soak_figures
+from deploy.verdicts.record import ChannelRecord, CheckRecord, DrillRecord, SoakRecord, StreamRecord, VerdictRecord
 from deploy.verdicts.timeline import draw_timeline
 from recipes.text import shown
 
@@ -72,13 +73,15 @@ def verdict_page(record: VerdictRecord, pictures: Mapping[str, bytes]) -> str:
     pictures:
         JPEG by the names that the record has.
     """
-    board = [check for check in record.checks if not check.subject]
+    board = [check for check in record.checks if not check.subject and not check.part]
     parts = [
         _head(record),
         _section("Why it is red", _causes(record.checks)),
         _section("Since the verdict before", _list(record.changes)),
         *(_stream(stream, record.checks, pictures) for stream in record.streams),
         *(_channel(channel, record.checks, pictures) for channel in record.channels),
+        *(_drill(drill, record.checks) for drill in record.drills),
+        _soak(record.soak, [check for check in record.checks if check.part == "soak"]),
         _section("On the board", _table(board)),
         _section("What the release weighs", _sizes(record.sizes)),
         _section("Notes", _list(record.notes)),
@@ -132,7 +135,7 @@ def _causes(checks: Sequence[CheckRecord]) -> str:
 
 def _label(check: CheckRecord) -> str:
     side = {"nobody": "nobody reaches the service", "workstation": "this workstation"}.get(check.side, check.side)
-    return f"{f'{check.subject}: ' if check.subject else ''}{check.name}{f' ({side})' if side else ''}"
+    return f"{_subjected(check)}{f' ({side})' if side else ''}"
 
 
 def _next(check: CheckRecord) -> str:
@@ -189,7 +192,7 @@ def _stream(stream: StreamRecord, checks: Sequence[CheckRecord], pictures: Mappi
     }
     timeline = draw_timeline(stream)
     # A channel may have the name of a stream; its checks are its own.
-    own = [check for check in checks if check.subject == stream.name and check.name in CHECKS]
+    own = [check for check in checks if check.subject == stream.name and check.name in CHECKS and not check.part]
     caption = f"{stream.name}: {stream.width} x {stream.height}, as it arrived"
     body = f'<div class="look">{_picture(stream.picture, pictures, caption)}{_facts(facts)}</div>'
     body += f"{timeline}{_LEGEND}" if timeline else ""
@@ -227,9 +230,27 @@ def _channel(channel: ChannelRecord, checks: Sequence[CheckRecord], pictures: Ma
         "round trip": "" if channel.round_trip is None else f"{channel.round_trip * 1000:.1f} ms",
         "way": channel.way,
     }
-    own = [check for check in checks if check.subject == channel.name and check.name not in CHECKS]
+    own = [check for check in checks if check.subject == channel.name and check.name not in CHECKS and not check.part]
     body = f'<div class="look">{_picture(channel.picture, pictures, f"{channel.name}, as a viewer got it")}'
     return _section(f"Channel {channel.name}", f"{body}{_facts(facts)}</div>\n<br>\n{_table(own)}")
+
+
+def _soak(soak: SoakRecord | None, checks: Sequence[CheckRecord]) -> str:
+    if soak is None:
+        return ""
+    named = [check.model_copy(update={"name": _subjected(check)}) for check in checks]
+    body = f"{_facts(soak_facts(soak))}\n<br>\n{soak_figures(soak)}\n<br>\n{_table(named)}"
+    return _section(f"Watched for {soak.seconds:.0f} s", body)
+
+
+def _drill(drill: DrillRecord, checks: Sequence[CheckRecord]) -> str:
+    own = [check for check in checks if check.part == "drill" and check.name.endswith(f" {drill.kind}")]
+    named = [check.model_copy(update={"name": _subjected(check)}) for check in own]
+    return _section(f"Drill: {drill.kind}", f"{_facts(drill_facts(drill))}\n<br>\n{_table(named)}")
+
+
+def _subjected(check: CheckRecord) -> str:
+    return f"{check.subject}: {check.name}" if check.subject else check.name
 
 
 def _sizes(sizes: Mapping[str, int]) -> str:

@@ -106,6 +106,45 @@ class Services:
                 self.remove(name)
             raise
 
+    def beside(self, name: str, other: str, command: Sequence[str], *, capabilities: Sequence[str]) -> None:
+        """Start a container in another one's network and of its image, with no rights but these; it goes as it ends.
+
+        So what needs more rights than a board has is done beside it, and for as long as it takes.
+        """
+        there = self._client.containers.get(other)
+        held = Confinement(rights=Rights.BOARD, user="0:0").options() | {"cap_add": list(capabilities)}
+        self._client.containers.create(
+            there.image.id,
+            list(command),
+            name=name,
+            labels={LABEL: "sim"},
+            network_mode=f"container:{there.id}",
+            auto_remove=True,
+            **held,
+        ).start()
+
+    def stop(self, name: str, seconds: int) -> None:
+        """End a container: SIGTERM, and SIGKILL so many seconds later; nothing happens where there is none."""
+        import docker
+
+        with contextlib.suppress(docker.errors.NotFound):
+            self._client.containers.get(name).stop(timeout=seconds)
+
+    def restart(self, name: str, *, network: str, before: Sequence[str] = ()) -> str:
+        """Kill a container, start it anew with its files as they are, and return its address, which may be another.
+
+        Parameters
+        ----------
+        before:
+            A command that runs in it first.
+        """
+        container = self._client.containers.get(name)
+        if before:
+            container.exec_run(list(before))
+        container.restart(timeout=0)
+        container.reload()
+        return str(container.attrs["NetworkSettings"]["Networks"][network]["IPAddress"])
+
     def running(self, name: str) -> bool:
         """Tell whether a container of this name runs."""
         import docker

@@ -1,0 +1,1 @@
+"""Faults that are made on purpose, and whether what streams comes back after them."""
