@@ -36,7 +36,7 @@ hold() {
         return 3
     fi
     echo "begun $said" > "$dir/said"; cat "$dir/said"
-    sleep "$seconds" & sleeper=$!
+    sleep "$seconds" > /dev/null 2>&1 & sleeper=$!
     wait "$sleeper"
     sleeper=''
     over
