@@ -8,7 +8,7 @@ from invoke import Context, Exit
 
 from deploy.cli.command import HOST, command
 from deploy.cli.verifying import FULL_WATCH, OUTAGE, WITHIN
-from recipes.errors import ConfigError, PreflightError, VerifyError
+from recipes.errors import ConfigError, PreflightError, UserError, VerifyError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,7 +111,6 @@ def verify(
     from deploy.cli.verifying import asked_of, steps_of
     from deploy.release.deployment import reachable_hosts, verify_each
     from deploy.verdicts.flow import finish
-    from deploy.verify.verdict import require_green
     from recipes import console, paths
 
     names = host or reachable_hosts()
@@ -127,25 +126,32 @@ def verify(
         else:
             console.out(*(f"{name}: {checks}" for name in names))
         return
-    outcomes = verify_each(names, fast=fast, full=full)
-    finished = [finish(outcome, asked.way, asked.further) for outcome in outcomes]
+    finished = [finish(outcome, asked.way, asked.further) for outcome in verify_each(names, fast=fast, full=full)]
     done = [outcome for outcome, _ in finished]
     _tell(done, json=json)
     if not json:
         console.out(*(f"  page: {paths.shown_path(papers.page)}" for _, papers in finished if papers))
+    if error := _error_of(done, named=bool(host)):
+        # The result is JSON already; a second one for the error would make both unreadable.
+        raise Exit(error.for_people(), int(error.code)) if json else error
+
+
+def _error_of(done: Sequence[HostVerdict], *, named: bool) -> UserError | None:
+    """Return what a verify ends with: the first red verdict, else why a host could not be checked."""
+    from deploy.verify.verdict import require_green
+
     verdicts = [outcome.verdict for outcome in done if outcome.verdict]
-    # A host that was named has to answer; of all hosts, those that are off are no fault.
-    errors = [outcome.error for outcome in done if outcome.error and (host or not outcome.off)]
-    if not verdicts and not errors:
-        errors = [PreflightError("no host answers", why=", ".join(names), next_step="invoke sim status")]
     try:
         for verdict in verdicts:
             require_green(verdict)
     except VerifyError as red:
-        errors.insert(0, red)
-    if errors:
-        # The result is JSON already; a second one for the error would make both unreadable.
-        raise Exit(errors[0].for_people(), int(errors[0].code)) if json else errors[0]
+        return red
+    # A host that was named has to answer; of all hosts, those that are off are no fault.
+    errors = [outcome.error for outcome in done if outcome.error and (named or not outcome.off)]
+    if not verdicts and not errors:
+        names = ", ".join(outcome.host for outcome in done)
+        return PreflightError("no host answers", why=names, next_step="invoke sim status")
+    return errors[0] if errors else None
 
 
 def _check_request(names: Sequence[str], watch: int) -> None:

@@ -1,1 +1,1 @@
-"""Faults that are made on purpose, and whether what streams comes back after them."""
+"""Faults made on purpose, and what comes back after them."""

@@ -1,1 +1,1 @@
-"""A board watched for long: samples at an interval, slopes, and what that says of leaks."""
+"""A board watched for long: samples, slopes, leaks."""

@@ -49,7 +49,6 @@ def run_checks(
     """Run every check against the release of this id on a board, over a session that is open.
 
     pytest runs in a process of its own, without the user's configuration and plugins; it has no connection but ours.
-    The board is asked everything in one round trip while that process starts.
 
     Parameters
     ----------
@@ -77,7 +76,7 @@ def run_checks(
 
     def answer(line: socket.socket) -> None:
         with progress(f"{host}: checks") as step:
-            facts = partial(gather, session, release)
+            facts = partial(gather, session, release)  # in one round trip, while that process starts
             answer_checks(line, session, release, facts, seconds=TIMEOUT_SECONDS, told=step.at)
 
     code, output = _carry_out(host, words, answer)

@@ -26,7 +26,24 @@ def test_a_time_is_a_number_and_a_unit(text: str, value: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "30", "m", "30 m", " 30m", "30m\n", "1h30m", "-5m", "+5m", "0s", "030s", "1.5h", "30M", "٣0s", "5d", "9" * 40 + "s"],
+    [
+        "",
+        "30",
+        "m",
+        "30 m",
+        " 30m",
+        "30m\n",
+        "1h30m",
+        "-5m",
+        "+5m",
+        "0s",
+        "030s",
+        "1.5h",
+        "30M",
+        "٣0s",
+        "5d",
+        "9" * 40 + "s",
+    ],
 )
 def test_anything_else_is_none(text: str) -> None:
     with pytest.raises(ConfigError, match="is no time"):
