@@ -19,7 +19,7 @@ from deploy.soak.sampler import ProcessFact, Sample, ServiceSample, Zone
 from deploy.soak.series import longest_life
 from deploy.soak.watch import Plan, Watched, watch_board
 from recipes.errors import PreflightError
-from tests.support.leaking import HEALTHY, LEAKING, row, service
+from tests.support.leaking import HEALTHY, LEAKING, Steps, row, service
 from tests.support.localboard import LocalSession
 
 
@@ -36,7 +36,7 @@ def here() -> Iterator[BoardSession]:
 @pytest.mark.parametrize(("program", "red"), [(LEAKING, True), (HEALTHY, False)])
 def test_a_service_that_leaks_is_red_and_a_healthy_one_green(tmp_path: Path, program: str, red: bool) -> None:
     with service(tmp_path, program):
-        seen = watch_board("h1", here, str(tmp_path), [row()], Plan(seconds=6, interval=0.25))
+        seen = watch_board("h1", here, str(tmp_path), [row()], Steps().plan(20, 1))
     found = by_check(judge_soak(seen, ["front"]))
     assert found["the board stays"].state == "passed"
     assert found["no restart"].state == "passed"
@@ -49,29 +49,12 @@ def test_a_service_that_leaks_is_red_and_a_healthy_one_green(tmp_path: Path, pro
     grows = found["memory does not grow"]
     assert (grows.state, grows.reason) == (state, memory)
     assert "KiB/h" in grows.evidence
-    assert (grows.figures["per_hour"] > 100_000) is red
+    assert (grows.figures["per_hour"] > 10_000) is red
     opens = found["descriptors do not grow"]
     assert (opens.state, opens.reason) == (state, files)
     record = soak_record(seen, ["front"])
     assert {one.name for one in record.series if one.red} == ({"memory", "descriptors"} if red else set())
     assert (record.ended, record.samples) == ("time", len(seen.samples))
-
-
-class Clock:
-    """A time that goes on when somebody waits."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def time(self) -> float:
-        return self.now
-
-    def pause(self, seconds: float) -> None:
-        self.now += max(seconds, 0.01)
-
-
-def plan(clock: Clock, seconds: float = 100.0, **given: Any) -> Plan:
-    return Plan(seconds=seconds, interval=10.0, clock=clock.time, pause=clock.pause, **given)
 
 
 class Board(LocalSession):
@@ -94,13 +77,13 @@ LOST = PreflightError("h1 stopped answering", why="not a byte")
 
 @pytest.mark.process
 def test_a_board_that_goes_ends_it_with_a_reason(tmp_path: Path) -> None:
-    clock, board = Clock(), Board(3, LOST)
+    clock, board = Steps(0.0), Board(3, LOST)
 
     @contextmanager
     def connect() -> Iterator[BoardSession]:
         yield board
 
-    seen = watch_board("h1", connect, "/x", [], plan(clock, 1000.0))
+    seen = watch_board("h1", connect, "/x", [], clock.plan(1000, 10))
     assert (seen.ended, len(seen.samples), seen.breaks) == ("board", 3, 1)
     stays = by_check(judge_soak(seen, []))["the board stays"]
     assert (stays.state, stays.reason) == ("failed", "board-gone")
@@ -109,14 +92,14 @@ def test_a_board_that_goes_ends_it_with_a_reason(tmp_path: Path) -> None:
 
 @pytest.mark.process
 def test_a_board_that_comes_back_in_time_is_watched_on() -> None:
-    clock = Clock()
+    clock = Steps(0.0)
     boards = [Board(2, LOST), Board(0, LOST), Board(99, LOST)]
 
     @contextmanager
     def connect() -> Iterator[BoardSession]:
         yield boards.pop(0) if len(boards) > 1 else boards[0]
 
-    seen = watch_board("h1", connect, "/x", [], plan(clock))
+    seen = watch_board("h1", connect, "/x", [], clock.plan(100, 10))
     assert (seen.ended, seen.breaks) == ("time", 1)
     stays = by_check(judge_soak(seen, []))["the board stays"]
     assert stays.state == "passed"
@@ -125,26 +108,26 @@ def test_a_board_that_comes_back_in_time_is_watched_on() -> None:
 
 @pytest.mark.process
 def test_a_board_that_is_gone_at_the_end_is_red_however_short_that_was() -> None:
-    clock = Clock()
+    clock = Steps(0.0)
     boards = [Board(9, LOST), Board(0, LOST)]
 
     @contextmanager
     def connect() -> Iterator[BoardSession]:
         yield boards.pop(0) if len(boards) > 1 else boards[0]
 
-    seen = watch_board("h1", connect, "/x", [], plan(clock))
+    seen = watch_board("h1", connect, "/x", [], clock.plan(100, 10))
     assert by_check(judge_soak(seen, []))["the board stays"].reason == "board-gone"
 
 
 @pytest.mark.process
 def test_ctrl_c_ends_it_with_the_verdict_so_far() -> None:
-    clock = Clock()
+    clock = Steps(0.0)
 
     @contextmanager
     def connect() -> Iterator[BoardSession]:
         yield Board(4, KeyboardInterrupt())
 
-    seen = watch_board("h1", connect, "/x", [], plan(clock, 1000.0))
+    seen = watch_board("h1", connect, "/x", [], clock.plan(1000, 10))
     assert (seen.ended, len(seen.samples)) == ("hand", 4)
     stays = by_check(judge_soak(seen, []))["the board stays"]
     assert stays.state == "passed"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from deploy.bundle.manifest import ServiceRow
+from deploy.soak.watch import Plan
 
 LEAKING = """
 import json, os, sys, time
@@ -28,6 +31,23 @@ while True:
 STATUS = (
     "echo installed=yes\necho enabled=yes\necho supervisor=yes\necho state=running\necho pid={pid}\necho restarts=0\n"
 )
+
+
+class Steps:
+    """A time that goes on by what is waited for alone: a busy machine gives as many samples as a quick one."""
+
+    def __init__(self, real: float = 0.2) -> None:
+        self.now, self.real = 1000.0, real
+
+    def time(self) -> float:
+        return self.now
+
+    def pause(self, seconds: float) -> None:
+        self.now += max(seconds, 0.01)
+        time.sleep(self.real)
+
+    def plan(self, seconds: float, interval: float, **given: Any) -> Plan:
+        return Plan(seconds=seconds, interval=interval, clock=self.time, pause=self.pause, **given)
 
 
 def row(name: str = "front", status: str = "") -> ServiceRow:
