@@ -76,6 +76,8 @@ class Made:
         By this workstation's clock, in seconds since 1970; everything has to come back within some time of the end.
     sure:
         When the fault was made or over for certain: what was filmed before that is no sign of life.
+    until:
+        Until when a fault that lasted did so at least: the board's timer began before this workstation heard of it.
     held:
         It lasted, and nothing should have arrived in it.
     trouble:
@@ -86,6 +88,7 @@ class Made:
     begin: float
     end: float
     sure: float
+    until: float = 0.0
     held: bool = False
     trouble: str = ""
 
@@ -119,17 +122,17 @@ def _network(drilled: Drilled) -> Made:
     shut = [words[0].removeprefix("::ffff:"), words[3], *names, *(local.addresses if local else ())]
     state = sim_state(drilled.host)
     if state is not None:
-        with _beside(drilled, state.container, shut) as (said, begin):
+        with _beside(drilled, state.container, shut) as (said, begin, until):
             _stay(drilled, "its network is cut", begin)
     else:
-        with _held(drilled, "network", CUT, shut) as (said, begin):
+        with _held(drilled, "network", CUT, shut) as (said, begin, until):
             _stay(drilled, "its network is cut", begin)
-    return _over(f"packets out of it dropped ({said}), but those of this session", begin)
+    return _over(f"packets out of it dropped ({said}), but those of this session", begin, until)
 
 
-def _over(done: str, begin: float) -> Made:
+def _over(done: str, begin: float, until: float) -> Made:
     end = time.time()
-    return Made(done=done, begin=begin, end=end, sure=end, held=True)
+    return Made(done=done, begin=begin, end=end, sure=end, until=until, held=True)
 
 
 def _stay(drilled: Drilled, what: str, begin: float) -> None:
@@ -141,14 +144,18 @@ def _stay(drilled: Drilled, what: str, begin: float) -> None:
 
 
 @contextmanager
-def _held(drilled: Drilled, kind: Kind, script: str, words: Sequence[str]) -> Iterator[tuple[str, float]]:
-    """Hold a fault by a process on the board that takes it back by itself; gives what it said, and when it began."""
+def _held(drilled: Drilled, kind: Kind, script: str, words: Sequence[str]) -> Iterator[tuple[str, float, float]]:
+    """Hold a fault by a process on the board that takes it back by itself.
+
+    Gives what it said, when it had begun, and until when it lasts at least.
+    """
     target = host_target(drilled.host)
     arguments = [FOLDER, "hold", FOLDER, f"{drilled.seconds:.0f}", *words]
     try:
         with connect(target) as session:
+            asked = time.time()
             reply = session.run(DETACH, arguments, [script.encode()])
-        yield _said(drilled, kind, reply.out or reply.err), time.time()
+        yield _said(drilled, kind, reply.out or reply.err), time.time(), asked + drilled.seconds
     finally:
         # The board's own timer does it too, where it is out of reach.
         with suppress(PreflightError), connect(target) as session:
@@ -163,7 +170,7 @@ def _said(drilled: Drilled, kind: Kind, text: str) -> str:
 
 
 @contextmanager
-def _beside(drilled: Drilled, container: str, words: Sequence[str]) -> Iterator[tuple[str, float]]:
+def _beside(drilled: Drilled, container: str, words: Sequence[str]) -> Iterator[tuple[str, float, float]]:
     """Cut a simulated board's network from a container beside it, which has the right to and is its own timer."""
     from recipes.engine.docker import Engine
 
@@ -172,13 +179,14 @@ def _beside(drilled: Drilled, container: str, words: Sequence[str]) -> Iterator[
     try:
         engine.services.remove(name)
         command = ["/bin/sh", "-c", CUT, "boardcast", "hold", "/tmp/drill", f"{drilled.seconds:.0f}", *words]  # noqa: S108
+        asked = time.time()
         engine.services.beside(name, container, command, capabilities=["NET_ADMIN"])
         until = time.monotonic() + _READY
         while not (text := engine.services.log_tail(name).strip()) and time.monotonic() < until:
             if not engine.services.running(name):
                 break
             time.sleep(0.05)
-        yield _said(drilled, "network", text), time.time()
+        yield _said(drilled, "network", text), time.time(), asked + drilled.seconds
     finally:
         engine.services.stop(name, 10)
         engine.close()
@@ -189,7 +197,7 @@ def _camera(drilled: Drilled) -> Made:
     if strange:
         raise refusal(drilled, "camera", strange)
     if devices:
-        with _held(drilled, "camera", CAMERA, ["/sys", *devices]) as (_, begin):
+        with _held(drilled, "camera", CAMERA, ["/sys", *devices]) as (_, begin, until):
             _stay(drilled, "its camera is away", begin)
         done = f"{', '.join(devices)} taken from its driver, and given back"
     elif inside:
@@ -199,12 +207,12 @@ def _camera(drilled: Drilled) -> Made:
         words = [f"{pid}:{birth}" for pid, birth in births if pid in pids]
         if len(words) != len(pids):
             raise refusal(drilled, "camera", "a program that has its source in it runs no more")
-        with _held(drilled, "camera", STANDSTILL, words) as (_, begin):
+        with _held(drilled, "camera", STANDSTILL, words) as (_, begin, until):
             _stay(drilled, "its source stands still", begin)
         done = f"the source of {', '.join(one.row.name for one in inside)} is in its program, which stood still"
     else:
         raise refusal(drilled, "camera", "no stream with a source of its own runs there")
-    return _over(done, begin)
+    return _over(done, begin, until)
 
 
 def sources(board: Board, services: Sequence[HostService]) -> tuple[list[str], list[HostService], str]:

@@ -118,7 +118,7 @@ def _see(host: str, watch: Watch, made: Made, within: float) -> tuple[dict[str, 
         return {}, through, ""
     try:
         if made.held:
-            through = watch.came_within(made.begin, made.end)
+            through = watch.came_within(made.begin, made.until)
         with progress(f"{host}: what comes back"):
             return watch.wait(made.end, made.sure, made.end + within), through, ""
     except ServiceRefusalError as refusal:
