@@ -81,7 +81,7 @@ def _interrupted(host: str) -> Exit:
         "watch": "seconds that each stream is watched at least; implies --cloud",
         "profile": "of your AWS configuration: ask AWS with it, and not the local service",
         "fast": _FAST,
-        "full": f"all that can be looked at: --cloud with --watch {FULL_WATCH}, and the plugins with a fresh registry",
+        "full": f"all that can be looked at in one go: the board, and the service for {FULL_WATCH} s",
         "soak": "watch one board for so long (30m, 90s, 2h) for leaks, restarts, heat and gaps; Ctrl-C ends it earlier",
         "interval": "of --soak: from one sample to the next, such as 10s",
         "drill": "make a fault and see what comes back: network, power, camera or service; may be given more than once",
@@ -126,7 +126,7 @@ def verify(
         else:
             console.out(*(f"{name}: {checks}" for name in names))
         return
-    finished = [finish(outcome, asked.way, asked.further) for outcome in verify_each(names, fast=fast, full=full)]
+    finished = [finish(outcome, asked.way, asked.further) for outcome in verify_each(names, fast=fast)]
     done = [outcome for outcome, _ in finished]
     _tell(done, json=json)
     if not json:

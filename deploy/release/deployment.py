@@ -157,15 +157,13 @@ def free_flash_if_on(host_name: str) -> int | None:
         return None
 
 
-def verify_host(host_name: str, *, fast: bool = False, full: bool = False) -> Verdict:
+def verify_host(host_name: str, *, fast: bool = False) -> Verdict:
     """Check the release that runs on a host; the verdict says where its manifest is from.
 
     Parameters
     ----------
     fast:
         Do not wait for the pictures of its streams.
-    full:
-        Make the checks too that take long.
 
     Raises
     ------
@@ -181,7 +179,7 @@ def verify_host(host_name: str, *, fast: bool = False, full: bool = False) -> Ve
             raise ConfigError(f"nothing of ours runs on {host_name}", next_step=f"invoke deploy --host {host_name}")
         release, source = find_release(session, host_name, board, root, current)
         own = own_checks(board)
-        return run_checks(session, host_name, release.id, release.manifest, [source], own=own, fast=fast, full=full)
+        return run_checks(session, host_name, release.id, release.manifest, [source], own=own, fast=fast)
 
 
 def reachable_hosts() -> list[str]:
@@ -221,12 +219,12 @@ def is_off(error: UserError) -> bool:
     return isinstance(error, PreflightError) and error.what.endswith("does not answer")
 
 
-def verify_each(names: Sequence[str], *, fast: bool = False, full: bool = False) -> list[HostVerdict]:
-    """Check host after host; one that cannot be checked does not keep the others from it. See `verify_host`."""
+def verify_each(names: Sequence[str], *, fast: bool = False) -> list[HostVerdict]:
+    """Check host after host; one that cannot be checked does not keep the others from it. `fast`: see `verify_host`."""
     found = []
     for name in names:
         try:
-            found.append(HostVerdict(host=name, verdict=verify_host(name, fast=fast, full=full)))
+            found.append(HostVerdict(host=name, verdict=verify_host(name, fast=fast)))
         except UserError as error:
             found.append(HostVerdict(host=name, error=error))
     return found

@@ -44,11 +44,11 @@ def run_checks(
     patience: int = PATIENCE_SECONDS,
     own: Sequence[Path] = (),
     fast: bool = False,
-    full: bool = False,
 ) -> Verdict:
     """Run every check against the release of this id on a board, over a session that is open.
 
     pytest runs in a process of its own, without the user's configuration and plugins; it has no connection but ours.
+    The board is asked everything in one round trip while that process starts.
 
     Parameters
     ----------
@@ -60,8 +60,6 @@ def run_checks(
         Folders with checks of the user's own.
     fast:
         Wait for nothing: that each service runs is looked at, that its pictures go on is not.
-    full:
-        Make the checks too that take long: plugins with a fresh registry.
 
     Raises
     ------
@@ -72,11 +70,11 @@ def run_checks(
     junit.parent.mkdir(parents=True, exist_ok=True)
     junit.unlink(missing_ok=True)
     release = _release(manifest, host, identity, patience)
-    words = [*_words(release, own, fast=fast, full=full), f"--junitxml={junit}"]
+    words = [*_words(release, own, fast=fast), f"--junitxml={junit}"]
 
     def answer(line: socket.socket) -> None:
         with progress(f"{host}: checks") as step:
-            facts = partial(gather, session, release)  # in one round trip, while that process starts
+            facts = partial(gather, session, release)
             answer_checks(line, session, release, facts, seconds=TIMEOUT_SECONDS, told=step.at)
 
     code, output = _carry_out(host, words, answer)
@@ -119,7 +117,7 @@ def refuse_broken_checks(host: str, identity: str, manifest: Manifest, own: Sequ
     if not own:
         return
     release = _release(manifest, host, identity, 0)
-    words = [*_words(release, own, fast=True, full=True), "--setup-plan"]
+    words = [*_words(release, own, fast=True), "--setup-plan"]
     code, output = _carry_out(host, words, partial(tell_release, release=release))
     if code:
         where = ", ".join(map(str, own))
@@ -156,12 +154,11 @@ def _carry_out(host: str, words: Sequence[str], answer: Callable[[socket.socket]
         return code, log.read(_OUTPUT_BYTES)
 
 
-def _words(release: Mapping[str, Any], own: Sequence[Path], *, fast: bool, full: bool) -> list[str]:
+def _words(release: Mapping[str, Any], own: Sequence[Path], *, fast: bool) -> list[str]:
     """Return pytest's words: our checks and the user's, our plugin, nothing of the caller's own configuration."""
     checks = Path(__file__).parent / "checks"
     # Streams go on where pictures come; whoever does not wait for these looks at the services alone.
     left_out = {"test_services.py": not fast or not release["services"], "test_streams.py": fast}
-    left_out["test_registry.py"] = not full
     left_out["test_streams.py"] |= not release["services"]
     ignored = [f"--ignore={checks / name}" for name, out in left_out.items() if out]
     plain = f"-q -p no:cacheprovider -p {_PLUGIN} -c /dev/null -o junit_family=xunit1 --import-mode=importlib"
