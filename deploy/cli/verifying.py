@@ -13,7 +13,7 @@ from recipes.errors import ConfigError, unknown
 if TYPE_CHECKING:
     from deploy.drills.faults import Kind
     from deploy.release.deployment import HostVerdict
-    from deploy.verdicts.beyond import Beyond
+    from deploy.verdicts.cloudside import Beyond
     from deploy.verdicts.flow import CloudWay, Further
 
 FULL_WATCH = 20
@@ -54,7 +54,7 @@ class Asked:
         from deploy.drills.run import drill_host
         from deploy.soak.run import soak_host
         from deploy.soak.watch import Plan
-        from deploy.verdicts.beyond import Beyond
+        from deploy.verdicts.cloudside import Beyond
 
         done = Beyond()
         if self.drills and self.way is not None:

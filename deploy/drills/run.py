@@ -16,7 +16,7 @@ from deploy.drills.arrivals import Arrivals, Watch, baseline
 from deploy.drills.faults import Drilled, Kind, Made, make_fault
 from deploy.drills.judge import check_of, judge_drill
 from deploy.services.systems import Phase
-from deploy.verdicts.beyond import Beyond
+from deploy.verdicts.cloudside import Beyond
 from deploy.verdicts.flow import CloudWay
 from deploy.verdicts.record import DrillRecord
 from recipes.errors import PreflightError

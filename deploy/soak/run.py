@@ -17,7 +17,7 @@ from deploy.control.services import running_release
 from deploy.soak.judge import judge_gaps, judge_soak, lives
 from deploy.soak.series import measure
 from deploy.soak.watch import Plan, Watched, watch_board
-from deploy.verdicts.beyond import Beyond
+from deploy.verdicts.cloudside import Beyond
 from deploy.verdicts.flow import CloudWay
 from deploy.verdicts.record import SoakRecord
 from recipes.text import shown

@@ -12,8 +12,8 @@ from pathlib import Path
 from deploy.bundle.manifest import Manifest
 from deploy.cloud.evidence import Evidence, rate_of
 from deploy.cloud.reasons import Finding
-from deploy.verdicts.beyond import Beyond, full_name
-from deploy.verdicts.cloudside import CloudLook
+from deploy.verdicts.cloudside import Beyond, CloudLook, full_name
+from deploy.verdicts.index import INDEX, index_page
 from deploy.verdicts.page import verdict_page
 from deploy.verdicts.record import (
     ChannelRecord,
@@ -26,6 +26,7 @@ from deploy.verdicts.record import (
     changes,
     read_record,
 )
+from deploy.verdicts.summary import summarize
 from deploy.verify.verdict import Check, Verdict
 from deploy.webrtc.viewer import Viewed
 from recipes.files import write_whole
@@ -46,7 +47,9 @@ class Published:
 def publish(
     verdict: Verdict, look: CloudLook | None, manifest: Manifest | None = None, beyond: Beyond | None = None
 ) -> Published:
-    """Write a verdict beside its JUnit file; what is different from the one before is part of it.
+    """Write a verdict beside its JUnit file, with what is different from the one before, and the page of all hosts.
+
+    Where a runner of CI asks for a summary, the verdict is appended to that too.
 
     Parameters
     ----------
@@ -62,6 +65,8 @@ def publish(
         write_whole(target.with_name(name), image)
     write_whole(target, record.text().encode())
     write_whole(page, verdict_page(record, pictures).encode())
+    write_whole(page.with_name(INDEX), index_page(target.parent).encode())
+    summarize(record)
     return Published(record=record, json=target, page=page)
 
 
@@ -117,6 +122,7 @@ def _check(check: Check, known: tuple[Finding, Part] | None, host: str) -> Check
             name=_fit(check.name),
             state=state,
             evidence=_fit(check.evidence),
+            reason=_fit(check.cause),
             next_step=_fit(check.cure),
             seconds=round(check.seconds, 3),
         )

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 import jsonschema
 
 from deploy.cloud.reasons import REASONS, ok, red
-from deploy.verdicts.beyond import Beyond, with_beyond
+from deploy.verdicts.cloudside import Beyond, with_beyond
 from deploy.verdicts.further import draw_series
 from deploy.verdicts.publish import publish
 from deploy.verdicts.record import (
