@@ -72,14 +72,14 @@ class Made:
     ----------
     done:
         In words.
+    lasted:
+        Seconds; 0 for a fault of a moment.
     begin, end:
         By this workstation's clock, in seconds since 1970; everything has to come back within some time of the end.
     sure:
         When the fault was made or over for certain: what was filmed before that is no sign of life.
     until:
         Until when a fault that lasted did so at least: the board's timer began before this workstation heard of it.
-    held:
-        It lasted, and nothing should have arrived in it.
     trouble:
         Why the board did not come back at all.
     """
@@ -89,7 +89,7 @@ class Made:
     end: float
     sure: float
     until: float = 0.0
-    held: bool = False
+    lasted: float = 0.0
     trouble: str = ""
 
 
@@ -127,12 +127,12 @@ def _network(drilled: Drilled) -> Made:
     else:
         with _held(drilled, "network", CUT, shut) as (said, begin, until):
             _stay(drilled, "its network is cut", begin)
-    return _over(f"packets out of it dropped ({said}), but those of this session", begin, until)
+    return _over(drilled, f"packets out of it dropped ({said}), but those of this session", begin, until)
 
 
-def _over(done: str, begin: float, until: float) -> Made:
+def _over(drilled: Drilled, done: str, begin: float, until: float) -> Made:
     end = time.time()
-    return Made(done=done, begin=begin, end=end, sure=end, until=until, held=True)
+    return Made(done=done, begin=begin, end=end, sure=end, until=until, lasted=drilled.seconds)
 
 
 def _stay(drilled: Drilled, what: str, begin: float) -> None:
@@ -212,7 +212,7 @@ def _camera(drilled: Drilled) -> Made:
         done = f"the source of {', '.join(one.row.name for one in inside)} is in its program, which stood still"
     else:
         raise refusal(drilled, "camera", "no stream with a source of its own runs there")
-    return _over(done, begin, until)
+    return _over(drilled, done, begin, until)
 
 
 def sources(board: Board, services: Sequence[HostService]) -> tuple[list[str], list[HostService], str]:

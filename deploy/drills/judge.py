@@ -53,7 +53,7 @@ def _judge(
     unread: str,
 ) -> Finding:
     name, check = stream.name, check_of(kind)
-    lasted = f" for {made.end - made.begin:.0f} s" if made.held else ""
+    lasted = f" for {made.lasted:.0f} s" if made.lasted else ""
     fault = f"{made.done}{lasted}"
     if made.trouble:
         return red("board-gone", name, check, f"{fault}; in {within:.0f} s: {made.trouble}", within=within)

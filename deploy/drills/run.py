@@ -117,7 +117,7 @@ def _see(host: str, watch: Watch, made: Made, within: float) -> tuple[dict[str, 
     if made.trouble:
         return {}, through, ""
     try:
-        if made.held:
+        if made.lasted:
             through = watch.came_within(made.begin, made.until)
         with progress(f"{host}: what comes back"):
             return watch.wait(made.end, made.sure, made.end + within), through, ""
@@ -154,7 +154,7 @@ def _record(kind: Kind, made: Made, within: float, back: dict[str, float]) -> Dr
     return DrillRecord(
         kind=kind,
         done=shown(made.done, lines=False),
-        seconds=round(made.end - made.begin if made.held else 0.0, 1),
+        seconds=made.lasted,
         within=within,
         back={shown(name, lines=False): round(value, 1) for name, value in back.items()},
     )

@@ -14,7 +14,7 @@ from deploy.release.deployment import HostVerdict
 from deploy.verdicts.cloudside import Beyond, board_view, look_at_cloud, with_beyond, with_cloud
 from deploy.verdicts.publish import Published, publish
 from deploy.verify.verdict import Verdict
-from recipes.errors import UserError
+from recipes.errors import PreflightError, UserError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,8 @@ def finish(
     Parameters
     ----------
     further:
-        Makes soak and drills, behind the look at the cloud's side.
+        Makes soak and drills, behind the look at the cloud's side; where the board cannot have them, the outcome has
+        that error beside the verdict.
 
     Raises
     ------
@@ -66,7 +67,10 @@ def finish(
         verdict = with_cloud(verdict, look)
     beyond = Beyond()
     if further is not None:
-        beyond = further(outcome)
+        try:
+            beyond = further(outcome)
+        except PreflightError as error:  # what was seen before it stands all the same
+            outcome = replace(outcome, error=error)
         verdict = with_beyond(verdict, beyond)
     return replace(outcome, verdict=verdict), publish(verdict, look, _manifest(board.name, verdict.release), beyond)
 

@@ -9,7 +9,7 @@ from html import escape
 from deploy.verdicts.record import DrillRecord, SeriesRecord, SoakRecord
 from recipes.text import shown
 
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 460, 130, 70, 12, 24, 22
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 440, 130, 70, 24, 24, 22
 _LINE, _RED, _SOFT, _GRID = "#2f6f8f", "#c0392b", "#5b6875", "#d5dce3"
 _POINTS = 600
 """Of one line: more cannot be seen."""
@@ -22,7 +22,9 @@ def soak_figures(soak: SoakRecord) -> str:
     """Return every figure of a soak as a picture, by what it is about; a leak is red, with the line of its slope."""
     parts = []
     for subject, group in itertools.groupby(soak.series, key=lambda one: one.subject):
-        drawn = "".join(f"<figure>{draw_series(one, soak.seconds)}</figure>" for one in group if len(one.values) > 1)
+        drawn = "".join(
+            f"<figure class='chart'>{draw_series(one, soak.seconds)}</figure>" for one in group if len(one.values) > 1
+        )
         title = _fit(subject) if subject else "the board"
         parts += [f'<h3>{title}</h3><div class="look">{drawn}</div>'] if drawn else []
     return "\n".join(parts)
@@ -54,18 +56,18 @@ def draw_series(series: SeriesRecord, seconds: float) -> str:
     """Return one figure as SVG."""
     points = list(zip(series.times, series.values, strict=True))
     points = points[:: -(-len(points) // _POINTS)]
-    scale = _Scale(points, max(seconds, points[-1][0], 1.0))
+    scale = _Scale(points, max(seconds, points[-1][0], 1.0), counted=not series.unit)
     colour = _RED if series.red else _LINE
     unit = f" {series.unit}" if series.unit else ""
     rate = "" if series.slope is None else f", {series.slope:+,.0f}{unit}/h"
-    label = f"{series.name}: {points[0][1]:,.6g} → {points[-1][1]:,.6g}{unit}{rate}"
+    label = f"{series.name}: {_number(points[0][1])} → {_number(points[-1][1])}{unit}{rate}"
     line = " ".join(f"{scale.across(at):.1f},{scale.up(value):.1f}" for at, value in points)
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" font-size="11" '
     return "\n".join(
         [
             f'{head}aria-label="{_fit(label)}">',
             _text(_LEFT, 13, label, "start", colour if series.red else _SOFT),
-            *_grid(scale, series, unit),
+            *_grid(scale, series),
             f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="1.6"/>',
             _slope(scale, series, points),
             "</svg>",
@@ -76,11 +78,11 @@ def draw_series(series: SeriesRecord, seconds: float) -> str:
 class _Scale:
     """Where a time is, and how high a value."""
 
-    def __init__(self, points: Sequence[tuple[float, float]], end: float) -> None:
+    def __init__(self, points: Sequence[tuple[float, float]], end: float, *, counted: bool) -> None:
         self.end = end
         values = [value for _, value in points]
         low, high = min(values), max(values)
-        room = max(high - low, FLAT * abs(high), 1e-3)
+        room = max(high - low, FLAT * abs(high), 4.0 if counted else 0.1)
         self.low = max(0.0, low - room / 4) if low >= 0 else low - room / 4
         self.high = high + room / 4
 
@@ -93,7 +95,7 @@ class _Scale:
         return _TOP + (_HEIGHT - _TOP - _BOTTOM) * (1 - (inside - self.low) / span)
 
 
-def _grid(scale: _Scale, series: SeriesRecord, unit: str) -> list[str]:
+def _grid(scale: _Scale, series: SeriesRecord) -> list[str]:
     bottom = _HEIGHT - _BOTTOM
     lines = []
     if series.warm_up:
@@ -105,7 +107,7 @@ def _grid(scale: _Scale, series: SeriesRecord, unit: str) -> list[str]:
     for value in (scale.low, scale.high):
         at = scale.up(value)
         lines.append(f'<line x1="{_LEFT}" y1="{at:.1f}" x2="{_WIDTH - _RIGHT}" y2="{at:.1f}" stroke="{_GRID}"/>')
-        lines.append(_text(_LEFT - 5, at + 4, f"{value:,.5g}{unit}", "end"))
+        lines.append(_text(_LEFT - 5, at + 4, _number(value), "end"))
     step = next((step for step in _STEPS if scale.end / step <= 6), scale.end / 6)
     marks = [place * step for place in range(int(scale.end / step) + 1)]
     return [*lines, *(_text(scale.across(at), _HEIGHT - 6, _time(at), "middle") for at in marks)]
@@ -124,6 +126,10 @@ def _slope(scale: _Scale, series: SeriesRecord, points: Sequence[tuple[float, fl
         for place, at in ((1, settled[0][0]), (2, settled[-1][0]))
     ]
     return f'<line {" ".join(ends)} stroke="{_RED}" stroke-width="1" stroke-dasharray="5 4"/>'
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
 
 
 def _time(seconds: float) -> str:

@@ -42,6 +42,8 @@ code{font:13px/1.4 ui-monospace,"DejaVu Sans Mono",Menlo,monospace}
 .why b{color:var(--red)}
 .why:last-child{margin-bottom:0}
 figure{margin:0;flex:0 1 360px}figure img{display:block;width:100%;border-radius:6px;background:#000}
+.look+h3{margin-top:14px}
+figure.chart{flex:0 1 440px}figure.chart svg{margin-top:4px}
 figcaption{color:var(--soft);font-size:12.5px;margin-top:5px}
 .look{display:flex;gap:22px;flex-wrap:wrap;align-items:flex-start}
 dl{display:grid;grid-template-columns:auto 1fr;gap:3px 16px;margin:0;font-size:14px;flex:1 1 300px}

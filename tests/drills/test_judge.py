@@ -27,7 +27,7 @@ def service(phase: Phase = Phase.RUNNING, *, enabled: bool = True, name: str = "
 
 
 def made(**given: Any) -> Made:
-    values: dict[str, Any] = {"done": "cut", "begin": 0.0, "end": 60.0, "sure": 60.0, "held": True}
+    values: dict[str, Any] = {"done": "cut", "begin": 0.0, "end": 60.0, "sure": 60.0, "lasted": 60.0}
     return Made(**values | given)
 
 

@@ -9,9 +9,13 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import jsonschema
+import pytest
 
+from deploy.boards.board import Board
 from deploy.cloud.reasons import REASONS, ok, red
+from deploy.release.deployment import HostVerdict
 from deploy.verdicts.cloudside import Beyond, with_beyond
+from deploy.verdicts.flow import finish
 from deploy.verdicts.further import draw_series
 from deploy.verdicts.publish import publish
 from deploy.verdicts.record import (
@@ -23,8 +27,11 @@ from deploy.verdicts.record import (
     verdict_schema,
 )
 from deploy.verify.verdict import Check, Verdict
+from recipes.errors import PreflightError
+from tests.verdicts.test_flow import board
 from tests.verdicts.test_papers import EVIL, Reader
 
+__all__ = ["board"]
 COUNT = 40
 GOOD = Check(name="files are intact", state="passed", evidence="41 files", seconds=0.1)
 
@@ -139,3 +146,30 @@ def test_every_reason_says_what_comes_next() -> None:
     wanted |= {"board-gone", "drill-not-back", "drill-service", "drill-boot", "drill-no-fault"}
     assert wanted <= REASONS.keys()
     assert all(REASONS[name].cause and REASONS[name].next_step for name in wanted)
+
+
+def test_a_board_that_cannot_have_a_drill_keeps_its_verdict(
+    board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: HostVerdict) -> Beyond:
+        raise PreflightError("h1 cannot have a power drill")
+
+    seen: list[HostVerdict] = []
+
+    def further(outcome: HostVerdict) -> Beyond:
+        seen.append(outcome)
+        return beyond()
+
+    outcome = HostVerdict(host="h1", verdict=verdict(tmp_path))
+    refused, papers = finish(outcome, None, refuse)
+    assert refused.verdict == verdict(tmp_path)
+    assert isinstance(refused.error, PreflightError)
+    assert papers is not None
+    assert papers.record.drills == ()
+    done, papers = finish(outcome, None, further)
+    assert seen == [outcome]
+    assert done.error is None
+    assert done.verdict is not None
+    assert not done.verdict.green
+    assert papers is not None
+    assert papers.record.drills
