@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -29,11 +29,11 @@ PATIENCE = 300.0
 
 
 @pytest.fixture
-def camera(arm: SimState, built: Callable[..., Stage], running: Running) -> Iterator[str]:  # noqa: F811 - the fixture
+def camera(arm: SimState, built: Callable[..., Stage], running: Running) -> str:
     board = load_board(arm.name)
     bundle, _ = make_bundle(board, built("armv7", "", *board.recipes), board_index(board))
     deploy_to(arm.name, bundle)
-    yield arm.name
+    return arm.name
 
 
 def routes(host: str) -> str:
