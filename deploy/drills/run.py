@@ -23,6 +23,7 @@ from recipes.errors import PreflightError
 from recipes.progress import progress
 from recipes.text import one_line, shown
 
+_CHANNEL = "a drill sees fragments, and a channel has none: invoke verify --cloud gives it a viewer"
 _HAND_SECONDS = 3.0
 """For a stream that a person starts: most likely it does not run."""
 
@@ -64,7 +65,8 @@ def _drill(host: str, kind: Kind, seconds: float, within: float, way: CloudWay) 
         services = ask_services(session, manifest.root, manifest.services)
         root = manifest.root
     drilled = Drilled(host=host, board=board, root=root, services=services, seconds=seconds, within=within)
-    promises = [one for one in board_promises(board).streams if not one.prefix]
+    promised = board_promises(board)
+    promises = [one for one in promised.streams if not one.prefix]
     if not promises:
         raise PreflightError(
             f"nothing of {host} can be seen to come back",
@@ -82,6 +84,9 @@ def _drill(host: str, kind: Kind, seconds: float, within: float, way: CloudWay) 
             restarted = _put_back(drilled)
     findings = judge_drill(kind, made, [one.promise for one in streams], back, through, after, within, why)
     findings += [skipped(promise.name, check_of(kind), "a person starts it, and it does not run") for promise in left]
+    findings += [skipped(one.name, check_of(kind), "the names of its streams are in a file on the board")
+                 for one in promised.streams if one.prefix]  # fmt: skip
+    findings += [skipped(one.name, check_of(kind), _CHANNEL) for one in promised.channels]
     notes = [f"drill {kind}: {name} did not come back, and was started by this command" for name in restarted]
     return Beyond(drilled=tuple(findings), drills=(_record(kind, made, within, back),), notes=tuple(notes))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from recipes.engine.connection import refusals, uninterrupted
 from recipes.engine.tarstream import files_tar
 
 LABEL = "boardcast"
+_CONFLICT, _GOING_SECONDS = 409, 20
+"""Status of an answer that a container is being removed already, and how long that may take."""
 
 
 class Services:
@@ -21,11 +24,22 @@ class Services:
         self._client = client
 
     def remove(self, name: str) -> None:
-        """Remove a container of this name, running or not; nothing happens where there is none."""
+        """Remove a container of this name, running or not; nothing happens where there is none.
+
+        One that goes by itself at this moment is waited for.
+        """
         import docker
 
-        with contextlib.suppress(docker.errors.NotFound):
-            self._client.containers.get(name).remove(force=True, v=True)
+        until = time.monotonic() + _GOING_SECONDS
+        while True:
+            try:
+                self._client.containers.get(name).remove(force=True, v=True)
+            except docker.errors.NotFound:
+                return
+            except docker.errors.APIError as error:
+                if error.status_code != _CONFLICT or time.monotonic() >= until:
+                    raise
+                time.sleep(0.1)
 
     def ensure_network(self, name: str) -> str:
         """Make sure that our bridge network exists and return the address of its gateway (this machine).
