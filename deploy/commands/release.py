@@ -110,7 +110,8 @@ def verify(
             console.out(*(f"{name}: {checks}" for name in names))
         return
     way = CloudWay(watch=watch, profile=profile, aws=aws) if cloud or watch else None
-    finished = [finish(outcome, way) for outcome in verify_each(names, fast=fast)]
+    each = verify_each(names, fast=fast, service=way.service if way else None)
+    finished = [finish(outcome, way) for outcome in each]
     done = [outcome for outcome, _ in finished]
     _tell(done, json=json)
     if not json:

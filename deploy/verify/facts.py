@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from deploy.reach.ask import rows_as_endpoints, seen_from_here
+from deploy.reach.seen import Seen, read_seen
 from deploy.services.systems import ServiceState, parse_status
 from recipes.text import one_line
 
@@ -90,6 +92,12 @@ class Facts:
     boardprobe: ProbeAnswer | None
     streams: Mapping[str, StreamFact] = field(default_factory=dict)
     """By the name of the service."""
+    network: Mapping[str, Seen] | None = None
+    """What the board saw of the endpoints that it was asked about, by their names; None where it did not look."""
+    network_said: str = ""
+    """What was printed in place of a report of them."""
+    here: Mapping[str, Seen] = field(default_factory=dict)
+    """What this workstation saw of the same endpoints."""
     answers: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     """Commands whose exit code and output are known: what testinfra asks of every host."""
 
@@ -136,6 +144,7 @@ def read_facts(answer: Mapping[str, Any], release: Mapping[str, Any]) -> Facts:
     clock = _number(told.get("clock", [""])[-1])
     memory, memory_free = _memory(_told(single.get("memory", "")))
     flash, flash_free = _flash(told)
+    network = read_seen(single.get("network", ""), rows_as_endpoints(release.get("endpoints", ())))
     return Facts(
         folder=told.get("folder", [""])[-1],
         current=told.get("current", [""])[-1],
@@ -152,6 +161,9 @@ def read_facts(answer: Mapping[str, Any], release: Mapping[str, Any]) -> Facts:
         listings=listings,
         boardprobe=_probe(single),
         streams=_streams(release["services"], single),
+        network=network,
+        network_said=one_line(single.get("network", "")) if network is None else "",
+        here=seen_from_here(answer["here"], network or {}) if answer.get("here") else {},
         answers=answers,
     )
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from deploy.boards.session import BoardSession
+from deploy.reach.ask import Reach
+from deploy.reach.seen import asked_lines
 from deploy.verify.facts import PLUGINS, loader_of, probed_elements, same_closures
 from deploy.verify.script import GATHER
 from recipes.arch import Libc
@@ -17,6 +20,9 @@ from recipes.text import one_line
 
 _FACTS_BYTES = 16 << 20
 """Thousands of files are some hundred KiB; a loader says a few KiB of each closure."""
+
+NOWHERE = Reach()
+"""No endpoint is asked about."""
 
 
 def _asked(release: Mapping[str, Any]) -> Iterator[str]:
@@ -30,8 +36,13 @@ def _asked(release: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"service {row['name']} {row['status'] or '-'} {row['log']}" for row in release["services"])
 
 
-def gather(session: BoardSession, release: Mapping[str, Any]) -> dict[str, Any]:
+def gather(session: BoardSession, release: Mapping[str, Any], reach: Reach = NOWHERE) -> dict[str, Any]:
     """Ask a board everything in one round trip; returns its answer as `read_facts` takes it.
+
+    Parameters
+    ----------
+    reach:
+        The endpoints that the board looks at meanwhile; this workstation does the same beside it.
 
     Raises
     ------
@@ -44,14 +55,17 @@ def gather(session: BoardSession, release: Mapping[str, Any]) -> dict[str, Any]:
     if "bin/boardprobe" in release["providers"]:
         words = [f"{release['root']}/current/run/boardprobe"]
         words += [word for element in probed_elements(release) for word in ("--element", element)]
-    asked = "".join(f"{line}\n" for line in _asked(release)).encode()
+    lines = [*(asked_lines(reach.endpoints) if words else []), "endpoints", *_asked(release)]
+    asked = "".join(f"{line}\n" for line in lines).encode()
     begun = time.time()
     arguments = [mark, release["root"], release["folder"], loader, how, *words]
-    reply = session.run(GATHER, arguments, [asked], most=_FACTS_BYTES)
+    with ThreadPoolExecutor(1) as beside:
+        here = beside.submit(reach.look) if words and reach.endpoints else None
+        reply = session.run(GATHER, arguments, [asked], most=_FACTS_BYTES)
     if reply.code != 0 or not reply.out.rstrip("\n").endswith(f"\n@{mark} end"):
         raise PreflightError(
             "the board did not say all that the checks ask for",
             why=one_line((reply.err or reply.out)[-400:]) or f"exit code {reply.code}",
             next_step="the same command again",
         )
-    return {"mark": mark, "begun": begun, "text": reply.out}
+    return {"mark": mark, "begun": begun, "text": reply.out, "here": here.result() if here else {}}

@@ -6,6 +6,8 @@ of the board prints is taken for such a line.
 
 from __future__ import annotations
 
+from deploy.reach.endpoints import VIEW_FOLDER
+
 PROBE_SECONDS = 120
 """Boardprobe's own time limits are shorter; one that hangs all the same is ended then, and said to be."""
 SERVICE_LOOK = r"""
@@ -30,13 +32,20 @@ echo end
 # https://man7.org/linux/man-pages/man8/ld.so.8.html, musl's ldso/dynlink.c. uClibc's can usually not be called; where
 # it was built so it lists in place of running, and its own text says whether it was. It is asked of ELF files only that
 # name this loader: what names another one, or none, would run.
-GATHER = (
+_GATHER = (
     r"""
 # $1 the mark, $2 our folder, $3 the release's, $4 the loader, $5 how it is asked: list, or trace; then the words that
-# start boardprobe, none for none. stdin: `file PATH` lines, `files`, then `beside`, `program`, `plugin` and `service`.
+# start boardprobe, none for none. stdin: lines for `boardprobe --endpoints` and `endpoints`, `file PATH` lines and
+# `files`, then `beside`, `program`, `plugin` and `service`.
 mark=$1 root=$2 folder=$3 loader=$4 how=$5
 shift 5
 part() { echo; echo "@$mark $*"; }
+asked=''
+while IFS= read -r line && [ "$line" != endpoints ]; do
+    asked="$asked$line
+"
+done
+everything() {
 part board
 echo "clock=$(date +%s)"
 folder=$(cd "$folder" 2>/dev/null && pwd -P)
@@ -123,7 +132,39 @@ while IFS= read -r line; do
             ;;
     esac
 done
+}
+# What is asked of the network may hold a password: it comes by a pipe, and is in no argument and no file.
+network() {
+    if [ -s VIEW/mounts ]; then
+        set -- unshare -m sh -c "$enter" boardcast VIEW "$1"
+    fi
+    "$@" --endpoints 2>&1 <<END
+$asked
+END
+}
+# Its streams take another service for AWS, in a view of their own: so does this.
+enter='
+mount --make-rprivate / 2>/dev/null || mount -o rprivate / 2>/dev/null || :
+while read -r own target; do mount --bind "$1/$own" "$target"; done < "$1/mounts"
+shift
+exec "$@"
+'
+# The network takes seconds, so it is asked beside all else; its answer goes through a pipe and stands behind the rest.
+if [ -z "$asked" ] || [ $# = 0 ]; then
+    everything "$@"
+else
+    {
+        { network "$1" >&4 3>&- & everything "$@" >&3 4>&-; wait; } 4>&1 | {
+            told=$(head -c 65536)
+            part network
+            echo "$told"
+        }
+    } 3>&1
+fi
 part end
 exit 0
 """
-).replace("SECONDS", str(PROBE_SECONDS))
+)
+GATHER = "\n".join(line.strip() for line in _GATHER.splitlines() if not line.lstrip().startswith("#"))
+GATHER = GATHER.replace("SECONDS", str(PROBE_SECONDS)).replace("VIEW", VIEW_FOLDER)
+"""Without comments and indentation: an SSH server takes a script of some thousand letters only."""
