@@ -29,7 +29,7 @@ static void note_place(struct outcome *seen, const char *name, const struct sock
 }
 
 /* How a server sees a socket; with `change` it is to answer from elsewhere: 4 another address, 2 another port. */
-static bool see(int line, const struct sockaddr_in *to, unsigned char change, struct stun *answer,
+static bool see(int line, const struct sockaddr_in *to, unsigned char change, int tries, struct stun *answer,
                 struct sockaddr_in *mapped) {
     struct sockaddr_storage found;
     struct stun question;
@@ -39,7 +39,7 @@ static bool see(int line, const struct sockaddr_in *to, unsigned char change, st
     if (change) {
         stun_add(&question, STUN_CHANGE_REQUEST, wish, sizeof wish);
     }
-    if (stun_ask(line, (const struct sockaddr *)to, sizeof *to, &question, answer, &error) !=
+    if (stun_ask(line, (const struct sockaddr *)to, sizeof *to, &question, answer, tries, &error) !=
             (STUN_BINDING | STUN_SUCCESS) ||
         !stun_mapped(answer, &found) || found.ss_family != AF_INET) {
         return false;
@@ -71,13 +71,13 @@ static const char *mapping_by_server(int line, const struct place *first, const 
     struct sockaddr_in to = *other, second, third;
     struct stun answer;
     to.sin_port = first->at.sin_port;
-    if (!see(line, &to, 0, &answer, &second)) {
+    if (!see(line, &to, 0, STUN_TRIES, &answer, &second)) {
         return "unknown";
     }
     if (same(&second, &first->mapped)) {
         return "independent";
     }
-    if (!see(line, other, 0, &answer, &third)) {
+    if (!see(line, other, 0, STUN_TRIES, &answer, &third)) {
         return "dependent";
     }
     return same(&third, &second) ? "address" : "port";
@@ -89,10 +89,10 @@ static const char *filtering(const struct sockaddr_in *server) {
     struct stun answer;
     const char *word = "unknown";
     int line = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (line != -1 && see(line, server, 0, &answer, &mapped)) {
-        word = see(line, server, 6, &answer, &mapped) ? "independent"
-               : see(line, server, 2, &answer, &mapped) ? "address"
-                                                        : "port";
+    if (line != -1 && see(line, server, 0, STUN_TRIES, &answer, &mapped)) {
+        word = see(line, server, 6, STUN_FEW, &answer, &mapped)   ? "independent"
+               : see(line, server, 2, STUN_FEW, &answer, &mapped) ? "address"
+                                                                  : "port";
     }
     if (line != -1) {
         close(line);
@@ -120,7 +120,7 @@ static const char *mapping_by_places(const struct place *places, int count) {
     return addresses ? "independent" : "ports";
 }
 
-/* Ask each address of each server over one socket, up to MOST_PLACES that answer. */
+/* Ask the addresses of the servers over one socket, MOST_PLACES of them: together less time than we have. */
 static int ask_all(int line, const struct endpoint *asked, struct place *places, struct sockaddr_in *other,
                    struct outcome *seen) {
     int count = 0, sent = 0;
@@ -128,12 +128,12 @@ static int ask_all(int line, const struct endpoint *asked, struct place *places,
         struct addrinfo *found = resolve(&asked->servers[at], AF_INET, SOCK_DGRAM, seen);
         outcome_state(seen, "");
         outcome_stage(seen, "udp");
-        for (const struct addrinfo *to = found; to != NULL && count < MOST_PLACES && sent < 2 * MOST_PLACES;
+        for (const struct addrinfo *to = found; to != NULL && count < MOST_PLACES && sent < MOST_PLACES;
              to = to->ai_next, sent++) {
             struct sockaddr_storage alternative;
             struct stun answer;
             memcpy(&places[count].at, to->ai_addr, sizeof places[count].at);
-            if (!see(line, &places[count].at, 0, &answer, &places[count].mapped)) {
+            if (!see(line, &places[count].at, 0, sent == 0 ? STUN_TRIES : STUN_FEW, &answer, &places[count].mapped)) {
                 continue;
             }
             if (count == 0 && (stun_address(&answer, STUN_OTHER_ADDRESS, &alternative) ||
@@ -151,7 +151,7 @@ static int ask_all(int line, const struct endpoint *asked, struct place *places,
 }
 
 void reach_nat(const struct endpoint *asked, struct outcome *seen) {
-    struct place places[MOST_PLACES + 1];
+    struct place places[MOST_PLACES];
     struct sockaddr_in other = {0}, own;
     int line = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (line == -1) {

@@ -11,9 +11,7 @@
 #include <unistd.h>
 
 #define COOKIE 0x2112a442u
-/* RFC 5389, 7.2.1: half a second, and twice as long each time; 3.5 s in all. */
 #define FIRST_WAIT 500
-#define TRIES 3
 
 static unsigned take16(const unsigned char *at) {
     return (unsigned)at[0] << 8 | at[1];
@@ -116,11 +114,11 @@ bool stun_mapped(const struct stun *answer, struct sockaddr_storage *found) {
 }
 
 unsigned stun_ask(int line, const struct sockaddr *to, socklen_t length, const struct stun *asked, struct stun *came,
-                  int *error) {
+                  int tries, int *error) {
     struct pollfd waiting = {.fd = line, .events = POLLIN};
     int wait = FIRST_WAIT;
     *error = ETIMEDOUT;
-    for (int turn = 0; turn < TRIES; turn++, wait *= 2) {
+    for (int turn = 0; turn < tries; turn++, wait *= 2) {
         if (sendto(line, asked->bytes, asked->size, 0, to, length) == -1) {
             *error = errno;
             if (errno != EPERM && errno != ECONNREFUSED) {
@@ -173,7 +171,7 @@ void reach_stun(const struct endpoint *asked, struct outcome *seen) {
         } else {
             note_local(line, seen);
             stun_begin(&question, STUN_BINDING);
-            if (stun_ask(line, NULL, 0, &question, &answer, &error) == (STUN_BINDING | STUN_SUCCESS) &&
+            if (stun_ask(line, NULL, 0, &question, &answer, STUN_TRIES, &error) == (STUN_BINDING | STUN_SUCCESS) &&
                 stun_mapped(&answer, &mapped)) {
                 address_text((struct sockaddr *)&mapped, text, sizeof text);
                 outcome_note(seen, "mapped", "%s", text);

@@ -51,9 +51,12 @@ bool stun_address(const struct stun *message, unsigned name, struct sockaddr_sto
 /* Where the answer says that the question came from. */
 bool stun_mapped(const struct stun *answer, struct sockaddr_storage *found);
 
-/* Send a question until it is answered, or 3.5 s are over; returns the answer's kind, or 0 and why as an errno. */
+/* Times that a question is sent: RFC 5389, 7.2.1, waits half a second, and twice as long each time. */
+#define STUN_TRIES 3
+#define STUN_FEW 2
+/* Send a question until it is answered, 3.5 s or 1.5 s; returns the answer's kind, or 0 and why as an errno. */
 unsigned stun_ask(int line, const struct sockaddr *to, socklen_t length, const struct stun *asked, struct stun *came,
-                  int *error);
+                  int tries, int *error);
 
 void reach_stun(const struct endpoint *asked, struct outcome *seen);
 void reach_nat(const struct endpoint *asked, struct outcome *seen);

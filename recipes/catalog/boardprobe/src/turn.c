@@ -64,7 +64,7 @@ static bool read_message(const struct way *way, struct stun *came) {
 
 static unsigned exchange(const struct way *way, const struct stun *asked, struct stun *came, int *error) {
     if (!way->stream) {
-        return stun_ask(way->line, NULL, 0, asked, came, error);
+        return stun_ask(way->line, NULL, 0, asked, came, STUN_TRIES, error);
     }
     *error = ECONNRESET;
     if (!write_all(way, asked->bytes, asked->size)) {
