@@ -96,6 +96,8 @@ class Facts:
     """What the board saw of the endpoints that it was asked about, by their names; None where it did not look."""
     network_said: str = ""
     """What was printed in place of a report of them."""
+    discovered: str = ""
+    """What the SDK's discoverNatBehavior printed, where the release has it."""
     here: Mapping[str, Seen] = field(default_factory=dict)
     """What this workstation saw of the same endpoints."""
     answers: Mapping[str, tuple[int, str]] = field(default_factory=dict)
@@ -163,6 +165,7 @@ def read_facts(answer: Mapping[str, Any], release: Mapping[str, Any]) -> Facts:
         streams=_streams(release["services"], single),
         network=network,
         network_said=one_line(single.get("network", "")) if network is None else "",
+        discovered=single.get("discovered", ""),
         here=seen_from_here(answer["here"], network or {}) if answer.get("here") else {},
         answers=answers,
     )

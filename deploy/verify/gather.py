@@ -21,6 +21,8 @@ from recipes.text import one_line
 _FACTS_BYTES = 16 << 20
 """Thousands of files are some hundred KiB; a loader says a few KiB of each closure."""
 
+DISCOVER = "bin/discoverNatBehavior"
+"""The WebRTC SDK's program that finds out what a NAT does."""
 NOWHERE = Reach()
 """No endpoint is asked about."""
 
@@ -34,6 +36,15 @@ def _asked(release: Mapping[str, Any]) -> Iterator[str]:
     for entry in same_closures(release["providers"]):
         yield f"{'plugin' if entry.startswith(PLUGINS) else 'program'} {entry}"
     yield from (f"service {row['name']} {row['status'] or '-'} {row['log']}" for row in release["services"])
+
+
+def _network(release: Mapping[str, Any], reach: Reach) -> list[str]:
+    """Return what is asked of the network; the SDK's program is asked too where the release has it."""
+    lines = asked_lines(reach.endpoints)
+    nat = next((one for one in reach.endpoints if one.kind == "nat"), None)
+    if lines and nat and any(file["path"] == DISCOVER for file in release["files"]):
+        lines.append(f"discover {nat.place}")
+    return lines
 
 
 def gather(session: BoardSession, release: Mapping[str, Any], reach: Reach = NOWHERE) -> dict[str, Any]:
@@ -55,7 +66,7 @@ def gather(session: BoardSession, release: Mapping[str, Any], reach: Reach = NOW
     if "bin/boardprobe" in release["providers"]:
         words = [f"{release['root']}/current/run/boardprobe"]
         words += [word for element in probed_elements(release) for word in ("--element", element)]
-    lines = [*(asked_lines(reach.endpoints) if words else []), "endpoints", *_asked(release)]
+    lines = [*(_network(release, reach) if words else []), "endpoints", *_asked(release)]
     asked = "".join(f"{line}\n" for line in lines).encode()
     begun = time.time()
     arguments = [mark, release["root"], release["folder"], loader, how, *words]

@@ -10,6 +10,8 @@ from deploy.reach.endpoints import VIEW_FOLDER
 
 PROBE_SECONDS = 120
 """Boardprobe's own time limits are shorter; one that hangs all the same is ended then, and said to be."""
+DISCOVER_SECONDS = 15
+"""For the SDK's discoverNatBehavior."""
 SERVICE_LOOK = r"""
 look() { # a service's state, and what its program wrote of itself: a few lines, and at most 8 KiB
     echo "service=$1"
@@ -35,15 +37,18 @@ echo end
 _GATHER = (
     r"""
 # $1 the mark, $2 our folder, $3 the release's, $4 the loader, $5 how it is asked: list, or trace; then the words that
-# start boardprobe, none for none. stdin: lines for `boardprobe --endpoints` and `endpoints`, `file PATH` lines and
-# `files`, then `beside`, `program`, `plugin` and `service`.
+# start boardprobe, none for none. stdin: lines for `boardprobe --endpoints`, `discover SERVER` for the SDK's program,
+# `endpoints`, `file PATH` lines and `files`, then `beside`, `program`, `plugin` and `service`.
 mark=$1 root=$2 folder=$3 loader=$4 how=$5
 shift 5
 part() { echo; echo "@$mark $*"; }
-asked=''
+asked='' server=''
 while IFS= read -r line && [ "$line" != endpoints ]; do
-    asked="$asked$line
-"
+    case $line in
+        discover*) server=${line#* } ;;
+        *) asked="$asked$line
+" ;;
+    esac
 done
 everything() {
 part board
@@ -133,14 +138,30 @@ while IFS= read -r line; do
     esac
 done
 }
+# The SDK's own program asks a STUN server about the NAT; it ends by itself, or is ended.
+discover() {
+    [ -n "$server" ] || return 0
+    AWS_KVS_LOG_LEVEL=7 "$folder/bin/discoverNatBehavior" -s "stun:$server" 2>&1 < /dev/null &
+    process=$!
+    (
+        left=DISCOVER
+        while [ "$left" -gt 0 ] && kill -0 "$process"; do sleep 1; left=$((left - 1)); done
+        [ "$left" -gt 0 ] || kill -9 "$process"
+    ) > /dev/null 2>&1 4>&- < /dev/null &
+    wait "$process"
+}
 # What is asked of the network may hold a password: it comes by a pipe, and is in no argument and no file.
 network() {
     if [ -s VIEW/mounts ]; then
         set -- unshare -m sh -c "$enter" boardcast VIEW "$1"
     fi
-    "$@" --endpoints 2>&1 <<END
+    discover 2>&1 | {
+        "$@" --endpoints 2>&1 <<END
 $asked
 END
+        part discovered
+        head -c 8192
+    }
 }
 # Its streams take another service for AWS, in a view of their own: so does this.
 enter='
@@ -166,5 +187,9 @@ exit 0
 """
 )
 GATHER = "\n".join(line.strip() for line in _GATHER.splitlines() if not line.lstrip().startswith("#"))
-GATHER = GATHER.replace("SECONDS", str(PROBE_SECONDS)).replace("VIEW", VIEW_FOLDER)
+GATHER = (
+    GATHER.replace("SECONDS", str(PROBE_SECONDS))
+    .replace("DISCOVER", str(DISCOVER_SECONDS))
+    .replace("VIEW", VIEW_FOLDER)
+)
 """Without comments and indentation: an SSH server takes a script of some thousand letters only."""

@@ -24,7 +24,7 @@ from deploy.verify.run import run_checks
 from deploy.verify.verdict import Check
 from tests.support.compiler import compiled
 from tests.support.fakestream import board_of, stream
-from tests.support.simrelease import FLASH, shell
+from tests.support.simrelease import FLASH, shell, variant
 
 pytestmark = [pytest.mark.engine, pytest.mark.sim, pytest.mark.process]
 REGION = "eu-west-1"
@@ -192,3 +192,39 @@ def test_a_boardprobe_that_cannot_look_yet_is_no_fault(
     found = look(tiny, tiny_bundle, reach)
     assert {one.state for one in found.values()} == {"skipped"}
     assert "this release's boardprobe looks at no endpoints: usage" in found["control"].evidence
+
+
+def sdk_program(text: str) -> bytes:
+    """Return a program that prints what the SDK's discoverNatBehavior does, for the server that it is given."""
+    server = f"stun:stun.kinesisvideo.{REGION}.amazonaws.com:443"
+    return f'#!/bin/sh\n[ "$1 $2" = "-s {server}" ] || exit 1\n{text}\n'.encode()
+
+
+SAID = """
+echo "Using stun host: stun:x, local network interface y."
+echo Detected NAT mapping behavior ENDPOINT_INDEPENDENT
+echo Detected NAT filtering behavior PORT_DEPENDENT
+"""
+IN_WORDS = "; the SDK's discoverNatBehavior says: mapping independent, filtering by address and port"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (SAID, IN_WORDS),
+        ("echo Detected NAT mapping behavior SOMETHING; head -c 100000 /dev/zero", ""),
+        ("exec sleep 300", ""),
+    ],
+    ids=["its words", "nonsense", "it hangs"],
+)
+def test_the_sdks_own_program_is_asked_where_the_release_has_it(
+    tiny: SimState, tiny_bundle: Bundle, reach: Reach, text: str, words: str
+) -> None:
+    made = variant(tiny_bundle, "sdk", bin__discoverNatBehavior=sdk_program(text))
+    deploy_to(tiny.name, made)
+    try:
+        found = look(tiny, made, reach)["viewers can connect"]
+        assert found.state == "passed"
+        assert found.evidence.endswith(words or "no TURN server is known"), found.evidence
+    finally:
+        deploy_to(tiny.name, tiny_bundle)

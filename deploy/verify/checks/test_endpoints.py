@@ -45,7 +45,7 @@ def test_viewers_can_connect(
         for one in endpoints
         if one.kind == "turn"
     ]
-    found = viewers(seen, relays)
+    found = viewers(seen, relays, facts.discovered)
     record_property("evidence", found.words)
     record_property("cure", found.cure)
     assert found.reached, found.words
