@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from deploy.boards.board import Board
@@ -12,7 +12,8 @@ from deploy.localkvs.lifecycle import running
 from deploy.reach.endpoints import Endpoint, board_endpoints
 from deploy.reach.here import Way, look_from_here
 from deploy.reach.lookup import named_by_service
-from deploy.reach.seen import Seen
+from deploy.reach.seen import Seen, read_seen
+from recipes.text import one_line
 
 _SECRET = ("user", "password")
 NAT = "NAT"
@@ -83,7 +84,41 @@ def rows_as_endpoints(rows: Sequence[Mapping[str, Any]]) -> list[Endpoint]:
     return [Endpoint(**{**row, "others": tuple((str(h), int(p)) for h, p in row["others"])}) for row in rows]
 
 
-def seen_from_here(looked: Mapping[str, Any], board: Mapping[str, Seen]) -> dict[str, Seen]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkFacts:
+    """What both sides saw of the endpoints that a board was asked about, by their names.
+
+    Attributes
+    ----------
+    board:
+        None where it did not look.
+    said:
+        What was printed in place of its report.
+    discovered:
+        What the SDK's discoverNatBehavior printed, where the release has it.
+    here:
+        What this workstation saw.
+    """
+
+    board: Mapping[str, Seen] | None = None
+    said: str = ""
+    discovered: str = ""
+    here: Mapping[str, Seen] = field(default_factory=dict)
+
+
+def read_network(told: Mapping[str, str], looked: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> NetworkFacts:
+    """Read the parts `network` and `discovered` of a board's answer, and what was seen from here meanwhile."""
+    text = told.get("network", "")
+    board = read_seen(text, rows_as_endpoints(rows))
+    return NetworkFacts(
+        board=board,
+        said="" if board is not None else one_line(text),
+        discovered=told.get("discovered", ""),
+        here=_seen_from_here(looked, board or {}) if looked else {},
+    )
+
+
+def _seen_from_here(looked: Mapping[str, Any], board: Mapping[str, Seen]) -> dict[str, Seen]:
     """Return what this workstation saw, by the service that the board sees: the local one, or that of the names.
 
     A board that finds none of the names is taken for one that was to see the local service, where that runs.

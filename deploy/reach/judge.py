@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from deploy.cloud.reasons import Side
 from deploy.reach.endpoints import Endpoint
-from deploy.reach.reasons import CERTIFICATE, REASONS, in_words
+from deploy.reach.reasons import CERTIFICATE, cause, cause_name, in_words
 from deploy.reach.seen import Seen
 
 _ANSWERED = frozenset({"login", "full", "refuses"})
@@ -26,18 +25,15 @@ class Judged:
         The board can use it.
     words:
         Who saw what, and the cause.
-    reason:
-        Key of `REASONS`; empty for one that is reached.
-    side:
-        Where the fault is; empty for one that is reached.
+    cause:
+        Its name in the catalogue of causes; empty for one that is reached.
     cure:
         What comes next; HOST in it is for the caller to fill in.
     """
 
     reached: bool
     words: str
-    reason: str = ""
-    side: str = ""
+    cause: str = ""
     cure: str = ""
 
 
@@ -54,11 +50,9 @@ def judge(endpoint: Endpoint, board: Seen, here: Seen, skew: int | None) -> Judg
     reason = _reason(board, skew)
     if not reason:
         return Judged(reached=True, words=_reached(endpoint, board, here))
-    both = bool(here.state) and here.state != "ok"
-    cause = REASONS.get(reason, REASONS["failed"])
-    side = Side.NOBODY if both and reason != "clock" else cause.side
-    told = f"{_who(endpoint, reason, here)}: {_saw(endpoint, board, reason)}; {cause.cause}"
-    return Judged(reached=False, words=told, reason=reason, side=side, cure=_filled(cause.next_step, endpoint))
+    known = cause(reason)
+    told = f"{_who(endpoint, reason, here)}: {_saw(endpoint, board, reason, skew)}; {known.why}"
+    return Judged(reached=False, words=told, cause=cause_name(reason), cure=_filled(known.next_step, endpoint))
 
 
 def _reason(board: Seen, skew: int | None) -> str:
@@ -99,15 +93,18 @@ def _taken(fails: str) -> str:
     return f"the board {fails}, this workstation takes it"
 
 
-def _saw(endpoint: Endpoint, board: Seen, reason: str) -> str:
+def _saw(endpoint: Endpoint, board: Seen, reason: str, skew: int | None) -> str:
     """Say what the board saw, in few words."""
     notes = board.notes
     by = f"it is by {notes['issuer']!r}" if notes.get("issuer") else ""
     if reason == "clock":
-        off = board.number("skew")
-        ahead = f", {abs(off)} s {'ahead of' if off > 0 else 'behind'} the service's" if off else ""
+        off, whose = board.number("skew"), "the service's"
+        if off is None:
+            off, whose = skew, "this workstation's"
+        ahead = f"its clock is {abs(off)} s {'ahead of' if off > 0 else 'behind'} {whose}" if off else ""
         span = f"the certificate is good from {notes.get('from', '?')} to {notes.get('until', '?')}"
-        return f"{span}{ahead}" if board.state in ("early", "expired") else f"its clock is{ahead.removeprefix(',')}"
+        late = board.state in ("early", "expired")
+        return ", ".join(part for part in (span if late else "", ahead) if part)
     if reason == "ca-file":
         return f"{endpoint.ca} cannot be read"
     if reason == "ca":

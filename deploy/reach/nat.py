@@ -27,6 +27,8 @@ _SYMMETRIC = {
     "port": "by address and port",
     "dependent": "by where it goes to",
 }
+OUTSIDE = "viewers-outside"
+"""Its name in the catalogue of causes."""
 _OUTSIDE = "viewers outside of the board's network"
 _SAME = "viewers on the board's own network connect directly"
 
@@ -56,7 +58,7 @@ def viewers(nat: Seen, relays: Sequence[Relay], program: str = "") -> Judged:
     found = _without_stun(by, bool(relays)) if nat.state != "ok" else _with_stun(nat, by, bool(relays))
     seen = _seen(nat)
     words = "; ".join(part for part in (seen, found.words, _sdk(program)) if part)
-    return Judged(reached=found.reached, words=words, reason=found.reason, side=found.side, cure=found.cure)
+    return Judged(reached=found.reached, words=words, cause=found.cause, cure=found.cure)
 
 
 def _seen(nat: Seen) -> str:
@@ -86,8 +88,7 @@ def _without_stun(by: str, known: bool) -> Judged:
     return Judged(
         reached=False,
         words=f"{_SAME}; {_OUTSIDE} not at all: {what}",
-        reason="timeout",
-        side="board",
+        cause=OUTSIDE,
         cure="let the board out to UDP port 443, or at least to the TURN servers by TCP port 443",
     )
 
@@ -102,7 +103,7 @@ def _with_stun(nat: Seen, by: str, known: bool) -> Judged:
         if by or not known:
             return Judged(reached=True, words=words)
         cure = "let the board out to the TURN servers, UDP or TCP port 443; or a NAT with endpoint-independent mapping"
-        return Judged(reached=False, words=words, reason="timeout", side="board", cure=cure)
+        return Judged(reached=False, words=words, cause=OUTSIDE, cure=cure)
     if filtering == "independent":
         return Judged(reached=True, words=f"all viewers connect directly, by STUN; if one does not, {rest}")
     return Judged(reached=True, words=f"viewers connect directly, by STUN; those behind a symmetric NAT {rest}")

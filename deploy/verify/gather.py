@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from deploy.boards.session import BoardSession
+from deploy.probe.script import END, START_SCRIPT
 from deploy.reach.ask import Reach
 from deploy.reach.seen import asked_lines
-from deploy.verify.facts import PLUGINS, loader_of, probed_elements, same_closures
+from deploy.verify.facts import PLUGINS, loader_of, named_places, probed_elements, same_closures
 from deploy.verify.script import GATHER
 from recipes.arch import Libc
 from recipes.errors import PreflightError
@@ -31,10 +32,12 @@ def _asked(release: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is asked, a line each; uClibc's loader lists a plugin beside what a program of ours loads."""
     yield from (f"file {file['path']}" for file in release["files"])
     yield "files"
+    yield from (f"named {path}" for path in named_places(release))
     programs = [entry for entry in release["providers"] if not entry.startswith(PLUGINS)]
     yield from (f"beside {entry}" for entry in programs[:1])
     for entry in same_closures(release["providers"]):
         yield f"{'plugin' if entry.startswith(PLUGINS) else 'program'} {entry}"
+    yield from (f"script {row['name']}" for row in release["services"])
     yield from (f"service {row['name']} {row['status'] or '-'} {row['log']}" for row in release["services"])
 
 
@@ -67,12 +70,14 @@ def gather(session: BoardSession, release: Mapping[str, Any], reach: Reach = NOW
         words = [f"{release['root']}/current/run/boardprobe"]
         words += [word for element in probed_elements(release) for word in ("--element", element)]
     lines = [*(_network(release, reach) if words else []), "endpoints", *_asked(release)]
-    asked = "".join(f"{line}\n" for line in lines).encode()
+    # The script is longer than what an SSH server takes as a command: it travels on stdin, before what it is asked.
+    asked = "".join(f"{line}\n" for line in (GATHER, END, *lines)).encode()
     begun = time.time()
-    arguments = [mark, release["root"], release["folder"], loader, how, *words]
+    element = next(iter(probed_elements(release)), "-")
+    arguments = [mark, release["root"], release["folder"], loader, how, element, *words]
     with ThreadPoolExecutor(1) as beside:
         here = beside.submit(reach.look) if words and reach.endpoints else None
-        reply = session.run(GATHER, arguments, [asked], most=_FACTS_BYTES)
+        reply = session.run(START_SCRIPT, arguments, [asked], most=_FACTS_BYTES)
     if reply.code != 0 or not reply.out.rstrip("\n").endswith(f"\n@{mark} end"):
         raise PreflightError(
             "the board did not say all that the checks ask for",

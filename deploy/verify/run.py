@@ -16,7 +16,7 @@ from deploy.bundle.manifest import Manifest
 from deploy.reach.ask import Reach
 from deploy.verify.gather import NOWHERE, gather
 from deploy.verify.line import CHANNEL_VARIABLE, answer_checks, tell_release
-from deploy.verify.verdict import Check, Verdict, check_name
+from deploy.verify.verdict import Check, Verdict, check_name, explained
 from recipes import paths, process
 from recipes.errors import ConfigError, PreflightError
 from recipes.files import whole_file
@@ -84,8 +84,8 @@ def run_checks(
     if not junit.is_file() or code not in (0, 1):
         raise PreflightError(f"the checks of {host} could not run", why=shown(output[-800:]))
     make_fit(junit)
-    checks, told = tuple(read_checks(junit)), (*_overridden(manifest), *notes)
-    return Verdict(host=host, release=identity, checks=checks, junit=junit, notes=told)
+    checks = tuple(explained(check, host) for check in read_checks(junit))
+    return Verdict(host=host, release=identity, checks=checks, junit=junit, notes=(*_overridden(manifest), *notes))
 
 
 def _fresh_file(host: str) -> Path:
@@ -173,6 +173,7 @@ def _words(release: Mapping[str, Any], own: Sequence[Path], *, fast: bool) -> li
     left_out = {"test_services.py": not fast or not release["services"], "test_streams.py": fast}
     left_out["test_streams.py"] |= not release["services"]
     left_out["test_endpoints.py"] = not release["endpoints"] or "bin/boardprobe" not in release["providers"]
+    left_out |= dict.fromkeys(("test_devices.py", "test_log.py"), not release["services"])
     ignored = [f"--ignore={checks / name}" for name, out in left_out.items() if out]
     plain = f"-q -p no:cacheprovider -p {_PLUGIN} -c /dev/null -o junit_family=xunit1 --import-mode=importlib"
     return [*plain.split(), *ignored, str(checks), *map(str, own)]
@@ -195,7 +196,7 @@ def make_fit(junit: Path) -> None:
 
 
 def read_checks(junit: Path) -> list[Check]:
-    """Read what pytest wrote of each check: its state, and what it saw or why it failed or was skipped."""
+    """Read what pytest wrote of each check: its state, what it saw or why it was skipped, what it says of its cause."""
     from junitparser import Error, Failure, JUnitXml, Skipped
     from junitparser.junitparser import Properties
 
@@ -219,6 +220,7 @@ def read_checks(junit: Path) -> list[Check]:
                 evidence=one_line(evidence, most=_EVIDENCE),
                 seconds=case.time or 0.0,
                 cure=one_line(notes.get("cure", "")),
+                cause=notes.get("cause", ""),
             )
         )
     return checks

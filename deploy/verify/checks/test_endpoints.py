@@ -15,18 +15,18 @@ from deploy.reach.seen import Seen
 from deploy.verify.facts import Facts
 
 
-def test_endpoint_is_reached(
-    facts: Facts, endpoint: Endpoint, release: dict[str, Any], record_property: Callable[[str, object], None]
-) -> None:
+def test_endpoint_is_reached(facts: Facts, endpoint: Endpoint, record_property: Callable[[str, object], None]) -> None:
     """With a real TLS handshake, by the board's own CA file and clock; STUN and TURN in their own words."""
-    if facts.network is None:
-        pytest.skip(f"this release's boardprobe looks at no endpoints: {facts.network_said or 'it said nothing'}")
-    seen = facts.network.get(endpoint.name)
+    network = facts.network
+    if network.board is None:
+        pytest.skip(f"this release's boardprobe looks at no endpoints: {network.said or 'it said nothing'}")
+    seen = network.board.get(endpoint.name)
     if seen is None:
         pytest.skip("the board was not asked about it")
-    found = judge(endpoint, seen, facts.here.get(endpoint.name, Seen()), facts.skew)
+    found = judge(endpoint, seen, network.here.get(endpoint.name, Seen()), facts.skew)
     record_property("evidence", found.words)
-    record_property("cure", found.cure.replace("HOST", str(release["host"])))
+    record_property("cause", found.cause)
+    record_property("cure", found.cure)
     assert found.reached, found.words
 
 
@@ -37,15 +37,15 @@ def test_viewers_can_connect(
     endpoints = rows_as_endpoints(release["endpoints"])
     if not any(one.kind == "nat" for one in endpoints):
         pytest.skip("no signaling channel in the board's file")
-    seen = (facts.network or {}).get(NAT)
+    board = facts.network.board or {}
+    seen = board.get(NAT)
     if seen is None:
         pytest.skip("the board did not look")
     relays = [
-        Relay(transport=one.transport, seen=(facts.network or {}).get(one.name, Seen()))
-        for one in endpoints
-        if one.kind == "turn"
+        Relay(transport=one.transport, seen=board.get(one.name, Seen())) for one in endpoints if one.kind == "turn"
     ]
-    found = viewers(seen, relays, facts.discovered)
+    found = viewers(seen, relays, facts.network.discovered)
     record_property("evidence", found.words)
+    record_property("cause", found.cause)
     record_property("cure", found.cure)
     assert found.reached, found.words
