@@ -128,7 +128,8 @@ def verify(
         else:
             console.out(*(f"{name}: {checks}" for name in names))
         return
-    finished = [finish(outcome, asked.way, asked.further) for outcome in verify_each(names, fast=fast)]
+    each = verify_each(names, fast=fast, service=asked.way.service if asked.way else None)
+    finished = [finish(outcome, asked.way, asked.further) for outcome in each]
     done = [outcome for outcome, _ in finished]
     _tell(done, json=json)
     if not json:

@@ -10,16 +10,22 @@ from deploy.boards.inventory import host_target, load_host, load_hosts, sim_stat
 from deploy.boards.probe import HostFacts, probe_host
 from deploy.boards.session import BoardSession, connect
 from deploy.bundle.load import Bundle, find_bundle, load_bundle
+from deploy.cloud.session import Service
+from deploy.reach.ask import prepare
 from deploy.release.carried import find_release, paper_sizes
 from deploy.release.fresh import current_bundle
 from deploy.release.plan import ReleasePlan, plan_release, refuse_unfit
 from deploy.release.preflight import look_before, refuse_unfounded, refuse_unwritable
 from deploy.release.recheck import still_proved, watched_paths
 from deploy.release.run import ReleaseResult, deploy_release, refuse_no_way_back, roll_back_release, this_user
+from deploy.verify.gather import NOWHERE
 from deploy.verify.run import own_checks, refuse_broken_checks, run_checks
 from deploy.verify.verdict import Verdict, require_green
 from recipes import console
 from recipes.errors import ConfigError, PreflightError, UserError
+
+ServiceFor = Callable[[str], Service]
+"""The service of a region."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,13 +177,15 @@ def free_flash_if_on(host_name: str) -> int | None:
         return None
 
 
-def verify_host(host_name: str, *, fast: bool = False) -> Verdict:
+def verify_host(host_name: str, *, fast: bool = False, service: ServiceFor | None = None) -> Verdict:
     """Check the release that runs on a host; the verdict says where its manifest is from.
 
     Parameters
     ----------
     fast:
-        Do not wait for the pictures of its streams.
+        Wait neither for the pictures of its streams nor for the network.
+    service:
+        Says which service is asked for the names of a region's endpoints; without it the local one is, where it runs.
 
     Raises
     ------
@@ -187,13 +195,14 @@ def verify_host(host_name: str, *, fast: bool = False) -> Verdict:
         Nothing that is trusted here says what runs there: neither a bundle nor what the release carries.
     """
     board, root = load_host(host_name).board, board_root(host_name)
+    reach = prepare(load_board(board), service) if not fast else NOWHERE
     with connect(host_target(host_name)) as session:
         current = probe_host(session, root, []).current
         if not current:
             raise ConfigError(f"nothing of ours runs on {host_name}", next_step=f"invoke deploy --host {host_name}")
         release, source = find_release(session, host_name, board, root, current)
         own = own_checks(board)
-        return run_checks(session, host_name, release.id, release.manifest, [source], own=own, fast=fast)
+        return run_checks(session, host_name, release.id, release.manifest, [source], own=own, fast=fast, reach=reach)
 
 
 def reachable_hosts() -> list[str]:
@@ -233,12 +242,12 @@ def is_off(error: UserError) -> bool:
     return isinstance(error, PreflightError) and error.what.endswith("does not answer")
 
 
-def verify_each(names: Sequence[str], *, fast: bool = False) -> list[HostVerdict]:
-    """Check host after host; one that cannot be checked does not keep the others from it. `fast`: see `verify_host`."""
+def verify_each(names: Sequence[str], *, fast: bool = False, service: ServiceFor | None = None) -> list[HostVerdict]:
+    """Check host after host; one that cannot be checked does not keep the others from it. See `verify_host`."""
     found = []
     for name in names:
         try:
-            found.append(HostVerdict(host=name, verdict=verify_host(name, fast=fast)))
+            found.append(HostVerdict(host=name, verdict=verify_host(name, fast=fast, service=service)))
         except UserError as error:
             found.append(HostVerdict(host=name, error=error))
     return found

@@ -17,6 +17,7 @@ from deploy.dedupe.byname import Presence
 from deploy.probe import devices_alsa, devices_v4l2
 from deploy.probe.facts import Holder, SoundDevice, VideoNode, read_objects
 from deploy.probe.system import read_holders
+from deploy.reach.ask import NetworkFacts, read_network
 from deploy.services.systems import ServiceState, parse_status
 from recipes.text import one_line
 
@@ -120,6 +121,8 @@ class Facts:
     sound: tuple[SoundDevice, ...] = ()
     streams: Mapping[str, StreamFact] = field(default_factory=dict)
     """By the name of the service."""
+    network: NetworkFacts = field(default_factory=NetworkFacts)
+    """What the board and this workstation saw of the service's endpoints."""
     answers: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     """Commands whose exit code and output are known: what testinfra asks of every host."""
 
@@ -194,8 +197,7 @@ def read_facts(answer: Mapping[str, Any], release: Mapping[str, Any]) -> Facts:
             single[title] = body
     told = _told(single.get("board", ""))
     clock = _number(told.get("clock", [""])[-1])
-    memory, memory_free = _memory(_told(single.get("memory", "")))
-    flash, flash_free = _flash(told)
+    (memory, memory_free), (flash, flash_free) = _memory(_told(single.get("memory", ""))), _flash(told)
     return Facts(
         folder=told.get("folder", [""])[-1],
         current=told.get("current", [""])[-1],
@@ -221,6 +223,7 @@ def read_facts(answer: Mapping[str, Any], release: Mapping[str, Any]) -> Facts:
         video=tuple(_video(single)),
         sound=tuple(filter(None, map(devices_alsa.read_told, read_objects(single.get("offered", ""))))),
         streams=_streams(release["services"], single),
+        network=read_network(single, answer.get("here", {}), release.get("endpoints", ())),
         answers=answers,
     )
 
