@@ -48,6 +48,8 @@ class ReleasePlan:
 
     steps: tuple[RemoteStep, ...]
     because: str
+    by: str = ""
+    """How contents travel, in words."""
 
 
 def plan_release(

@@ -15,7 +15,7 @@ from deploy.bundle.load import Bundle
 from deploy.release.carried import bundle_papers
 from deploy.release.plan import ReleasePlan, RemoteStep, StepKind
 from deploy.release.scripts import ACTIVATE, CONFIRM, ROLL_BACK, SERVICES
-from deploy.transfer.cargo import parts_of, tar_of_links
+from deploy.transfer.cargo import fits, parts_of, tar_of_links
 from deploy.transfer.means import Means, choose_means
 from deploy.transfer.pace import paced
 from deploy.transfer.packing import pack
@@ -103,9 +103,11 @@ def _activate(session: BoardSession, bundle: Bundle, means: Means, who: str) -> 
     rows += [(blob, path) for path, (blob, _) in bundle_papers(bundle).items()]
     listing = "".join(f"{blob} {path}\n" for blob, path in rows).encode()
     digest = hashlib.sha256(listing).hexdigest()
-    form, stream = "list", iter([listing])
+    form, stream = "list", iter((listing,))
     if means.tar:
-        form, stream = "tar", tar_of_links(listing, rows, f"releases/.{bundle.id}.part")
+        folder = f"releases/.{bundle.id}.part"
+        form = "tar" if all(fits(f"{folder}/{path}") for _, path in rows) else "some"
+        stream = tar_of_links(listing, rows, folder)
     arguments = [manifest.root, bundle.id, digest, who, means.packing.value, form]
     with progress("reading the release back on the board, and switching to it"):
         packed = paced(pack(stream, means.packing, slow=means.slow), means.rate)

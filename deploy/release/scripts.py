@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deploy.transfer.lock import LOCK
-from deploy.transfer.receive import FLUSH, UNPACK
+from deploy.transfer.receive import FLUSH, SUMS, UNPACK
 
 _SWITCH = (
     LOCK
@@ -27,50 +27,26 @@ served() { if [ -d "$root/applied" ] || [ -f "$root/releases/$1/services/list" ]
 ACTIVATE = (
     r"""
 # $1 our folder, $2 release id, $3 the list's sha256, $4 who; stdin: the list, "BLOB PATH" lines, packed as $5 says;
-# where $6 is tar, in a tar with the links that it stands for. $7 the release's number. Builds the release beside the
-# others, reads every file back, then switches. What is cut before the switch leaves `current` as it was.
+# where $6 is tar, in a tar with the links that it stands for, or with some. $7 the release's number. Builds the release
+# beside the others, reads every file back, then switches. What is cut before the switch leaves `current` as it was.
 set -u
 umask 022
 root=$1 id=$2 list=$3 who=${4:-} pack=${5:-none} form=${6:-list} number=${7:-0}
 """
     + _SWITCH
     + UNPACK
+    + SUMS
     + r"""
-hashes() {
-    # $1 folder, $2 list: the hash of each file that is there, many by one process.
-    (
-        cd "$1" || exit 1
-        set --
-        while read -r blob path; do
-            set -- "$@" "./$path"
-            if [ $# -ge 128 ]; then sha256sum "$@"; set --; fi
-        done
-        [ $# = 0 ] || sha256sum "$@"
-    ) < "$2" 2>/dev/null
-}
-whole() {
-    # $1 folder, $2 list: every file of the list is there with its content; names the first that is not.
-    hashes "$1" "$2" > "$root/.hashes"
-    while read -r blob path <&3; do
-        hash=''; file=''
-        read -r hash file <&4 || true
-        if [ "$hash $file" != "${blob%.x} ./$path" ]; then echo "damaged=$path"; bad=$blob; return 1; fi
-    done 3< "$2" 4< "$root/.hashes"
-}
+# $1 a list: writes it down as `.sums`, in the form of sha256sum.
+sums() { sed 's/^\([0-9a-f]*\)[.x]* /\1  .\//' "$1" > "$root/.sums"; }
 place() { case $2 in */*) [ -d "$1/${2%/*}" ] || mkdir -p "$1/${2%/*}" || exit 70 ;; esac; }
 mend() {
     # $1 a release that is there, $2 the same one, whole: what is damaged or lost is replaced, each file by a rename.
-    hashes "$1" "$2/.list" > "$root/.hashes"
-    hash=''; file=''
-    while read -r blob path <&3; do
-        [ -n "$file" ] || read -r hash file <&4 || true
-        if [ "$file" = "./$path" ]; then
-            same=$hash; file=''
-            [ "$same" != "${blob%.x}" ] || continue
-        fi
+    damaged "$1" "$root/.sums" > "$root/.bad"
+    while read -r path; do
         place "$1" "$path"
         mv -f "$2/$path" "$1/$path" || exit 72
-    done 3< "$2/.list" 4< "$root/.hashes"
+    done < "$root/.bad"
     mv -f "$2/.list" "$1/.list" || exit 72
 }
 lock "$who"
@@ -78,20 +54,27 @@ lock "$who"
 part=$root/releases/.$id.part
 rm -rf "$part"
 mkdir -p "$part" || exit 70
-if [ "$form" = tar ]; then unpack | tar -C "$root" -xf - 2>/dev/null; else unpack > "$part/.list"; fi
+linked=no
+if [ "$form" = list ]; then unpack > "$part/.list"
+elif unpack | tar -C "$root" -xf - 2>/dev/null; then linked=$form; fi
 # A line that was cut looks like the end of the list: a release of half the files must not come of it.
 set -- $(sha256sum "$part/.list" 2>/dev/null)
 [ "${1:-}" = "$list" ] || exit 77
-while read -r blob path; do
-    # Nothing is left to do here, but where there is no tar, no hard link, or no room for a name in its header.
+# Where there is no tar, no hard link, or no room for a name in a header.
+[ "$linked" = tar ] || while read -r blob path; do
     [ ! -f "$part/$path" ] || continue
     place "$part" "$path"
     ln "$root/store/$blob" "$part/$path" 2>/dev/null || cp "$root/store/$blob" "$part/$path" || exit 71
 done < "$part/.list"
-echo "$number" > "$part/.number" && flush "$part" || exit 70
-if ! whole "$part" "$part/.list"; then
+sums "$part/.list" && echo "$number" > "$part/.number" && flush "$part" || exit 70
+damaged "$part" "$root/.sums" > "$root/.bad" || exit 70
+if [ -s "$root/.bad" ]; then
+    # Named, so that the content goes too: the next run sends it again.
+    while read -r path; do
+        echo "damaged=${path#./}"
+        while read -r blob file; do [ "./$file" != "$path" ] || rm -f "$root/store/$blob"; done < "$part/.list"
+    done < "$root/.bad"
     rm -rf "$part"
-    rm -f "$root/store/$bad"
     exit 73
 fi
 current=$(target current || true)
@@ -109,6 +92,7 @@ if [ "$current" != "$id" ]; then
     point current "$id" || exit 72
 fi
 flush "$root"
+rm -f "$root/.hashes" "$root/.sums" "$root/.bad"
 served "$id"
 echo "current=$(target current)"
 """
@@ -132,9 +116,9 @@ ls -dt "$root"/releases/*/ | while read -r dir; do
     if [ "$kept" -lt "$keep" ] && [ -f "$dir/.confirmed" ]; then kept=$((kept + 1)); continue; fi
     rm -rf "$dir"
 done
-rm -rf "$root"/releases/.*.part "$root"/releases/.*.old "$root"/.lock.* "$root"/incoming/*
+rm -rf "$root"/releases/.*.part "$root"/releases/.*.old "$root"/.lock.* "$root"/incoming/* "$root"/incoming/.packed-*
 # Thousands of blobs are looked up by one process. Without a whole list of what is wanted nothing goes.
-if cat "$root"/releases/*/.list | while read -r blob _; do echo "$blob" || exit 1; done > "$root/.lock/wanted"; then
+if sed 's/ .*//' "$root"/releases/*/.list > "$root/.lock/wanted"; then
     cd "$root/store" && printf '%s\n' * | grep -vxFf "$root/.lock/wanted" | {
         set --
         while read -r blob; do

@@ -85,23 +85,26 @@ def tar_of_parts(parts: Iterable[Part]) -> Iterator[bytes]:
 
 
 def tar_of_links(listing: bytes, rows: Iterable[tuple[str, str]], folder: str) -> Iterator[bytes]:
-    """Return the tar that makes a release of the store: its list, then one hard link for each file.
+    """Return the tar that makes a release of the store: its list, then one hard link for each file that `fits`.
 
     Parameters
     ----------
     rows:
         Store name and path of each file.
     folder:
-        Of the release, below our root; so are the targets of the links, `..` and a leading `/` are no tar's.
+        Of the release, below our root; so are the targets of the links, for tar takes no `..` and no leading `/`.
     """
     yield from tar_parts(_links(listing, rows, folder), form=USTAR)
+
+
+def fits(path: str) -> bool:
+    """Tell whether a path has room in a header; the board's script itself links the others."""
+    head, _, tail = path.rpartition("/")
+    return len(tail.encode()) <= 100 and len(head.encode()) <= 155
 
 
 def _links(listing: bytes, rows: Iterable[tuple[str, str]], folder: str) -> Iterator[TarEntry]:
     yield TarEntry(name=f"{folder}/.list", content=listing)
     for blob, path in rows:
-        name = f"{folder}/{path}"
-        head, _, tail = name.rpartition("/")
-        # What has no room in a header is linked by the script itself.
-        if len(tail.encode()) <= 100 and len(head.encode()) <= 155:
+        if fits(name := f"{folder}/{path}"):
             yield TarEntry(name=name, same_as=f"store/{blob}", mode=0o755 if blob.endswith(".x") else 0o644)

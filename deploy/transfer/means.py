@@ -16,7 +16,7 @@ class Way(Enum):
     TAR = "tar"
     """One packed stream into `tar`, over one command."""
     SFTP = "sftp"
-    """One packed file by SFTP, gone on with at the byte where it was cut; without a tar there, each content by itself."""
+    """One packed file by SFTP, gone on with at the byte where it was cut; each content where there is no tar."""
     RSYNC = "rsync"
     """rsync on both sides, over the connection that is open: only what differs from the release before travels."""
     CAT = "cat"
@@ -64,18 +64,11 @@ def choose_means(tools: Collection[str], *, forced: str = "", rate: int = 0, lat
 
     Raises
     ------
-    ConfigError
-        There is no such way.
     PreflightError
         The board cannot take that way.
     """
     slow = bool(rate) or latency > FAR
-    packing = choose_packing(tools, slow=slow)
-    found = Means(way=Way.CAT, packing=packing, slow=slow, rate=rate, tar="tar" in tools)
-    ways = {way.value: way for way in Way}
-    if forced and forced not in ways:
-        raise ConfigError(f"--via {forced[:40]!r}: there is no such way", next_step=f"one of {', '.join(ways)}")
-    wanted = ways[forced] if forced else next((way for way in (Way.TAR, Way.SFTP) if way.value in tools), Way.CAT)
+    wanted = Way(forced) if forced else next((way for way in (Way.TAR, Way.SFTP) if way.value in tools), Way.CAT)
     tool, lacks = _NEEDS.get(wanted, ("", ""))
     if tool and tool not in tools:
         raise PreflightError(
@@ -83,4 +76,14 @@ def choose_means(tools: Collection[str], *, forced: str = "", rate: int = 0, lat
             why=lacks,
             next_step="leave --via out: the probe chooses a way that is there",
         )
-    return Means(way=wanted, packing=found.packing, slow=slow, rate=rate, tar=found.tar)
+    # What a cut left of a packed file is gone on with only where the same bytes are made again.
+    slow = slow or wanted is Way.SFTP
+    return Means(way=wanted, packing=choose_packing(tools, slow=slow), slow=slow, rate=rate, tar="tar" in tools)
+
+
+def known_way(text: str) -> str:
+    """Return the name of a way, or nothing; raises ConfigError for what is none."""
+    ways = [way.value for way in Way]
+    if text and text not in ways:
+        raise ConfigError(f"--via {text[:40]!r}: there is no such way", next_step=f"one of {', '.join(ways)}")
+    return text

@@ -12,22 +12,39 @@ FLUSH = r"""
 # `sync` can (coreutils 8.24, BusyBox with FEATURE_SYNC_FANCY), else of all. Without any sync, `fsync` of the names.
 flush() { sync -f "$root" 2>/dev/null || sync 2>/dev/null || fsync "$@"; }
 """
+SUMS = r"""
+# $1 a folder, $2 a file in the form of sha256sum: prints the names in it whose file is lost or damaged. One process
+# reads all: a shell's own `read` asks the kernel for each byte.
+damaged() {
+    (
+        cd "$1" || exit 1
+        LC_ALL=C sha256sum -c "$2" 2>/dev/null > "$root/.hashes" && exit 0
+        if [ -s "$root/.hashes" ]; then sed -n 's/: FAILED.*$//p' "$root/.hashes"; exit 0; fi
+        # A BusyBox without FEATURE_MD5_SHA1_SUM_CHECK.
+        while read -r hash name; do
+            set -- $(sha256sum "$name" 2>/dev/null)
+            [ "${1:-}" = "$hash" ] || echo "$name"
+        done < "$2"
+    )
+}
+"""
 UNPACK = r"""
 unpack() { if [ "$pack" = none ]; then cat; else "$pack" -dc; fi; }
 """
 RECEIVE = (
     r"""
-# $1 our folder; $2 what comes: tar, nothing, or the name of one content; $3 how it is packed: zstd, xz, gzip or none;
-# $4 who; $5 a file in `incoming` to read instead of stdin. Nothing enters the store unchecked.
+# $1 our folder; $2 what comes: tar, nothing, the name of one content, or `later` by another way; $3 how it is packed:
+# zstd, xz, gzip or none; $4 who; $5 a file in `incoming` to read instead of stdin. Nothing enters the store unchecked.
 # A content in `incoming` has its name, and so has what a cut left of one; NAME@BYTES is what follows these bytes of it.
 set -u
 umask 022
-root=$1 what=$2 pack=${3:-none}
+root=$1 what=$2 pack=${3:-none} from=${5:-}
 mkdir -p "$root/store" "$root/incoming" "$root/releases" || exit 70
 """
     + LOCK
     + FLUSH
     + UNPACK
+    + SUMS
     + r"""
 lock "${4:-}"
 cd "$root/incoming" || exit 70
@@ -41,12 +58,14 @@ join() {
 }
 failed() {
     # Where the disk is full nothing stays: what runs there needs the room. Else the next run begins with what came.
+    # A packed file that cannot be unpacked is damaged: it comes anew.
     dd if=/dev/zero of=.try bs=4096 count=16 2>/dev/null || rm -f ./*
-    rm -f .try
+    rm -f .try ${from:+"$from"}
     exit 71
 }
 join
-[ -z "${5:-}" ] || exec < "$5" || exit 71
+[ "$what" != later ] || exit 0
+[ -z "$from" ] || exec < "$from" || exit 71
 case $what in
     tar) if [ "$pack" = none ]; then tar -xf -; else unpack | tar -xf -; fi || failed ;;
     nothing) ;;
@@ -55,33 +74,32 @@ case $what in
         exit 0
         ;;
 esac
-[ -z "${5:-}" ] || rm -f "$5"
+rm -f .packed-*
 join
-bad=0
-keep() {
-    # Of many contents at once: what has the hash that it is named by goes into the store, the rest is thrown away.
-    hashes=$(sha256sum "$@") || exit 71
-    set --
-    while read -r hash blob; do
-        if [ "$hash" != "${blob%.x}" ]; then echo "damaged=$blob"; rm -f "$blob"; bad=1; continue; fi
-        case $blob in
-            *.x) [ -x "$blob" ] || chmod 755 "$blob" ;;
-            *) [ ! -x "$blob" ] || chmod 644 "$blob" ;;
-        esac
-        set -- "$@" "$blob"
-    done <<EOT
-$hashes
-EOT
-    [ $# = 0 ] || mv -f "$@" ../store/ || exit 72
-}
 flush ./*
+for blob in *; do
+    [ -f "$blob" ] || continue
+    echo "${blob%.x}  ./$blob"
+    case $blob in
+        *.x) [ -x "$blob" ] || chmod 755 "$blob" ;;
+        *) [ ! -x "$blob" ] || chmod 644 "$blob" ;;
+    esac
+done > .sums || failed
+# What has the hash that it is named by goes into the store, the rest is thrown away.
+bad=0
+if [ -s .sums ]; then damaged . .sums > .bad || failed; fi
+if [ -s .bad ]; then
+    bad=1
+    while read -r blob; do echo "damaged=${blob#./}"; rm -f "$blob"; done < .bad
+fi
+rm -f .sums .bad
 set --
 for blob in *; do
     [ -f "$blob" ] || continue
     set -- "$@" "$blob"
-    if [ $# -ge 128 ]; then keep "$@"; set --; fi
+    if [ $# -ge 256 ]; then mv -f "$@" ../store/ || exit 72; set --; fi
 done
-[ $# = 0 ] || keep "$@"
+[ $# = 0 ] || mv -f "$@" ../store/ || exit 72
 [ "$bad" = 0 ] || exit 73
 exit 0
 """

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 
-from deploy.boards.session import BoardSession, Reply
+from deploy.boards.session import BoardSession, FileSession, Reply
 from deploy.transfer.cargo import Part, tar_of_parts
 from deploy.transfer.means import Means, Way
 from deploy.transfer.pace import paced
@@ -29,6 +30,8 @@ def send_parts(session: BoardSession, root: str, parts: Sequence[Part], means: M
     with progress(f"sending {count} ({means.words()})") as step:
         if means.way is Way.CAT:
             return _each(session, root, parts, means, who, step)
+        if means.way is Way.SFTP:
+            return _by_sftp(session, root, parts, means, who, step)
         return _stream(session, root, parts, means, who, step)
 
 
@@ -51,6 +54,30 @@ def _each(session: BoardSession, root: str, parts: Sequence[Part], means: Means,
         if reply.code != 0:
             return reply
     return session.run(RECEIVE, [root, "nothing", "none", who])
+
+
+def _by_sftp(session: BoardSession, root: str, parts: Sequence[Part], means: Means, who: str, step: Step) -> Reply:
+    """Send one packed file, or each content where the board has no tar; what is there of it is not sent again."""
+    if not isinstance(session, FileSession):
+        raise TypeError("a session without SFTP")
+    reply = session.run(RECEIVE, [root, "later", "none", who])
+    if reply.code != 0:
+        return reply
+    before = session.traffic.sent
+
+    def pace(pieces: Iterable[bytes]) -> Iterator[bytes]:
+        return paced(pieces, means.rate)
+
+    if not means.tar:
+        step.at("", moved=lambda: session.traffic.sent - before, total=sum(len(part.data) for part in parts))
+        for part in parts:
+            session.put(f"{root}/incoming/{part.blob}", part.content, pace=pace, offset=part.offset)
+        return session.run(RECEIVE, [root, "nothing", "none", who])
+    packed = b"".join(pack(tar_of_parts(parts), means.packing, slow=True))
+    name = f".packed-{hashlib.sha256(packed).hexdigest()}"
+    step.at("", moved=lambda: session.traffic.sent - before, total=len(packed))
+    session.put(f"{root}/incoming/{name}", packed, pace=pace)
+    return session.run(RECEIVE, [root, "tar", means.packing.value, who, name])
 
 
 def _counted(session: BoardSession, tar: Iterable[bytes], means: Means, step: Step) -> Iterator[bytes]:
