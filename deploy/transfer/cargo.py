@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from recipes.archives.tarfiles import USTAR, TarEntry, tar_parts
 
-RESUME = 1 << 16
+RESUME = 1 << 13
 """Bytes of a file from which on the rest of it is sent, and not all of it again."""
 
 
