@@ -57,6 +57,8 @@ class HostFacts:
     current: str
     """Id of the release that runs; empty for none."""
     previous: str
+    number: int = 0
+    """Of the release that runs, where it was verified: the order that its manifest has; 0 for none."""
     serving: str = ""
     """Id of the release whose services were put in last, `nothing` for none yet; empty where nothing is put in."""
     confirmed: frozenset[str]
@@ -85,6 +87,7 @@ _LINES: dict[str, tuple[str, str]] = {
     "tool": (NAME, "command -v"),
     "current": (NAME, "readlink"),
     "previous": (NAME, "readlink"),
+    "number": (r"\d{1,12}", "read"),
     "serving": (NAME, "read"),
     "confirmed": (NAME, "ls"),
     "unconfirmed": (NAME, "ls"),
@@ -138,6 +141,7 @@ def parse_facts(text: str, *, now: float) -> HostFacts:
         tools=frozenset(many.get("tool", ())),
         current=single.get("current", ""),
         previous=single.get("previous", ""),
+        number=int(single.get("number", 0)),
         serving=single.get("serving", ""),
         confirmed=frozenset(many.get("confirmed", ())),
         blobs=frozenset(many.get("blob", ())),
@@ -282,6 +286,9 @@ set +f
 link() { [ -L "$root/$1" ] && { target=$(readlink "$root/$1"); echo "$1=${target##*/}"; }; }
 link current
 link previous
+number=''
+if [ -f "$root/current/.confirmed" ]; then { read -r number < "$root/current/.number"; } 2>/dev/null; fi
+[ -z "$number" ] || echo "number=$number"
 serving=''; { read -r serving < "$root/.serving"; } 2>/dev/null
 [ -z "$serving" ] || echo "serving=$serving"
 for dir in "$root"/releases/*/; do

@@ -28,6 +28,7 @@ _BUILD = "build and bundle again first what changed since the bundle was made"
         "again": _AGAIN,
         "fast": _FAST,
         "via": "way that files travel: tar, sftp, rsync or cat; what the probe finds best without it",
+        "allow_downgrade": "deploy a bundle whose `number` is lower than that of what runs there",
         "limit": "of what is sent, for a camera that streams over the same link: a rate such as 200KiB (a second)",
     }
 )
@@ -40,6 +41,7 @@ def deploy(
     fast: bool = False,
     via: str = "",
     limit: str = "",
+    allow_downgrade: bool = False,
     json: bool = False,
     dry_run: bool = False,
 ) -> None:
@@ -50,7 +52,7 @@ def deploy(
     from deploy.transfer.pace import parse_rate
     from recipes import console
 
-    wishes = Wishes(again=again, fast=fast, via=known_way(via), rate=parse_rate(limit))
+    wishes = Wishes(again=again, fast=fast, via=known_way(via), rate=parse_rate(limit), downgrade=allow_downgrade)
     chosen = bundle_for(host, bundle, build=build and not dry_run, make=not dry_run)
     if dry_run:
         planned = plan_deploy(host, chosen, wishes)

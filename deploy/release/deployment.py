@@ -56,6 +56,8 @@ class Wishes:
     """The way that contents travel; the probe chooses without it."""
     rate: int = 0
     """Bytes a second that may be sent; 0 for no limit."""
+    downgrade: bool = False
+    """An older release than the one that runs may take its place."""
 
 
 _NO_WISHES = Wishes()
@@ -110,7 +112,15 @@ def _prepare(session: BoardSession, host_name: str, bundle: Bundle, wishes: Wish
     proved = still_proved(session, bundle, facts, host_name)
     papers = paper_sizes(bundle)
     means = choose_means(facts.tools, forced=wishes.via, rate=wishes.rate, latency=session.traffic.latency)
-    plan = plan_release(bundle.id, manifest, proved.facts, proved.notes.keys(), papers=papers, again=wishes.again)
+    plan = plan_release(
+        bundle.id,
+        manifest,
+        proved.facts,
+        proved.notes.keys(),
+        papers=papers,
+        again=wishes.again,
+        downgrade=wishes.downgrade,
+    )
     plan = replace(plan, by=means.words())
     if plan.steps:
         refuse_unfounded(look_before(session, manifest.root, manifest.loader), manifest)

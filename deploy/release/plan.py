@@ -60,6 +60,7 @@ def plan_release(
     *,
     papers: Mapping[str, int] | None = None,
     again: bool = False,
+    downgrade: bool = False,
 ) -> ReleasePlan:
     """Decide what a deploy sends and switches. Pure.
 
@@ -72,6 +73,8 @@ def plan_release(
         Store name to bytes of what the release carries besides its files: the signed manifest.
     again:
         Send everything and switch, though it runs there: what was damaged on the board is repaired.
+    downgrade:
+        An older release than the one that runs may take its place.
 
     Raises
     ------
@@ -79,6 +82,8 @@ def plan_release(
         The board must not be touched: another machine, a changed library, no room, a clock that is off.
     """
     refuse_unfit(manifest, facts)
+    if not downgrade:
+        _refuse_older(manifest, facts)
     if cache_moved(manifest, facts.files) and LD_CACHE not in proved_again:
         raise PreflightError(
             f"{LD_CACHE} is another one; nothing was changed", next_step=f"invoke bundle --board {manifest.board}"
@@ -121,6 +126,15 @@ def _send_step(manifest: Manifest, facts: HostFacts, papers: Mapping[str, int], 
     return [
         RemoteStep(kind=StepKind.SEND, blobs=needs.blobs, offsets=needs.offsets, size=payload, detail=detail),
     ]
+
+
+def _refuse_older(manifest: Manifest, facts: HostFacts) -> None:
+    if manifest.number < facts.number:
+        raise PreflightError(
+            "the bundle is older than what runs on the board; nothing was changed",
+            why=f"its number is {manifest.number}, that of the release there is {facts.number}",
+            next_step="invoke rollback takes back the last release; --allow-downgrade deploys the older bundle",
+        )
 
 
 def refuse_unfit(manifest: Manifest, facts: HostFacts) -> None:

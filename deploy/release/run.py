@@ -108,7 +108,7 @@ def _activate(session: BoardSession, bundle: Bundle, means: Means, who: str) -> 
         folder = f"releases/.{bundle.id}.part"
         form = "tar" if all(fits(f"{folder}/{path}") for _, path in rows) else "some"
         stream = tar_of_links(listing, rows, folder)
-    arguments = [manifest.root, bundle.id, digest, who, means.packing.value, form]
+    arguments = [manifest.root, bundle.id, digest, who, means.packing.value, form, str(manifest.number)]
     with progress("reading the release back on the board, and switching to it"):
         packed = paced(pack(stream, means.packing, slow=means.slow), means.rate)
         reply = session.run(ACTIVATE, arguments, packed)

@@ -40,7 +40,7 @@ root=$1 id=$2 list=$3 who=${4:-} pack=${5:-none} form=${6:-list} number=${7:-0}
 # $1 a list: writes it down as `.sums`, in the form of sha256sum.
 sums() { sed 's/^\([0-9a-f]*\)[.x]* /\1  .\//' "$1" > "$root/.sums"; }
 place() { case $2 in */*) [ -d "$1/${2%/*}" ] || mkdir -p "$1/${2%/*}" || exit 70 ;; esac; }
-mend() {
+repair() {
     # $1 a release that is there, $2 the same one, whole: what is damaged or lost is replaced, each file by a rename.
     damaged "$1" "$root/.sums" > "$root/.bad"
     while read -r path; do
@@ -80,7 +80,7 @@ fi
 current=$(target current || true)
 if [ -d "$root/releases/$id" ]; then
     # The same content again, after a run that was cut or to go back: what stands there, and was verified, stays.
-    mend "$root/releases/$id" "$part"
+    repair "$root/releases/$id" "$part"
     rm -rf "$part"
 else
     mv "$part" "$root/releases/$id" || exit 72
