@@ -41,7 +41,7 @@ OWNERS = {
     "tarfile": {"recipes.archives.tarfiles", "deploy.bundle.archive"},
     "bz2": {"recipes.archives.packed"},
     "lzma": {"recipes.archives.packed", "deploy.reports.sizes", "deploy.transfer.packing"},
-    "zlib": {"recipes.archives.packed", "deploy.transfer.packing"},
+    "zlib": {"recipes.archives.packed", "deploy.transfer.packing", "deploy.transfer.delta"},
     "zipfile": set(),
     "zstandard": {"recipes.archives.packed", "deploy.bundle.archive", "recipes.rootfs.capture"}
     | {"deploy.transfer.packing"},

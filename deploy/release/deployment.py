@@ -10,7 +10,7 @@ from deploy.boards.inventory import host_target, load_host, load_hosts, sim_stat
 from deploy.boards.probe import HostFacts, probe_host
 from deploy.boards.session import BoardSession, connect
 from deploy.bundle.load import Bundle, find_bundle, load_bundle
-from deploy.release.carried import find_release, paper_sizes
+from deploy.release.carried import Bases, find_release, older_contents, paper_sizes
 from deploy.release.fresh import current_bundle
 from deploy.release.plan import ReleasePlan, plan_release, refuse_unfit
 from deploy.release.preflight import look_before, refuse_unfounded, refuse_unwritable
@@ -41,6 +41,7 @@ class _Prepared:
     facts: HostFacts
     plan: ReleasePlan
     means: Means
+    bases: Bases
     proved_again: tuple[str, ...]
 
 
@@ -122,9 +123,11 @@ def _prepare(session: BoardSession, host_name: str, bundle: Bundle, wishes: Wish
         downgrade=wishes.downgrade,
     )
     plan = replace(plan, by=means.words())
+    wanted = [blob for step in plan.steps for blob in step.blobs] if means.patch and not wishes.again else []
+    bases = older_contents(bundle, facts.current, wanted, facts.blobs)
     if plan.steps:
         refuse_unfounded(look_before(session, manifest.root, manifest.loader), manifest)
-    return _Prepared(facts=facts, plan=plan, means=means, proved_again=tuple(proved.notes.values()))
+    return _Prepared(facts=facts, plan=plan, means=means, bases=bases, proved_again=tuple(proved.notes.values()))
 
 
 def deploy_to(host_name: str, bundle: Bundle, wishes: Wishes = _NO_WISHES) -> DeployOutcome:
@@ -149,9 +152,16 @@ def deploy_to(host_name: str, bundle: Bundle, wishes: Wishes = _NO_WISHES) -> De
             require_green(verdicts[-1])
 
         prepared = _prepare(session, host_name, bundle, wishes)
-        plan, tools, means = prepared.plan, prepared.facts.tools, prepared.means
         result = deploy_release(
-            session, host_name, bundle, check, planned=plan, tools=tools, who=this_user(), means=means
+            session,
+            host_name,
+            bundle,
+            check,
+            planned=prepared.plan,
+            tools=prepared.facts.tools,
+            who=this_user(),
+            means=prepared.means,
+            bases=prepared.bases,
         )
     return DeployOutcome(
         release=result,

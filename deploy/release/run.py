@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from deploy.boards.probe import HostFacts
 from deploy.boards.session import BoardSession, Reply
 from deploy.bundle.load import Bundle
-from deploy.release.carried import bundle_papers
+from deploy.release.carried import Bases, bundle_papers
 from deploy.release.plan import ReleasePlan, RemoteStep, StepKind
 from deploy.release.scripts import ACTIVATE, CONFIRM, ROLL_BACK, SERVICES
-from deploy.transfer.cargo import fits, parts_of, tar_of_links
+from deploy.transfer.cargo import fits, parts_of, tar_of_links, with_deltas
 from deploy.transfer.means import Means, choose_means
 from deploy.transfer.pace import paced
 from deploy.transfer.packing import pack
@@ -52,6 +52,7 @@ def install_release(
     who: str = "",
     *,
     means: Means | None = None,
+    bases: Bases | None = None,
 ) -> bool:
     """Send what a board lacks and switch to the release; its services and the checks are still to come.
 
@@ -63,6 +64,8 @@ def install_release(
         Shown to another who comes while this one is at work.
     means:
         How contents travel; chosen by the board's tools without it.
+    bases:
+        What changed files were, of which the board makes the new ones.
 
     Raises
     ------
@@ -72,16 +75,17 @@ def install_release(
     services, means = False, means or choose_means(tools)
     for step in planned.steps:
         if step.kind is StepKind.SEND:
-            _send(session, bundle, step, means, who)
+            _send(session, bundle, step, means, who, bases or {})
         else:
             services = _activate(session, bundle, means, who)
     return services
 
 
-def _send(session: BoardSession, bundle: Bundle, step: RemoteStep, means: Means, who: str) -> None:
+def _send(session: BoardSession, bundle: Bundle, step: RemoteStep, means: Means, who: str, bases: Bases) -> None:
     """Send contents to the board's store; what is damaged there after all is sent again, once."""
     root, contents = bundle.manifest.root, bundle.blobs() | dict(bundle_papers(bundle).values())
-    reply = send_parts(session, root, parts_of(step.blobs, contents, step.offsets), means, who)
+    parts = parts_of(step.blobs, contents, step.offsets)
+    reply = send_parts(session, root, with_deltas(parts, bases) if means.patch else parts, means, who)
     if reply.code == DAMAGED:
         # A part of an earlier run may be what the power left of it; and one of another bundle is none of ours.
         again = [blob for blob in _damaged(reply) if blob in contents]
@@ -187,6 +191,7 @@ def deploy_release(
     tools: frozenset[str],
     who: str = "",
     means: Means | None = None,
+    bases: Bases | None = None,
 ) -> ReleaseResult:
     """Install a release and check it: confirm it where the checks are green, else go back.
 
@@ -204,7 +209,7 @@ def deploy_release(
     """
     before = session.traffic.sent
     if planned.steps:
-        services = install_release(session, bundle, planned, tools, who, means=means)
+        services = install_release(session, bundle, planned, tools, who, means=means, bases=bases)
         try:
             if services:
                 _start_services(session, bundle.manifest.root, bundle.id, who)

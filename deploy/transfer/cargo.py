@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from deploy.transfer.delta import make_delta
 from recipes.archives.tarfiles import USTAR, TarEntry, tar_parts
 
 RESUME = 1 << 13
@@ -20,16 +21,20 @@ class Part:
     content: bytes
     offset: int = 0
     """Bytes of it that are there already."""
+    delta: bytes = b""
+    """What makes it of another content in the store, where that travels in its place."""
 
     @property
     def name(self) -> str:
         """Return the name that it travels by."""
+        if self.delta:
+            return f"{self.blob}~"
         return f"{self.blob}@{self.offset}" if self.offset else self.blob
 
     @property
     def data(self) -> bytes:
         """Return the bytes that travel."""
-        return self.content[self.offset :]
+        return self.delta or self.content[self.offset :]
 
     @property
     def mode(self) -> int:
@@ -77,6 +82,22 @@ def _joined(blob: str, incoming: Mapping[str, int]) -> int:
 
 def parts_of(blobs: Sequence[str], contents: Mapping[str, bytes], offsets: Mapping[str, int]) -> list[Part]:
     return [Part(blob=blob, content=contents[blob], offset=offsets.get(blob, 0)) for blob in blobs]
+
+
+def with_deltas(parts: Iterable[Part], bases: Mapping[str, tuple[str, bytes]]) -> list[Part]:
+    """Return parts of which those that changed a little travel as a difference.
+
+    Parameters
+    ----------
+    bases:
+        Store name of a content to that of an older one of the same file, which is on the board, and its bytes.
+    """
+    made = []
+    for part in parts:
+        base, old = bases.get(part.blob, ("", b""))
+        delta = make_delta(base, old, part.content) if base and not part.offset else None
+        made.append(replace(part, delta=delta) if delta else part)
+    return made
 
 
 def tar_of_parts(parts: Iterable[Part]) -> Iterator[bytes]:

@@ -17,8 +17,6 @@ class Way(Enum):
     """One packed stream into `tar`, over one command."""
     SFTP = "sftp"
     """One packed file by SFTP, gone on with at the byte where it was cut; each content where there is no tar."""
-    RSYNC = "rsync"
-    """rsync on both sides, over the connection that is open: only what differs from the release before travels."""
     CAT = "cat"
     """Each content by itself, over a command of its own: what every board can do."""
 
@@ -33,6 +31,8 @@ class Means:
     """The link is: the workstation takes its time to pack."""
     rate: int = 0
     """Bytes a second at most; 0 for no limit."""
+    patch: bool = False
+    """The board can put a changed file together of the old one and a difference."""
     tar: bool = True
     """The board has `tar`, which also makes the links of a release at once."""
 
@@ -44,14 +44,14 @@ class Means:
 _NEEDS = {
     Way.TAR: ("tar", "it has no tar"),
     Way.SFTP: ("sftp", "no SFTP server was found there"),
-    Way.RSYNC: ("rsync", "it has no rsync"),
 }
 
 
 def choose_means(tools: Collection[str], *, forced: str = "", rate: int = 0, latency: float = 0.0) -> Means:
     """Choose way and packing for a board with these programs. Pure.
 
-    One stream into `tar` is one round trip and takes no room for a packed copy, so it comes before SFTP.
+    One stream into `tar` is one round trip and takes no room for a packed copy, so it comes before SFTP. rsync is no
+    way: of a changed file it sends more than `deploy.transfer.delta` makes (docs/benchmarks.md).
 
     Parameters
     ----------
@@ -78,7 +78,14 @@ def choose_means(tools: Collection[str], *, forced: str = "", rate: int = 0, lat
         )
     # What a cut left of a packed file is gone on with only where the same bytes are made again.
     slow = slow or wanted is Way.SFTP
-    return Means(way=wanted, packing=choose_packing(tools, slow=slow), slow=slow, rate=rate, tar="tar" in tools)
+    return Means(
+        way=wanted,
+        packing=choose_packing(tools, slow=slow),
+        slow=slow,
+        rate=rate,
+        patch="gzip" in tools,
+        tar="tar" in tools,
+    )
 
 
 def known_way(text: str) -> str:

@@ -5,6 +5,7 @@ POSIX sh and BusyBox, nothing else. Every value arrives as an argument or on std
 
 from __future__ import annotations
 
+from deploy.transfer.delta import PATCH
 from deploy.transfer.lock import LOCK
 
 FLUSH = r"""
@@ -45,6 +46,7 @@ mkdir -p "$root/store" "$root/incoming" "$root/releases" || exit 70
     + FLUSH
     + UNPACK
     + SUMS
+    + PATCH
     + r"""
 lock "${4:-}"
 cd "$root/incoming" || exit 70
@@ -76,6 +78,7 @@ case $what in
 esac
 rm -f .packed-*
 join
+patch
 flush ./*
 for blob in *; do
     [ -f "$blob" ] || continue

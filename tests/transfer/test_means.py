@@ -10,7 +10,7 @@ from deploy.transfer.pace import paced, parse_rate
 from deploy.transfer.packing import Packing
 from recipes.errors import ConfigError, PreflightError
 
-FULL = ("tar", "gzip", "xz", "zstd", "rsync", "sftp")
+FULL = ("tar", "gzip", "xz", "zstd", "sftp")
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_the_probe_chooses(tools: tuple[str, ...], latency: float, rate: int, wo
     assert choose_means(tools, latency=latency, rate=rate).words() == words
 
 
-@pytest.mark.parametrize("way", [Way.TAR, Way.SFTP, Way.RSYNC])
+@pytest.mark.parametrize("way", [Way.TAR, Way.SFTP])
 def test_a_way_that_is_not_there_is_refused(way: Way) -> None:
     with pytest.raises(PreflightError, match="nothing was changed") as caught:
         choose_means(["gzip"], forced=way.value)
@@ -43,7 +43,7 @@ def test_an_unknown_way_names_those_that_there_are() -> None:
     assert known_way("sftp") == "sftp"
     with pytest.raises(ConfigError) as caught:
         known_way("pigeon")
-    assert caught.value.next_step == "one of tar, sftp, rsync, cat"
+    assert caught.value.next_step == "one of tar, sftp, cat"
 
 
 @pytest.mark.parametrize(
