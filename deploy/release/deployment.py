@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from deploy.boards.board import load_board
@@ -130,8 +130,15 @@ def _prepare(session: BoardSession, host_name: str, bundle: Bundle, wishes: Wish
     return _Prepared(facts=facts, plan=plan, means=means, bases=bases, proved_again=tuple(proved.notes.values()))
 
 
-def deploy_to(host_name: str, bundle: Bundle, wishes: Wishes = _NO_WISHES) -> DeployOutcome:
+def deploy_to(
+    host_name: str, bundle: Bundle, wishes: Wishes = _NO_WISHES, *, told: Callable[[Verdict], object] | None = None
+) -> DeployOutcome:
     """Bring a bundle to a host, switch to it, check it, and go back where the checks are red; over one connection.
+
+    Parameters
+    ----------
+    told:
+        Takes the verdict of the gate, a red one too, once it is settled which release runs.
 
     Raises
     ------
@@ -152,17 +159,21 @@ def deploy_to(host_name: str, bundle: Bundle, wishes: Wishes = _NO_WISHES) -> De
             require_green(verdicts[-1])
 
         prepared = _prepare(session, host_name, bundle, wishes)
-        result = deploy_release(
-            session,
-            host_name,
-            bundle,
-            check,
-            planned=prepared.plan,
-            tools=prepared.facts.tools,
-            who=this_user(),
-            means=prepared.means,
-            bases=prepared.bases,
-        )
+        try:
+            result = deploy_release(
+                session,
+                host_name,
+                bundle,
+                check,
+                planned=prepared.plan,
+                tools=prepared.facts.tools,
+                who=this_user(),
+                means=prepared.means,
+                bases=prepared.bases,
+            )
+        finally:
+            if told is not None and verdicts:
+                told(verdicts[-1])
     return DeployOutcome(
         release=result,
         plan=prepared.plan,
