@@ -29,6 +29,9 @@ _BUILD = "build and bundle again first what changed since the bundle was made"
         "build": _BUILD,
         "again": _AGAIN,
         "fast": _FAST,
+        "via": "way that files travel: tar, sftp or cat; what the probe finds best without it",
+        "allow_downgrade": "deploy a bundle whose `number` is lower than that of what runs there",
+        "limit": "of what is sent, for a camera that streams over the same link: a rate such as 200KiB (a second)",
     }
 )
 def deploy(
@@ -38,17 +41,23 @@ def deploy(
     build: bool = False,
     again: bool = False,
     fast: bool = False,
+    via: str = "",
+    limit: str = "",
+    allow_downgrade: bool = False,
     json: bool = False,
     dry_run: bool = False,
 ) -> None:
     """Send a bundle, switch to it, check it; go back if red."""
     from deploy.cli.output import outcome_facts, print_outcome, print_release_plan
-    from deploy.release.deployment import bundle_for, plan_deploy
+    from deploy.release.deployment import Wishes, bundle_for, plan_deploy
+    from deploy.transfer.means import known_way
+    from deploy.transfer.pace import parse_rate
     from recipes import console
 
+    wishes = Wishes(again=again, fast=fast, via=known_way(via), rate=parse_rate(limit), downgrade=allow_downgrade)
     chosen = bundle_for(host, bundle, build=build and not dry_run, make=not dry_run)
     if dry_run:
-        planned = plan_deploy(host, chosen, again=again)
+        planned = plan_deploy(host, chosen, wishes)
         if json:
             console.emit({"host": host, "release": chosen.id, "steps": [step.detail for step in planned.steps]})
         else:
@@ -58,7 +67,7 @@ def deploy(
     from deploy.verdicts.flow import publish_gate
 
     try:
-        done = deploy_to(host, chosen, again=again, fast=fast, told=partial(publish_gate, bundle=chosen))
+        done = deploy_to(host, chosen, wishes, told=partial(publish_gate, bundle=chosen))
     except KeyboardInterrupt:
         raise _interrupted(host) from None
     if json:

@@ -18,7 +18,7 @@ from deploy.boards.session import connect
 from deploy.bundle.assemble import pack_bundle
 from deploy.bundle.load import Bundle
 from deploy.release.carried import paper_sizes
-from deploy.release.deployment import deploy_to, roll_back_host, verify_host
+from deploy.release.deployment import Wishes, deploy_to, roll_back_host, verify_host
 from deploy.release.plan import plan_release
 from deploy.release.recheck import watched_paths
 from deploy.release.run import deploy_release, install_release
@@ -157,7 +157,7 @@ def test_the_cure_of_a_red_verify_cures(clean_tiny: str, tiny_bundle: Bundle) ->
         require_green(verify_host(clean_tiny))
     assert caught.value.next_step.startswith(f"invoke deploy --host {clean_tiny} --again")
     assert not deploy_to(clean_tiny, tiny_bundle).release.changed
-    assert deploy_to(clean_tiny, tiny_bundle, again=True).release.changed
+    assert deploy_to(clean_tiny, tiny_bundle, Wishes(again=True)).release.changed
     assert verify_host(clean_tiny).green
 
 
