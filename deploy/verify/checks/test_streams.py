@@ -61,9 +61,9 @@ def _process(look: tuple[ServiceState, dict[str, Any]]) -> tuple[int, object]:
     return look[0].pid, look[1].get("pid")
 
 
-def _evidence(row: dict[str, Any], report: dict[str, Any], state: ServiceState, clock: int | None) -> str:
+def _evidence(row: dict[str, Any], report: dict[str, Any], state: ServiceState, skew: int | None) -> str:
     restarts = f", {state.restarts} restart{'s' * (state.restarts > 1)}" if state.restarts else ""
-    runs = f"process {state.pid} runs{since(state, clock)}{restarts}"
+    runs = f"process {state.pid} runs{since(state, skew)}{restarts}"
     if not row["status"]:
         return f"{row['name']}: its {runs}; it does not say what it sends"
     confirmed = f", {_number(report, 'fragments')} fragments confirmed" if row["confirmed"] else ""
@@ -94,5 +94,5 @@ def test_every_stream_goes_on(
         assert time.monotonic() - begun < release["patience"], told or "it was started again and again"
         if any(_process(now[name]) != _process(last[name]) for name in now):
             last, since = now, time.monotonic()
-    said = [_evidence(row, now[row["name"]][1], now[row["name"]][0], facts.clock) for row in rows]
+    said = [_evidence(row, now[row["name"]][1], now[row["name"]][0], facts.skew) for row in rows]
     record_property("evidence", "; ".join(said))
