@@ -173,7 +173,7 @@ def test_every_job_of_a_tag(engine: Engine, tmp_path: Path) -> None:
     green(*(job for jobs in done.values() for job in jobs))
     assert secret not in "".join(job.said() for jobs in done.values() for job in jobs)
     look_at_streams(store, done["board"][0])
-    look_at_release(tmp_path / "machine" / "released", store)
+    look_at_release(tmp_path / "machine" / "released", store, done["release"][0].workspace)
 
 
 @pytest.mark.slow
@@ -231,7 +231,7 @@ def look_at_streams(store: Store, board: JobRun) -> None:
     assert stream
 
 
-def look_at_release(folder: Path, store: Store) -> None:
+def look_at_release(folder: Path, store: Store, checkout: Path) -> None:
     """Look whether the bundle that ran on the board is released, with bill of materials and the version's notes."""
     names = {path.name for path in folder.iterdir()}
     [bundle] = [name for name in names if name.endswith(".tar.zst")]
@@ -242,7 +242,7 @@ def look_at_release(folder: Path, store: Store) -> None:
         assert kept.read(bundle) == (folder / bundle).read_bytes()
     assert f"{file_sha256(folder / bundle)}  {bundle}" in (folder / "SHA256SUMS").read_text().splitlines()
     assert json.loads((folder / bill).read_text())["bomFormat"] == "CycloneDX"
-    notes, changes = (folder / "notes.md").read_text(), (paths.CHECKOUT / "CHANGELOG.md").read_text()
+    notes, changes = (folder / "notes.md").read_text(), (checkout / "CHANGELOG.md").read_text()
     assert notes in changes
     assert changes.partition(notes)[0].splitlines()[-1].startswith("## 0.2.0 ")
     words = (folder / "arguments").read_text().splitlines()
