@@ -153,6 +153,7 @@ def test_a_user_who_is_not_root_needs_to_be_it_for_bootstrap_alone(engine: Engin
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_every_job_of_a_tag(engine: Engine, tmp_path: Path) -> None:
     """All five jobs, with the caches of a run before: the board streams and is watched, and the tag is released."""
     root, plan = warm("sim-camera", engine)
