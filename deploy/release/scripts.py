@@ -34,7 +34,7 @@ held() {
     echo "${by:-somebody} (process $owner on the board)"
 }
 """
-_LOCK = (
+LOCK = (
     HOLDER
     + r"""
 lock() {
@@ -73,7 +73,7 @@ umask 022
 root=$1 what=$2
 mkdir -p "$root/store" "$root/incoming" "$root/releases" || exit 70
 """
-    + _LOCK
+    + LOCK
     + r"""
 lock "${3:-}"
 cd "$root/incoming" || exit 70
@@ -105,7 +105,7 @@ exit 0
 """
 )
 _SWITCH = (
-    _LOCK
+    LOCK
     + r"""
 # rename(2) of a link is the switch: readers see the old release or the new one. Without `mv -T` the link is replaced
 # by ln, which has a short moment without one.
@@ -266,7 +266,7 @@ set -u
 umask 022
 root=$1 id=$2
 """
-    + _LOCK
+    + LOCK
     + r"""
 lock "${3:-}"
 applied=$root/applied
