@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from deploy.cloud.boardside import BoardView
+
 
 class Side(StrEnum):
     """Where the fault is, or from where the service is not reached."""
@@ -150,6 +152,16 @@ REASONS: dict[str, Reason] = {
         cause="this workstation reaches the service and the board does not: its route, firewall, DNS or CA file",
         next_step=_DOCTOR,
     ),
+    "board-expired": Reason(
+        side=Side.BOARD,
+        cause="the service refuses the board: its session token is over, and nothing there renews it",
+        next_step="new keys in the board's file of credentials, or a certificate with a role alias, which renews them",
+    ),
+    "board-refused": Reason(
+        side=Side.BOARD,
+        cause="the board reaches the service, and is refused: its keys, or their policy",
+        next_step="a policy with kinesisvideo:PutMedia, DescribeStream, GetDataEndpoint and CreateStream; " + _DOCTOR,
+    ),
     "expired": Reason(
         side=Side.WORKSTATION,
         cause="the session token of this workstation's credentials is over; the board has others, and may well stream",
@@ -227,22 +239,6 @@ _CODES = {
     "ConnectionLimitExceededException": "throttled",
     "ThrottlingException": "throttled",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BoardView:
-    """What the board's own checks say of the service, in the same run.
-
-    Attributes
-    ----------
-    reaches:
-        Whether fragments of its are confirmed; None where nobody asked the board.
-    words:
-        What it said, on one line.
-    """
-
-    reaches: bool | None = None
-    words: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

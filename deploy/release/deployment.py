@@ -16,7 +16,14 @@ from deploy.release.plan import ReleasePlan, plan_release, refuse_unfit
 from deploy.release.preflight import look_before, refuse_unfounded, refuse_unwritable
 from deploy.release.recheck import still_proved, watched_paths
 from deploy.release.run import ReleaseResult, deploy_release, refuse_no_way_back, roll_back_release, this_user
-from deploy.verify.run import own_checks, refuse_broken_checks, run_checks
+from deploy.verify.run import (
+    RUNNING_PATIENCE,
+    RUNNING_STALL,
+    TIMEOUT_SECONDS,
+    own_checks,
+    refuse_broken_checks,
+    run_checks,
+)
 from deploy.verify.verdict import Verdict, require_green
 from recipes import console
 from recipes.errors import ConfigError, PreflightError, UserError
@@ -173,13 +180,16 @@ def verify_host(host_name: str, *, fast: bool = False) -> Verdict:
         Nothing that is trusted here says what runs there: neither a bundle nor what the release carries.
     """
     board, root = load_host(host_name).board, board_root(host_name)
-    with connect(host_target(host_name)) as session:
+    with connect(host_target(host_name), seconds=TIMEOUT_SECONDS) as session:
         current = probe_host(session, root, []).current
         if not current:
             raise ConfigError(f"nothing of ours runs on {host_name}", next_step=f"invoke deploy --host {host_name}")
         release, source = find_release(session, host_name, board, root, current)
         own = own_checks(board)
-        return run_checks(session, host_name, release.id, release.manifest, [source], own=own, fast=fast)
+        return run_checks(
+            session, host_name, release.id, release.manifest, [source],
+            patience=RUNNING_PATIENCE, stall=RUNNING_STALL, own=own, fast=fast,
+        )  # fmt: skip
 
 
 def reachable_hosts() -> list[str]:

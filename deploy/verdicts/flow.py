@@ -10,7 +10,7 @@ from deploy.bundle.load import bundle_path, load_bundle
 from deploy.bundle.manifest import Manifest
 from deploy.cloud.session import Service, chosen_service
 from deploy.release.deployment import HostVerdict
-from deploy.verdicts.cloudside import board_view, look_at_cloud, with_cloud
+from deploy.verdicts.cloudside import board_views, look_at_cloud, with_cloud
 from deploy.verdicts.publish import Published, publish
 from recipes.errors import UserError
 
@@ -49,7 +49,7 @@ def finish(outcome: HostVerdict, way: CloudWay | None) -> tuple[HostVerdict, Pub
     board = load_board(load_host(outcome.host).board)
     look = None
     if way is not None:
-        look = look_at_cloud(board, way.service, watch=way.watch, view_of_board=board_view(verdict.checks))
+        look = look_at_cloud(board, way.service, watch=way.watch, views=board_views(verdict.checks))
         verdict = with_cloud(verdict, look)
     return replace(outcome, verdict=verdict), publish(verdict, look, _manifest(board.name, verdict.release))
 

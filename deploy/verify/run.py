@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from deploy.boards.layers import read_layers
-from deploy.boards.session import BoardSession
+from deploy.boards.session import BoardSession, within
 from deploy.bundle.manifest import Manifest
+from deploy.cloud.boardside import StreamSeen
 from deploy.verify.gather import gather
 from deploy.verify.line import CHANNEL_VARIABLE, answer_checks, tell_release
 from deploy.verify.verdict import Check, Verdict, check_name
+from deploy.verify.warm import ENVIRONMENT, Forked, template
 from recipes import paths, process
 from recipes.errors import ConfigError, PreflightError
 from recipes.files import whole_file
@@ -23,9 +27,11 @@ from recipes.progress import progress
 from recipes.text import one_line, shown
 
 TIMEOUT_SECONDS = 300
-"""For all checks of one board."""
+"""For all checks of one board, and every command that they run there."""
 PATIENCE_SECONDS = 120
 """For a stream to start: an emulated board takes some twenty seconds, kvssink on a slow line as long again."""
+RUNNING_PATIENCE, RUNNING_STALL = 25, 12
+"""The same for what should be streaming already, and for its pictures to stand still: red within a minute, all told."""
 _PLUGIN = "deploy.verify.plugin"
 _ENDING_SECONDS = 20
 """For pytest to write its report."""
@@ -42,6 +48,7 @@ def run_checks(
     notes: Sequence[str] = (),
     *,
     patience: int = PATIENCE_SECONDS,
+    stall: int = 0,
     own: Sequence[Path] = (),
     fast: bool = False,
 ) -> Verdict:
@@ -53,9 +60,11 @@ def run_checks(
     Parameters
     ----------
     notes:
-        What the verdict says besides, such as where the manifest is from.
+        What the verdict says besides.
     patience:
         Seconds that a stream may take until its pictures come.
+    stall:
+        Seconds that they may stand still once they came; 0: as long.
     own:
         Folders with checks of the user's own.
     fast:
@@ -69,20 +78,23 @@ def run_checks(
     junit = paths.work() / "verify" / f"{host}.xml"
     junit.parent.mkdir(parents=True, exist_ok=True)
     junit.unlink(missing_ok=True)
-    release = _release(manifest, host, identity, patience)
+    release = _release(manifest, host, identity, patience) | {"stall": stall or patience}
     words = [*_words(release, own, fast=fast), f"--junitxml={junit}"]
 
     def answer(line: socket.socket) -> None:
-        with progress(f"{host}: checks") as step:
+        with progress(f"{host}: checks") as step, within(session, TIMEOUT_SECONDS):
             facts = partial(gather, session, release)
             answer_checks(line, session, release, facts, seconds=TIMEOUT_SECONDS, told=step.at)
 
     code, output = _carry_out(host, words, answer)
     if not junit.is_file() or code not in (0, 1):
         raise PreflightError(f"the checks of {host} could not run", why=shown(output[-800:]))
+    return _verdict(host, identity, junit, (*_overridden(manifest), *notes))
+
+
+def _verdict(host: str, identity: str, junit: Path, notes: tuple[str, ...]) -> Verdict:
     make_fit(junit)
-    told = (*_overridden(manifest), *notes)
-    return Verdict(host=host, release=identity, checks=tuple(read_checks(junit)), junit=junit, notes=told)
+    return Verdict(host=host, release=identity, checks=tuple(read_checks(junit)), junit=junit, notes=notes)
 
 
 def _overridden(manifest: Manifest) -> list[str]:
@@ -132,15 +144,8 @@ def _release(manifest: Manifest, host: str, identity: str, patience: int) -> dic
 def _carry_out(host: str, words: Sequence[str], answer: Callable[[socket.socket], None]) -> tuple[int, bytes]:
     """Run pytest and answer what its checks ask of the board; returns its exit code and what it printed."""
     line, theirs = socket.socketpair()
-    environment = {
-        CHANNEL_VARIABLE: str(theirs.fileno()),
-        "PYTHONPATH": str(paths.CHECKOUT),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-    }
     with line, theirs, tempfile.TemporaryDirectory(prefix="boardcast-verify-") as name, tempfile.TemporaryFile() as log:
-        argv = [sys.executable, "-m", "pytest", "--rootdir", name, *words]
-        with process.child(argv, cwd=Path(name), env=environment, output=log, descriptor=theirs.fileno()) as child:
+        with _started(["--rootdir", name, *words], Path(name), log, theirs) as child:
             theirs.close()
             try:
                 answer(line)
@@ -152,6 +157,17 @@ def _carry_out(host: str, words: Sequence[str], answer: Callable[[socket.socket]
                 code = child.wait(_ENDING_SECONDS)  # it ended before it asked anything; what it printed says why
         log.seek(0)
         return code, log.read(_OUTPUT_BYTES)
+
+
+def _started(
+    words: Sequence[str], cwd: Path, log: IO[bytes], channel: socket.socket
+) -> AbstractContextManager[process.Child | Forked]:
+    """Start pytest: forked where a template is ready, else by itself."""
+    if ready := template():
+        return ready.fork(words, cwd, log, channel)
+    environment = {CHANNEL_VARIABLE: str(channel.fileno()), **ENVIRONMENT}
+    argv = [sys.executable, "-m", "pytest", *words]
+    return process.child(argv, cwd=cwd, env=environment, output=log, descriptor=channel.fileno())
 
 
 def _words(release: Mapping[str, Any], own: Sequence[Path], *, fast: bool) -> list[str]:
@@ -205,6 +221,15 @@ def read_checks(junit: Path) -> list[Check]:
                 state=state,
                 evidence=one_line(evidence, most=_EVIDENCE),
                 seconds=case.time or 0.0,
+                streams=_streams(notes.get("streams", "{}")),
             )
         )
     return checks
+
+
+def _streams(text: str) -> dict[str, StreamSeen]:
+    """Read what the check of the streams saw of each; nothing where a check of the user's own wrote something else."""
+    try:
+        return {str(name): StreamSeen(kind) for name, kind in json.loads(text).items()}
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        return {}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from deploy.cloud.boardside import StreamSeen
 from recipes.errors import VerifyError
 
 
@@ -22,8 +23,11 @@ class Check:
     seconds: float
     cure: str = ""
     """The command that comes next, where the check knows it."""
+    streams: Mapping[str, StreamSeen] = field(default_factory=dict)
+    """By its name in the board's file, of the check that looks at them."""
 
 
+CLOCK_CHECK = "clock is right"
 SKEW_REFUSED = 240
 """Seconds that a board's clock may be off; AWS refuses requests whose clock is 300 s off."""
 

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from deploy.cloud.boardside import BoardView
 from deploy.cloud.collect import Look, observe
 from deploy.cloud.evidence import Evidence
 from deploy.cloud.judge import judge
 from deploy.cloud.promise import StreamPromise
-from deploy.cloud.reasons import BoardView, Finding
+from deploy.cloud.reasons import Finding
 from deploy.cloud.session import Calls, Service
 from tests.support.livecamera import service_of
 from tests.support.localservice import LocalService, local_service

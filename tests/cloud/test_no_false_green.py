@@ -10,7 +10,8 @@ from dataclasses import replace
 
 import pytest
 
-from deploy.cloud.reasons import REASONS, BoardView, Side
+from deploy.cloud.boardside import BoardView, StreamSeen
+from deploy.cloud.reasons import REASONS, Side
 from tests.cloud.conftest import Verifier, reasons
 from tests.support.livecamera import LiveCamera, service_of
 from tests.support.localservice import LocalService
@@ -240,10 +241,10 @@ def test_a_workstation_whose_clock_is_off_is_no_fault_of_the_board(local: LocalS
 def test_a_token_of_the_board_that_is_over_is_red(local: LocalService, verify: Verifier) -> None:
     """The board's PutMedia is refused from its next connection on; only the board's log can say why."""
     key = local.service.store.keys.lend("thing", now=time.time(), seconds=-1)
-    board = BoardView(reaches=False, words="ExpiredTokenException (0x52000051)")
+    board = BoardView(seen=StreamSeen.EXPIRED, words="ExpiredTokenException (0x52000051)")
     with LiveCamera(local, "cam01", key=key), red_within():
         found = verify(board=board)
-    assert reasons(found) == ["board-blocked"]
+    assert reasons(found) == ["board-expired"]
     assert "ExpiredTokenException" in found["fragments arrive"].evidence
     with LiveCamera(local, "cam01", key=local.service.store.keys.lend("thing", now=time.time(), seconds=900)):
         cured(verify)
@@ -261,8 +262,8 @@ def test_a_token_of_this_workstation_that_is_over_is_its_own_reason(local: Local
 @pytest.mark.parametrize(
     ("board", "reason", "side"),
     [
-        (BoardView(reaches=True, words="12 fragments confirmed"), "workstation-blocked", Side.WORKSTATION),
-        (BoardView(reaches=False, words="no route to host"), "nobody", Side.NOBODY),
+        (BoardView(seen=StreamSeen.CONFIRMED, words="12 fragments confirmed"), "workstation-blocked", Side.WORKSTATION),
+        (BoardView(seen=StreamSeen.UNREACHED, words="no route to host"), "nobody", Side.NOBODY),
         (BoardView(), "workstation-unsure", Side.WORKSTATION),
     ],
     ids=["board reaches it", "board neither", "board not asked"],
@@ -280,7 +281,7 @@ def test_an_endpoint_that_is_blocked_from_here_says_who_does_reach_it(
 
 
 def test_an_endpoint_that_is_blocked_from_the_board_alone(local: LocalService, verify: Verifier) -> None:
-    found = verify(board=BoardView(reaches=False, words="curl 7: connection refused"))
+    found = verify(board=BoardView(seen=StreamSeen.UNREACHED, words="curl 7: connection refused"))
     assert reasons(found) == ["board-blocked"]
     assert "this workstation reads cam01" in found["fragments arrive"].evidence
 
