@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from invoke import Context, Exit
 
 from deploy.cli.command import HOST, command
-from recipes.errors import ConfigError, PreflightError, VerifyError
+from recipes.errors import ConfigError, PreflightError, UserError, VerifyError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _AGAIN = "send everything, though it runs there already: what was damaged there is repaired"
 _FAST = "look at the services, and do not wait for pictures"
 _LONGEST_WATCH = 3600
+_MOST_PARALLEL = 64
 _BUILD = "build and bundle again first what changed since the bundle was made"
 
 
@@ -81,6 +82,7 @@ def _interrupted(host: str) -> Exit:
         "profile": "of your AWS configuration: ask AWS with it, and not the local service",
         "fast": _FAST,
         "aws": "ask AWS with the usual credentials, also while the local service runs",
+        "parallel": "hosts that are checked at once",
     },
 )
 def verify(
@@ -91,17 +93,18 @@ def verify(
     watch: int = 0,
     profile: str = "",
     aws: bool = False,
+    parallel: int = 8,
     json: bool = False,
     dry_run: bool = False,
 ) -> None:
     """Check what runs on boards, with evidence and JUnit."""
-    from deploy.release.deployment import reachable_hosts, verify_each
-    from deploy.verdicts.flow import CloudWay, finish
-    from deploy.verify.verdict import require_green
+    from deploy.release.deployment import reachable_hosts
+    from deploy.verdicts.fleet import verify_hosts
+    from deploy.verdicts.flow import CloudWay
     from recipes import console, paths
 
     names = host or reachable_hosts()
-    _check_request(names, watch)
+    _check_request(names, watch, parallel)
     if dry_run:
         checks = "release, loader and boardprobe checks" + (", then the cloud's side" if cloud or watch else "")
         if json:
@@ -110,27 +113,37 @@ def verify(
             console.out(*(f"{name}: {checks}" for name in names))
         return
     way = CloudWay(watch=watch, profile=profile, aws=aws) if cloud or watch else None
-    finished = [finish(outcome, way) for outcome in verify_each(names, fast=fast)]
+    finished = verify_hosts(names, way, fast=fast, parallel=parallel)
     done = [outcome for outcome, _ in finished]
-    _tell(done, json=json)
+    ends = _ends(names, done, named=bool(host))
+    _tell(done, ends, json=json)
     if not json:
         console.out(*(f"  page: {paths.shown_path(papers.page)}" for _, papers in finished if papers))
+    if ends:
+        # The result is JSON already; a second one for the error would make both unreadable.
+        raise Exit(ends.for_people(), int(ends.code)) if json else ends
+
+
+def _ends(names: Sequence[str], done: Sequence[HostVerdict], *, named: bool) -> UserError | None:
+    """Return the error that verifying ends with: the first red verdict, else the first host that has none.
+
+    A host that was named has to answer; of all hosts, those that are off are no fault.
+    """
+    from deploy.verify.verdict import require_green
+
     verdicts = [outcome.verdict for outcome in done if outcome.verdict]
-    # A host that was named has to answer; of all hosts, those that are off are no fault.
-    errors = [outcome.error for outcome in done if outcome.error and (host or not outcome.off)]
+    errors = [outcome.error for outcome in done if outcome.error and (named or not outcome.off)]
     if not verdicts and not errors:
-        errors = [PreflightError("no host answers", why=", ".join(names), next_step="invoke sim status")]
+        return PreflightError("no host answers", why=", ".join(names), next_step="invoke sim status")
     try:
         for verdict in verdicts:
             require_green(verdict)
     except VerifyError as red:
-        errors.insert(0, red)
-    if errors:
-        # The result is JSON already; a second one for the error would make both unreadable.
-        raise Exit(errors[0].for_people(), int(errors[0].code)) if json else errors[0]
+        return red
+    return errors[0] if errors else None
 
 
-def _check_request(names: Sequence[str], watch: int) -> None:
+def _check_request(names: Sequence[str], watch: int, parallel: int) -> None:
     if not names:
         raise ConfigError(
             "no host to verify",
@@ -139,10 +152,12 @@ def _check_request(names: Sequence[str], watch: int) -> None:
         )
     if not 0 <= watch <= _LONGEST_WATCH:
         raise ConfigError(f"--watch {watch}: 0 to {_LONGEST_WATCH} seconds")
+    if not 1 <= parallel <= _MOST_PARALLEL:
+        raise ConfigError(f"--parallel {parallel}: 1 to {_MOST_PARALLEL} hosts at once")
 
 
-def _tell(done: Sequence[HostVerdict], *, json: bool) -> None:
-    """Print what verifying came to; of a single host without a verdict the error that follows says all."""
+def _tell(done: Sequence[HostVerdict], ends: UserError | None, *, json: bool) -> None:
+    """Print what verifying came to; the error that follows says all of its host, so that host is not told twice."""
     from deploy.cli.output import print_verdicts
     from recipes import console
 
@@ -150,8 +165,8 @@ def _tell(done: Sequence[HostVerdict], *, json: bool) -> None:
         console.emit([outcome.as_dict() for outcome in done])
         return
     print_verdicts([outcome.verdict for outcome in done if outcome.verdict])
-    for outcome in done if len(done) > 1 else ():
-        if outcome.error:
+    for outcome in done:
+        if outcome.error and outcome.error is not ends:
             console.out(f"  {outcome.host}: {outcome.state}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deploy.boards.board import load_board
@@ -25,6 +24,7 @@ from deploy.verify.run import (
     run_checks,
 )
 from deploy.verify.verdict import Verdict, require_green
+from deploy.verify.warm import ready
 from recipes import console
 from recipes.errors import ConfigError, PreflightError, UserError
 
@@ -125,7 +125,7 @@ def deploy_to(host_name: str, bundle: Bundle, *, again: bool = False, fast: bool
     verdicts: list[Verdict] = []
     own = own_checks(load_host(host_name).board)
     refuse_broken_checks(host_name, bundle.id, bundle.manifest, own)
-    with connect(host_target(host_name)) as session:
+    with ready(), connect(host_target(host_name)) as session:
 
         def check() -> None:
             verdicts.append(run_checks(session, host_name, bundle.id, bundle.manifest, own=own, fast=fast))
@@ -180,7 +180,7 @@ def verify_host(host_name: str, *, fast: bool = False) -> Verdict:
         Nothing that is trusted here says what runs there: neither a bundle nor what the release carries.
     """
     board, root = load_host(host_name).board, board_root(host_name)
-    with connect(host_target(host_name), seconds=TIMEOUT_SECONDS) as session:
+    with ready(), connect(host_target(host_name), seconds=TIMEOUT_SECONDS) as session:
         current = probe_host(session, root, []).current
         if not current:
             raise ConfigError(f"nothing of ours runs on {host_name}", next_step=f"invoke deploy --host {host_name}")
@@ -229,15 +229,12 @@ def is_off(error: UserError) -> bool:
     return isinstance(error, PreflightError) and error.what.endswith("does not answer")
 
 
-def verify_each(names: Sequence[str], *, fast: bool = False) -> list[HostVerdict]:
-    """Check host after host; one that cannot be checked does not keep the others from it. `fast`: see `verify_host`."""
-    found = []
-    for name in names:
-        try:
-            found.append(HostVerdict(host=name, verdict=verify_host(name, fast=fast)))
-        except UserError as error:
-            found.append(HostVerdict(host=name, error=error))
-    return found
+def verdict_on(name: str, *, fast: bool = False) -> HostVerdict:
+    """Check what runs on one of several hosts; why it cannot be checked is a result too. `fast`: see `verify_host`."""
+    try:
+        return HostVerdict(host=name, verdict=verify_host(name, fast=fast))
+    except UserError as error:
+        return HostVerdict(host=name, error=error)
 
 
 def roll_back_host(host_name: str, *, dry_run: bool) -> str:
@@ -255,7 +252,7 @@ def roll_back_host(host_name: str, *, dry_run: bool) -> str:
         Its checks were red: the release that ran runs again.
     """
     board, root = load_host(host_name).board, board_root(host_name)
-    with connect(host_target(host_name)) as session:
+    with ready(), connect(host_target(host_name)) as session:
         facts = probe_host(session, root, [])
         refuse_no_way_back(root, facts)
         release, source = find_release(session, host_name, board, root, facts.previous)

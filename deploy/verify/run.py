@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import sys
 import tempfile
@@ -163,8 +164,8 @@ def _started(
     words: Sequence[str], cwd: Path, log: IO[bytes], channel: socket.socket
 ) -> AbstractContextManager[process.Child | Forked]:
     """Start pytest: forked where a template is ready, else by itself."""
-    if ready := template():
-        return ready.fork(words, cwd, log, channel)
+    if (ready := template()) and (forked := ready.fork(words, cwd, log, channel)):
+        return forked
     environment = {CHANNEL_VARIABLE: str(channel.fileno()), **ENVIRONMENT}
     argv = [sys.executable, "-m", "pytest", *words]
     return process.child(argv, cwd=cwd, env=environment, output=log, descriptor=channel.fileno())
@@ -178,7 +179,9 @@ def _words(release: Mapping[str, Any], own: Sequence[Path], *, fast: bool) -> li
     left_out["test_streams.py"] |= not release["services"]
     ignored = [f"--ignore={checks / name}" for name, out in left_out.items() if out]
     plain = f"-q -p no:cacheprovider -p {_PLUGIN} -c /dev/null -o junit_family=xunit1 --import-mode=importlib"
-    return [*plain.split(), *ignored, str(checks), *map(str, own)]
+    # Without it pytest lists every folder from the root on.
+    top = os.path.commonpath([checks, *own])
+    return [*plain.split(), f"--confcutdir={top}", *ignored, str(checks), *map(str, own)]
 
 
 def make_fit(junit: Path) -> None:

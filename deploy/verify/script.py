@@ -81,7 +81,6 @@ probe() {
     part said
     echo "$said"
 }
-[ $# = 0 ] || probe "$@"
 [ -z "$folder" ] || cd "$folder" || folder=''
 if [ "$how" = trace ] && ! tr '\0' '\n' < "$loader" 2>/dev/null | grep -q LD_TRACE_LOADED_OBJECTS; then
     part mute
@@ -105,6 +104,7 @@ list() {
     + SERVICE_LOOK
     + r"""
 beside=gst-launch-1.0
+answers() { # to the lines on stdin
 set --
 while IFS= read -r line; do
     rest=${line#* }
@@ -128,6 +128,14 @@ while IFS= read -r line; do
             ;;
     esac
 done
+}
+# Boardprobe waits for its libraries and for devices: it runs beside the rest, and what it says comes last.
+if [ $# = 0 ]; then
+    answers
+else
+    exec 4<&0 < /dev/null
+    probe "$@" 4<&- | { answers <&4 4<&-; cat; }
+fi
 part end
 exit 0
 """

@@ -22,7 +22,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 from deploy.verify.line import CHANNEL_VARIABLE
 from recipes import paths, process
@@ -43,6 +43,13 @@ class Forked:
     _status: socket.socket
     _said: bytes = b""
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._status:
+            self._end()
+
     def wait(self, seconds: float) -> int:
         """Return its exit code, -1 where something ended it; raises TimeoutError where it runs on after `seconds`."""
         end = time.monotonic() + seconds
@@ -55,7 +62,7 @@ class Forked:
                 return int(code) if code else -1
             self._said += part
 
-    def end(self) -> None:
+    def _end(self) -> None:
         """End it where it still runs."""
         with contextlib.suppress(TimeoutError):
             self.wait(0)
@@ -73,30 +80,21 @@ class Template:
     _control: socket.socket
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    @contextlib.contextmanager
-    def fork(self, words: Sequence[str], cwd: Path, log: IO[bytes], channel: socket.socket) -> Iterator[Forked]:
-        """Run pytest with these words; it is ended with the block.
-
-        Raises
-        ------
-        OSError
-            The template is gone.
-        """
+    def fork(self, words: Sequence[str], cwd: Path, log: IO[bytes], channel: socket.socket) -> Forked | None:
+        """Run pytest with these words, until the block of what is returned ends; None where the template is gone."""
         ours, theirs = socket.socketpair()
         folder = os.open(cwd, os.O_RDONLY | os.O_DIRECTORY)
-        with ours:
-            try:
-                descriptors = [channel.fileno(), log.fileno(), folder, theirs.fileno()]
-                with self._lock:
-                    socket.send_fds(self._control, [json.dumps(list(words)).encode()], descriptors)
-            finally:
-                os.close(folder)
-                theirs.close()
-            made = Forked(ours)
-            try:
-                yield made
-            finally:
-                made.end()
+        try:
+            descriptors = [channel.fileno(), log.fileno(), folder, theirs.fileno()]
+            with self._lock:
+                socket.send_fds(self._control, [json.dumps(list(words)).encode()], descriptors)
+        except OSError:
+            ours.close()
+            return None
+        finally:
+            os.close(folder)
+            theirs.close()
+        return Forked(ours)
 
 
 _READY: list[Template] = []
@@ -166,7 +164,8 @@ def main() -> None:
     from _pytest.config import default_plugins
 
     control = socket.socket(fileno=int(sys.argv[1]))
-    for name in (*(f"_pytest.{plugin}" for plugin in default_plugins), "deploy.verify.plugin"):
+    ours = ("deploy.verify.plugin", "testinfra.modules.file", "recipes.rootfs.origin", "recipes.console")
+    for name in (*(f"_pytest.{plugin}" for plugin in default_plugins), *ours):
         importlib.import_module(name)
     gc.freeze()
     _serve(control)
