@@ -109,7 +109,7 @@ def _of_region(
 ) -> CloudLook:
     streams = [stream for stream in promised.streams if stream.region == region]
     channels = [channel for channel in promised.channels if channel.region == region]
-    calls = Calls(service)
+    calls = Calls(service, patient=True)
     try:
         seen, viewed = asyncio.run(_ask(calls, [stream for stream in streams if not stream.prefix], channels, look))
     finally:

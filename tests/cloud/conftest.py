@@ -50,7 +50,7 @@ class Verifier:
         **changed: Any,
     ) -> dict[str, Finding]:
         """Return the findings by their checks."""
-        calls = Calls(service or service_of(self.local))
+        calls = Calls(service or service_of(self.local), patient=True)
         look = Look(patience=patience, watch=watch, known=frozenset({"cam01"}))
         try:
             self.evidence = asyncio.run(observe(calls, replace(PROMISE, **changed), look))

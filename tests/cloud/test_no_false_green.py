@@ -297,6 +297,19 @@ def test_a_service_that_refuses_is_told_in_its_words(local: LocalService, verify
         cured(verify)
 
 
+def test_a_service_that_is_busy_for_a_moment_is_asked_again(local: LocalService, verify: Verifier) -> None:
+    """Others of the account ask too: that is no fault of the stream. One that stays busy is told to be."""
+    from deploy.kvsstore.faults import Fault
+
+    with LiveCamera(local, "cam01") as camera:
+        while camera.sent < 2:
+            time.sleep(0.05)
+        local.call(lambda: local.service.store.faults.ask(Fault("throttled", "cam01", times=3)))
+        cured(lambda: verify(patience=20))  # type: ignore[arg-type]
+        local.call(lambda: local.service.store.faults.ask(Fault("throttled", "cam01", times=0)))
+        assert reasons(verify()) == ["throttled"]
+
+
 def test_every_reason_names_a_side_and_what_comes_next() -> None:
     for name, reason in REASONS.items():
         assert reason.cause, name
