@@ -26,7 +26,7 @@ from tests.support.sshserver import Line, ssh_line
 from tests.verify.test_checks import look, program, put
 
 pytestmark = [pytest.mark.loopback, pytest.mark.process, pytest.mark.usefixtures("home")]
-DEADLINE, BEYOND = 6, 5
+DEADLINE, BEYOND = 4, 5
 """Seconds of these tests, and those that an end may be late (P-20)."""
 HANGS = "def test_it_hangs(host):\n    host.run('exec sleep 600')\n"
 
@@ -53,7 +53,7 @@ def test_checks_end_by_their_deadline(line: Line, tmp_path: Path, hanging: Path,
     _, made = put(tmp_path / "flash/boardcast", program())
     with connect(line.target) as session:
         if fault == "nothing reaches it":
-            threading.Timer(2, line.frozen.set).start()
+            threading.Timer(1, line.frozen.set).start()
         begun = time.monotonic()
         with pytest.raises(PreflightError, match="cam01 did not do in time what it was asked"):
             look(made, session, own=[hanging])
@@ -129,7 +129,7 @@ def test_a_gate_that_hangs_takes_the_release_back(line: Line, tmp_path: Path, ha
 def test_a_gate_of_a_board_that_is_gone_says_what_is_on(
     line: Line, tmp_path: Path, hanging: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deploy.release.run.BACK_SECONDS", 4)
+    monkeypatch.setattr("deploy.release.run.BACK_SECONDS", 2)
     root = tmp_path / "board/boardcast"
     with connect(line.target) as session:
         frozen = threading.Thread(target=freeze_once, args=(root / "current", line), daemon=True)
@@ -137,7 +137,7 @@ def test_a_gate_of_a_board_that_is_gone_says_what_is_on(
         begun = time.monotonic()
         with pytest.raises(PreflightError, match="switched on, and neither confirmed nor taken back"):
             gate(session, root, hanging)
-        assert time.monotonic() - begun < 10 + DEADLINE + 4 + 2 * BEYOND
+        assert time.monotonic() - begun < 10 + DEADLINE + 2 + 2 * BEYOND
 
 
 def freeze_once(link: Path, line: Line) -> None:
