@@ -20,7 +20,9 @@ class StreamSeen(StrEnum):
     UNCONFIRMED = "unconfirmed"
     """Pictures go on, and no fragment is confirmed."""
     DOWN = "down"
-    """It does not run."""
+    """It does not run, though it should."""
+    STOPPED = "stopped"
+    """Somebody stopped it, or nobody started it."""
     UNREACHED = "unreached"
     """It does not run, or nothing is confirmed, for it does not reach the service."""
     EXPIRED = "expired"
@@ -96,4 +98,4 @@ class BoardView:
     @property
     def stands(self) -> bool:
         """Whether it sends nothing to any stream, by its own word."""
-        return bool(self.cause) or self.seen is StreamSeen.DOWN
+        return bool(self.cause) or self.seen in (StreamSeen.DOWN, StreamSeen.STOPPED)

@@ -25,6 +25,7 @@ def test_service_is_up(
         state = parse_status(host.run(LOOK, release["root"], stdin=f"{stream.name} -\n").stdout)
     starts = f", restarted {state.restarts} times" if state.restarts else ""
     record_property("evidence", f"{state.phase}, process {state.pid}{starts}")
-    seen = StreamSeen.DOWN if state.phase in (Phase.STOPPED, Phase.FAILED) else StreamSeen.RUNNING
+    down = {Phase.STOPPED: StreamSeen.STOPPED, Phase.FAILED: StreamSeen.DOWN}
+    seen = down.get(state.phase, StreamSeen.RUNNING)
     record_property("streams", json.dumps({stream.stream: seen}))
     assert state.phase not in (Phase.STOPPED, Phase.FAILED), f"{state.phase}: {state.reason or 'no reason is known'}"

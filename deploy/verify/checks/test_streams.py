@@ -58,7 +58,8 @@ def _against(row: dict[str, Any], first: _Look, now: _Look) -> _Fault | None:
     if state.phase is not Phase.RUNNING:
         own = new.get("reason") if new.get("state") == "ended" else ""
         why = one_line(own) if isinstance(own, str) and own else state.reason
-        return _Fault(StreamSeen.DOWN, f"{state.phase}: {why or 'no reason is known'}")
+        kind = StreamSeen.STOPPED if state.phase is Phase.STOPPED else StreamSeen.DOWN
+        return _Fault(kind, f"{state.phase}: {why or 'no reason is known'}")
     if before.phase is not Phase.RUNNING or before.pid != state.pid:
         return _Fault(
             StreamSeen.STARTING, f"it was started again: {state.reason}" if state.reason else "it is starting"
@@ -87,6 +88,11 @@ def _patience(fault: _Fault, report: dict[str, Any], release: dict[str, Any]) ->
         usual = 3 * _number(report, "uptime") / fragments
         return max(min(max(least, usual), most), float(release["stall"]))
     return float(release["stall"] if fault.kind is StreamSeen.SILENT else release["patience"])
+
+
+def _lasted(fault: _Fault, report: dict[str, Any], waited: float) -> float:
+    """Return for how many seconds a fault is known to last: by its own word longer than somebody looked."""
+    return max(waited, _number(report, "ack_age")) if fault.kind is StreamSeen.UNCONFIRMED else waited
 
 
 def _hopeless(before: ServiceState, state: ServiceState) -> bool:
@@ -149,12 +155,13 @@ def test_every_stream_goes_on(
         if not wrong and waited >= _STEADY_SECONDS:
             break
         failed = {name: fault for name, fault in wrong.items() if _hopeless(first[name].state, now[name].state)}
+        given = {name: _patience(fault, now[name].report, release) for name, fault in wrong.items()}
         failed |= {
-            name: fault for name, fault in wrong.items() if waited >= _patience(fault, now[name].report, release)
+            name: fault for name, fault in wrong.items() if _lasted(fault, now[name].report, waited) >= given[name]
         }
         if failed:
             _fail(host, rows, failed, record_property)
-        if time.monotonic() - begun >= release["patience"]:
+        if time.monotonic() - begun >= max([release["patience"], *given.values()]):
             again = {row["name"]: _Fault(StreamSeen.DOWN, "it was started again and again") for row in rows}
             _fail(host, rows, wrong or again, record_property)
         if any(_process(now[name]) != _process(last[name]) for name in now):
