@@ -200,11 +200,14 @@ class FieldBoard:
     @contextmanager
     def second_producer(self) -> Iterator[None]:
         """Let another program send to the same stream, as a board with a copied file does."""
-        script = (
-            f"set -a; . {KEYS}; AWS_DEFAULT_REGION={REGION} GST_PLUGIN_PATH={CURRENT}/gstreamer-1.0 "
-            f"GST_REGISTRY=/tmp/second; words=$(sed -n 's/.* -- \\(.*\\) \"$@\"$/\\1/p' {CURRENT}/run/test); "
-            'eval "setsid gst-launch-1.0 -q $words" > /tmp/second.log 2>&1 & echo $! > /tmp/second.pid'
-        )
+        script = f"""
+            set -a
+            . {KEYS}
+            AWS_DEFAULT_REGION={REGION} GST_PLUGIN_PATH={CURRENT}/gstreamer-1.0 GST_REGISTRY=/tmp/second
+            words=$(sed -n 's/.* -- \\(.*\\) "$@"$/\\1/p' {CURRENT}/run/test)
+            (exec > /tmp/second.log 2>&1; eval "exec gst-launch-1.0 -q $words") &
+            echo $! > /tmp/second.pid
+        """
         producers = self._told(STREAM)["fragments"]
         self.sh(script)
         time.sleep(12)  # the emulated one starts
@@ -212,7 +215,7 @@ class FieldBoard:
         try:
             yield
         finally:
-            self.sh("pkill -f 'gst-launch-1.0 -q' || cat /tmp/second.log")
+            self.sh("kill $(cat /tmp/second.pid)")
 
     @contextmanager
     def deployed(self, **changes: Any) -> Iterator[None]:
