@@ -42,7 +42,7 @@ OWNERS = {
     "debian_inspector": {"deploy.bundle.dpkg"},
     "packageurl": {"deploy.bundle.sbom"},
     "tomlkit": {"recipes.sources.pins", "deploy.boards.inventory"},
-    "junitparser": {"deploy.verify.run", "deploy.verify.junit"},
+    "junitparser": {"deploy.verify.run", "deploy.verdicts.junit"},
     "testinfra": {"deploy.verify.plugin"},
     "moto": {"deploy.signaling.moto"},
     "elftools": set(),
@@ -135,7 +135,13 @@ def test_no_archive_from_elsewhere_is_opened_by_pythons_own_readers(name: str) -
 
 PRINTERS = {
     "recipes.console",
-    *("deploy.boardfiles.schema", "deploy.doctor.page", "deploy.reports.reference", "deploy.reports.rooms"),
+    *(
+        "deploy.boardfiles.schema",
+        "deploy.causes.page",
+        "deploy.doctor.page",
+        "deploy.reports.reference",
+        "deploy.reports.rooms",
+    ),
     "deploy.verdicts.record",
 }
 """The console, and those that print papers of ours which hold no word from elsewhere."""

@@ -55,7 +55,7 @@ _REACHES = {
     StreamSeen.UNCONFIRMED: False,
     StreamSeen.UNREACHED: False,
 }
-_CAUSES = {
+CAUSES = {
     StreamSeen.EXPIRED: "board-expired",
     StreamSeen.CLOCK: "clock",
     StreamSeen.REFUSED: "board-refused",
@@ -63,6 +63,7 @@ _CAUSES = {
     StreamSeen.UNREACHED: "board-blocked",
     StreamSeen.SILENT: "stopped",
 }
+"""Why nothing of a stream comes, as the catalogue of causes has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +94,7 @@ class BoardView:
         """Why nothing of it comes, as a name of `REASONS`; empty where the board does not know."""
         if self.clock_off and self.seen in (StreamSeen.REFUSED, StreamSeen.CLOCK, StreamSeen.DOWN):
             return "clock"
-        return "" if self.seen is None else _CAUSES.get(self.seen, "")
+        return "" if self.seen is None else CAUSES.get(self.seen, "")
 
     @property
     def stands(self) -> bool:

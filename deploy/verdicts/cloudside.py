@@ -15,7 +15,7 @@ from deploy.cloud.judge import judge
 from deploy.cloud.promise import ChannelPromise, Promises, StreamPromise, board_promises
 from deploy.cloud.reasons import Finding, skipped
 from deploy.cloud.session import Calls, Service
-from deploy.verify.junit import append_checks
+from deploy.verdicts.junit import append_checks
 from deploy.verify.verdict import CLOCK_CHECK, Check, Verdict
 from deploy.webrtc.judge import MASTER, judge_view
 from deploy.webrtc.viewer import FRAMES, Viewed, view
@@ -54,6 +54,7 @@ class CloudLook:
                 evidence=finding.evidence,
                 seconds=0.0,
                 cure=finding.next_step.replace("HOST", host),
+                cause=finding.reason,
             )
             for finding in self.findings
         )

@@ -19,7 +19,7 @@ from deploy.bundle.manifest import Manifest
 from deploy.cloud.boardside import StreamSeen
 from deploy.verify.gather import gather
 from deploy.verify.line import CHANNEL_VARIABLE, answer_checks, tell_release
-from deploy.verify.verdict import Check, Verdict, check_name
+from deploy.verify.verdict import Check, Verdict, check_name, explained
 from deploy.verify.warm import ENVIRONMENT, Forked, template
 from recipes import paths, process
 from recipes.errors import ConfigError, PreflightError
@@ -95,7 +95,8 @@ def run_checks(
 
 def _verdict(host: str, identity: str, junit: Path, notes: tuple[str, ...]) -> Verdict:
     make_fit(junit)
-    return Verdict(host=host, release=identity, checks=tuple(read_checks(junit)), junit=junit, notes=notes)
+    checks = tuple(explained(check, host) for check in read_checks(junit))
+    return Verdict(host=host, release=identity, checks=checks, junit=junit, notes=notes)
 
 
 def _overridden(manifest: Manifest) -> list[str]:
@@ -177,6 +178,7 @@ def _words(release: Mapping[str, Any], own: Sequence[Path], *, fast: bool) -> li
     # Streams go on where pictures come; whoever does not wait for these looks at the services alone.
     left_out = {"test_services.py": not fast or not release["services"], "test_streams.py": fast}
     left_out["test_streams.py"] |= not release["services"]
+    left_out |= dict.fromkeys(("test_devices.py", "test_log.py"), not release["services"])
     ignored = [f"--ignore={checks / name}" for name, out in left_out.items() if out]
     plain = f"-q -p no:cacheprovider -p {_PLUGIN} -c /dev/null -o junit_family=xunit1 --import-mode=importlib"
     # Without it pytest lists every folder from the root on.
@@ -201,7 +203,7 @@ def make_fit(junit: Path) -> None:
 
 
 def read_checks(junit: Path) -> list[Check]:
-    """Read what pytest wrote of each check: its state, and what it saw or why it failed or was skipped."""
+    """Read what pytest wrote of each check: its state, what it saw or why it was skipped, what it says of its cause."""
     from junitparser import Error, Failure, JUnitXml, Skipped
     from junitparser.junitparser import Properties
 
@@ -224,6 +226,8 @@ def read_checks(junit: Path) -> list[Check]:
                 state=state,
                 evidence=one_line(evidence, most=_EVIDENCE),
                 seconds=case.time or 0.0,
+                cure=one_line(notes.get("cure", "")),
+                cause=notes.get("cause", ""),
                 streams=_streams(notes.get("streams", "{}")),
             )
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -10,8 +11,10 @@ from contextlib import AbstractContextManager
 import pytest
 
 from deploy.boards.board import load_board
-from deploy.boards.inventory import SimState
+from deploy.boards.inventory import SimState, host_target
+from deploy.boards.session import connect
 from deploy.verdicts.flow import CloudWay
+from deploy.verify.run import run_checks
 from recipes.engine.docker import Engine
 from recipes.errors import UserError
 from recipes.stage.manifest import Stage
@@ -43,6 +46,9 @@ def test_a_boards_file_ends_in_pictures_at_the_service(board: FieldBoard) -> Non
     assert done.verdict.green
     evidence = {one.name: one.evidence for one in done.verdict.checks}
     assert "fragments confirmed" in evidence["every stream goes on"]
+    assert evidence["elements have what the launch scripts set"].startswith("kvssink ")
+    assert "since its last start" in evidence["log says nothing bad: test"]
+    assert re.search(r"; process \d+ runs for \d+ (s|min)", evidence["every stream goes on"])
     board.wait_for_fragments(2)
 
 
@@ -97,3 +103,30 @@ def test_every_row_of_the_false_green_table(board: FieldBoard, capsys: pytest.Ca
             load = os.getloadavg()[0]
             print(f"\n  {row}: {told} ({time.monotonic() - begun:.0f} s in all, load {load:.0f})", end="", flush=True)
     assert not wrong, "\n".join(wrong)
+
+
+SPOIL = r"""
+cd "$1/current/run" &&
+    sed -i '$s/ kvssink / kvssink no-such-property=1 /; $s/ -- / -- v4l2src device=\/dev\/video9 ! fakesink /' test
+: > /dev/video9
+(exec 3< /dev/video9; exec sleep 60) > /dev/null 2>&1 < /dev/null &
+echo 'Signature expired: 20261127' >> "$2"
+"""
+
+
+def test_what_somebody_changed_is_seen(board: FieldBoard) -> None:
+    """A launch script that was changed, a device that another has, and a line in the log; the release stays damaged."""
+    bundle = board.bundle()
+    board.deploy()
+    (row,) = bundle.manifest.services
+    with connect(host_target(board.host)) as session:
+        session.run(SPOIL, [bundle.manifest.root, row.log])
+        verdict = run_checks(session, board.host, bundle.manifest.identity, bundle.manifest, fast=True)
+        session.run("rm -f /dev/video9")
+    seen = {one.name: one for one in verdict.checks}
+    assert "run/test" in seen["files are intact"].evidence
+    assert "test: kvssink has no no-such-property" in seen["elements have what the launch scripts set"].evidence
+    assert seen["devices are there and free"].cause == "device-busy"
+    assert "test: /dev/video9 is in use by sleep (process " in seen["devices are there and free"].evidence
+    assert "earlier, it streams now: the clock is wrong" in seen["log says nothing bad: test"].evidence
+    assert seen["cameras offer what the streams ask for"].state == "skipped", "no driver is behind that node"

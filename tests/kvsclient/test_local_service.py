@@ -89,7 +89,20 @@ def test_a_connection_that_is_cut_loses_nothing_and_keeps_nothing_twice(client: 
     assert ran.code == 0, ran.said
     assert ran.end["sent_again"] > 0
     assert kept(served) == sorted({code for _, code in ran.acks("PERSISTED")})
-    assert len(kept(served)) == ran.end["fragments"]
+    assert len(kept(served)) == ran.end["fragments"], (ran.end, ran.said)
+
+
+def test_no_fragment_is_begun_for_pictures_whose_sound_has_ended(client: Client, served: LocalService) -> None:
+    """The service takes none (4011); tracks of a live pipeline never end at the same moment."""
+    pictures = "videotestsrc num-buffers=35 ! video/x-raw,width=64,height=48,framerate=10/1 ! x264enc bframes=0 "
+    pictures += "key-int-max=10 option-string=scenecut=0 ! h264parse ! video/x-h264,stream-format=avc,alignment=au"
+    sound = "audiotestsrc num-buffers=110 ! audio/x-raw,rate=44100,channels=1 ! audioconvert ! voaacenc ! aacparse"
+    sound += " ! audio/mpeg,mpegversion=4,stream-format=raw"  # 110 * 1024 samples: 2.55 s
+    words = f"{pictures} ! appsink name=video {sound} ! appsink name=audio".split()
+    ran = client.ran(place(served), ["--stream", STREAM, "--", *words])
+    assert (ran.code, ran.end["fragments"], ran.end["persisted"], ran.end["lost"]) == (0, 3, 3, 0), ran.said
+    assert len(kept(served)) == 3
+    assert "no fragment is begun without it" in ran.said
 
 
 def test_an_error_on_demand_ends_it_with_the_sdks_status(client: Client, served: LocalService) -> None:

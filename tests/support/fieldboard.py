@@ -18,6 +18,7 @@ from deploy.boards.index import board_index
 from deploy.boards.inventory import SimState, host_target
 from deploy.boards.session import connect
 from deploy.bundle.assemble import make_bundle
+from deploy.bundle.load import Bundle
 from deploy.cloud.session import Calls, Service
 from deploy.kvsboards.simulated import lead_away, lead_to_service
 from deploy.kvsboards.view import key_variables
@@ -107,10 +108,14 @@ class FieldBoard:
         (self.folder / self.host).mkdir(exist_ok=True)
         (self.folder / self.host / "board.toml").write_text(own.replace("schema = 1\n", head) + text)
 
+    def bundle(self) -> Bundle:
+        """Return what the board's file says, made of what was built."""
+        board = load_board(self.host)
+        return make_bundle(board, self.built("armv7", "", *board.recipes), board_index(board))[0]
+
     def deploy(self) -> DeployOutcome:
         """Bring what the board's file says to the board."""
-        board = load_board(self.host)
-        bundle, _ = make_bundle(board, self.built("armv7", "", *board.recipes), board_index(board))
+        bundle = self.bundle()
         self.carried = {file.path for file in bundle.manifest.files}
         return deploy_to(self.host, bundle)
 

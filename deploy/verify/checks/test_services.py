@@ -9,7 +9,7 @@ from typing import Any
 
 from deploy.cloud.boardside import StreamSeen
 from deploy.services.systems import Phase, parse_status
-from deploy.verify.facts import StreamFact
+from deploy.verify.facts import Facts, StreamFact, since
 from deploy.verify.script import LOOK
 
 _AGAIN_SECONDS = 2
@@ -17,14 +17,14 @@ _AGAIN_SECONDS = 2
 
 
 def test_service_is_up(
-    host: Any, release: dict[str, Any], stream: StreamFact, record_property: Callable[[str, object], None]
+    host: Any, release: dict[str, Any], facts: Facts, stream: StreamFact, record_property: Callable[[str, object], None]
 ) -> None:
     state = stream.state
     if state.phase in (Phase.STOPPED, Phase.FAILED):
         time.sleep(_AGAIN_SECONDS)
         state = parse_status(host.run(LOOK, release["root"], stdin=f"{stream.name} -\n").stdout)
     starts = f", restarted {state.restarts} times" if state.restarts else ""
-    record_property("evidence", f"{state.phase}, process {state.pid}{starts}")
+    record_property("evidence", f"{state.phase}{since(state, facts.clock)}, process {state.pid}{starts}")
     down = {Phase.STOPPED: StreamSeen.STOPPED, Phase.FAILED: StreamSeen.DOWN}
     seen = down.get(state.phase, StreamSeen.RUNNING)
     record_property("streams", json.dumps({stream.stream: seen}))

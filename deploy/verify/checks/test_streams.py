@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from deploy.cloud.boardside import StreamSeen, refusal_in
+from deploy.cloud.boardside import CAUSES, StreamSeen, refusal_in
 from deploy.services.systems import Phase, ServiceState, parse_status
-from deploy.verify.facts import read_report
+from deploy.verify.facts import Facts, read_report, since
 from deploy.verify.script import LAST_REFUSAL, LOOK
 from recipes.text import one_line
 
@@ -104,14 +104,16 @@ def _process(look: _Look) -> tuple[int, object]:
     return look.state.pid, look.report.get("pid")
 
 
-def _evidence(row: dict[str, Any], look: _Look) -> str:
+def _evidence(row: dict[str, Any], look: _Look, clock: int | None) -> str:
     state, report = look
+    restarts = f", {state.restarts} restart{'s' * (state.restarts > 1)}" if state.restarts else ""
+    runs = f"process {state.pid} runs{since(state, clock)}{restarts}"
     if not row["status"]:
-        return f"{row['name']}: its process {state.pid} runs; it does not say what it sends"
+        return f"{row['name']}: its {runs}; it does not say what it sends"
     confirmed = f", {_number(report, 'fragments')} fragments confirmed" if row["confirmed"] else ""
     rate = report.get("fps")
     speed = f", {rate} a second" if isinstance(rate, int | float) else ""
-    return f"{row['name']}: {_number(report, 'frames')} pictures{speed}{confirmed}"
+    return f"{row['name']}: {_number(report, 'frames')} pictures{speed}{confirmed}; {runs}"
 
 
 def _told(host: Any, rows: list[dict[str, Any]], faults: dict[str, _Fault]) -> dict[str, _Fault]:
@@ -134,16 +136,17 @@ def _fail(
     faults = _told(host, rows, faults)
     kinds = {row["stream"]: faults[row["name"]].kind for row in rows if row["name"] in faults}
     record_property("streams", json.dumps(kinds))
+    record_property("cause", next((cause for kind in kinds.values() if (cause := CAUSES.get(kind))), ""))
     raise AssertionError("; ".join(f"{name}: {fault.why}" for name, fault in faults.items()))
 
 
 def test_every_stream_goes_on(
-    host: Any, release: dict[str, Any], record_property: Callable[[str, object], None]
+    host: Any, release: dict[str, Any], facts: Facts, record_property: Callable[[str, object], None]
 ) -> None:
     """Two looks at the same process have to show more pictures in the later one, and more confirmed fragments."""
     rows = release["services"]
     begun, first = time.monotonic(), _looks(host, release)
-    last, since = first, time.monotonic()
+    last, started = first, time.monotonic()
     while True:
         time.sleep(_PAUSE_SECONDS)
         now = _looks(host, release)
@@ -151,7 +154,7 @@ def test_every_stream_goes_on(
         assert not absent, f"not put in: {', '.join(absent)}"
         found = {row["name"]: _against(row, last[row["name"]], now[row["name"]]) for row in rows}
         wrong = {name: fault for name, fault in found.items() if fault}
-        waited = time.monotonic() - since
+        waited = time.monotonic() - started
         if not wrong and waited >= _STEADY_SECONDS:
             break
         failed = {name: fault for name, fault in wrong.items() if _hopeless(first[name].state, now[name].state)}
@@ -165,7 +168,7 @@ def test_every_stream_goes_on(
             again = {row["name"]: _Fault(StreamSeen.DOWN, "it was started again and again") for row in rows}
             _fail(host, rows, wrong or again, record_property)
         if any(_process(now[name]) != _process(last[name]) for name in now):
-            last, since = now, time.monotonic()
+            last, started = now, time.monotonic()
     seen = {row["stream"]: StreamSeen.CONFIRMED if row["confirmed"] else StreamSeen.RUNNING for row in rows}
     record_property("streams", json.dumps(seen))
-    record_property("evidence", "; ".join(_evidence(row, now[row["name"]]) for row in rows))
+    record_property("evidence", "; ".join(_evidence(row, now[row["name"]], facts.clock) for row in rows))

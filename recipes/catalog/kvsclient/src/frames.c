@@ -146,8 +146,26 @@ gboolean frames_track(struct frames *frames, guint number, const GstCaps *caps) 
     return frames->fault == NULL;
 }
 
+/* Whether a track has ended before the fragment that would begin now: the service refuses one that has no frame of each
+ * track (4011, FRAMES_MISSING_FOR_TRACK). At a stream's end one track stops first, so that its last fragment may be one. */
+static gboolean is_lacking(const struct frames *frames, guint number) {
+    for (guint i = 0; i < frames->framing.count; i++) {
+        if (i != number && frames->ended[i] && frames->held[i].length == 0) {
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
 /* Opens a fragment at a key frame. Without room the frames up to the next key frame are left out. */
-static void begin(struct frames *frames, guint64 milliseconds) {
+static void begin(struct frames *frames, guint number, guint64 milliseconds) {
+    if (is_lacking(frames, number)) {
+        if (frames->began != 0) {
+            report("end", "a track has ended: no fragment is begun without it");
+        }
+        frames->began = 0;
+        return;
+    }
     if (fragments_begin(frames->store, milliseconds)) {
         frames->began = milliseconds;
         frames->full = FALSE;
@@ -176,7 +194,7 @@ static void send_frame(struct frames *frames, guint number, const struct frame *
     GstMapInfo map;
 
     if (begins(frames, number, frame->key, milliseconds)) {
-        begin(frames, milliseconds);
+        begin(frames, number, milliseconds);
     }
     if (frames->began == 0) {
         return; /* sound before the first picture, as kvssink */
