@@ -15,7 +15,7 @@ from deploy.cloud.judge import judge
 from deploy.cloud.promise import ChannelPromise, Promises, StreamPromise, board_promises
 from deploy.cloud.reasons import Finding, skipped
 from deploy.cloud.session import Calls, Service
-from deploy.verdicts.junit import append_checks
+from deploy.verify.run import append_checks
 from deploy.verify.verdict import CLOCK_CHECK, Check, Verdict
 from deploy.webrtc.judge import MASTER, judge_view
 from deploy.webrtc.viewer import FRAMES, Viewed, view

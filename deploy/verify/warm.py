@@ -137,13 +137,13 @@ def _serve(control: socket.socket) -> None:
             os.close(descriptor)
 
 
-def _run(words: list[str], channel: int, log: int, folder: int, status: int) -> None:
+def _run(words: list[str], channel: int, log: int, folder: int, told: int) -> None:
     """Run pytest in this process, which is a fork, and end it."""
     import pytest
 
-    code = 3  # pytest's own for an internal error
+    code, status = 3, socket.socket(fileno=told)  # 3 is pytest's own for an internal error
     try:
-        os.write(status, b"%d " % os.getpid())
+        status.sendall(b"%d " % os.getpid())
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.fchdir(folder)
         os.close(folder)
@@ -155,7 +155,7 @@ def _run(words: list[str], channel: int, log: int, folder: int, status: int) -> 
         sys.stdout.flush()
         sys.stderr.flush()
     finally:
-        os.write(status, b"%d" % code)
+        status.sendall(b"%d" % code)
         os._exit(code)
 
 

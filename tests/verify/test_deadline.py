@@ -103,7 +103,7 @@ def gate(session: SshSession, root: Path, hanging: Path) -> None:
         "providers": {},
         "build_ids": {},
     }
-    plain = manifest(arch=ARCH.name, machines=ARCH.machine, root=str(root), build_ids={}, **nothing)
+    plain = manifest(arch=ARCH.name, machines=ARCH.machine, root=str(root), **nothing)
     bundle = pack_bundle(plain, {"share/boardcast/text": (b"any", 0o644)})
     root.parent.mkdir(exist_ok=True)
     facts = replace(probe_host(session, str(root), []), files={"/etc/ld.so.cache": "absent"})
