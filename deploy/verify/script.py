@@ -32,9 +32,9 @@ echo end
 """The same of several services, once more."""
 LAST_REFUSAL = r"""
 tail -n 200 %s 2>/dev/null | sed -n -e '/: started, restarts so far/{h;d;}' -e H -e '${x;p;}' |
-    grep -E 'answers [45][0-9][0-9]|broken: |Exception|0x520000(10|37|51)' | tail -n 1 | head -c 400
+    grep -E 'answers [45][0-9][0-9]|broken: |Exception|0x520000(10|37|51)' | tail -n 5 | cut -c 1-400
 """
-"""Of a log: the newest line since the last start that says that the service refuses, or is not reached."""
+"""Of a log: the newest lines since the last start that say that the service refuses, or is not reached."""
 # Nothing that is asked about is run. The loaders of glibc and musl list by themselves, a program as well as a plugin:
 # https://man7.org/linux/man-pages/man8/ld.so.8.html, musl's ldso/dynlink.c. uClibc's can usually not be called; where
 # it was built so it lists in place of running, and its own text says whether it was. It is asked of ELF files only that

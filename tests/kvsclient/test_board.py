@@ -87,6 +87,7 @@ ROWS: dict[str, tuple[str, Fault, CloudWay | None]] = {
 def test_each_row_of_the_false_green_table(row: str, board: FieldBoard, capsys: pytest.CaptureFixture[str]) -> None:
     """Real media of an emulated board: red within a minute, each with its own reason, and green when cured."""
     board.deploy()  # nothing, where it is on already
+    board.wait_for_fragments(2)
     reason, fault, way = ROWS[row]
     seconds = seen(board, fault, reason, way)
     told = f"{reason} after {seconds:.1f} s, green again after {board.green().seconds:.1f} s"

@@ -124,7 +124,8 @@ def test_what_does_not_start_is_red_when_patience_is_over(board: Callable[..., B
 def test_a_program_that_gave_up_says_why_and_its_log_who_refused(board: Callable[..., Board]) -> None:
     ended = told(0, 0) | {"state": "ended", "reason": "sink: access denied: the credentials"}
     failed = {"state": "failed", "supervisor": "yes", "reason": "exit code 78"}
-    log = 'describeStream answers 403: {"Message": "The security token included in the request is expired"}'
+    log = 'describeStream answers 403: {"Message": "The security token included in the request is expired"}\n'
+    log += "boardstream: error: sink: Failed to create stream. Error status: 0x52000010\n"
     made = board(lambda _: (failed, ended), log=log)
     why, seconds = red(made)
     assert (made.seen(), seconds) == (StreamSeen.EXPIRED, 3)
@@ -146,6 +147,7 @@ def test_what_was_stopped_is_not_explained_by_an_old_line(board: Callable[..., B
         ("status 0x52000010: access denied", StreamSeen.REFUSED),
         ("broken: status 0x52000037: no answer for 30 s", StreamSeen.UNREACHED),
         ("Failed to connect to s-local port 443 after 1 ms: Couldn't connect to server", StreamSeen.UNREACHED),
+        ("restarting: sink: the service did not answer in time", StreamSeen.UNREACHED),
         ("no picture since the last look", None),
     ],
 )

@@ -123,9 +123,11 @@ def _told(host: Any, rows: list[dict[str, Any]], faults: dict[str, _Fault]) -> d
         if (fault := faults.get(row["name"])) is None:
             continue
         if fault.kind in (StreamSeen.DOWN, StreamSeen.UNCONFIRMED):
-            said = one_line(host.run(LAST_REFUSAL, row["log"]).stdout, most=240)
-            kind = refusal_in(f"{fault.why} {said}") or fault.kind
-            fault = _Fault(kind, f"{fault.why}; its log: {said}" if said else fault.why)
+            lines = host.run(LAST_REFUSAL, row["log"]).stdout.splitlines()
+            kind = refusal_in("\n".join([*lines, fault.why]))
+            # The line that says most is not the last one: a program ends with less than the service said.
+            said = one_line(next((line for line in lines if refusal_in(line) is kind), ""), most=240)
+            fault = _Fault(kind or fault.kind, f"{fault.why}; its log: {said}" if said else fault.why)
         told[row["name"]] = fault
     return told
 
