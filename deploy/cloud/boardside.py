@@ -37,7 +37,7 @@ _REFUSALS = (
     (StreamSeen.EXPIRED, r"ExpiredToken|token (?:included in the request )?is expired"),
     (StreamSeen.CLOCK, r"Signature (?:not yet current|expired)|RequestTimeTooSkewed|RequestExpired"),
     (StreamSeen.REFUSED, r"0x52000010|[Aa]ccess ?[Dd]enied|UnrecognizedClient|InvalidSignature|SignatureDoesNotMatch"),
-    (StreamSeen.UNREACHED, "0x52000037|[Cc]ouldn't connect|[Cc]ould not (?:connect|resolve)|do(?:es|id) not answer"),
+    (StreamSeen.UNREACHED, "0x52000037|[Cc]ouldn't connect|[Cc]ould not (?:connect|resolve)|(?:does|did) not answer"),
     (StreamSeen.UNREACHED, "No route to host|Connection (?:refused|timed out)|Network is unreachable"),
 )
 
