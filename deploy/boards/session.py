@@ -6,13 +6,14 @@ import math
 import shlex
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from deploy.ssh.channel import COMMAND_SECONDS, SILENT_SECONDS, Exchange, Pulse, TooLongError
 from deploy.ssh.dial import CONNECT_SECONDS, Target, dial, hang_up, place_of
+from deploy.ssh.files import NotWrittenError, put_file
 from recipes import console
 from recipes.errors import PreflightError
 from recipes.progress import progress
@@ -43,6 +44,12 @@ class Traffic:
     round_trips: int = 0
     sent: int = 0
     received: int = 0
+    latency: float = 0.0
+    """Seconds that the quickest answer to SSH's own question took; 0 while there is none."""
+
+
+Pace = Callable[[Iterable[bytes]], Iterator[bytes]]
+"""Hands a stream on, no faster than wanted."""
 
 
 class BoardSession(Protocol):
@@ -78,6 +85,15 @@ def within(session: BoardSession, seconds: float) -> Iterator[None]:
         session.deadline = before
 
 
+@runtime_checkable
+class FileSession(Protocol):
+    """What the way by SFTP needs besides."""
+
+    def put(self, path: str, data: bytes, *, pace: Pace, offset: int | None = None) -> None:
+        """Write a file, from `offset` on or where the file there ends; PreflightError where that fails."""
+        ...
+
+
 @dataclass(slots=True)
 class SshSession:
     """A session over fabric's connection; one that is lost between two commands is opened again."""
@@ -107,6 +123,23 @@ class SshSession:
             )
         return out
 
+    def put(self, path: str, data: bytes, *, pace: Pace, offset: int | None = None) -> None:
+        """Write a file by SFTP; see `FileSession`."""
+        import paramiko
+
+        self.traffic.round_trips += 4  # open the channel, ask for the length, open the file, close it
+        try:
+            put_file(self._connection.transport, self._pulse, self.traffic, path, data, pace, offset)
+        except NotWrittenError as error:
+            raise PreflightError(
+                f"{self.target.name} did not write what was sent by SFTP",
+                where=path,
+                why=one_line(str(error)) or "its server does not say why",
+                next_step="is its file system full? Else leave out --via sftp",
+            ) from error
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise self._lost(error) from error
+
     def _run(
         self, script: str, arguments: Sequence[str], stdin: Iterable[bytes], most: int
     ) -> tuple[int, bytes, bytes]:
@@ -127,6 +160,7 @@ class SshSession:
             )
             with progress(f"{name}: at work", lambda: traffic.sent + traffic.received - before):
                 code = exchange.run(command, stdin)
+            traffic.latency = self._pulse.latency
             return code, bytes(exchange.out), bytes(exchange.err)
         except TooLongError as error:
             raise PreflightError(

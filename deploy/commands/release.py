@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from invoke import Context, Exit
 
 from deploy.cli.command import HOST, command
+from deploy.cli.verifying import FULL_WATCH, OUTAGE, WITHIN
 from recipes.errors import ConfigError, PreflightError, UserError, VerifyError
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ _BUILD = "build and bundle again first what changed since the bundle was made"
         "build": _BUILD,
         "again": _AGAIN,
         "fast": _FAST,
+        "via": "way that files travel: tar, sftp or cat; what the probe finds best without it",
+        "allow_downgrade": "deploy a bundle whose `number` is lower than that of what runs there",
+        "limit": "of what is sent, for a camera that streams over the same link: a rate such as 200KiB (a second)",
     }
 )
 def deploy(
@@ -38,17 +42,23 @@ def deploy(
     build: bool = False,
     again: bool = False,
     fast: bool = False,
+    via: str = "",
+    limit: str = "",
+    allow_downgrade: bool = False,
     json: bool = False,
     dry_run: bool = False,
 ) -> None:
     """Send a bundle, switch to it, check it; go back if red."""
     from deploy.cli.output import outcome_facts, print_outcome, print_release_plan
-    from deploy.release.deployment import bundle_for, plan_deploy
+    from deploy.release.deployment import Wishes, bundle_for, plan_deploy
+    from deploy.transfer.means import known_way
+    from deploy.transfer.pace import parse_rate
     from recipes import console
 
+    wishes = Wishes(again=again, fast=fast, via=known_way(via), rate=parse_rate(limit), downgrade=allow_downgrade)
     chosen = bundle_for(host, bundle, build=build and not dry_run, make=not dry_run)
     if dry_run:
-        planned = plan_deploy(host, chosen, again=again)
+        planned = plan_deploy(host, chosen, wishes)
         if json:
             console.emit({"host": host, "release": chosen.id, "steps": [step.detail for step in planned.steps]})
         else:
@@ -58,7 +68,7 @@ def deploy(
     from deploy.verdicts.flow import publish_gate
 
     try:
-        done = deploy_to(host, chosen, again=again, fast=fast, told=partial(publish_gate, bundle=chosen))
+        done = deploy_to(host, chosen, wishes, told=partial(publish_gate, bundle=chosen))
     except KeyboardInterrupt:
         raise _interrupted(host) from None
     if json:
@@ -76,13 +86,19 @@ def _interrupted(host: str) -> Exit:
 
 
 @command(
-    iterable=["host"],
+    iterable=["host", "drill"],
     help={
         "host": f"{HOST}; every reachable one without it",
         "cloud": "look also at what the service has of the streams: fragments, pictures, sound, clocks, a viewer",
         "watch": "seconds that each stream is watched at least; implies --cloud",
         "profile": "of your AWS configuration: ask AWS with it, and not the local service",
         "fast": _FAST,
+        "full": f"all that can be looked at in one go: the board, and the service for {FULL_WATCH} s",
+        "soak": "watch one board for so long (30m, 90s, 2h) for leaks, restarts, heat and gaps; Ctrl-C ends it earlier",
+        "interval": "of --soak: from one sample to the next, such as 10s",
+        "drill": "make a fault and see what comes back: network, power, camera or service; may be given more than once",
+        "outage": f"of --drill: how long network or camera are away; {OUTAGE} without it",
+        "within": f"of --drill: time in which all has to be back; {WITHIN} without it",
         "aws": "ask AWS with the usual credentials, also while the local service runs",
         "parallel": "hosts that are checked at once",
     },
@@ -90,9 +106,15 @@ def _interrupted(host: str) -> Exit:
 def verify(
     _: Context,
     host: list[str],
+    drill: list[str],
     fast: bool = False,
+    full: bool = False,
     cloud: bool = False,
     watch: int = 0,
+    soak: str = "",
+    interval: str = "",
+    outage: str = "",
+    within: str = "",
     profile: str = "",
     aws: bool = False,
     parallel: int = 8,
@@ -100,22 +122,25 @@ def verify(
     dry_run: bool = False,
 ) -> None:
     """Check what runs on boards, with evidence and JUnit."""
+    from deploy.cli.fleet import verify_hosts
+    from deploy.cli.verifying import asked_of, steps_of
     from deploy.release.deployment import reachable_hosts
-    from deploy.verdicts.fleet import verify_hosts
-    from deploy.verdicts.flow import CloudWay
     from recipes import console, paths
 
     names = host or reachable_hosts()
     _check_request(names, watch, parallel)
+    asked = asked_of(
+        names, fast=fast, full=full, cloud=cloud, watch=watch, profile=profile, aws=aws,
+        drill=drill, outage=outage, within=within, soak=soak, interval=interval,
+    )  # fmt: skip
     if dry_run:
-        checks = "release, loader and boardprobe checks" + (", then the cloud's side" if cloud or watch else "")
+        checks = ", then ".join(steps_of(asked))
         if json:
             console.emit([{"host": name, "would run": checks} for name in names])
         else:
             console.out(*(f"{name}: {checks}" for name in names))
         return
-    way = CloudWay(watch=watch, profile=profile, aws=aws) if cloud or watch else None
-    finished = verify_hosts(names, way, fast=fast, parallel=parallel)
+    finished = verify_hosts(names, asked.way, further=asked.further, fast=fast, parallel=parallel)
     done = [outcome for outcome, _ in finished]
     ends = _ends(names, done, named=bool(host))
     _tell(done, ends, json=json)

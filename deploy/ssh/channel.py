@@ -46,6 +46,8 @@ class Pulse:
     heard: float = field(default_factory=time.monotonic)
     answers: bool = False
     silent: bool = False
+    latency: float = 0.0
+    """Seconds that the quickest answer took; 0 while there is none."""
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
@@ -62,11 +64,14 @@ class Pulse:
         import paramiko
 
         while not self.stopped.wait(BEAT_SECONDS if self.answers else 0) and self.transport.is_active():
+            asked = time.monotonic()
             try:
                 self.transport.global_request("keepalive@openssh.com", wait=True)
             except (OSError, EOFError, paramiko.SSHException):
                 return
             if self.transport.is_active():
+                took = time.monotonic() - asked
+                self.latency = min(self.latency, took) if self.answers else took
                 self.answers = True
                 self.alive()
 

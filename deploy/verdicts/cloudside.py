@@ -1,4 +1,4 @@
-"""The cloud's side of a verdict: every stream and channel of a board's file is looked at, behind the board's checks."""
+"""What is behind the board's checks in a verdict: each stream and channel of its file, a soak, drills."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from deploy.cloud.judge import judge
 from deploy.cloud.promise import ChannelPromise, Promises, StreamPromise, board_promises
 from deploy.cloud.reasons import Finding, skipped
 from deploy.cloud.session import Calls, Service
+from deploy.verdicts.record import DrillRecord, SoakRecord
 from deploy.verify.run import append_checks
 from deploy.verify.verdict import CLOCK_CHECK, Check, Verdict
 from deploy.webrtc.judge import MASTER, judge_view
@@ -25,6 +26,63 @@ from recipes.progress import progress
 SUITE = "cloud"
 STANDING_PATIENCE = 8.0
 """Seconds for a fragment of a board that says itself that it sends none: it may have begun meanwhile."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beyond:
+    """A soak and drills, with what they found.
+
+    Attributes
+    ----------
+    notes:
+        What is to be known of how they went.
+    """
+
+    soaked: tuple[Finding, ...] = ()
+    drilled: tuple[Finding, ...] = ()
+    soak: SoakRecord | None = None
+    drills: tuple[DrillRecord, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def together(self, other: Beyond) -> Beyond:
+        return Beyond(
+            soaked=(*self.soaked, *other.soaked),
+            drilled=(*self.drilled, *other.drilled),
+            soak=self.soak or other.soak,
+            drills=(*self.drills, *other.drills),
+            notes=(*self.notes, *other.notes),
+        )
+
+
+def as_checks(findings: Sequence[Finding], host: str) -> tuple[Check, ...]:
+    """Return findings as checks of a verdict."""
+    return tuple(
+        Check(
+            name=full_name(finding),
+            state=finding.state,
+            evidence=finding.evidence,
+            seconds=0.0,
+            cure=finding.next_step.replace("HOST", host),
+            cause=finding.reason,
+        )
+        for finding in findings
+    )
+
+
+def full_name(finding: Finding) -> str:
+    """Return the name of a finding's check in a verdict: what it is about, and what was looked at."""
+    return f"{finding.subject}: {finding.check}" if finding.subject else finding.check
+
+
+def with_beyond(verdict: Verdict, beyond: Beyond) -> Verdict:
+    """Return a verdict with the checks of soak and drills behind the others, in its JUnit file too."""
+    checks = verdict.checks
+    for suite, findings in (("drill", beyond.drilled), ("soak", beyond.soaked)):
+        if findings:
+            made = as_checks(findings, verdict.host)
+            append_checks(verdict.junit, suite, made)
+            checks = (*checks, *made)
+    return replace(verdict, checks=checks, notes=(*verdict.notes, *beyond.notes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,17 +105,7 @@ class CloudLook:
 
     def checks(self, host: str) -> tuple[Check, ...]:
         """Return the findings as checks of a verdict."""
-        return tuple(
-            Check(
-                name=f"{finding.subject}: {finding.check}",
-                state=finding.state,
-                evidence=finding.evidence,
-                seconds=0.0,
-                cure=finding.next_step.replace("HOST", host),
-                cause=finding.reason,
-            )
-            for finding in self.findings
-        )
+        return as_checks(self.findings, host)
 
 
 def look_at_cloud(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,10 +17,14 @@ from deploy.dedupe.byname import Presence
 from deploy.probe import devices_alsa, devices_v4l2
 from deploy.probe.facts import Holder, SoundDevice, VideoNode, read_objects
 from deploy.probe.system import read_holders
+from deploy.reach.ask import NetworkFacts, read_network
 from deploy.services.systems import ServiceState, parse_status
 from recipes.text import one_line
 
+_JUMP = 10
+"""Seconds by which two readings of a board's clock may differ in the wrong order; more is a clock that was set."""
 _NODE = re.compile(r"/dev/(?:video[0-9]{1,4}|snd/pcmC[0-9]{1,3}D[0-9]{1,3}c)")
+_LINK = re.compile(r"^link (/dev/\S{1,200}) (/dev/video[0-9]{1,4})$", re.MULTILINE)
 PLUGINS = "gstreamer-1.0/"
 """Folder of a release with what GStreamer opens by name."""
 _ELEMENTS = {f"{PLUGINS}libgstkvssink.so": "kvssink", f"{PLUGINS}libgstkvsclient.so": "kvssink"}
@@ -107,6 +112,8 @@ class Facts:
     """Of the places that the release names on the board: where nothing is."""
     nodes: tuple[str, ...] = ()
     """Nodes of cameras and microphones in /dev."""
+    links: Mapping[str, str] = field(default_factory=dict)
+    """Other names of such nodes, as udev gives them, to the node."""
     holders: tuple[Holder, ...] = ()
     """Who has one of them open; of other users' processes only who is root sees that."""
     video: tuple[VideoNode, ...] = ()
@@ -114,15 +121,26 @@ class Facts:
     sound: tuple[SoundDevice, ...] = ()
     streams: Mapping[str, StreamFact] = field(default_factory=dict)
     """By the name of the service."""
+    network: NetworkFacts = field(default_factory=NetworkFacts)
+    """What the board and this workstation saw of the service's endpoints."""
     answers: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     """Commands whose exit code and output are known: what testinfra asks of every host."""
 
 
-def since(state: ServiceState, clock: int | None) -> str:
-    """Return for how long a service has been in its phase, in words; empty where the board does not tell."""
-    if not state.since or clock is None or clock < state.since:
+def since(state: ServiceState, skew: int | None) -> str:
+    """Return for how long a service has been in its phase until now, in words; empty where the board does not tell.
+
+    Parameters
+    ----------
+    skew:
+        Of the board's clock, as `Facts` has it.
+    """
+    if not state.since or skew is None:
         return ""
-    seconds = clock - state.since
+    seconds = round(time.time()) + skew - state.since
+    if seconds < -_JUMP:
+        return ""
+    seconds = max(0, seconds)
     for size, word in ((86_400, "days"), (3600, "h"), (60, "min")):
         if seconds >= 2 * size:
             return f" for {seconds // size} {word}"
@@ -179,8 +197,7 @@ def read_facts(answer: Mapping[str, Any], release: Mapping[str, Any]) -> Facts:
             single[title] = body
     told = _told(single.get("board", ""))
     clock = _number(told.get("clock", [""])[-1])
-    memory, memory_free = _memory(_told(single.get("memory", "")))
-    flash, flash_free = _flash(told)
+    (memory, memory_free), (flash, flash_free) = _memory(_told(single.get("memory", ""))), _flash(told)
     return Facts(
         folder=told.get("folder", [""])[-1],
         current=told.get("current", [""])[-1],
@@ -201,10 +218,12 @@ def read_facts(answer: Mapping[str, Any], release: Mapping[str, Any]) -> Facts:
         inspected=_ended(single, "inspect"),
         absent=frozenset(absent),
         nodes=tuple(line for line in single.get("devices", "").splitlines()[:256] if _NODE.fullmatch(line)),
+        links={link[1]: link[2] for link in _LINK.finditer(single.get("devices", ""))},
         holders=read_holders(single.get("holders", "")),
         video=tuple(_video(single)),
         sound=tuple(filter(None, map(devices_alsa.read_told, read_objects(single.get("offered", ""))))),
         streams=_streams(release["services"], single),
+        network=read_network(single, answer.get("here", {}), release.get("endpoints", ())),
         answers=answers,
     )
 

@@ -17,7 +17,8 @@ from deploy.boards.layers import read_layers
 from deploy.boards.session import BoardSession, within
 from deploy.bundle.manifest import Manifest
 from deploy.cloud.boardside import StreamSeen
-from deploy.verify.gather import gather
+from deploy.reach.ask import Reach
+from deploy.verify.gather import NOWHERE, gather
 from deploy.verify.line import CHANNEL_VARIABLE, answer_checks, tell_release
 from deploy.verify.verdict import Check, Verdict, check_name, explained
 from deploy.verify.warm import ENVIRONMENT, Forked, template
@@ -52,6 +53,7 @@ def run_checks(
     stall: int = 0,
     own: Sequence[Path] = (),
     fast: bool = False,
+    reach: Reach = NOWHERE,
 ) -> Verdict:
     """Run every check against the release of this id on a board, over a session that is open.
 
@@ -69,22 +71,23 @@ def run_checks(
     own:
         Folders with checks of the user's own.
     fast:
-        Wait for nothing: that each service runs is looked at, that its pictures go on is not.
+        Wait for nothing: that each service runs is looked at, its pictures and the network are not.
+    reach:
+        The endpoints that the board has to reach.
 
     Raises
     ------
     PreflightError
         The checks could not run at all: that is neither green nor red.
     """
-    junit = paths.work() / "verify" / f"{host}.xml"
-    junit.parent.mkdir(parents=True, exist_ok=True)
-    junit.unlink(missing_ok=True)
-    release = _release(manifest, host, identity, patience) | {"stall": stall or patience}
+    junit = _fresh_file(host)
+    reach = NOWHERE if fast else reach
+    release = _release(manifest, host, identity, patience) | {"stall": stall or patience, "endpoints": reach.rows()}
     words = [*_words(release, own, fast=fast), f"--junitxml={junit}"]
 
     def answer(line: socket.socket) -> None:
         with progress(f"{host}: checks") as step, within(session, TIMEOUT_SECONDS):
-            facts = partial(gather, session, release)
+            facts = partial(gather, session, release, reach)
             answer_checks(line, session, release, facts, seconds=TIMEOUT_SECONDS, told=step.at)
 
     code, output = _carry_out(host, words, answer)
@@ -97,6 +100,14 @@ def _verdict(host: str, identity: str, junit: Path, notes: tuple[str, ...]) -> V
     make_fit(junit)
     checks = tuple(explained(check, host) for check in read_checks(junit))
     return Verdict(host=host, release=identity, checks=checks, junit=junit, notes=notes)
+
+
+def _fresh_file(host: str) -> Path:
+    """Return where pytest is to write: nothing is there."""
+    junit = paths.work() / "verify" / f"{host}.xml"
+    junit.parent.mkdir(parents=True, exist_ok=True)
+    junit.unlink(missing_ok=True)
+    return junit
 
 
 def _overridden(manifest: Manifest) -> list[str]:
@@ -140,7 +151,8 @@ def refuse_broken_checks(host: str, identity: str, manifest: Manifest, own: Sequ
 
 def _release(manifest: Manifest, host: str, identity: str, patience: int) -> dict[str, Any]:
     folder = f"{manifest.root}/releases/{identity}"
-    return manifest.model_dump() | {"id": identity, "host": host, "folder": folder, "patience": patience}
+    more = {"id": identity, "host": host, "folder": folder, "patience": patience, "endpoints": []}
+    return manifest.model_dump() | more
 
 
 def _carry_out(host: str, words: Sequence[str], answer: Callable[[socket.socket], None]) -> tuple[int, bytes]:
@@ -178,6 +190,7 @@ def _words(release: Mapping[str, Any], own: Sequence[Path], *, fast: bool) -> li
     # Streams go on where pictures come; whoever does not wait for these looks at the services alone.
     left_out = {"test_services.py": not fast or not release["services"], "test_streams.py": fast}
     left_out["test_streams.py"] |= not release["services"]
+    left_out["test_endpoints.py"] = not release["endpoints"] or "bin/boardprobe" not in release["providers"]
     left_out |= dict.fromkeys(("test_devices.py", "test_log.py"), not release["services"])
     ignored = [f"--ignore={checks / name}" for name, out in left_out.items() if out]
     plain = f"-q -p no:cacheprovider -p {_PLUGIN} -c /dev/null -o junit_family=xunit1 --import-mode=importlib"

@@ -7,11 +7,14 @@ of the board prints is taken for such a line.
 from __future__ import annotations
 
 from deploy.probe.script import HOLDERS
+from deploy.reach.endpoints import VIEW_FOLDER
 
 LOG_BYTES = 32_768
 """Of the end of a stream's log, in which known lines are looked for."""
 PROBE_SECONDS = 120
 """Boardprobe's own time limits are shorter; one that hangs all the same is ended then, and said to be."""
+DISCOVER_SECONDS = 15
+"""For the SDK's discoverNatBehavior."""
 SERVICE_LOOK = r"""
 look() { # a service's state, and what its program wrote of itself: a few lines, and at most 8 KiB
     echo "service=$1"
@@ -44,11 +47,21 @@ GATHER = (
         HOLDERS
         + r"""
 # $1 the mark, $2 our folder, $3 the release's, $4 the loader, $5 how it is asked: list, or trace; $6 the element of our
-# plugin, - for none; then the words that start boardprobe, none for none. stdin: `file PATH` lines, `files`, then
-# `named`, `beside`, `program`, `plugin`, `script` and `service`.
+# plugin, - for none; then the words that start boardprobe, none for none. stdin: lines for `boardprobe --endpoints`,
+# `discover SERVER` for the SDK's program, `endpoints`;
+# `file PATH` lines, `files`, then `named`, `beside`, `program`, `plugin`, `script` and `service`.
 mark=$1 root=$2 folder=$3 loader=$4 how=$5 element=$6
 shift 6
 part() { echo; echo "@$mark $*"; }
+asked='' server=''
+while IFS= read -r line && [ "$line" != endpoints ]; do
+    case $line in
+        discover*) server=${line#* } ;;
+        *) asked="$asked$line
+" ;;
+    esac
+done
+everything() {
 part board
 echo "clock=$(date +%s)"
 folder=$(cd "$folder" 2>/dev/null && pwd -P)
@@ -73,6 +86,15 @@ if [ ! -f /etc/os-release ]; then
 fi
 part memory
 grep -E '^(MemTotal|MemFree|MemAvailable|Buffers|Cached):' /proc/meminfo 2>/dev/null
+stop() { # ends a process and its children: one that is left would hold the pipe that is read
+    for status in /proc/[0-9]*/status; do
+        while read -r key value; do
+            child=${status#/proc/}
+            [ "$key $value" != "PPid: $1" ] || kill -9 "${child%/status}"
+        done < "$status"
+    done
+    kill -9 "$1"
+}
 watched() { # a part with what a program prints, bounded, and `said` with what it complains of and how it ended
     title=$1
     shift
@@ -82,9 +104,13 @@ watched() { # a part with what a program prints, bounded, and `said` with what i
             "$@" 2>&1 >&3 3>&- < /dev/null &
             process=$!
             (
-                left=SECONDS
-                while [ "$left" -gt 0 ] && kill -0 "$process"; do sleep 1; left=$((left - 1)); done
-                [ "$left" -gt 0 ] || kill -9 "$process"
+                read -r up rest < /proc/uptime
+                end=$((${up%%.*} + SECONDS))
+                while kill -0 "$process"; do
+                    sleep 1
+                    read -r up rest < /proc/uptime
+                    [ "${up%%.*}" -lt "$end" ] || stop "$process"
+                done
             ) > /dev/null 2>&1 3>&- < /dev/null &
             wait "$process"
             echo "exit=$?"
@@ -121,6 +147,9 @@ for path in /dev/video[0-9]* /dev/snd/pcmC*c; do
     [ ! -e "$path" ] || { devices=yes; echo "$path"; }
 done
 if [ -n "$devices" ]; then
+    for path in /dev/* /dev/v4l/by-id/* /dev/v4l/by-path/*; do # names that udev gives
+        if [ -L "$path" ]; then echo "link $path $(readlink -f "$path")"; fi
+    done
     part holders
     holders | head -c 8192
 fi
@@ -182,12 +211,60 @@ while IFS= read -r line; do
 done
 }
 # Programs wait for their libraries and for devices: they run beside the rest, and what they say comes last.
-exec 4<&0 < /dev/null
-programs "$@" 4<&- | { answers <&4 4<&-; cat; }
+exec 5<&0 < /dev/null
+programs "$@" 5<&- | { answers <&5 5<&-; cat; }
+exec 5<&-
+}
+# The SDK's own program asks a STUN server about the NAT; it ends by itself, or is ended.
+discover() {
+    [ -n "$server" ] || return 0
+    AWS_KVS_LOG_LEVEL=7 "$folder/bin/discoverNatBehavior" -s "stun:$server" 2>&1 < /dev/null &
+    process=$!
+    (
+        left=DISCOVER
+        while [ "$left" -gt 0 ] && kill -0 "$process"; do sleep 1; left=$((left - 1)); done
+        [ "$left" -gt 0 ] || kill -9 "$process"
+    ) > /dev/null 2>&1 4>&- < /dev/null &
+    wait "$process"
+}
+# What is asked of the network may hold a password: it comes by a pipe, and is in no argument and no file.
+network() {
+    if [ -s VIEW/mounts ]; then
+        set -- unshare -m sh -c "$enter" boardcast VIEW "$1"
+    fi
+    discover 2>&1 | {
+        "$@" --endpoints 2>&1 <<END
+$asked
+END
+        part discovered
+        head -c 8192
+    }
+}
+# Its streams take another service for AWS, in a view of their own: so does this.
+enter='
+mount --make-rprivate / 2>/dev/null || mount -o rprivate / 2>/dev/null || :
+while read -r own target; do mount --bind "$1/$own" "$target"; done < "$1/mounts"
+shift
+exec "$@"
+'
+# The network takes seconds, so it is asked beside all else; its answer goes through a pipe and stands behind the rest.
+if [ -z "$asked" ] || [ $# = 0 ]; then
+    everything "$@"
+else
+    {
+        { network "$1" >&4 3>&- & everything "$@" >&3 4>&-; wait; } 4>&1 | {
+            told=$(head -c 65536)
+            part network
+            echo "$told"
+        }
+    } 3>&1
+fi
 part end
 exit 0
 """
     )
     .replace("SECONDS", str(PROBE_SECONDS))
     .replace("LOGBYTES", str(LOG_BYTES))
+    .replace("DISCOVER", str(DISCOVER_SECONDS))
+    .replace("VIEW", VIEW_FOLDER)
 )

@@ -18,6 +18,7 @@ import pytest
 
 from deploy.boards.inventory import SimState
 from deploy.bundle.load import Bundle
+from deploy.cli.fleet import PARALLEL, side_by_side, verify_hosts
 from deploy.cloud.collect import Look, observe
 from deploy.cloud.judge import judge
 from deploy.cloud.promise import StreamPromise
@@ -25,7 +26,6 @@ from deploy.cloud.session import Calls
 from deploy.kvs.keys import Key
 from deploy.release.deployment import deploy_to
 from deploy.sim.boards import bring_up, take_down
-from deploy.verdicts.fleet import PARALLEL, side_by_side, verify_hosts
 from recipes import paths
 from recipes.builder.request import BuildRequest
 from recipes.builder.run import build_stage, prepare_build

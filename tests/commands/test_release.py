@@ -17,6 +17,7 @@ import pytest
 from invoke import Context, Exit
 
 from deploy.boards.inventory import load_hosts
+from deploy.cli.fleet import verify_hosts
 from deploy.cli.output import print_bundle, print_outcome
 from deploy.commands import release
 from deploy.dedupe.decision import DedupePlan
@@ -24,7 +25,6 @@ from deploy.release.deployment import DeployOutcome, HostVerdict, free_flash_if_
 from deploy.release.plan import ReleasePlan
 from deploy.release.run import ReleaseResult
 from deploy.verdicts import flow
-from deploy.verdicts.fleet import verify_hosts
 from deploy.verify.verdict import Check, Verdict, require_green
 from recipes import paths
 from recipes.errors import PreflightError, VerifyError

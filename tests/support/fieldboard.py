@@ -19,6 +19,7 @@ from deploy.boards.inventory import SimState, host_target
 from deploy.boards.session import connect
 from deploy.bundle.assemble import make_bundle
 from deploy.bundle.load import Bundle
+from deploy.cli.fleet import verify_hosts
 from deploy.cloud.session import Calls, Service
 from deploy.kvsboards.simulated import lead_away, lead_to_service
 from deploy.kvsboards.view import key_variables
@@ -27,7 +28,6 @@ from deploy.kvsstore.keyring import KeyRing
 from deploy.localkvs.lifecycle import Running, bring_up, take_down
 from deploy.release.deployment import DeployOutcome, deploy_to
 from deploy.sim.boards import NETWORK, prepare_board
-from deploy.verdicts.fleet import verify_hosts
 from deploy.verdicts.flow import CloudWay
 from deploy.verdicts.record import VerdictRecord, read_record
 from deploy.verify.verdict import Verdict

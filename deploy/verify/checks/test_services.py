@@ -24,7 +24,7 @@ def test_service_is_up(
         time.sleep(_AGAIN_SECONDS)
         state = parse_status(host.run(LOOK, release["root"], stdin=f"{stream.name} -\n").stdout)
     starts = f", restarted {state.restarts} times" if state.restarts else ""
-    record_property("evidence", f"{state.phase}{since(state, facts.clock)}, process {state.pid}{starts}")
+    record_property("evidence", f"{state.phase}{since(state, facts.skew)}, process {state.pid}{starts}")
     down = {Phase.STOPPED: StreamSeen.STOPPED, Phase.FAILED: StreamSeen.DOWN}
     seen = down.get(state.phase, StreamSeen.RUNNING)
     record_property("streams", json.dumps({stream.stream: seen}))

@@ -104,10 +104,10 @@ def _process(look: _Look) -> tuple[int, object]:
     return look.state.pid, look.report.get("pid")
 
 
-def _evidence(row: dict[str, Any], look: _Look, clock: int | None) -> str:
+def _evidence(row: dict[str, Any], look: _Look, skew: int | None) -> str:
     state, report = look
     restarts = f", {state.restarts} restart{'s' * (state.restarts > 1)}" if state.restarts else ""
-    runs = f"process {state.pid} runs{since(state, clock)}{restarts}"
+    runs = f"process {state.pid} runs{since(state, skew)}{restarts}"
     if not row["status"]:
         return f"{row['name']}: its {runs}; it does not say what it sends"
     confirmed = f", {_number(report, 'fragments')} fragments confirmed" if row["confirmed"] else ""
@@ -173,4 +173,4 @@ def test_every_stream_goes_on(
             last, started = now, time.monotonic()
     seen = {row["stream"]: StreamSeen.CONFIRMED if row["confirmed"] else StreamSeen.RUNNING for row in rows}
     record_property("streams", json.dumps(seen))
-    record_property("evidence", "; ".join(_evidence(row, now[row["name"]], facts.clock) for row in rows))
+    record_property("evidence", "; ".join(_evidence(row, now[row["name"]], facts.skew) for row in rows))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from deploy.release.deployment import HostVerdict, verdict_on
-from deploy.verdicts.flow import CloudWay, finish
+from deploy.verdicts.flow import CloudWay, Further, finish
 from deploy.verdicts.publish import Published
 from deploy.verify.warm import ready
 
@@ -20,7 +20,12 @@ Finished = tuple[HostVerdict, Published | None]
 
 
 def verify_hosts(
-    names: Sequence[str], way: CloudWay | None, *, fast: bool = False, parallel: int = PARALLEL
+    names: Sequence[str],
+    way: CloudWay | None,
+    *,
+    further: Further | None = None,
+    fast: bool = False,
+    parallel: int = PARALLEL,
 ) -> list[Finished]:
     """Check what runs on hosts, and where it is asked for what the service has of it; then write the papers.
 
@@ -30,6 +35,8 @@ def verify_hosts(
     ----------
     way:
         How the service is asked; None: it is not.
+    further:
+        Makes soak and drills.
     fast:
         Do not wait for pictures.
     parallel:
@@ -40,8 +47,13 @@ def verify_hosts(
     ConfigError
         The AWS profile cannot be used.
     """
+    service = way.service if way else None
+
+    def work(name: str) -> Finished:
+        return finish(verdict_on(name, fast=fast, service=service), way, further)
+
     with ready():
-        return side_by_side(lambda name: finish(verdict_on(name, fast=fast), way), names, parallel)
+        return side_by_side(work, names, parallel)
 
 
 def side_by_side(work: Callable[[_Item], _Result], items: Sequence[_Item], parallel: int) -> list[_Result]:
