@@ -26,8 +26,9 @@ _NODE = re.compile(r"/dev/(?:video[0-9]{1,4}|snd/pcmC[0-9]{1,3}D[0-9]{1,3}c)")
 _LINK = re.compile(r"^link (/dev/\S{1,200}) (/dev/video[0-9]{1,4})$", re.MULTILINE)
 PLUGINS = "gstreamer-1.0/"
 """Folder of a release with what GStreamer opens by name."""
-_ELEMENTS = {f"{PLUGINS}libgstkvssink.so": "kvssink", f"{PLUGINS}libgstkvsclient.so": "kvssink"}
-"""Plugins of ours, and the element that each is there for; the second takes the place of the SDK's."""
+_SDK, _OURS = f"{PLUGINS}libgstkvssink.so", f"{PLUGINS}libgstkvsclient.so"
+"""Plugins that bring kvssink: the SDK's, and the one that takes its place."""
+_SINK = "kvssink"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +107,8 @@ class Facts:
     """Entry to the lines that the loader said of it; of entries with the same closure one was asked."""
     boardprobe: ProbeAnswer | None
     inspected: ProbeAnswer | None = None
-    """What gst-inspect-1.0 says of our plugin's element, without a registry; None where the board has none."""
+    """What gst-inspect-1.0, or else boardprobe, says of our plugin's element alone, without a registry; None where the
+    board has neither, or no plugin travels."""
     absent: frozenset[str] = frozenset()
     """Of the places that the release names on the board: where nothing is."""
     nodes: tuple[str, ...] = ()
@@ -154,9 +156,13 @@ def same_closures(providers: Mapping[str, Mapping[str, str]]) -> dict[str, list[
 
 
 def probed_elements(release: Mapping[str, Any]) -> list[str]:
-    """Return the elements that boardprobe is asked about for plugins of ours that travel."""
-    paths = {file["path"] for file in release["files"]}
-    return list(dict.fromkeys(element for path, element in _ELEMENTS.items() if path in paths))
+    """Return what boardprobe is asked about beside what the board's file names; it reads all plugins for that."""
+    return [_SINK] if _SDK in {file["path"] for file in release["files"]} else []
+
+
+def plugin_element(release: Mapping[str, Any]) -> str:
+    """Return the element that a plugin of the release brings, and that is looked at alone; empty where none travels."""
+    return _SINK if {_SDK, _OURS} & {file["path"] for file in release["files"]} else ""
 
 
 def named_places(release: Mapping[str, Any]) -> list[str]:

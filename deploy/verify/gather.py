@@ -9,7 +9,7 @@ from typing import Any
 
 from deploy.boards.session import BoardSession
 from deploy.probe.script import END, START_SCRIPT
-from deploy.verify.facts import PLUGINS, loader_of, named_places, probed_elements, same_closures
+from deploy.verify.facts import PLUGINS, loader_of, named_places, plugin_element, probed_elements, same_closures
 from deploy.verify.script import GATHER
 from recipes.arch import Libc
 from recipes.errors import PreflightError
@@ -50,7 +50,7 @@ def gather(session: BoardSession, release: Mapping[str, Any]) -> dict[str, Any]:
     # The script is longer than what an SSH server takes as a command: it travels on stdin, before what it is asked.
     asked = "".join(f"{line}\n" for line in (GATHER, END, *_asked(release))).encode()
     begun = time.time()
-    element = next(iter(probed_elements(release)), "-")
+    element = plugin_element(release) or "-"
     arguments = [mark, release["root"], release["folder"], loader, how, element, *words]
     reply = session.run(START_SCRIPT, arguments, [asked], most=_FACTS_BYTES)
     if reply.code != 0 or not reply.out.rstrip("\n").endswith(f"\n@{mark} end"):

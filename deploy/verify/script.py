@@ -115,9 +115,11 @@ inspect() { # our plugin alone and without a registry: fast, and nothing that on
     export GST_REGISTRY=$none/registry.bin GST_PLUGIN_PATH="$folder/gstreamer-1.0"
     export GST_PLUGIN_SYSTEM_PATH=$none GST_PLUGIN_SYSTEM_PATH_1_0=$none
     [ ! -e lib/libgcc_s.so.1 ] || export LD_PRELOAD="$folder/lib/libgcc_s.so.1"
-    exec gst-inspect-1.0 "$element"
+    if have gst-inspect-1.0; then exec gst-inspect-1.0 "$element"; fi
+    exec bin/boardprobe --element "$element"
 }
-if [ "$element" != - ] && have gst-inspect-1.0; then watched inspect inspect; fi
+if [ "$element" = - ]; then :
+elif have gst-inspect-1.0 || [ -x bin/boardprobe ]; then watched inspect inspect; fi
 offered() { # what cameras and microphones offer
     if [ -x bin/boardprobe ]; then
         watched offered bin/boardprobe --video --sound
