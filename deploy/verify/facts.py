@@ -221,11 +221,7 @@ def read_facts(answer: Mapping[str, Any], release: Mapping[str, Any]) -> Facts:
         boardprobe=_ended(single, "boardprobe"),
         inspected=_ended(single, "inspect"),
         absent=frozenset(absent),
-        nodes=tuple(line for line in single.get("devices", "").splitlines()[:256] if _NODE.fullmatch(line)),
-        links={link[1]: link[2] for link in _LINK.finditer(single.get("devices", ""))},
-        holders=read_holders(single.get("holders", "")),
-        video=tuple(_video(single)),
-        sound=tuple(filter(None, map(devices_alsa.read_told, read_objects(single.get("offered", ""))))),
+        **_devices(single),
         streams=_streams(release["services"], single),
         answers=answers,
     )
@@ -294,6 +290,18 @@ def _ended(single: Mapping[str, str], title: str) -> ProbeAnswer | None:
     return ProbeAnswer(code=255 if code is None else code, out=single[title], err=err.strip())
 
 
+def _devices(single: Mapping[str, str]) -> dict[str, Any]:
+    """Return the fields of cameras and microphones."""
+    listed = single.get("devices", "")
+    return {
+        "nodes": tuple(line for line in listed.splitlines()[:256] if _NODE.fullmatch(line)),
+        "links": {link[1]: link[2] for link in _LINK.finditer(listed)},
+        "holders": read_holders(single.get("holders", "")),
+        "video": tuple(_video(single)),
+        "sound": tuple(filter(None, map(devices_alsa.read_told, read_objects(single.get("offered", ""))))),
+    }
+
+
 def _video(single: Mapping[str, str]) -> Iterator[VideoNode]:
     """Yield what boardprobe tells of each node of a camera, or v4l2-ctl."""
     told = map(devices_v4l2.read_told, read_objects(single.get("offered", "")))
@@ -339,9 +347,14 @@ def _rows(text: str) -> Iterator[str]:
 
 def read_report(text: str) -> dict[str, Any]:
     """Return what a service's program wrote of itself, from a look at it; empty where that is no JSON object."""
-    line = next((line for line in text.splitlines() if line.startswith("report=")), "report=")
+    line = next((line for line in text.splitlines() if line.startswith("report=")), "")
+    return json_object(line.removeprefix("report="))
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """Return the object that a program printed; empty where it is none."""
     try:
-        report = json.loads(line.removeprefix("report=") or "{}")
+        read = json.loads(text or "{}")
     except (ValueError, RecursionError):
         return {}
-    return report if isinstance(report, dict) else {}
+    return read if isinstance(read, dict) else {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,7 +10,7 @@ import pytest
 
 from deploy.dedupe.byname import Presence
 from deploy.verify.asked import UsedElement, read_launch
-from deploy.verify.facts import Facts, plugin_element
+from deploy.verify.facts import Facts, json_object, plugin_element
 from recipes.console import first_few
 from recipes.text import one_line
 
@@ -48,18 +47,10 @@ def _alone(text: str, element: str) -> tuple[frozenset[str] | None, str]:
     """
     if "Factory Details" in text:
         return _inspected(text), "".join(f"{version} " for version in _VERSION.findall(text)[:1])
-    report = _report(text)
+    report = json_object(text)
     elements = report.get("elements")
     loads = isinstance(elements, dict) and elements.get(element) == "loads"
     return (_told(text).get(element, frozenset()) if loads else None), ""
-
-
-def _report(text: str) -> dict[str, Any]:
-    try:
-        report = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return report if isinstance(report, dict) else {}
 
 
 def _inspected(text: str) -> frozenset[str]:
@@ -70,7 +61,7 @@ def _inspected(text: str) -> frozenset[str]:
 
 def _told(out: str) -> dict[str, frozenset[str]]:
     """Return the properties that boardprobe tells, by element; none where it knows nothing of them."""
-    rows = _report(out).get("properties")
+    rows = json_object(out).get("properties")
     rows = rows if isinstance(rows, dict) else {}
     return {str(name): frozenset(text.split()) for name, text in rows.items() if isinstance(text, str)}
 
