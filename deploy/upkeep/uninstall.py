@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from deploy.boards.session import BoardSession
-from deploy.release.scripts import LOCK, SERVICES
+from deploy.release.scripts import SERVICES
+from deploy.transfer.lock import LOCK
 from recipes.errors import PreflightError
 from recipes.text import one_line
 
@@ -28,7 +29,7 @@ lock "$2"
 # What other programs find of ours goes first: from here on nothing starts a part of a release.
 rm -f "$root/current" "$root/previous" || exit 70
 rm -rf "$root/releases" "$root/store" "$root/incoming" "$root/applied" || exit 70
-rm -rf "$root"/.serving* "$root/.list" "$root/.hashes" "$root/.files" "$root"/.current.new "$root"/.previous.new
+rm -rf "$root"/.serving* "$root/.list" "$root/.hashes" "$root/.files" "$root/.sums" "$root/.bad" "$root"/.current.new "$root"/.previous.new
 sync
 rm -f "$root/.boardcast"
 unlock
