@@ -26,9 +26,9 @@ from recipes.config import Form
 from recipes.faults import field_texts
 from recipes.sources.lock import Lock
 from recipes.sources.recipe import RecipeFile
-from recipes.toolchains.images import ImagesFile
 from recipes.toolchains.sysroots import PackageList, SysrootSpec
 from recipes.toolchains.vendor import Toolchain
+from recipes.tools.base import ImagesFile
 
 FILES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("board-configs/<board>/board.toml", BoardFile),

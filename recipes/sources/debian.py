@@ -1,35 +1,45 @@
-"""The distribution's own tools on this machine: where its mirror is, its source packages, a bootstrapped root.
+"""A distribution's source packages: by this machine's apt where it knows Debian's archive, else by the tools image's.
 
-No file of ours names a host: apt is asked which mirror this machine was set up with.
+No file of ours names a host: apt is asked which mirror a system was set up with, or the user names one.
 """
 
 from __future__ import annotations
 
 import shutil
+import tempfile
 from pathlib import Path
 
 from recipes import paths, process
 from recipes.errors import BuildError
+from recipes.tools.archive import debian_mirror
+from recipes.tools.base import proxies
+from recipes.tools.box import Box, HostBox, tools
 
 ARCHIVE_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _APT_HELPER = "/usr/lib/apt/apt-helper"  # apt's own downloader: it knows the machine's proxies
 
 
-def has_apt() -> bool:
-    """Tell whether this machine has apt; other distributions go without this rung of the ladder."""
-    return shutil.which("apt-get") is not None
+def _fault() -> str:
+    """Say why this machine's apt is not as good as the image's; empty where it is."""
+    if not ARCHIVE_KEYRING.exists():
+        return "apt here has no keyring of Debian's archive"
+    try:
+        archive_mirror()
+    except BuildError as error:
+        return error.what
+    return ""
 
 
 def archive_mirror() -> str:
-    """Return the address of Debian's main archive as apt is set up here.
+    """Return the address of Debian's main archive: the one that the user names, else as apt is set up here.
 
     Raises
     ------
     BuildError
-        There is no apt, or none of its sources is Debian's main archive.
+        None of apt's sources is Debian's main archive.
     """
-    if not has_apt():
-        raise BuildError("this machine has no apt", next_step="give the sources with --mirror DIR")
+    if named := debian_mirror():
+        return named
     listed = process.run(
         ["apt-get", "indextargets", "--format", "$(REPO_URI)|$(RELEASE)|$(LABEL)|$(COMPONENT)", "Created-By: Packages"]
     ).text
@@ -45,14 +55,14 @@ def archive_mirror() -> str:
     )
 
 
-def _apt(suite: str, *, sources: bool) -> list[str]:
+def _apt(suite: str) -> list[str]:
     """Return an apt-get command line that works in our own folders, so that no root is needed."""
     state = paths.cache() / "apt" / suite
     for folder in ("state/lists/partial", "cache/archives/partial", "etc"):
         (state / folder).mkdir(parents=True, exist_ok=True)
-    kind = "deb-src" if sources else "deb"
-    signed = f"[signed-by={ARCHIVE_KEYRING}] " if ARCHIVE_KEYRING.exists() else ""
-    (state / "etc" / "sources.list").write_text(f"{kind} {signed}{archive_mirror()} {suite} main\n")
+    (state / "etc" / "sources.list").write_text(
+        f"deb-src [signed-by={ARCHIVE_KEYRING}] {archive_mirror()} {suite} main\n"
+    )
     options = {
         "Dir::State": state / "state",
         "Dir::State::status": "/dev/null",
@@ -73,10 +83,19 @@ def download_source(package: str, suite: str, file: str, into: Path) -> None:
     Raises
     ------
     BuildError
-        The suite does not answer, or carries another version by now.
+        The suite does not answer, or carries another version by now; or there is neither an apt for it here nor an
+        engine.
     """
-    apt = _apt(suite, sources=True)
-    process.run([*apt, "update"], timeout=300)
+    with tools("apt-get", network=True, fault=_fault) as box:
+        if isinstance(box, HostBox):
+            _download_here(package, suite, file, into)
+        else:
+            _download_inside(box, package, suite, file, into)
+
+
+def _download_here(package: str, suite: str, file: str, into: Path) -> None:
+    apt = _apt(suite)
+    process.run([*apt, "update"], env=proxies(), timeout=300)
     listed = process.run(
         [*apt, "--print-uris", "source", "--only-source", "--", f"{package}/{suite}"], timeout=300
     ).text
@@ -84,19 +103,13 @@ def download_source(package: str, suite: str, file: str, into: Path) -> None:
     uris = {row.split()[1]: row.split()[0].strip("'") for row in listed.splitlines() if row.startswith("'")}
     if file not in uris:
         raise BuildError(f"{package}/{suite} does not carry {file}", why=f"it carries {', '.join(sorted(uris))}")
-    process.run([_APT_HELPER, "download-file", "--", uris[file], str(into)], timeout=900)
+    process.run([_APT_HELPER, "download-file", "--", uris[file], str(into)], env=proxies(), timeout=900)
 
 
-def bootstrap_root(suite: str, into: Path) -> None:
-    """Make a minimal root of the build machine's own architecture as a tar file, with mmdebstrap.
-
-    The security suite comes along: the architecture is native, so the indices fit each other.
-    """
-    if shutil.which("mmdebstrap") is None:
-        raise BuildError(
-            "mmdebstrap is not on this machine", next_step="apt-get install mmdebstrap, or ./bootstrap install as root"
-        )
-    process.run(
-        ["mmdebstrap", "--quiet", "--variant=minbase", "--include=ca-certificates", "--", suite, str(into)],
-        timeout=1800,
-    )
+def _download_inside(box: Box, package: str, suite: str, file: str, into: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="boardcast-source-") as name:
+        folder = Path(name)
+        with box.writing(folder):
+            words: list[str | Path] = ["sh", paths.DOCKER / "debian-source.sh", paths.DOCKER / "debian-archive.sh"]
+            box.run([*words, package, suite, file, folder / file], env={"MIRROR": debian_mirror()}, timeout=1200)
+        shutil.move(folder / file, into)

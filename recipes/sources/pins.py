@@ -18,6 +18,7 @@ from recipes.files import write_whole
 from recipes.sources.fetch import archive_path, fetch_pins
 from recipes.sources.git import commit_date
 from recipes.sources.lock import Archive, Lock, Repository, load_lock, lock_path
+from recipes.tools.box import shared_tools
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,17 +40,18 @@ class PinRow:
 
 def pin_rows(pins: Lock, today: dt.date) -> list[PinRow]:
     """Return all pins with age and flags; dates come from the sources themselves, as far as the cache has them."""
-    return [
-        PinRow(
-            name=pin.name,
-            version=pin.version,
-            unit=pin.unit,
-            pinned=pin.pinned,
-            date=_date(pin),
-            flag=_flag(pin, today),
-        )
-        for pin in pins.pins
-    ]
+    with shared_tools():
+        return [
+            PinRow(
+                name=pin.name,
+                version=pin.version,
+                unit=pin.unit,
+                pinned=pin.pinned,
+                date=_date(pin),
+                flag=_flag(pin, today),
+            )
+            for pin in pins.pins
+        ]
 
 
 def _flag(pin: Archive | Repository, today: dt.date) -> str:

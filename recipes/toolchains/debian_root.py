@@ -21,7 +21,7 @@ from recipes.progress import file_size, timed
 from recipes.rootfs.cache import load_index
 from recipes.rootfs.index import Index
 from recipes.text import one_line
-from recipes.toolchains.images import ensure_base_image
+from recipes.tools.base import ensure_base_image
 
 ROOT_TREE = PurePosixPath("/root-tree")
 _LARGEST_ROOT = Limits(members=1_000_000, bytes=32 << 30)

@@ -5,24 +5,18 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
-
-from recipes import console, elf, paths
+from recipes import elf, paths
 from recipes.arch import ARCHES, Arch
-from recipes.config import ImageName, Name, Strict, read_toml
 from recipes.engine.container import ContainerSession, Job
 from recipes.engine.docker import Engine
 from recipes.engine.layout import WORK
 from recipes.errors import BuildError
 from recipes.files import write_whole
-from recipes.progress import Step, file_size, timed
-from recipes.sources.debian import bootstrap_root
+from recipes.progress import Step, timed
 from recipes.sources.fetch import fetch_archive, mirror_folders
 from recipes.text import shown
 from recipes.toolchains.environment import build_environment
@@ -35,31 +29,12 @@ from recipes.toolchains.vendor import (
     toolchain_of,
     verified_tarball,
 )
+from recipes.tools.base import ensure_base_image
 
 _CONTEXT = ("Dockerfile", "toolchain.cmake", "target-pkg-config", "edit.py", "split.py")
 _VENDOR = paths.DOCKER / "vendor.Dockerfile"
 _HOST = ARCHES["x86_64"]
 _CHECKS = WORK
-
-
-class BaseImage(Strict):
-    """The image that everything else starts from."""
-
-    suite: Name
-    """The release of Debian that it is, by its code name."""
-    image: ImageName
-    """Its name at a registry."""
-    digest: Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
-    """`sha256:…` of its manifest."""
-
-
-class ImagesFile(Strict):
-    """`docker/images.toml`."""
-
-    schema_: Literal[1] = Field(alias="schema")
-    """The form of this file."""
-    base: BaseImage
-    """The one image that all toolchain images start from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +43,6 @@ class ToolchainImage:
 
     tag: str
     id: str
-
-
-def image_pins() -> ImagesFile:
-    return read_toml(paths.DOCKER / "images.toml", ImagesFile)
 
 
 def _state() -> Path:
@@ -157,34 +128,6 @@ def _made_of_tarball(arch: Arch, engine: Engine, name: str, base: str, step: Ste
     context = {"Dockerfile": (_VENDOR.read_bytes(), 0o644), "toolchain.tar": (verified_tarball(arch, path), 0o644)}
     words = {"BASE": base, "STRIP": str(read.strip), "TRIPLE": read.triple, "SHA256": read.sha256}
     return engine.build(context, name, words, told=step)
-
-
-def ensure_base_image(engine: Engine) -> str:
-    """Return a reference to the base image: pulled by digest, else bootstrapped from the machine's own mirror."""
-    base = image_pins().base
-    local = f"boardcast/base:{base.suite}-{base.digest.removeprefix('sha256:')[:12]}"
-    if engine.image_id(local):
-        return local
-    reference = f"{base.image.partition(':')[0]}@{base.digest}"
-    if engine.image_id(reference):
-        return reference
-    try:
-        engine.pull(reference)
-    except BuildError as refused:
-        console.say(f"no registry gives {base.image} ({refused.why.strip()[:120]})")
-    else:
-        return reference
-    with (
-        timed(f"base image of {base.suite} from the distribution's mirror") as step,
-        tempfile.TemporaryDirectory(prefix="boardcast-base-") as folder,
-    ):
-        root = Path(folder) / "base.tar"
-        step.at("packages", moved=lambda: file_size(root))
-        bootstrap_root(base.suite, root)
-        with root.open("rb") as stream:
-            step.at("into the engine", moved=stream.tell, total=file_size(root))
-            engine.import_tar(stream, local)
-    return local
 
 
 def check_image(arch: Arch, engine: Engine) -> dict[str, str]:

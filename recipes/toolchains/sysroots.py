@@ -20,8 +20,9 @@ from recipes.progress import timed
 from recipes.rootfs.cache import load_index
 from recipes.rootfs.index import Index
 from recipes.toolchains.debian_root import make_root, packages_job, root_key, unpack_root
-from recipes.toolchains.images import asker_in, compiler_job, ensure_base_image, ensure_image
+from recipes.toolchains.images import asker_in, compiler_job, ensure_image
 from recipes.toolchains.vendor import parse_arch, toolchain_of, toolchain_sysroot, vendor_names
+from recipes.tools.base import ensure_base_image
 
 _TOOLCHAIN = "toolchain-"
 _OWNERS = "debian-owners.sh"
