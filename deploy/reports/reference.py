@@ -113,6 +113,16 @@ VARIABLES = (
         meaning="The Ed25519 private key that bundles and entries of a store are signed with.",
     ),
     Variable(
+        name="BOARDCAST_DEBIAN_MIRROR",
+        default="the archive that the base image is set up with",
+        meaning="Another mirror of Debian's archive (`http://HOST/debian`), for images, sysroots and boards' roots.",
+    ),
+    Variable(
+        name="BOARDCAST_DEBIAN_SNAPSHOTS",
+        default="the address that the base image mentions",
+        meaning="Where the archive of each day is (`ADDRESS/20250520T000000Z`), for sysroots with a `snapshot`.",
+    ),
+    Variable(
         name="BOARDCAST_CHANNEL",
         default="set by `verify` itself",
         meaning="Tells the checks how to reach the connection to the board. Not for users.",

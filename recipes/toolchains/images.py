@@ -29,7 +29,7 @@ from recipes.toolchains.vendor import (
     toolchain_of,
     verified_tarball,
 )
-from recipes.tools.base import ensure_base_image
+from recipes.tools.base import ensure_build_base
 
 _CONTEXT = ("Dockerfile", "toolchain.cmake", "target-pkg-config", "edit.py", "split.py")
 _VENDOR = paths.DOCKER / "vendor.Dockerfile"
@@ -110,7 +110,7 @@ def _made(arch: Arch, engine: Engine) -> ToolchainImage:
     name = image_tag(arch)
     if found := engine.image_id(name):
         return ToolchainImage(tag=name, id=found)
-    base = ensure_image(_HOST, engine).tag if arch.toolchain else ensure_base_image(engine)
+    base = ensure_image(_HOST, engine).tag if arch.toolchain else ensure_build_base(engine)
     with timed(f"image {name}") as step:
         if arch.toolchain:
             return ToolchainImage(tag=name, id=_made_of_tarball(arch, engine, name, base, step))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -84,6 +85,28 @@ def ensure_base_image(engine: Engine) -> str:
             step.at("into the engine", moved=stream.tell, total=file_size(root))
             engine.import_tar(stream, local)
     return local
+
+
+_MIRRORED = """FROM {base}
+RUN rm -f /etc/apt/sources.list.d/*.sources
+RUN printf 'deb [signed-by={keys}] {mirror} %s main\\n' {suite} {suite}-updates > /etc/apt/sources.list
+"""
+_KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
+
+
+def ensure_build_base(engine: Engine) -> str:
+    """Return the image to build others on: the base, set up with the mirror that the user names.
+
+    The base has no certificates where a registry gave it, so a mirror behind https is not asked yet.
+    """
+    base, mirror = ensure_base_image(engine), debian_mirror()
+    if not mirror.startswith("http:"):
+        return base
+    text = _MIRRORED.format(base=base, mirror=mirror, suite=image_pins().base.suite, keys=_KEYS).encode()
+    name = f"boardcast/base-mirrored:{hashlib.sha256(text).hexdigest()[:16]}"
+    if not engine.image_id(name):
+        engine.build({"Dockerfile": (text, 0o644)}, name, {})
+    return name
 
 
 def _no_base(base: BaseImage, local: str, why: str) -> BuildError:

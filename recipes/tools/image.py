@@ -7,7 +7,7 @@ import hashlib
 from recipes import paths
 from recipes.engine.docker import Engine
 from recipes.progress import timed
-from recipes.tools.base import ensure_base_image
+from recipes.tools.base import ensure_build_base
 
 _FILES = ("tools.Dockerfile", "images.toml")
 
@@ -30,7 +30,7 @@ def ensure_tools_image(engine: Engine) -> str:
     """
     name = tools_tag()
     if not engine.image_id(name):
-        base = ensure_base_image(engine)
+        base = ensure_build_base(engine)
         context = {"Dockerfile": ((paths.DOCKER / "tools.Dockerfile").read_bytes(), 0o644)}
         with timed(f"image {name}") as step:
             engine.build(context, name, {"BASE": base}, told=step)
