@@ -51,6 +51,20 @@ def local_base() -> str:
     return f"boardcast/base:{base.suite}-{base.digest.removeprefix('sha256:')[:12]}"
 
 
+def find_base(engine: Engine, *, pull: bool = True) -> str:
+    """Return a reference to the base image that the engine has, or that a registry gives where `pull` lets it ask one.
+
+    Empty where it has none and may not ask; raises BuildError where no registry gives it.
+    """
+    base, local = image_pins().base, local_base()
+    reference = f"{base.image.partition(':')[0]}@{base.digest}"
+    found = next((name for name in (local, reference) if engine.image_id(name)), "")
+    if not found and pull:
+        engine.pull(reference)
+        return reference
+    return found
+
+
 def ensure_base_image(engine: Engine) -> str:
     """Return a reference to the base image: pulled by digest, else bootstrapped from the machine's own mirror.
 
@@ -60,20 +74,13 @@ def ensure_base_image(engine: Engine) -> str:
         No registry gives it, and this machine cannot bootstrap it.
     """
     base, local = image_pins().base, local_base()
-    if engine.image_id(local):
-        return local
-    reference = f"{base.image.partition(':')[0]}@{base.digest}"
-    if engine.image_id(reference):
-        return reference
     try:
-        engine.pull(reference)
+        return find_base(engine)
     except BuildError as refused:
         why = refused.why.strip()[:120]
         if shutil.which(_BOOTSTRAPPER) is None:
             raise _no_base(base, local, why) from refused
         console.say(f"no registry gives {base.image} ({why})")
-    else:
-        return reference
     with (
         timed(f"base image of {base.suite} from the distribution's mirror") as step,
         tempfile.TemporaryDirectory(prefix="boardcast-base-") as folder,
