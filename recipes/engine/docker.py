@@ -11,7 +11,14 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from recipes.engine.confinement import Confinement, is_readable
-from recipes.engine.connection import boot_id, engine_endpoint, no_engine, owner_mark, refuse_unseen, uninterrupted
+from recipes.engine.connection import (
+    engine_endpoint,
+    no_engine,
+    owner_is_gone,
+    owner_mark,
+    refuse_unseen,
+    uninterrupted,
+)
 from recipes.engine.container import ContainerSession, Job, Mount
 from recipes.engine.disk import engine_folders, watched
 from recipes.engine.services import LABEL, Services
@@ -293,8 +300,7 @@ class Engine:
         for container in self._client.containers.list(
             all=True, ignore_removed=True, filters={"label": f"{LABEL}=session"}
         ):
-            where, _, pid = container.labels.get(OWNER_LABEL, "").rpartition(":")
-            if where == boot_id() and pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            if owner_is_gone(container.labels.get(OWNER_LABEL, "")):
                 with contextlib.suppress(docker.errors.APIError):
                     container.remove(force=True, v=True)
 
