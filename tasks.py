@@ -8,7 +8,7 @@ from deploy.cli.command import read_ahead
 from deploy.commands import board as board_tasks
 from deploy.commands import bundle as bundle_tasks
 from deploy.commands import inputs
-from deploy.commands.board import probe
+from deploy.commands.board import enroll, probe
 from deploy.commands.build import build, images, shell, why
 from deploy.commands.inputs import fetch, pins
 from deploy.commands.kvs import kvs
@@ -31,6 +31,7 @@ ns = Collection(
     pins,
     images,
     probe,
+    enroll,
     board,
     sysroot,
     build,

@@ -93,6 +93,8 @@ def _disk_errors(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno is None:  # no file's: requests derives what a server answers from OSError
+            raise
         raise disk_error(error, target) from error
 
 

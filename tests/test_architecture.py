@@ -135,7 +135,13 @@ def test_no_archive_from_elsewhere_is_opened_by_pythons_own_readers(name: str) -
 
 PRINTERS = {
     "recipes.console",
-    *("deploy.boardfiles.schema", "deploy.doctor.page", "deploy.reports.reference", "deploy.reports.rooms"),
+    *(
+        "deploy.boardfiles.schema",
+        "deploy.causes.page",
+        "deploy.doctor.page",
+        "deploy.reports.reference",
+        "deploy.reports.rooms",
+    ),
     "deploy.verdicts.record",
 }
 """The console, and those that print papers of ours which hold no word from elsewhere."""

@@ -100,7 +100,7 @@ def _inventories() -> list[Path]:
     return [path for path in every if path.is_file()] or [inventory_path()]
 
 
-def _inventory_of(host: str) -> Path:
+def inventory_of(host: str) -> Path:
     """Return the inventory that has a host's table; for a new host the one that it will be written to."""
     for path in _inventories():
         if path.is_file() and host in read_tables(path, HostsFile, "hosts")[0].hosts:
@@ -108,7 +108,7 @@ def _inventory_of(host: str) -> Path:
     return inventory_path()
 
 
-def _read(*, any_board: bool = False) -> tuple[dict[str, Host], dict[str, ConfigError]]:
+def _read(*, any_board: bool = False, any_key: bool = False) -> tuple[dict[str, Host], dict[str, ConfigError]]:
     """Read the inventories: the hosts that are right, and for each other one its faults. The first of a name counts."""
     known = None if any_board else board_names()
     hosts: dict[str, Host] = {}
@@ -117,7 +117,7 @@ def _read(*, any_board: bool = False) -> tuple[dict[str, Host], dict[str, Config
         read, wrong = read_tables(path, HostsFile, "hosts")
         lines = path.read_text().splitlines()
         for name, host in read.hosts.items():
-            if why := _unfit(name, host, known):
+            if why := _unfit(name, host, known, any_key=any_key):
                 at, _ = line_of(lines, ("hosts", name))
                 told = f"line {at}: hosts.{name}: {why}"
                 wrong[name] = ConfigError("the inventory has faults", where=str(path), why=told)
@@ -127,15 +127,16 @@ def _read(*, any_board: bool = False) -> tuple[dict[str, Host], dict[str, Config
     return hosts, faults
 
 
-def _unfit(name: str, host: Host, known: Sequence[str] | None) -> str:
+def _unfit(name: str, host: Host, known: Sequence[str] | None, *, any_key: bool) -> str:
     if not NAME.fullmatch(name):
         return "is no name of a host: letters, digits, dots, dashes and underscores, a letter or digit first"
     if known is not None and host.board not in known:
         near = difflib.get_close_matches(host.board, known, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         return f"no board {host.board!r}; {hint}known: {', '.join(known)}; invoke board.init --host {name} writes it"
-    lacks = [key for key, value in (("address", host.address), ("host_key", host.host_key)) if not value]
-    return f"{' and '.join(lacks)} needed for a real board" if lacks and not host.simulated else ""
+    lacks = [key for key, value in (("address", host.address), ("host_key", host.host_key or any_key)) if not value]
+    cure = f"; invoke enroll --host {name} brings it" if lacks == ["host_key"] else ""
+    return f"{' and '.join(lacks)} needed for a real board{cure}" if lacks and not host.simulated else ""
 
 
 def load_hosts() -> dict[str, Host]:
@@ -163,12 +164,18 @@ def load_host(name: str) -> Host:
     return hosts[name]
 
 
-def known_host(name: str) -> Host | None:
-    """Return a host whose board may have no file yet; None where there is none. Raises ConfigError for its faults."""
+def known_host(name: str, *, any_key: bool = False) -> Host | None:
+    """Return a host whose board may have no file yet; None where there is none. Raises ConfigError for its faults.
+
+    Parameters
+    ----------
+    any_key:
+        Its host key may be missing: it is about to be asked for.
+    """
     checked_name("host", name)
     if not any(path.is_file() for path in _inventories()):
         return None
-    hosts, faults = _read(any_board=True)
+    hosts, faults = _read(any_board=True, any_key=any_key)
     if name in faults:
         raise faults[name]
     return hosts.get(name)
@@ -241,6 +248,33 @@ def with_host(text: str, name: str, values: Mapping[str, str | int]) -> str:
     return whole
 
 
+def with_host_key(text: str, name: str, host_key: str) -> str:
+    """Return the text of an inventory in which a host has this host key; all else stays as it is, comments too.
+
+    Raises
+    ------
+    ConfigError
+        Its table is of a form that is not understood.
+    """
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    try:
+        document = tomlkit.parse(text)
+        document["hosts"][name]["host_key"] = host_key
+        whole = tomlkit.dumps(document)
+        read = HostsFile.model_validate(tomllib.loads(whole)).hosts[name]
+    except (TOMLKitError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(
+            "the host key cannot be written into the inventory",
+            why=" ".join(str(error).split())[:200],
+            next_step=f"write it by hand, into the table of {name}: host_key = {json.dumps(host_key)}",
+        ) from error
+    if read.host_key != host_key:
+        raise ConfigError("the host key cannot be written into the inventory", why=f"{name} would have another one")
+    return whole
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimState:
     """What is known of a board that is up."""
@@ -295,5 +329,5 @@ def target_of(host_name: str, host: Host) -> Target:
         user=host.user,
         key=Path(host.key).expanduser() if host.key else None,
         host_key=host.host_key,
-        inventory=paths.shown_path(_inventory_of(host_name)),
+        inventory=paths.shown_path(inventory_of(host_name)),
     )

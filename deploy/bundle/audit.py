@@ -140,6 +140,7 @@ def unaccounted(manifest: Manifest, sbom: bytes) -> list[str]:
     faults += [
         f"recipe {source.name}: no component" for source in manifest.sources if f"recipe:{source.name}" not in parts
     ]
+    faults += _unnamed_patches(manifest, parts)
     faults += _unowned(manifest, parts)
     faults += [
         f"{name}, from the board: no component" for name in board_libraries(manifest) if f"board:{name}" not in parts
@@ -155,6 +156,19 @@ def unaccounted(manifest: Manifest, sbom: bytes) -> list[str]:
                 if not _digest(parts[ref]) and f"{PROPERTY_PREFIX}build-id" not in str(parts[ref].get("properties")):
                     faults.append(f"{file.path} needs {name}: neither build id nor hash of the board's is named")
     return sorted(faults)
+
+
+def _unnamed_patches(manifest: Manifest, parts: Mapping[str, Any]) -> list[str]:
+    """Return the patches of a distribution, and what they fix, that a bill does not name."""
+    faults = []
+    for source in manifest.sources:
+        if source.distribution is None:
+            continue
+        named = str(parts.get(f"recipe:{source.name}", {}).get("pedigree"))
+        for patch in source.distribution.patches:
+            absent = [text for text in (f"/{patch.name}'", *(f"'{cve}'" for cve in patch.cves)) if text not in named]
+            faults += [f"recipe {source.name}: {patch.name}, which it was built with, is not named"] if absent else []
+    return faults
 
 
 def _unowned(manifest: Manifest, parts: Mapping[str, Any]) -> list[str]:

@@ -14,6 +14,7 @@ from recipes.config import AbsoluteBoardPath, AbsoluteBoardPathOrNone, FileName,
 from recipes.proof.result import Proof
 from recipes.rootfs.origin import Origin, OriginKind
 from recipes.sources.lock import Sha256
+from recipes.sources.patches import DistributionPatches
 
 MANIFEST_NAME = "manifest.json"
 SIGNATURE_NAME = "signature.json"
@@ -67,6 +68,18 @@ class SourceRecipe(Strict):
     """The recipe's own first, then what it nests; none for a source of this repository."""
     variants: tuple[Name, ...] = ()
     patches: dict[OneLine, OneLine] = Field(default_factory=dict)
+    distribution: DistributionPatches | None = None
+    """The distribution's own patches that its source was built with; left out where there are none."""
+
+    @property
+    def patch_level(self) -> str:
+        """Return the distribution's version where its patches are in it, upstream's otherwise."""
+        return self.distribution.version if self.distribution else self.version
+
+    @property
+    def fixed(self) -> set[str]:
+        """Return the CVEs that those patches name."""
+        return {cve for patch in self.distribution.patches for cve in patch.cves} if self.distribution else set()
 
 
 class PackagedFiles(Strict):
@@ -214,6 +227,9 @@ class Manifest(Strict):
         """Return the one way to write this manifest; these bytes are hashed and signed."""
         later = {name for name in ("services", "named") if not getattr(self, name)}
         fields = self.model_dump(exclude=later or None)
+        for source in fields["sources"]:
+            if source["distribution"] is None:
+                del source["distribution"]
         return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode() + b"\n"
 
     @property

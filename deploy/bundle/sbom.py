@@ -10,18 +10,21 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from deploy.bundle.audit import PROPERTY_PREFIX, board_libraries, needed_components
 from deploy.bundle.manifest import LICENCES_FOLDER, BundleFile, Manifest, PackagedFiles, PinnedSource, SourceRecipe
 from recipes.sources.lock import Lock
+from recipes.sources.patches import DistributionPatches
 from recipes.stage.manifest import StagedRecipe, StageManifest
 
 if TYPE_CHECKING:
     from cyclonedx.model import ExternalReference, Property
-    from cyclonedx.model.component import Component
+    from cyclonedx.model.component import Component, Pedigree
     from packageurl import PackageURL
 
+_RELEASES: Final = {"bullseye": "11", "bookworm": "12", "trixie": "13", "forky": "14"}
+"""Debian's code names and numbers; https://www.debian.org/releases/"""
 PACKAGES_FOLDER = "packages/"
 """Before the names of packages among the licences: a recipe may have the same name."""
 
@@ -36,6 +39,7 @@ def source_recipes(staged: StageManifest, pins: Lock) -> tuple[SourceRecipe, ...
             pins=_pinned(recipe, pins),
             variants=recipe.variants,
             patches=recipe.patches,
+            distribution=recipe.distribution,
         )
         for recipe in staged.recipes
     )
@@ -64,6 +68,8 @@ def licence_texts(manifest: Manifest, notices: Mapping[str, bytes]) -> dict[str,
         lines = [f"{source.name} {source.version}", f"SPDX-License-Identifier: {source.licence}"]
         lines += [f"Source: {' '.join(filter(None, (pin.name, pin.digest, pin.url)))}" for pin in source.pins]
         lines += [f"Changed by: {name} {digest}" for name, digest in sorted(source.patches.items())]
+        if source.distribution is not None:
+            lines += [f"Changed by: {patch.name} {patch.sha256}" for patch in source.distribution.patches]
         texts[source.name] = "\n".join([*lines, "", ""]).encode()
     for package in manifest.packages:
         lines = [f"{package.kind} {package.name} {package.version} {package.arch} {package.suite} {package.digest}"]
@@ -128,19 +134,65 @@ def _facts(file: BundleFile, owner: str) -> dict[str, str]:
 
 
 def _of_recipe(source: SourceRecipe) -> Component:
+    """Describe what was built of a recipe.
+
+    What the distribution's patches were applied to goes by its source package's name and version: scanners compare
+    these with the distribution's own advisories, which know what its patches fix. Upstream's release is the ancestor.
+    """
+    facts = {f"patch:{name}": digest for name, digest in source.patches.items()}
+    facts |= {"variants": " ".join(source.variants)}
+    made = _of_source(source, facts)
+    if (patched := source.distribution) is None:
+        return made
+    made.pedigree = _pedigree(patched, _of_source(source, {}, ref=f"upstream:{source.name}"))
+    made.name, made.version = patched.package, patched.version
+    made.purl = _debian_purl(patched.package, patched.version, "source", patched.suite)
+    facts |= {f"source-patch:{patch.name}": patch.sha256 for patch in patched.patches}
+    facts |= {f"left-out:{left.patch}": left.because for left in patched.without}
+    made.properties = _properties(facts | {"recipe": source.name, "source-package": patched.sha256})
+    return made
+
+
+def _pedigree(patched: DistributionPatches, upstream: Component) -> Pedigree:
+    from cyclonedx.model import XsUri
+    from cyclonedx.model.component import Diff, Patch, PatchClassification, Pedigree
+    from cyclonedx.model.issue import IssueClassification, IssueType
+
+    return Pedigree(
+        ancestors=[upstream],
+        patches=[
+            Patch(
+                type=PatchClassification.BACKPORT if patch.cves else PatchClassification.UNOFFICIAL,
+                diff=Diff(url=XsUri(f"{patched.archive}#debian/patches/{patch.name}")),
+                resolves=[IssueType(type=IssueClassification.SECURITY, id=cve) for cve in patch.cves],
+            )
+            for patch in patched.patches
+        ],
+        notes=f"{patched.archive} of {patched.suite}, sha256 {patched.sha256}",
+    )
+
+
+def _debian_purl(name: str, version: str, arch: str, suite: str) -> PackageURL:
+    from packageurl import PackageURL
+
+    # As scanners write and read it: https://github.com/anchore/grype, https://github.com/aquasecurity/trivy
+    qualifiers = {"arch": arch, "distro": f"debian-{_RELEASES.get(suite, suite)}" if suite else ""}
+    return PackageURL(type="deb", namespace="debian", name=name, version=version, qualifiers=qualifiers)
+
+
+def _of_source(source: SourceRecipe, facts: Mapping[str, str], *, ref: str = "") -> Component:
     from cyclonedx.model.component import Component, ComponentType
     from cyclonedx.model.license import LicenseExpression
 
-    facts = {f"patch:{name}": digest for name, digest in source.patches.items()}
     return Component(
         name=source.name,
         version=source.version,
         type=ComponentType.LIBRARY,
-        bom_ref=f"recipe:{source.name}",
+        bom_ref=ref or f"recipe:{source.name}",
         licenses=[LicenseExpression(source.licence)],
         purl=_purl(source.pins[0], source) if source.pins else None,
         external_references=[_reference(pin) for pin in source.pins if pin.url],
-        properties=_properties(facts | {"variants": " ".join(source.variants)}),
+        properties=_properties(facts),
     )
 
 
@@ -148,10 +200,8 @@ def _of_package(package: PackagedFiles) -> Component:
     from cyclonedx.model import HashAlgorithm, HashType
     from cyclonedx.model.component import Component, ComponentType
     from cyclonedx.model.license import LicenseExpression
-    from packageurl import PackageURL
 
-    qualifiers = {"arch": package.arch, "distro": package.suite}
-    purl = PackageURL(type="deb", namespace="debian", name=package.name, version=package.version, qualifiers=qualifiers)
+    purl = _debian_purl(package.name, package.version, package.arch, package.suite)
     return Component(
         name=package.name,
         version=package.version,

@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from deploy.cloud.contents import change_of, decoded, media_of, shot_of
+from deploy.cloud.contents import change_of, decoded, drawn_clock, media_of, shot_of
 from deploy.cloud.evidence import Evidence, Media, Seen, Shot, Trouble, gaps, overlaps
 from deploy.cloud.promise import StreamPromise
 from deploy.cloud.session import Calls, ServiceRefusalError, seconds_of, told
-from deploy.cloud.unkept import ask_metrics, read_live
+from deploy.cloud.unkept import Passed, ask_metrics, read_live
 from deploy.media.matroska import FragmentEnded, Splitter
 from deploy.media.model import MediaError
 from recipes.text import one_line
@@ -196,7 +196,9 @@ async def _elsewhere(calls: Calls, look: Look, seen: Evidence) -> tuple[str, ...
 
 async def _read(calls: Calls, stream: _Stream, seen: Evidence) -> tuple[Evidence, list[FragmentEnded]]:
     media, raw = await _media(calls, stream, seen.fragments[-_READ:])
-    return replace(seen, media=media, change=await asyncio.to_thread(change_of, raw)), raw
+    change = await asyncio.to_thread(change_of, raw)
+    drawn = await asyncio.to_thread(drawn_clock, raw) if seen.promise.clock else None
+    return replace(seen, media=media, change=change, drawn=drawn), raw
 
 
 async def _media(
@@ -269,15 +271,23 @@ async def _unkept(calls: Calls, promise: StreamPromise, look: Look, stream: _Str
     def now() -> float:
         return look.clock() - (stream.skew or 0.0)
 
-    passed = await read_live(calls, stream.arn, seconds=max(look.watch, look.patience), now=now, whole=bool(look.watch))
+    refused, source, passed = None, "GetMedia", Passed()
+    seconds, whole = max(look.watch, look.patience), bool(look.watch)
+    try:
+        passed = await read_live(calls, stream.arn, seconds=seconds, now=now, whole=whole)
+    except ServiceRefusalError as refusal:
+        refused, source = refusal, f"CloudWatch alone, since GetMedia was refused ({refusal.code})"
     metrics = None if calls.service.is_local else await ask_metrics(calls, promise.name, now())
+    if refused is not None and (metrics is None or not metrics.frames):
+        raise refused
     raw = [ended for _, ended in passed.new]
     seen = Evidence(
-        promise=promise, began=began, ended=now(), skew=stream.skew, source="GetMedia", metrics=metrics,
+        promise=promise, began=began, ended=now(), skew=stream.skew, source=source, metrics=metrics,
         before=tuple(one for one, _ in passed.before), new=tuple(one for one, _ in passed.new),
         media=tuple(media_of(one) for one in raw[-_READ:]),
     )  # fmt: skip
     if not raw:
         return replace(seen, elsewhere=await _elsewhere(calls, look, seen))
     shots, change = await asyncio.to_thread(lambda: (decoded(raw[-2:]), change_of(raw[-_READ:])))
-    return replace(seen, shots=tuple(shots), change=change, shots_from="GetMedia, decoded here")
+    drawn = await asyncio.to_thread(drawn_clock, raw[-_READ:]) if promise.clock else None
+    return replace(seen, shots=tuple(shots), change=change, drawn=drawn, shots_from="GetMedia, decoded here")

@@ -5,14 +5,19 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from deploy.cloud.evidence import Change, Media, Shot
+from deploy.cloud.evidence import Change, DrawnClock, Media, Shot
 from deploy.media.codecs import describe
 from deploy.media.matroska import FragmentEnded, parse_cluster
 from deploy.media.model import Cluster, Header, MediaError, Track, TrackKind
 from recipes.text import one_line
 
+if TYPE_CHECKING:
+    from deploy.media.pictures import Corner
+
+_TICK = 1.05
+"""Seconds after which a clock shows another second, by a camera whose own clock is a little off too."""
 _NO_DECODER = "PyAV is missing: pip install 'boardcast[local]'"
 
 
@@ -110,3 +115,30 @@ def change_of(raw: Sequence[FragmentEnded]) -> Change | None:
         for one, other in itertools.combinations(seen, 2)
     )
     return Change(most=most, pictures=len(seen), seconds=abs(seen[-1][0] - seen[0][0]))
+
+
+def drawn_clock(raw: Sequence[FragmentEnded]) -> DrawnClock | None:
+    """Look where a clock is drawn, at the first pictures of fragments that are a second apart or more; None for one."""
+    seen: list[tuple[float, Corner]] = []
+    try:
+        from deploy.media.pictures import corner
+
+        for ended in raw:
+            video = ended.header.track(TrackKind.VIDEO)
+            frames = parse_cluster(ended.data, ended.header).of(video.number) if video else ()
+            if video and frames and (not seen or frames[0].pts / 1e9 >= seen[-1][0] + _TICK):
+                seen.append((frames[0].pts / 1e9, corner(video, describe(video), frames)))
+    except (ImportError, MediaError):
+        return None
+    if len(seen) < 2:
+        return None
+    return DrawnClock(
+        least=min(
+            max(abs(left - right) for left, right in zip(one.cells, other.cells, strict=True))
+            for (_, one), (_, other) in itertools.pairwise(seen)
+        ),
+        pictures=len(seen),
+        seconds=seen[-1][0] - seen[0][0],
+        light=min(one.light for _, one in seen),
+        width=seen[-1][1].width,
+    )

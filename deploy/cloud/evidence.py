@@ -84,6 +84,10 @@ class Shot:
     fault: str = ""
 
 
+SAME = 2
+"""Steps of brightness, of 255, by which an encoder changes a cell of pictures that are the same."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """How much pictures of a stream differ: the most in any of 32 x 32 cells, of 255 steps of brightness."""
@@ -95,7 +99,28 @@ class Change:
     @property
     def none(self) -> bool:
         """Whether they show the same: an encoder changes a cell by two steps at most, and a hand by far more."""
-        return self.most <= 2
+        return self.most <= SAME
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawnClock:
+    """What was seen of a clock in the upper left of pictures that are a second apart or more.
+
+    Attributes
+    ----------
+    least:
+        The least by which two pictures differ there, of 255 steps of brightness.
+    light:
+        The brightest pixel there, 0 to 255.
+    width:
+        Pixels of the pictures.
+    """
+
+    least: int
+    pictures: int
+    seconds: float
+    light: int
+    width: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +175,7 @@ class Evidence:
     shots: tuple[Shot, ...] = ()
     shots_from: str = "GetImages"
     change: Change | None = None
+    drawn: DrawnClock | None = None
     elsewhere: tuple[str, ...] = ()
     metrics: Metrics | None = None
     trouble: Trouble | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator
 
-from deploy.cloud.evidence import Evidence, Media, ahead, alternates, drift, gaps, overlaps, rate_of
+from deploy.cloud.evidence import SAME, Evidence, Media, ahead, alternates, drift, gaps, overlaps, rate_of
 from deploy.cloud.reasons import BoardView, Finding, ok, reason_of, red, skipped, unreached
 
 GRACE = 8.0
@@ -17,13 +17,17 @@ CLOCK = 60.0
 """Seconds that the board's clock may be off; uplinks are late by less, and AWS refuses 300."""
 SLOW, FAST = 0.8, 1.25
 """Bounds of the frame rate, in parts of the promised one; drivers round, and half of it is far outside."""
+WHITE, WIDE = 190, 320
+"""Brightness that letters of a drawn clock have, where the picture is not too narrow for them to be drawn in full."""
 HEAVY = 2.0
 """Times the promised bitrate; encoders go above it for a few seconds."""
 
 ARRIVES, KEPT, ONE, WHOLE, TIME = "fragments arrive", "pictures are kept", "one producer", "no gaps", "clock"
 CODEC, SIZE, RATE, WEIGHT = "codec", "size", "frame rate", "bitrate"
 SOUND, SHOWS, MOVES = "sound", "the picture shows something", "the picture moves"
-CHECKS = (ARRIVES, KEPT, ONE, WHOLE, TIME, CODEC, SIZE, RATE, WEIGHT, SOUND, SHOWS, MOVES)
+DRAWN = "the clock in the picture"
+CHECKS = (ARRIVES, KEPT, ONE, WHOLE, TIME, CODEC, SIZE, RATE, WEIGHT, SOUND, SHOWS, MOVES, DRAWN)
+"""The last is made of streams that the board's file gives a clock."""
 
 
 def judge(seen: Evidence, board: BoardView | None = None) -> list[Finding]:
@@ -35,15 +39,16 @@ def judge(seen: Evidence, board: BoardView | None = None) -> list[Finding]:
         what = f"this workstation asked the service, and {seen.trouble.words} ({seen.trouble.code})"
         # Who else reaches the service is of interest where this workstation does not.
         other = board if unreached(seen.trouble.code) else None
-        return [red(reason, name, ARRIVES, what, board=other), *_left(name, CHECKS[1:], "the service was not read")]
+        return [red(reason, name, ARRIVES, what, board=other), *_left(seen, CHECKS[1:], "the service was not read")]
     arrives = _arrives(seen, board)
     if arrives.state != "passed" or not seen.new:
-        return [arrives, _kept(seen), *_left(name, CHECKS[2:], "nothing arrived that could be looked at")]
-    return [arrives, *(check(seen) for check in _CHECKS), *_looks(seen)]
+        return [arrives, _kept(seen), *_left(seen, CHECKS[2:], "nothing arrived that could be looked at")]
+    return [arrives, *(check(seen) for check in _CHECKS), *_looks(seen), *_drawn(seen)]
 
 
-def _left(name: str, checks: tuple[str, ...], why: str) -> Iterator[Finding]:
-    return (skipped(name, check, why) for check in checks)
+def _left(seen: Evidence, checks: tuple[str, ...], why: str) -> Iterator[Finding]:
+    made = (check for check in checks if check != DRAWN or seen.promise.clock)
+    return (skipped(seen.promise.name, check, why) for check in made)
 
 
 def _arrives(seen: Evidence, board: BoardView) -> Finding:
@@ -87,7 +92,7 @@ def _kept(seen: Evidence) -> Finding:
     name, wanted = seen.promise.name, seen.promise.retention_hours
     if seen.retention_hours:
         return ok(name, KEPT, f"the service keeps them for {seen.retention_hours} h", hours=seen.retention_hours)
-    way = "CloudWatch and GetMedia" if seen.metrics else seen.source
+    way = "CloudWatch and GetMedia" if seen.metrics and seen.source == "GetMedia" else seen.source
     if wanted:
         what = f"its retention is 0 h and the board's file has {wanted} h; looked at by {way} instead"
         return red("retention", name, KEPT, what, hours=0)
@@ -214,7 +219,7 @@ def _looks(seen: Evidence) -> Iterator[Finding]:
     if not good:
         if any("PyAV" in fault for fault in faults) or not faults:
             why = faults[0] if faults else f"there is no picture, by {seen.shots_from}"
-            yield from _left(name, (SHOWS, MOVES), why)
+            yield from _left(seen, (SHOWS, MOVES), why)
             return
         yield red("unreadable", name, SHOWS, f"no picture can be made of what arrives: {faults[0]}")
         yield skipped(name, MOVES, "there is no picture")
@@ -236,6 +241,25 @@ def _looks(seen: Evidence) -> Iterator[Finding]:
         yield red("frozen", name, MOVES, f"{apart} are the same", change=seen.change.most)
         return
     yield ok(name, MOVES, f"{apart} differ by up to {seen.change.most} of 255", change=seen.change.most)
+
+
+def _drawn(seen: Evidence) -> Iterator[Finding]:
+    """Judge the clock that the board's file draws into the picture: white letters, others in each second."""
+    name, drawn = seen.promise.name, seen.drawn
+    if not seen.promise.clock:
+        return
+    if drawn is None:
+        yield skipped(name, DRAWN, "there are no two pictures that are a second apart, or none can be decoded here")
+        return
+    apart = f"{drawn.pictures} pictures within {drawn.seconds:.1f} s"
+    if drawn.width >= WIDE and drawn.light < WHITE:
+        what = f"no white letters are in the upper left of {apart}: the brightest there is {drawn.light} of 255"
+        yield red("clock-missing", name, DRAWN, what, light=drawn.light)
+    elif drawn.least <= SAME:
+        yield red("clock-missing", name, DRAWN, f"the upper left of {apart} stands still", change=drawn.least)
+    else:
+        said = f"the upper left of {apart} is another each time, by {drawn.least} of 255 at least"
+        yield ok(name, DRAWN, said, change=drawn.least, light=drawn.light)
 
 
 _CHECKS: tuple[Callable[[Evidence], Finding], ...] = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,6 +17,10 @@ SINK_RETENTION_HOURS = 2
 
 https://docs.aws.amazon.com/kinesisvideostreams/latest/dg/examples-gstreamer-plugin-parameters.html
 """
+
+
+_SECONDS = re.compile(r"%[-_0^#]{0,3}(?:[EO]?[STscrX+])")
+"""Words of strftime(3) that show seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +48,7 @@ class StreamPromise:
     live:
         False where the pictures are a file's, whose times and speed may be any.
     clock:
-        The picture has the time in it, so it changes every second.
+        The picture has the time in it, with seconds, so it changes every second.
     hand:
         A person starts it, so it may rightly be silent.
     prefix:
@@ -170,6 +175,6 @@ def _pipeline(name: str, stream: PipelineStream, sink: KvsSink, region: str) -> 
         audio=stream.audio is not None,
         retention_hours=SINK_RETENTION_HOURS if asked is None else asked,
         live=stream.source is None or stream.source.definition.live,
-        clock=video.clock is not None,
+        clock=_SECONDS.search(video.clock or "") is not None,
         hand=stream.runs == "hand",
     )

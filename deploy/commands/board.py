@@ -123,6 +123,43 @@ def init(
     _tell_next(host, name, facts, files, as_json=json)
 
 
+@command(
+    help={
+        "host": "name of a host of board-configs/hosts.toml",
+        "fingerprint": "of its host key, as `ssh-keygen -lf` prints it on the board; asked on a terminal without it",
+        "dry_run": "show the key that it has now, and write nothing",
+    }
+)
+def enroll(_: Context, host: str, fingerprint: str = "", json: bool = False, dry_run: bool = False) -> None:
+    """Accept a board's host key, new or changed, once a person vouches for it."""
+    from deploy.boards.inventory import inventory_of, known_host, with_host_key
+    from deploy.ssh import keys
+    from deploy.ssh.scan import shown_host_key
+    from recipes import console
+    from recipes.files import write_whole
+
+    known = known_host(host, any_key=True)
+    if known is None:
+        raise ConfigError(f"no host {host!r}", next_step=f"invoke board.init --host {host} --address ADDRESS adds it")
+    if known.simulated:
+        raise ConfigError(f"{host} is simulated", why="its key is made with it: there is nobody to be asked")
+    path = inventory_of(host)
+    shown = shown_host_key(known.address, known.port)
+    before = keys.fingerprint(known.host_key) if known.host_key else ""
+    told = {"host": host, "fingerprint": keys.fingerprint(shown), "before": before, "inventory": str(path)}
+    changes = known.host_key != shown
+    if changes and not dry_run:
+        if before:
+            console.note(f"{host} is known by {before}, and shows another key now: a new system, or another machine")
+        _agree(host, shown, fingerprint)
+        write_whole(path, with_host_key(path.read_text(), host, shown).encode())
+    if json:
+        console.emit({**told, "changed": changes and not dry_run})
+        return
+    what = "shows the key that is known" if not changes else "shows another key than" if dry_run else "is known now by"
+    console.out(f"{host} {what}{f' in {path}' if changes and dry_run else ''}: {told['fingerprint']}")
+
+
 def _init_known(host: str, known: Host, address: str, board: str, *, as_json: bool, dry_run: bool) -> None:
     """Write the file of a board whose host is described already; a file that is there stays."""
     from deploy.boards.inventory import target_of

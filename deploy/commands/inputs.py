@@ -7,6 +7,7 @@ from pathlib import Path
 from invoke import Context, Exit
 
 from deploy.cli.command import HOST, MIRROR, command
+from recipes.errors import ConfigError
 
 _ROOT = "a directory, a tar file, or the name of a board or a sysroot"
 
@@ -37,6 +38,7 @@ def fetch(
     from recipes import console
     from recipes.sources.fetch import export_mirror, fetch_pins, mirror_folders, missing_from_cache
     from recipes.sources.lock import load_lock
+    from recipes.toolchains.debian_source import any_distribution
 
     pins = load_lock()
     wanted = pins.pins if everything else pins.chosen(source)
@@ -48,10 +50,11 @@ def fetch(
             lacking += bool(lacks)
             state = "whole in the cache" if not lacks else lacks if check else f"to be fetched: {pin.url}"
         else:
-            state = fetch_pins([pin], mirrors, offline=offline)[0].rung
+            brought = fetch_pins([pin], mirrors, offline=offline, distribution=any_distribution())
+            state = "; patches: ".join(dict.fromkeys(one.rung for one in brought))
         rows.append([pin.name, pin.version, pin.pinned[:12], state])
     if export and not (check or dry_run):
-        export_mirror(wanted, Path(export), mirrors)
+        export_mirror(wanted, Path(export), mirrors, distribution=any_distribution())
     if json:
         console.emit([dict(zip(("name", "version", "pinned", "state"), row, strict=True)) for row in rows])
     else:
@@ -72,6 +75,9 @@ def fetch(
         "to_sha256": "new hash of an archive",
         "to_file": "new file name of an archive",
         "to_url": "new address",
+        "to_revision": "new version of an archive's source package, whose patches are applied",
+        "to_patches": "new hash of that package's .debian.tar.xz",
+        "check": "whether a default is past its end of life or older than the distribution's newest; exit code 2 then",
         "mirror": MIRROR,
         "offline": "cache and mirrors only",
     },
@@ -86,39 +92,87 @@ def pins(
     to_sha256: str = "",
     to_file: str = "",
     to_url: str = "",
+    to_revision: str = "",
+    to_patches: str = "",
+    check: bool = False,
     offline: bool = False,
     json: bool = False,
     dry_run: bool = False,
 ) -> None:
     """Show what is pinned, age and patch level; move a pin."""
+    from recipes import console
+    from recipes.sources.fetch import mirror_folders
+    from recipes.sources.pins import move_pin
+    from recipes.toolchains.debian_source import any_distribution
+
+    if check and update:
+        raise ConfigError("--check and --update are two things", next_step=f"invoke pins --update {update} without it")
+    if check:
+        _check_pins(offline=offline, json=json)
+        return
+    if not update:
+        _show_pins(json=json)
+        return
+    given = {"version": to_version, "commit": to_commit, "refs": to_ref, "sha256": to_sha256}
+    given |= {"file": to_file, "url": to_url, "revision": to_revision, "patches": to_patches}
+    changes = {key: value for key, value in given.items() if value}
+    where = ""
+    if not dry_run:
+        folders = mirror_folders(mirror)
+        where = str(move_pin(update, changes, folders, offline=offline, distribution=any_distribution()))
+    if json:
+        console.emit({"name": update, "changes": changes, "file": where, "done": not dry_run})
+    elif dry_run:
+        console.out(f"{update}: {', '.join(f'{key} → {value}' for key, value in changes.items()) or 'nothing'}")
+    else:
+        console.out(f"{update} is moved in {where}; next: invoke build --arch ARCH")
+
+
+def _show_pins(*, json: bool) -> None:
     import datetime as dt
 
     from recipes import console
-    from recipes.sources.fetch import mirror_folders
     from recipes.sources.lock import load_lock
-    from recipes.sources.pins import move_pin, pin_age, pin_rows
+    from recipes.sources.pins import pin_age, pin_rows
 
-    if update:
-        given = {"version": to_version, "commit": to_commit, "refs": to_ref, "sha256": to_sha256}
-        changes = {key: value for key, value in (given | {"file": to_file, "url": to_url}).items() if value}
-        where = "" if dry_run else move_pin(update, changes, mirror_folders(mirror), offline=offline)
-        if json:
-            console.emit({"name": update, "changes": changes, "file": str(where), "done": not dry_run})
-        elif dry_run:
-            console.out(f"{update}: {', '.join(f'{key} → {value}' for key, value in changes.items()) or 'nothing'}")
-        else:
-            console.out(f"{update} is moved in {where}; next: invoke build --arch ARCH")
-        return
     today = dt.datetime.now(dt.UTC).date()
     rows = pin_rows(load_lock(), today)
     if json:
         console.emit([row.as_dict() for row in rows])
         return
     table = [
-        [row.name, row.version, row.unit or "-", row.pinned[:12], pin_age(row, today), row.flag or "-"] for row in rows
+        [
+            *(row.name, row.revision or row.version, row.unit or "-", row.pinned[:12]),
+            *(pin_age(row, today), row.flag or "-"),
+        ]
+        for row in rows
     ]
     columns = ["source", "version", "sdk", "pinned", "age", "flags"]
     console.table("Pins", columns, table, roomy=["sdk", "pinned"])
+
+
+def _check_pins(*, offline: bool, json: bool) -> None:
+    """Print the defaults that have to be moved; exit code 2 where there is one."""
+    import datetime as dt
+
+    from recipes import console
+    from recipes.sources.lock import load_lock
+    from recipes.sources.pins import stale_pins
+    from recipes.toolchains.debian_source import any_distribution
+
+    found = stale_pins(load_lock(), dt.datetime.now(dt.UTC).date(), None if offline else any_distribution())
+    if json:
+        console.emit([stale.as_dict() for stale in found])
+    elif found:
+        columns = ["source", "pinned", "because"]
+        console.table("To be moved", columns, [[stale.name, stale.has, stale.because] for stale in found])
+        console.out(*(stale.cure for stale in found if stale.cure))
+    else:
+        console.out(
+            "every default is alive" + (", as far as the lock says" if offline else ", at its newest patch level")
+        )
+    if found:
+        raise Exit(f"{len({stale.name for stale in found})} defaults are to be moved", 2)
 
 
 @command(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from invoke import Context, Exit
@@ -53,9 +54,10 @@ def deploy(
             print_release_plan(host, planned)
         return
     from deploy.release.deployment import deploy_to
+    from deploy.verdicts.flow import publish_gate
 
     try:
-        done = deploy_to(host, chosen, again=again, fast=fast)
+        done = deploy_to(host, chosen, again=again, fast=fast, told=partial(publish_gate, bundle=chosen))
     except KeyboardInterrupt:
         raise _interrupted(host) from None
     if json:
@@ -196,6 +198,7 @@ def up(_: Context, host: str, json: bool = False, dry_run: bool = False) -> None
     from deploy.cli.output import outcome_facts, print_outcome, print_verdicts
     from deploy.release.deployment import deploy_to, verify_host
     from deploy.release.fresh import plan_chain, up_to_date_bundle
+    from deploy.verdicts.flow import publish_gate
     from deploy.verify.verdict import require_green
     from recipes import console
 
@@ -207,7 +210,7 @@ def up(_: Context, host: str, json: bool = False, dry_run: bool = False) -> None
     host_target(host)  # a simulated board that is not up is told before minutes of compiling
     bundle = up_to_date_bundle(board)
     try:
-        done: DeployOutcome = deploy_to(host, bundle)
+        done: DeployOutcome = deploy_to(host, bundle, told=partial(publish_gate, bundle=bundle))
     except KeyboardInterrupt:
         raise _interrupted(host) from None
     verdict = done.verdict

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from deploy.causes.catalogue import written_at
 from deploy.launch.statuscodes import Symptom, symptom_table
 from deploy.probe.findings import Level
 
@@ -92,6 +93,7 @@ class Diagnosis:
             "meaning": self.meaning,
             "cure": self.cure,
             "next": self.next_step,
+            "more": written_at(self.check),
             "restart_helps": self.restart,
             "streams": list(self.streams),
             "evidence": [evidence.as_dict() for evidence in self.evidence],

@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from deploy.causes.catalogue import written_at
 from deploy.doctor.diagnosis import Diagnosis, Evidence, StreamEvidence
 from deploy.doctor.redact import redacted
 from deploy.doctor.status import read_status
@@ -64,6 +65,8 @@ def _entry(diagnosis: Diagnosis) -> list[str]:
         lines += _row(label, text) if text else []
     for evidence in diagnosis.evidence:
         lines += _row("seen", _seen(evidence))
+    if place := written_at(diagnosis.check):
+        lines += _row("more", place)
     return lines
 
 

@@ -128,7 +128,7 @@ def read_facts(answer: Answer, *, host: str, now: float) -> BoardFacts:
         sound=_sound(answer, told),
         devices=devices,
         gstreamer=devices_gst.read_gstreamer(answer),
-        holders=system.read_holders(reader),
+        holders=system.read_holders(answer.text("holders")),
         unread=tuple(reader.unread),
         banner=short(answer.banner),
         whole=answer.whole,

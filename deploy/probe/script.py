@@ -292,6 +292,8 @@ for path in /proc/asound/card[0-9]*/stream[0-9]*; do
     kernel sound-stream 200 "$path"
 done
 
+"""
+HOLDERS = r"""
 holders() {
     # shellcheck disable=SC2012  # BusyBox's find has neither -printf nor -lname
     ls -l /proc/[0-9]*/fd 2>/dev/null | sed -n -e '/^\/proc\//h' -e '/ -> \/dev\/video/{G;s/\n/ /;p;}' \
@@ -310,6 +312,9 @@ holders() {
         printf 'owner %s /dev/snd/pcmC%sD%s %s\n' "$pid" "$card" "$device" "$name"
     done 2>/dev/null
 }
+"""
+"""Prints who has devices of video and sound open: `PID DEVICE NAME`, or `owner PID DEVICE NAME` by the kernel."""
+_HOLD = r"""
 for path in /dev/video[0-9]* /dev/snd/*; do
     [ -e "$path" ] && { asked holders 8192 '' holders; break; }
 done
@@ -363,7 +368,7 @@ fi
 begin whole 0; end 0
 exit 0
 """
-PROBE_SCRIPT = _FRAMES + _SYSTEM + _DEVICES + _GSTREAMER
+PROBE_SCRIPT = _FRAMES + _SYSTEM + _DEVICES + HOLDERS + _HOLD + _GSTREAMER
 END = "# end of the probe"
 # dropbear refuses a long command ("String too long"), and the script has over 10 KB: it travels on stdin, first of all.
 # The shell's own `read` takes a byte at a time from a pipe, so what follows the script is still there for it.

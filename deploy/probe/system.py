@@ -228,11 +228,11 @@ def read_ca_bundles(reader: Reader) -> tuple[CaBundle, ...]:
     return tuple(CaBundle(path=short(path), certificates=counts.get(path)) for path in paths[:16])
 
 
-def read_holders(reader: Reader) -> tuple[Holder, ...]:
+def read_holders(text: str) -> tuple[Holder, ...]:
     """Read who has devices open; `owner` is what the kernel says of sound devices that no process was seen to have."""
     holders: list[Holder] = []
     pattern = re.compile(r"(owner )?([0-9]{1,7}) (/dev/(?:video[0-9]{1,4}|snd/\S{1,32}))(?: (.{0,64}))?")
-    for line in reader.answer.text("holders").split("\n")[:256]:
+    for line in text.split("\n")[:256]:
         if match := pattern.fullmatch(line.rstrip()):
             holder = Holder(pid=int(match[2]), device=short(match[3], 64), process=short(match[4] or "", 64))
             seen = match[1] and any(other.device == holder.device for other in holders)

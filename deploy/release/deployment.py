@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from deploy.boards.board import load_board
@@ -96,7 +96,14 @@ def _prepare(session: BoardSession, host_name: str, bundle: Bundle, *, again: bo
     return _Prepared(facts=facts, plan=plan, proved_again=tuple(proved.notes.values()))
 
 
-def deploy_to(host_name: str, bundle: Bundle, *, again: bool = False, fast: bool = False) -> DeployOutcome:
+def deploy_to(
+    host_name: str,
+    bundle: Bundle,
+    *,
+    again: bool = False,
+    fast: bool = False,
+    told: Callable[[Verdict], object] | None = None,
+) -> DeployOutcome:
     """Bring a bundle to a host, switch to it, check it, and go back where the checks are red; over one connection.
 
     Parameters
@@ -105,6 +112,8 @@ def deploy_to(host_name: str, bundle: Bundle, *, again: bool = False, fast: bool
         Send everything, though it runs there already: what was damaged there is repaired.
     fast:
         Do not wait for the pictures of its streams.
+    told:
+        Takes the verdict of the gate, a red one too, once it is settled which release runs.
 
     Raises
     ------
@@ -126,7 +135,12 @@ def deploy_to(host_name: str, bundle: Bundle, *, again: bool = False, fast: bool
 
         prepared = _prepare(session, host_name, bundle, again=again)
         tools = prepared.facts.tools
-        result = deploy_release(session, host_name, bundle, check, planned=prepared.plan, tools=tools, who=this_user())
+        who = this_user()
+        try:
+            result = deploy_release(session, host_name, bundle, check, planned=prepared.plan, tools=tools, who=who)
+        finally:
+            if told is not None and verdicts:
+                told(verdicts[-1])
     return DeployOutcome(
         release=result,
         plan=prepared.plan,

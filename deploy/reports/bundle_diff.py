@@ -63,7 +63,7 @@ def _named(what: str, before: dict[str, str], after: dict[str, str]) -> Iterable
 def _sources(old: Manifest, new: Manifest) -> Iterable[tuple[str, str, str]]:
     """Yield what changed in versions and licences: both are read by people who never look at a symbol."""
     before, after = (
-        {source.name: (source.version, source.licence) for source in manifest.sources}
+        {source.name: (source.patch_level, source.licence) for source in manifest.sources}
         | {f"package {package.name}": (package.version, package.licence) for package in manifest.packages}
         for manifest in (old, new)
     )
@@ -72,3 +72,10 @@ def _sources(old: Manifest, new: Manifest) -> Iterable[tuple[str, str, str]]:
         for what, was, now in zip(("version", "licence"), first, second, strict=True):
             if was != now:
                 yield what, name, f"{was} → {now}"
+    fixed = [{source.name: source.fixed for source in manifest.sources} for manifest in (old, new)]
+    for name in sorted(fixed[0].keys() & fixed[1].keys()):
+        before_it, after_it = fixed[0][name], fixed[1][name]
+        changed = [f"+{cve}" for cve in sorted(after_it - before_it)]
+        changed += [f"-{cve}" for cve in sorted(before_it - after_it)]
+        if changed:
+            yield "patches", name, " ".join(changed)

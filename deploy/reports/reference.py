@@ -20,6 +20,7 @@ from pydantic_core import PydanticUndefined
 
 from deploy.boards.board import BoardFile
 from deploy.boards.inventory import HostsFile
+from deploy.causes.catalogue import Catalogue
 from deploy.launch.statuscodes import SymptomTable
 from recipes.builder.diagnosis import CauseTable
 from recipes.config import Form
@@ -39,6 +40,7 @@ FILES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("recipes/catalog/<name>/recipe.toml", RecipeFile),
     ("recipes/catalog/lock.toml", Lock),
     ("recipes/catalog/causes.toml", CauseTable),
+    ("deploy/causes/causes.toml", Catalogue),
     ("deploy/launch/statuscodes.toml", SymptomTable),
     ("docker/images.toml", ImagesFile),
 )

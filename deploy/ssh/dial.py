@@ -295,5 +295,6 @@ def _refused_key(target: Target, why: str) -> PreflightError:
         f"the host key of {target.name} is not the one that is known; nothing was sent",
         where=place_of(target),
         why=why,
-        next_step=f"compare it on the board itself, then correct host_key in {target.inventory}",
+        next_step=f"has it a new system? invoke enroll --host {target.name} shows its key, to be compared on the board"
+        f" itself, and writes {target.inventory}",
     )

@@ -51,6 +51,7 @@ class CloudLook:
                 evidence=finding.evidence,
                 seconds=0.0,
                 cure=finding.next_step.replace("HOST", host),
+                cause=finding.reason,
             )
             for finding in self.findings
         )

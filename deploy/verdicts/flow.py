@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 
 from deploy.boards.board import load_board
 from deploy.boards.inventory import load_host
-from deploy.bundle.load import bundle_path, load_bundle
+from deploy.bundle.load import Bundle, bundle_path, load_bundle
 from deploy.bundle.manifest import Manifest
 from deploy.cloud.session import Service, chosen_service
 from deploy.release.deployment import HostVerdict
 from deploy.verdicts.cloudside import board_view, look_at_cloud, with_cloud
 from deploy.verdicts.publish import Published, publish
+from deploy.verify.verdict import Verdict
 from recipes.errors import UserError
 
 
@@ -52,6 +53,11 @@ def finish(outcome: HostVerdict, way: CloudWay | None) -> tuple[HostVerdict, Pub
         look = look_at_cloud(board, way.service, watch=way.watch, view_of_board=board_view(verdict.checks))
         verdict = with_cloud(verdict, look)
     return replace(outcome, verdict=verdict), publish(verdict, look, _manifest(board.name, verdict.release))
+
+
+def publish_gate(verdict: Verdict, bundle: Bundle) -> None:
+    """Put down what the gate of a deploy saw, as `finish` does: a red one says why the release was taken back."""
+    publish(verdict, None, bundle.manifest)
 
 
 def _manifest(board: str, release: str) -> Manifest | None:

@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
+from deploy.causes.catalogue import written_at
 from deploy.cloud.judge import CHECKS
 from deploy.verdicts.record import ChannelRecord, CheckRecord, StreamRecord, VerdictRecord
 from deploy.verdicts.timeline import draw_timeline
@@ -47,11 +48,13 @@ dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
 svg{display:block;width:100%;height:auto;margin-top:14px}
 .legend{color:var(--soft);font-size:12.5px;margin:4px 0 0}
 .key{display:inline-block;width:10px;height:10px;border-radius:2px;margin:0 5px 0 14px}
+.sizes td.name{width:34%}td.bars{width:50%;vertical-align:middle}
 .bar{background:#2f6f8f;height:10px;border-radius:2px;min-width:1px}
 ul{margin:0;padding-left:20px}footer{color:var(--soft);font-size:12.5px;margin-top:22px}
 @media(prefers-color-scheme:dark){:root{--ink:#e6ebf0;--soft:#9aa7b4;--line:#2c3640;--paper:#171d23;--ground:#0f1418;
 --green:#2f9e63;--red:#e0564c}text{fill:#9aa7b4}}
-@media(max-width:640px){main{padding:16px 10px}section{padding:14px 12px}td.state{width:60px}td.name{width:110px}}
+@media(max-width:640px){main{padding:16px 10px}section{padding:14px 12px}td.state{width:60px}td.name{width:110px}
+td.bars{width:30%}}
 @media print{body{background:#fff}section{break-inside:avoid}}
 """
 _WORDS = {"passed": "✓ green", "failed": "✗ red", "skipped": "not made"}
@@ -73,26 +76,38 @@ def verdict_page(record: VerdictRecord, pictures: Mapping[str, bytes]) -> str:
         JPEG by the names that the record has.
     """
     board = [check for check in record.checks if not check.subject]
+    looked = {stream.name for stream in record.streams} | {channel.name for channel in record.channels}
+    unseen = [check for check in record.checks if check.subject and check.subject not in looked]
     parts = [
         _head(record),
         _section("Why it is red", _causes(record.checks)),
         _section("Since the verdict before", _list(record.changes)),
         *(_stream(stream, record.checks, pictures) for stream in record.streams),
         *(_channel(channel, record.checks, pictures) for channel in record.channels),
+        _section("Streams and channels that were not looked at", _table(unseen, subjects=True)),
         _section("On the board", _table(board)),
         _section("What the release weighs", _sizes(record.sizes)),
         _section("Notes", _list(record.notes)),
     ]
     title = f"{record.host}: {'green' if record.green else 'red'}"
+    return document(title, "\n".join(part for part in parts if part), record.made)
+
+
+def document(title: str, body: str, made: str, *, style: str = "") -> str:
+    """Return a whole page that has no script and asks nothing of the network; its body is HTML already."""
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_fit(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(part for part in parts if part)
-        + f"\n<footer>Made by Boardcast, {_fit(record.made)}.</footer>\n</main>\n</body>\n</html>\n"
+        f"<title>{_fit(title)}</title>\n<style>{_STYLE}{style}</style>\n</head>\n<body>\n<main>\n{body}"
+        f"\n<footer>Made by Boardcast, {_fit(utc(made))}.</footer>\n</main>\n</body>\n</html>\n"
     )
+
+
+def utc(made: str) -> str:
+    """Return a time as people read it."""
+    return made.replace("T", " ", 1).replace("+00:00", " UTC")
 
 
 def _fit(words: object) -> str:
@@ -109,7 +124,7 @@ def _head(record: VerdictRecord) -> str:
     facts = [
         f"release {record.release[:12]}" if record.release else "no release known",
         f"{count['passed']} green, {count['failed']} red, {count['skipped']} not made",
-        record.made.replace("T", " ").replace("+00:00", " UTC"),
+        utc(record.made),
         record.service or "the board alone was asked",
     ]
     told = "".join(f"<span>{_fit(fact)}</span>" for fact in facts)
@@ -136,13 +151,15 @@ def _label(check: CheckRecord) -> str:
 
 
 def _next(check: CheckRecord) -> str:
-    return f'<div class="next">next: <code>{_fit(check.next_step)}</code></div>' if check.next_step else ""
+    lines = [f"next: <code>{_fit(check.next_step)}</code>"] if check.next_step else []
+    lines += [f"more: <code>{_fit(place)}</code>"] if (place := written_at(check.reason)) else []
+    return "".join(f'<div class="next">{line}</div>' for line in lines)
 
 
-def _table(checks: Iterable[CheckRecord]) -> str:
+def _table(checks: Iterable[CheckRecord], *, subjects: bool = False) -> str:
     rows = []
     for (state, evidence), group in itertools.groupby(checks, key=lambda check: (check.state, check.evidence)):
-        names = [check.name for check in group]
+        names = [f"{check.subject}: {check.name}" if subjects else check.name for check in group]
         rows += [
             f'<tr><td class="state {state}">{_WORDS[state]}</td><td class="name">{_fit(name)}</td>'
             f'<td class="evidence">{_fit(evidence) or "-"}</td></tr>'
@@ -236,9 +253,8 @@ def _sizes(sizes: Mapping[str, int]) -> str:
     if not sizes:
         return ""
     most, total = max(sizes.values()) or 1, sum(sizes.values())
-    rows = [
-        f'<tr><td class="name">{_fit(name)}</td><td><div class="bar" style="width:{100 * size / most:.1f}%"></div></td>'
-        f'<td class="number">{size / 1024:,.1f} KiB</td></tr>'
-        for name, size in sorted(sizes.items(), key=lambda row: -row[1])
-    ]
-    return f'<table>{"".join(rows)}</table><p class="legend">{total / 1024:,.1f} KiB in all</p>'
+    rows = []
+    for name, size in sorted(sizes.items(), key=lambda row: -row[1]):
+        bar = f'<td class="bars"><div class="bar" style="width:{100 * size / most:.1f}%"></div></td>'
+        rows.append(f'<tr><td class="name">{_fit(name)}</td>{bar}<td class="number">{size / 1024:,.1f} KiB</td></tr>')
+    return f'<table class="sizes">{"".join(rows)}</table><p class="legend">{total / 1024:,.1f} KiB in all</p>'

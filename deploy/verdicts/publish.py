@@ -13,6 +13,7 @@ from deploy.bundle.manifest import Manifest
 from deploy.cloud.evidence import Evidence, rate_of
 from deploy.cloud.reasons import Finding
 from deploy.verdicts.cloudside import CloudLook
+from deploy.verdicts.index import INDEX, index_page
 from deploy.verdicts.page import verdict_page
 from deploy.verdicts.record import (
     ChannelRecord,
@@ -24,6 +25,7 @@ from deploy.verdicts.record import (
     changes,
     read_record,
 )
+from deploy.verdicts.summary import summarize
 from deploy.verify.verdict import Check, Verdict
 from deploy.webrtc.viewer import Viewed
 from recipes.files import write_whole
@@ -42,7 +44,9 @@ class Published:
 
 
 def publish(verdict: Verdict, look: CloudLook | None, manifest: Manifest | None = None) -> Published:
-    """Write a verdict beside its JUnit file; what is different from the one before is part of it.
+    """Write a verdict beside its JUnit file, with what is different from the one before, and the page of all hosts.
+
+    Where a runner of CI asks for a summary, the verdict is appended to that too.
 
     Parameters
     ----------
@@ -56,6 +60,8 @@ def publish(verdict: Verdict, look: CloudLook | None, manifest: Manifest | None 
         write_whole(target.with_name(name), image)
     write_whole(target, record.text().encode())
     write_whole(page, verdict_page(record, pictures).encode())
+    write_whole(page.with_name(INDEX), index_page(target.parent).encode())
+    summarize(record)
     return Published(record=record, json=target, page=page)
 
 
@@ -107,6 +113,7 @@ def _check(check: Check, finding: Finding | None, host: str) -> CheckRecord:
             name=_fit(check.name),
             state=state,
             evidence=_fit(check.evidence),
+            reason=_fit(check.cause),
             next_step=_fit(check.cure),
             seconds=round(check.seconds, 3),
         )

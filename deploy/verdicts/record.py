@@ -30,7 +30,7 @@ class CheckRecord(Strict):
     evidence: OneLine
     """What was seen, and for a red one who saw it and the cause."""
     reason: OneLine = ""
-    """Short name of the cause of a red one; empty on the board's side."""
+    """Short name of the cause of a red one, as docs/troubleshooting.md has it."""
     side: OneLine = ""
     """board, workstation, nobody (reaches the service), or service."""
     next_step: OneLine = ""

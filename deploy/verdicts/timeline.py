@@ -128,8 +128,8 @@ def _mark(scale: _Scale, began: float) -> str:
     if not scale.begin <= began <= scale.end:
         return ""
     at = scale.at(began)
-    return f'<line x1="{at:.1f}" y1="8" x2="{at:.1f}" y2="{_TOP + _BARS}" stroke="#1d2733"/>' + _text(
-        at + 4, 16, "the look began", "start", "#1d2733"
+    return f'<line x1="{at:.1f}" y1="8" x2="{at:.1f}" y2="{_TOP + _BARS}" stroke="currentColor"/>' + _text(
+        at + 4, 16, "the look began", "start", "currentColor"
     )
 
 

@@ -12,13 +12,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from deploy.dedupe.byname import Presence
+from deploy.probe import devices_alsa, devices_v4l2
+from deploy.probe.facts import Holder, SoundDevice, VideoNode, read_objects
+from deploy.probe.system import read_holders
 from deploy.services.systems import ServiceState, parse_status
 from recipes.text import one_line
 
+_NODE = re.compile(r"/dev/(?:video[0-9]{1,4}|snd/pcmC[0-9]{1,3}D[0-9]{1,3}c)")
 PLUGINS = "gstreamer-1.0/"
 """Folder of a release with what GStreamer opens by name."""
-_ELEMENTS = {"gstreamer-1.0/libgstkvssink.so": "kvssink"}
-"""Plugins of ours, and the element that each is there for."""
+_ELEMENTS = {f"{PLUGINS}libgstkvssink.so": "kvssink", f"{PLUGINS}libgstkvsclient.so": "kvssink"}
+"""Plugins of ours, and the element that each is there for; the second takes the place of the SDK's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +53,10 @@ class StreamFact:
     state: ServiceState
     report: Mapping[str, Any]
     """What its program wrote into its status file; empty for a program of the SDK, which writes none."""
+    log_end: tuple[str, ...] = ()
+    """The last lines of its log, those since its program was started last. Not to be shown: secrets may be in them."""
+    launch: str = ""
+    """The last line of its launch script: the program and its words, for a shell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +83,10 @@ class Facts:
     """That it is ahead of this machine's."""
     time_sources: tuple[str, ...]
     """Programs that set the clock, and run."""
+    rtc: int | None
+    """The hardware clock's time, since 1970; None where there is none."""
+    synchronized: bool
+    """systemd-timesyncd says that it has set the clock."""
     uptime: int | None
     memory: int | None
     memory_free: int | None
@@ -88,10 +101,32 @@ class Facts:
     listings: Mapping[str, tuple[str, ...]]
     """Entry to the lines that the loader said of it; of entries with the same closure one was asked."""
     boardprobe: ProbeAnswer | None
+    inspected: ProbeAnswer | None = None
+    """What gst-inspect-1.0 says of our plugin's element, without a registry; None where the board has none."""
+    absent: frozenset[str] = frozenset()
+    """Of the places that the release names on the board: where nothing is."""
+    nodes: tuple[str, ...] = ()
+    """Nodes of cameras and microphones in /dev."""
+    holders: tuple[Holder, ...] = ()
+    """Who has one of them open; of other users' processes only who is root sees that."""
+    video: tuple[VideoNode, ...] = ()
+    """What each camera offers; empty where no tool could be asked."""
+    sound: tuple[SoundDevice, ...] = ()
     streams: Mapping[str, StreamFact] = field(default_factory=dict)
     """By the name of the service."""
     answers: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     """Commands whose exit code and output are known: what testinfra asks of every host."""
+
+
+def since(state: ServiceState, clock: int | None) -> str:
+    """Return for how long a service has been in its phase, in words; empty where the board does not tell."""
+    if not state.since or clock is None or clock < state.since:
+        return ""
+    seconds = clock - state.since
+    for size, word in ((86_400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f" for {seconds // size} {word}"
+    return f" for {seconds} s"
 
 
 def same_closures(providers: Mapping[str, Mapping[str, str]]) -> dict[str, list[str]]:
@@ -106,7 +141,14 @@ def same_closures(providers: Mapping[str, Mapping[str, str]]) -> dict[str, list[
 def probed_elements(release: Mapping[str, Any]) -> list[str]:
     """Return the elements that boardprobe is asked about for plugins of ours that travel."""
     paths = {file["path"] for file in release["files"]}
-    return [element for path, element in _ELEMENTS.items() if path in paths]
+    return list(dict.fromkeys(element for path, element in _ELEMENTS.items() if path in paths))
+
+
+def named_places(release: Mapping[str, Any]) -> list[str]:
+    """Return the board's own files that a release gets by name or from a loader: what is looked for, and not loaded."""
+    planned = [provider for closure in release["providers"].values() for provider in closure.values()]
+    planned += [row["provider"] for row in release["named"] if row["presence"] == Presence.BOARD]
+    return sorted({place for place in planned if place.startswith("/")})
 
 
 def loader_of(release: Mapping[str, Any]) -> str:
@@ -121,6 +163,7 @@ def read_facts(answer: Mapping[str, Any], release: Mapping[str, Any]) -> Facts:
     listings: dict[str, tuple[str, ...]] = {}
     answers: dict[str, tuple[int, str]] = {}
     single: dict[str, str] = {}
+    absent: set[str] = set()
     for title, body in zip(parts[1::2], parts[2::2], strict=True):
         kind, _, name = title.partition(" ")
         if kind == "files":
@@ -130,6 +173,8 @@ def read_facts(answer: Mapping[str, Any], release: Mapping[str, Any]) -> Facts:
         elif kind == "answer":
             code, _, command = name.partition(" ")
             answers[command] = (_number(code) or 0, body.strip() + "\n")
+        elif kind == "absent":
+            absent.add(name)
         else:
             single[title] = body
     told = _told(single.get("board", ""))
@@ -142,6 +187,8 @@ def read_facts(answer: Mapping[str, Any], release: Mapping[str, Any]) -> Facts:
         clock=clock,
         skew=None if clock is None else round(clock - answer["begun"]),
         time_sources=tuple(sorted({one_line(name) for name in told.get("time", ())})),
+        rtc=_number(told.get("rtc", [""])[-1]),
+        synchronized="synchronized" in told,
         uptime=_number(told.get("uptime", [""])[-1]),
         memory=memory,
         memory_free=memory_free,
@@ -150,7 +197,13 @@ def read_facts(answer: Mapping[str, Any], release: Mapping[str, Any]) -> Facts:
         files=files,
         mute="mute" in single,
         listings=listings,
-        boardprobe=_probe(single),
+        boardprobe=_ended(single, "boardprobe"),
+        inspected=_ended(single, "inspect"),
+        absent=frozenset(absent),
+        nodes=tuple(line for line in single.get("devices", "").splitlines()[:256] if _NODE.fullmatch(line)),
+        holders=read_holders(single.get("holders", "")),
+        video=tuple(_video(single)),
+        sound=tuple(filter(None, map(devices_alsa.read_told, read_objects(single.get("offered", ""))))),
         streams=_streams(release["services"], single),
         answers=answers,
     )
@@ -210,12 +263,34 @@ def _flash(told: Mapping[str, Sequence[str]]) -> tuple[int | None, int | None]:
     return (int(blocks[1]) * int(blocks[3]), int(blocks[2]) * int(blocks[3])) if blocks else (None, None)
 
 
-def _probe(single: Mapping[str, str]) -> ProbeAnswer | None:
-    if "boardprobe" not in single:
+def _ended(single: Mapping[str, str], title: str) -> ProbeAnswer | None:
+    """Return what a program printed that was watched; None where it was not started."""
+    if title not in single:
         return None
-    err, _, ended = single.get("said", "").strip().rpartition("exit=")
+    err, _, ended = single.get(f"said {title}", "").strip().rpartition("exit=")
     code = _number(ended)
-    return ProbeAnswer(code=255 if code is None else code, out=single["boardprobe"], err=err.strip())
+    return ProbeAnswer(code=255 if code is None else code, out=single[title], err=err.strip())
+
+
+def _video(single: Mapping[str, str]) -> Iterator[VideoNode]:
+    """Yield what boardprobe tells of each node of a camera, or v4l2-ctl."""
+    told = map(devices_v4l2.read_told, read_objects(single.get("offered", "")))
+    yield from filter(None, told)
+    for title, body in single.items():
+        kind, _, node = title.partition(" ")
+        if kind == "v4l2" and devices_v4l2.NODE.fullmatch(node):
+            yield devices_v4l2.read_node(node, body)
+
+
+_STARTED = re.compile(r"[0-9TZ:-]{20} .{1,64}: started, ")
+"""What the supervising loop says when it starts the program."""
+
+
+def _since_start(log: str) -> tuple[str, ...]:
+    """Return the lines of a log's end since its program was started last; all where no start is among them."""
+    lines = [line for line in log.splitlines() if line.strip()]
+    starts = [number for number, line in enumerate(lines) if _STARTED.match(line)]
+    return tuple(lines[starts[-1] if starts else 0 :])
 
 
 def _streams(rows: Sequence[Mapping[str, Any]], single: Mapping[str, str]) -> dict[str, StreamFact]:
@@ -230,6 +305,8 @@ def _streams(rows: Sequence[Mapping[str, Any]], single: Mapping[str, str]) -> di
             log_bytes=sum(sizes),
             state=parse_status(text),
             report=read_report(text),
+            log_end=_since_start(single.get(f"tail {row['name']}", "")),
+            launch=single.get(f"script {row['name']}", "").strip(),
         )
     return found
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from deploy.boards.session import BoardSession
-from deploy.verify.facts import PLUGINS, loader_of, probed_elements, same_closures
+from deploy.probe.script import END, START_SCRIPT
+from deploy.verify.facts import PLUGINS, loader_of, named_places, probed_elements, same_closures
 from deploy.verify.script import GATHER
 from recipes.arch import Libc
 from recipes.errors import PreflightError
@@ -23,10 +24,12 @@ def _asked(release: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is asked, a line each; uClibc's loader lists a plugin beside what a program of ours loads."""
     yield from (f"file {file['path']}" for file in release["files"])
     yield "files"
+    yield from (f"named {path}" for path in named_places(release))
     programs = [entry for entry in release["providers"] if not entry.startswith(PLUGINS)]
     yield from (f"beside {entry}" for entry in programs[:1])
     for entry in same_closures(release["providers"]):
         yield f"{'plugin' if entry.startswith(PLUGINS) else 'program'} {entry}"
+    yield from (f"script {row['name']}" for row in release["services"])
     yield from (f"service {row['name']} {row['status'] or '-'} {row['log']}" for row in release["services"])
 
 
@@ -44,10 +47,12 @@ def gather(session: BoardSession, release: Mapping[str, Any]) -> dict[str, Any]:
     if "bin/boardprobe" in release["providers"]:
         words = [f"{release['root']}/current/run/boardprobe"]
         words += [word for element in probed_elements(release) for word in ("--element", element)]
-    asked = "".join(f"{line}\n" for line in _asked(release)).encode()
+    # The script is longer than what an SSH server takes as a command: it travels on stdin, before what it is asked.
+    asked = "".join(f"{line}\n" for line in (GATHER, END, *_asked(release))).encode()
     begun = time.time()
-    arguments = [mark, release["root"], release["folder"], loader, how, *words]
-    reply = session.run(GATHER, arguments, [asked], most=_FACTS_BYTES)
+    element = next(iter(probed_elements(release)), "-")
+    arguments = [mark, release["root"], release["folder"], loader, how, element, *words]
+    reply = session.run(START_SCRIPT, arguments, [asked], most=_FACTS_BYTES)
     if reply.code != 0 or not reply.out.rstrip("\n").endswith(f"\n@{mark} end"):
         raise PreflightError(
             "the board did not say all that the checks ask for",

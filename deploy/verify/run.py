@@ -15,7 +15,7 @@ from deploy.boards.session import BoardSession
 from deploy.bundle.manifest import Manifest
 from deploy.verify.gather import gather
 from deploy.verify.line import CHANNEL_VARIABLE, answer_checks, tell_release
-from deploy.verify.verdict import Check, Verdict, check_name
+from deploy.verify.verdict import Check, Verdict, check_name, explained
 from recipes import paths, process
 from recipes.errors import ConfigError, PreflightError
 from recipes.files import whole_file
@@ -82,7 +82,8 @@ def run_checks(
         raise PreflightError(f"the checks of {host} could not run", why=shown(output[-800:]))
     make_fit(junit)
     told = (*_overridden(manifest), *notes)
-    return Verdict(host=host, release=identity, checks=tuple(read_checks(junit)), junit=junit, notes=told)
+    checks = tuple(explained(check, host) for check in read_checks(junit))
+    return Verdict(host=host, release=identity, checks=checks, junit=junit, notes=told)
 
 
 def _overridden(manifest: Manifest) -> list[str]:
@@ -160,6 +161,7 @@ def _words(release: Mapping[str, Any], own: Sequence[Path], *, fast: bool) -> li
     # Streams go on where pictures come; whoever does not wait for these looks at the services alone.
     left_out = {"test_services.py": not fast or not release["services"], "test_streams.py": fast}
     left_out["test_streams.py"] |= not release["services"]
+    left_out |= dict.fromkeys(("test_devices.py", "test_log.py"), not release["services"])
     ignored = [f"--ignore={checks / name}" for name, out in left_out.items() if out]
     plain = f"-q -p no:cacheprovider -p {_PLUGIN} -c /dev/null -o junit_family=xunit1 --import-mode=importlib"
     return [*plain.split(), *ignored, str(checks), *map(str, own)]
@@ -182,7 +184,7 @@ def make_fit(junit: Path) -> None:
 
 
 def read_checks(junit: Path) -> list[Check]:
-    """Read what pytest wrote of each check: its state, and what it saw or why it failed or was skipped."""
+    """Read what pytest wrote of each check: its state, what it saw or why it was skipped, what it says of its cause."""
     from junitparser import Error, Failure, JUnitXml, Skipped
     from junitparser.junitparser import Properties
 
@@ -205,6 +207,8 @@ def read_checks(junit: Path) -> list[Check]:
                 state=state,
                 evidence=one_line(evidence, most=_EVIDENCE),
                 seconds=case.time or 0.0,
+                cure=one_line(notes.get("cure", "")),
+                cause=notes.get("cause", ""),
             )
         )
     return checks

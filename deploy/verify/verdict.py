@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from deploy.causes.catalogue import cause_of, causes, causes_of_checks, written_at
 from recipes.errors import VerifyError
 
 
@@ -22,6 +23,8 @@ class Check:
     seconds: float
     cure: str = ""
     """The command that comes next, where the check knows it."""
+    cause: str = ""
+    """Of a red one: its name in the catalogue of causes, or of a symptom of logs; empty where nobody knows it."""
 
 
 SKEW_REFUSED = 240
@@ -57,7 +60,11 @@ class Verdict:
         )
 
     def as_dict(self) -> dict[str, object]:
-        checks = [{"name": check.name, "state": check.state, "evidence": check.evidence} for check in self.checks]
+        checks = [
+            {"name": check.name, "state": check.state, "evidence": check.evidence}
+            | ({"cause": written_at(check.cause), "next": check.cure} if check.cause else {})
+            for check in self.checks
+        ]
         return {
             "host": self.host,
             "release": self.release,
@@ -80,33 +87,36 @@ def require_green(verdict: Verdict) -> Verdict:
     )
 
 
-_CURES = {
-    "files are intact": "invoke deploy --host {host} --again sends what is damaged once more",
-    "modes are as planned": "invoke deploy --host {host} --again sends everything once more, with its modes",
-    "current points to this release": "somebody switched meanwhile: invoke status --host {host} says to what",
-    "every library comes from its named provider": "the board has other libraries than it was bundled for: "
-    "invoke sysroot.pull --host {host}, then invoke up --host {host}",
-    "clock is right": "set the board's clock, and let it use NTP",
-    "boardprobe answers without an error": "repair what it names on the board, then invoke verify --host {host}; "
-    "invoke rollback --host {host} goes back to the release before",
-}
+_OWN = "own-check"
+"""The cause of a check that has none of its own: it is the user's."""
 
 
 def _cure(verdict: Verdict) -> str:
     """Return what to do about the first red check; of files that are damaged everything else may be a consequence."""
     red = _causes_first(verdict)
-    first = next((check.name for check in red if check.name in _CURES), "")
-    if not first and red and red[0].cure:
-        return red[0].cure
-    usual = "the evidence is in the JUnit file; invoke rollback --host {host} goes back to the release before"
-    return _CURES.get(first, usual).format(host=verdict.host)
+    if not red:
+        return causes()[_OWN].next_step.replace("HOST", verdict.host)
+    return red[0].cure or causes()[_OWN].next_step.replace("HOST", verdict.host)
 
 
 def _causes_first(verdict: Verdict) -> list[Check]:
     """Return the red checks, those that others may be a consequence of before these."""
-    turn = {name: at for at, name in enumerate(_CURES)}
-    failed = [check for check in verdict.checks if check.state == "failed"]
-    return sorted(failed, key=lambda check: turn.get(check.name, len(turn)))
+    turn = {cause: at for at, cause in enumerate(causes())}
+    failed = [explained(check, verdict.host) for check in verdict.checks if check.state == "failed"]
+    return sorted(failed, key=lambda check: turn.get(check.cause, len(turn)))
+
+
+def explained(check: Check, host: str) -> Check:
+    """Return a red check with its cause and the command that comes next, where it does not say them itself.
+
+    What a check says of either is the user's own text at most: a cause that nobody knows is none.
+    """
+    if check.state != "failed":
+        return replace(check, cause="", cure="")
+    usual = causes_of_checks().get(check.name.partition(": ")[0], causes()[_OWN])
+    name = check.cause if written_at(check.cause) else usual.name
+    known = cause_of(name) or usual
+    return replace(check, cause=name, cure=(check.cure or known.next_step or usual.next_step).replace("HOST", host))
 
 
 # What the loaders of glibc, musl and uClibc say where a program does not start, and what our check says of the same.
@@ -125,7 +135,8 @@ def _told_once(red: Sequence[Check]) -> list[str]:
         lost = {found[found.lastgroup or 0] for found in _LOST.finditer(check.evidence)}
         again = bool(lost) and lost <= told
         seen = f"for want of {', '.join(sorted(lost))}" if again else check.evidence
-        lines.append(f"{check.name}: {seen}")
+        place = written_at(check.cause)
+        lines.append(f"{check.name}: {seen}{f' ({place})' if place else ''}")
         told |= lost
     return lines
 

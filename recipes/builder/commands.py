@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from recipes.arch import Arch
-from recipes.engine.layout import ARCHIVE, BUILD, DEBUG, OUT, OWN, PREFIX, SITE, SOURCE, WORK
+from recipes.engine.layout import ARCHIVE, BUILD, DEBUG, OUT, OWN, PATCHES, PREFIX, SITE, SOURCE, WORK
 from recipes.sources.recipe import Recipe
 from recipes.toolchains.environment import build_environment
 
@@ -33,6 +33,21 @@ for path in $1; do
     cp -RPp "$path" "$2"
 done
 [ $found = yes ] || [ "$3" = optional ] || { echo "collect: nothing is at $1" >&2; exit 1; }
+"""
+PATCH_RULES = 1
+"""Part of the key of what has the distribution's patches: raise it when the script below applies them otherwise."""
+# No fuzz, as `dpkg-source` has none. The time of a file stays: a tool must not be run again for a list of its tests.
+_PATCH = """set -eu
+while IFS= read -r file; do
+    [ ! -f "$file" ] || printf '%s %s\\n' "$(stat -c %Y "$file")" "$file"
+done < "$1/files" > "$1/times"
+for patch in "$1"/*.patch; do
+    name=${patch##*/}
+    echo "patch: ${name#*-}"
+    patch --unified --strip=1 --fuzz=0 --forward --batch --remove-empty-files --no-backup-if-mismatch --reject-file=- \\
+        --input="$patch" || { echo "patch: ${name#*-} does not fit this release" >&2; exit 1; }
+done
+while read -r time file; do [ ! -f "$file" ] || touch -d "@$time" "$file"; done < "$1/times"
 """
 
 
@@ -62,13 +77,22 @@ class Command:
 
 
 def recipe_commands(
-    recipe: Recipe, arch: Arch, *, jobs: int, verbose: bool, commit: str = "", url: str = ""
+    recipe: Recipe, arch: Arch, *, jobs: int, verbose: bool, commit: str = "", url: str = "", patched: bool = False
 ) -> tuple[Command, ...]:
-    """Return the steps that build and install one recipe into OUT; `commit` and `url` are those of a git source."""
+    """Return the steps that build and install one recipe into OUT.
+
+    Parameters
+    ----------
+    commit, url:
+        Those of a git source.
+    patched:
+        The distribution's patches of the source are to be applied.
+    """
     maker = {"cmake": _cmake, "autotools": _autotools, "openssl": _openssl, "meson": _meson, "make": _make_only}
     making = maker[recipe.build](recipe, arch, jobs, verbose)
     return (
         *_unpack(recipe, commit, url),
+        *([Command(name="patch", argv=("sh", "-c", _PATCH, "patch", str(PATCHES)), cwd=SOURCE)] if patched else []),
         *_edits(recipe),
         *(making if commit else _configured(recipe, making)),
         *(

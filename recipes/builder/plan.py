@@ -13,7 +13,7 @@ from pathlib import Path
 
 from recipes import elf, paths
 from recipes.arch import Arch
-from recipes.builder.commands import COMMAND_RULES, Command, cache_key, json_digest, recipe_commands
+from recipes.builder.commands import COMMAND_RULES, PATCH_RULES, Command, cache_key, json_digest, recipe_commands
 from recipes.builder.request import BuildRequest, StageRequest, check_policies, stage_request, without_effect
 from recipes.builder.resolve import DependencyOrigin, Resolution, pkgconfig_versions, resolve_dependencies
 from recipes.elf import ElfFile
@@ -122,7 +122,8 @@ def plan_build(
         _check_sysroot(recipe, pc_versions, sysroot)
         pin = None if recipe.source.startswith("path:") else pins.get(recipe.source)
         git = {"url": pin.url, "commit": pin.commit} if isinstance(pin, Repository) else {}
-        commands = recipe_commands(recipe, arch, jobs=ask.jobs or 1, verbose=ask.verbose, **git)
+        patched = isinstance(pin, Archive) and bool(pin.patches)
+        commands = recipe_commands(recipe, arch, jobs=ask.jobs or 1, verbose=ask.verbose, patched=patched, **git)
         made[recipe.name] = RecipeBuild(recipe=recipe, parts=parts, commands=commands)
         if pin is not None and pin.eol is not None:
             resolution[recipe.name] = _dated(resolution[recipe.name], pin)
@@ -210,7 +211,9 @@ def _source_digest(recipe: Recipe, pins: Lock) -> str:
         return _folder_digest(own_sources(recipe))
     first, *nested = pins.needed(recipe.source)
     if isinstance(first, Archive):
-        return first.sha256
+        # What is applied is decided by the package's own hash, what is left out, and how they are applied.
+        without = [left.patch for left in first.without]
+        return json_digest([first.sha256, first.patches, without, PATCH_RULES]) if first.patches else first.sha256
     return json_digest([first.commit, sorted((pin.name, pin.pinned) for pin in nested)])
 
 

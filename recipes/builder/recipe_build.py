@@ -20,17 +20,26 @@ from recipes.builder.plan import BuildPlan, RecipeBuild, own_sources
 from recipes.engine.confinement import build_ids
 from recipes.engine.container import AbsentError, ContainerSession, Job, Mount
 from recipes.engine.docker import Engine
-from recipes.engine.layout import ARCHIVE, CCACHE, DEBUG, GIT, OUT, OWN, PREFIX, SOURCE, SYSROOT, WORK
+from recipes.engine.layout import ARCHIVE, CCACHE, DEBUG, GIT, OUT, OWN, PATCHES, PREFIX, SOURCE, SYSROOT, WORK
 from recipes.errors import BuildError, ConfigError
 from recipes.files import whole_folder, write_whole
 from recipes.progress import timed
 from recipes.rootfs.index import scan_root
-from recipes.sources.fetch import FetchedArchive
+from recipes.sources.fetch import FetchedArchive, archive_path
 from recipes.sources.git import FetchedRepository
-from recipes.sources.lock import Lock, Repository, load_lock, lock_path, mirror_place
+from recipes.sources.lock import Archive, Lock, PatchArchive, Repository, load_lock, lock_path, mirror_place
+from recipes.sources.patches import (
+    DistributionPatches,
+    ReadPatch,
+    patch_facts,
+    read_patches,
+    without_effect,
+    write_patches,
+)
 from recipes.sources.recipe import Recipe, in_order, load_catalogue
 from recipes.stage.gate import gate_faults
 from recipes.stage.manifest import (
+    STAGE_MANIFEST,
     StagedRecipe,
     StageManifest,
     graft_tree,
@@ -106,6 +115,7 @@ def _job(prepared: BuildPlan, step: RecipeBuild, scratch: Path, sources: Sources
         # A link in a recipe's folder may name any file of this machine: it stays a link, which leads nowhere there.
         shutil.copytree(recipe.folder() / "files", scratch / "work" / "files", symlinks=True)
         _with_version(scratch / "work" / "files", recipe.version)
+    write_patches(_patches_of(recipe), scratch / "work" / PATCHES.name)
     for need in needed_builds(prepared, step):
         graft_tree(need.built / "tree", scratch / "prefix")
     mounts = [
@@ -116,11 +126,35 @@ def _job(prepared: BuildPlan, step: RecipeBuild, scratch: Path, sources: Sources
     if recipe.source.startswith("path:"):
         mounts.append(Mount(source=own_sources(recipe), target=OWN))
     for source in sources:
+        if isinstance(source, FetchedArchive) and isinstance(source.archive, PatchArchive):
+            continue  # read here: what is applied goes into `work`
         if isinstance(source, FetchedArchive):
             mounts.append(Mount(source=source.path, target=ARCHIVE))
         else:
             mounts.append(Mount(source=source.path, target=GIT / mirror_place(source.url)))
     return build_container(prepared, mounts, recipe)
+
+
+def _patches_of(recipe: Recipe) -> tuple[ReadPatch, ...]:
+    """Read the distribution's patches of a recipe's source, which was fetched.
+
+    Raises
+    ------
+    BuildError
+        A patch is refused; or it would have no effect, because `configure` is not made anew from what it changes.
+    """
+    pin = None if recipe.source.startswith("path:") else load_lock().get(recipe.source)
+    if not isinstance(pin, Archive) or pin.patch_archive is None:
+        return ()
+    found = read_patches(pin, archive_path(pin.patch_archive))
+    if recipe.build == "autotools" and (idle := without_effect(found)):
+        raise BuildError(
+            f"{recipe.name}: a patch of {pin.revision} would have no effect",
+            where=idle,
+            why="it changes what `configure` is made from, and the release's own `configure` is used",
+            next_step=f"name it in `without` of {recipe.source} in {lock_path().name}, with the reason",
+        )
+    return found
 
 
 def _with_version(files: Path, version: str) -> None:
@@ -314,7 +348,18 @@ def _staged(step: RecipeBuild, pins: Lock) -> StagedRecipe:
         variants=recipe.varied,
         patches={name: json_digest(recipe.patches[name].model_dump()) for name in recipe.applied}
         | ({"always": json_digest([edit.model_dump() for edit in recipe.edits])} if recipe.edits else {}),
+        distribution=_distribution(step, used),
     )
+
+
+def _distribution(step: RecipeBuild, used: Sequence[Archive | Repository]) -> DistributionPatches | None:
+    """Return which of the distribution's patches a build has; of one that is there already what it says itself."""
+    pin = used[0] if used else None
+    if not isinstance(pin, Archive) or pin.patch_archive is None:
+        return None
+    if (step.built / STAGE_MANIFEST).is_file():
+        return load_stage(step.built).manifest.recipes[0].distribution
+    return patch_facts(pin, _patches_of(step.recipe))
 
 
 def shell_job(prepared: BuildPlan) -> Job:

@@ -35,6 +35,7 @@ from recipes.sources.recipe import in_order, load_catalogue
 from recipes.sources.unit import refuse_mixed_unit
 from recipes.stage.manifest import STAGE_MANIFEST, Stage, graft_tree, is_intact, load_stage, write_manifest
 from recipes.stage.store import open_store
+from recipes.toolchains.debian_source import any_distribution
 from recipes.toolchains.images import ensure_image, known_image
 from recipes.toolchains.sysroots import default_sysroot, ensure_sysroot, known_sysroot, sysroot_spec
 from recipes.tools.box import shared_tools
@@ -114,7 +115,10 @@ def _build_all(todo: dict[str, tuple[BuildPlan, RecipeBuild]], mirror: Sequence[
         name: step.recipe.source for name, (_, step) in todo.items() if not step.recipe.source.startswith("path:")
     }
     with shared_tools():
-        sources = {name: fetch_pins(pins.needed(source), mirror) for name, source in fetched.items()}
+        sources = {
+            name: fetch_pins(pins.needed(source), mirror, distribution=any_distribution())
+            for name, source in fetched.items()
+        }
         for source in fetched.values():
             refuse_mixed_unit(pins.needed(source))
     with contextlib.closing(Engine.connect()) as first:
@@ -126,7 +130,7 @@ def _same_images(todo: dict[str, tuple[BuildPlan, RecipeBuild]], engine: Engine)
     for prepared in {id(prepared): prepared for prepared, _ in todo.values()}.values():
         if ensure_image(prepared.arch, engine).id != prepared.image.id:
             raise BuildError(
-                "the toolchain image was made anew meanwhile",
+                "the toolchain image was made anew meanwhile, or is another engine's",
                 where=prepared.image.tag,
                 next_step="the same command again",
             )

@@ -16,9 +16,10 @@ from typing import Any
 _NOBODY = 65534
 _PROCESSES = 4096
 """Of one container: a compile takes five, and this many can run side by side on the largest of workstations."""
-_ULIMITS = {"fsize": 8 << 30, "nofile": 4096, "core": 0}
-"""Bytes of one file, files that one process has open, bytes of a core dump: no build comes near. An engine that may
-not raise its own limits refuses what is above them: the number of files is below that of all."""
+_ULIMITS = {"fsize": 8 << 30, "nofile": 4096, "nproc": 2 * _PROCESSES, "core": 0}
+"""Bytes of one file, files that one process has open, processes of one user on the machine, bytes of a core dump: no
+build comes near. An engine that may not raise its own limits refuses what is above them (podman asks for four million
+processes by itself): the numbers are below those of all."""
 _MEMORY_SHARE = 0.9
 """Of the engine's machine: what is left keeps it answering."""
 _TMP = {"/tmp": "rw,exec,nosuid,nodev,mode=1777"}  # noqa: S108 - the container's own

@@ -87,6 +87,28 @@ def no_engine(where: str, error: BaseException) -> BuildError:
     )
 
 
+_REFUSALS = {
+    "container-init binary not found": "install the small init that the engine starts in a container: Debian's package"
+    " catatonit, or tini for docker",
+    "rlimit": "let the engine raise its own limits (LimitNPROC, LimitNOFILE of its service), or run it as root",
+    "no space left": "docker system df shows what takes the room; docker system prune",
+}
+"""What an engine's words on a container that it does not start have in them, and the way out."""
+
+
+@contextlib.contextmanager
+def refusals(what: str) -> Iterator[None]:
+    """Turn the engine's refusal into a BuildError with its words, and the cure of a known one."""
+    import docker
+
+    try:
+        yield
+    except docker.errors.APIError as error:
+        told = one_line(str(error.explanation or error))
+        cure = next((cure for words, cure in _REFUSALS.items() if words in told.lower()), "")
+        raise BuildError(what, where=engine_endpoint()[0], why=told, next_step=cure) from error
+
+
 # $@ what is mounted; prints those that are empty, or a folder where a file was mounted (its name begins with `file:`).
 _EMPTY = r"""
 for path; do

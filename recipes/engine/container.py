@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -20,7 +22,17 @@ LARGEST_READ = 64 << 20
 """Bytes of a file that is read as a whole."""
 _TWO_DEEP = 3  # with the root: the volume's own folder stays root's
 _NOT_FOUND = 404
+_GO_SYMLINK = 1 << 27
 _AROUND = 2 << 20  # headers and padding, and the part that the engine sends with the last of the file
+
+
+def _is_link(told: str) -> bool:
+    """Tell whether an engine's word on a path is that of a link, by Go's mode bits (io/fs ModeSymlink)."""
+    try:
+        mode = json.loads(base64.b64decode(told, validate=True))["mode"]
+    except (ValueError, KeyError, TypeError):
+        return False  # an engine that says nothing: the archive's own members are looked at
+    return isinstance(mode, int) and bool(mode & _GO_SYMLINK)
 
 
 class AbsentError(BuildError):
@@ -183,6 +195,8 @@ class ContainerSession:
         ------
         AbsentError
             There is nothing of this name.
+        RefusedError
+            It is a link, whoever would follow it: docker gives the link itself, podman what it leads to.
         """
         api = self._container.client.api
         answer = api._get(  # noqa: SLF001 - the SDK's own call leaves nothing by which the answer could be closed
@@ -195,6 +209,8 @@ class ContainerSession:
             if answer.status_code == _NOT_FOUND:
                 raise AbsentError(f"{path} of the container is not there")
             api._raise_for_status(answer)  # noqa: SLF001
+            if _is_link(answer.headers.get("X-Docker-Container-Path-Stat", "")):
+                raise RefusedError(f"{path} of the container is a link: no regular file, and no folder")
             for chunk in answer.iter_content(1 << 20):
                 self.taken += len(chunk)
                 yield chunk

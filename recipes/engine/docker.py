@@ -16,6 +16,7 @@ from recipes.engine.connection import (
     no_engine,
     owner_is_gone,
     owner_mark,
+    refusals,
     refuse_unseen,
     uninterrupted,
 )
@@ -50,6 +51,7 @@ class Engine:
         self._run = uuid.uuid4().hex[:12]
         self._aborted = False
         self._told: dict[str, Any] | None = None
+        self._podman: bool | None = None
         self.remote = remote
 
     @staticmethod
@@ -107,10 +109,10 @@ class Engine:
         The SDK's own import calls hold the file in memory, or name a path on the engine's side.
         """
         api = self._client.api
-        repository, _, version = tag.rpartition(":")
         answer = api._post(  # noqa: SLF001 - the SDK has no streaming import
             api._url("/images/create"),  # noqa: SLF001
-            params={"fromSrc": "-", "repo": repository, "tag": version, "changes": list(changes)},
+            # Podman 4.3 overlooks a `tag` beside it, and calls the image `latest`.
+            params={"fromSrc": "-", "repo": tag, "changes": list(changes)},
             data=tar,
             headers={"Content-Type": "application/tar"},
         )
@@ -179,22 +181,23 @@ class Engine:
             if mount not in copied
         }
         try:
-            container = self._client.containers.create(
-                job.image,
-                ["sleep", "86400"],
-                name=name,
-                init=True,
-                labels={LABEL: "session", OWNER_LABEL: owner_mark(), RUN_LABEL: self._run},
-                environment=job.variables(mounted),
-                volumes=bound | self._volumes([mount for mount in copied if mount.key], job),
-                mounts=[{"Type": "volume", "Target": str(job.volume)}] if job.volume else [],
-                network_mode=job.network,
-                working_dir=str(job.cwd),
-                **self._confined(job).options(),
-            )
-            self._fill(container, [mount for mount in copied if not mount.key], job)
+            with refusals("the container engine makes no container of this image"):
+                container = self._client.containers.create(
+                    job.image,
+                    ["sleep", "86400"],
+                    name=name,
+                    init=True,
+                    labels={LABEL: "session", OWNER_LABEL: owner_mark(), RUN_LABEL: self._run},
+                    environment=job.variables(mounted),
+                    volumes=bound | self._volumes([mount for mount in copied if mount.key], job),
+                    mounts=[{"Type": "volume", "Target": str(job.volume)}] if job.volume else [],
+                    network_mode=job.network,
+                    working_dir=str(job.cwd),
+                    **self._confined(job).options(),
+                )
             with watched(self._folders(), lambda: self._end(container)):
-                container.start()
+                with refusals("the container engine does not start a container"):
+                    self._begin(container, [mount for mount in copied if not mount.key], job)
                 refuse_unseen(container, {mount.source: mount.target for mount in mounted if mount not in copied})
                 yield ContainerSession(container)
         finally:
@@ -236,6 +239,28 @@ class Engine:
         for mount in mounts:
             self._copy_in(container, mount, job.runs_as, top)
 
+    def _begin(self, container: Any, copied: Sequence[Mount], job: Job) -> None:
+        """Fill a container's volume and start it.
+
+        Podman copies into a new volume what its image has there, and gives it to the container's user, when it starts:
+        and copies nothing into one that holds something already. So it is filled afterwards, and its top taken back.
+        """
+        if not self.is_podman():
+            self._fill(container, copied, job)
+            container.start()
+            return
+        container.start()
+        self._fill(container, copied, job)
+        if job.volume:
+            container.put_archive(str(job.volume), empty_folder(PurePosixPath("."), "0:0"))
+
+    def is_podman(self) -> bool:
+        """Tell whether podman answers behind docker's API; it is asked once."""
+        if self._podman is None:
+            parts = self._client.version().get("Components") or []
+            self._podman = any(str(part.get("Name", "")).startswith("Podman") for part in parts)
+        return self._podman
+
     def _copy_in(self, container: Any, mount: Mount, user: str, top: PurePosixPath) -> None:
         with pack_folder(mount.source, mount.target.relative_to(top), user) as archive:
             container.put_archive(str(top), read_chunks(archive))
@@ -263,7 +288,8 @@ class Engine:
                     volumes={name: {"bind": str(mount.target), "mode": "rw"}},
                 )
                 try:
-                    self._copy_in(filler, mount, job.runs_as, PurePosixPath("/"))
+                    # Podman follows no volume below the folder that it unpacks in: it is the volume itself.
+                    self._copy_in(filler, mount, job.runs_as, mount.target)
                 finally:
                     filler.remove(force=True)
                 self._client.volumes.create(proof, labels=labels)

@@ -10,6 +10,7 @@ BUILD = WORK / "build"
 OUT = WORK / "out"
 DEBUG = WORK / "debug"
 FILES = WORK / "files"
+PATCHES = WORK / "patches"
 SITE = WORK / "config.site"
 ANSWERS = WORK / "config.cache"
 OWN = PurePosixPath("/bc/own")

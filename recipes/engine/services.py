@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from recipes.engine.confinement import Confinement, Rights
-from recipes.engine.connection import uninterrupted
+from recipes.engine.connection import refusals, uninterrupted
 from recipes.engine.tarstream import files_tar
 
 LABEL = "boardcast"
@@ -85,20 +85,22 @@ class Services:
         """
         held = Confinement(rights=rights, user="0:0").options()
         held["tmpfs"] = held.get("tmpfs", {}) | dict(tmpfs or {})
-        container = self._client.containers.create(
-            image,
-            list(command),
-            name=name,
-            hostname=name.rpartition(".")[2],
-            labels={LABEL: "sim"},
-            network=network,
-            volumes={str(folder): {"bind": inside, "mode": "rw"} for folder, inside in (binds or {}).items()},
-            **(held | {"cap_add": [*held["cap_add"], *capabilities]}),
-        )
+        with refusals("the container engine makes no container of this image"):
+            container = self._client.containers.create(
+                image,
+                list(command),
+                name=name,
+                hostname=name.rpartition(".")[2],
+                labels={LABEL: "sim"},
+                network=network,
+                volumes={str(folder): {"bind": inside, "mode": "rw"} for folder, inside in (binds or {}).items()},
+                **(held | {"cap_add": [*held["cap_add"], *capabilities]}),
+            )
         try:
             if files:
                 container.put_archive("/", files_tar(files))
-            container.start()
+            with refusals("the container engine does not start a container"):
+                container.start()
             container.reload()
             return str(container.attrs["NetworkSettings"]["Networks"][network]["IPAddress"])
         except BaseException:

@@ -16,7 +16,7 @@ from recipes import paths
 from recipes.errors import BuildError, ConfigError
 from recipes.files import file_sha256, whole_file, write_whole
 from recipes.progress import file_size, progress
-from recipes.sources.debian import download_source
+from recipes.sources.debian import Distribution, by_apt, download_source
 from recipes.sources.git import (
     FetchedRepository,
     export_repository,
@@ -25,7 +25,7 @@ from recipes.sources.git import (
     holds_commit,
     repository_path,
 )
-from recipes.sources.lock import Archive, Repository
+from recipes.sources.lock import Archive, PatchArchive, Repository
 
 _CONNECT, _READ = 10, 60  # seconds; a black hole must not hold a build for requests' default, which is for ever
 LARGEST_SOURCE = 4 << 30
@@ -36,7 +36,7 @@ LARGEST_SOURCE = 4 << 30
 class FetchedArchive:
     """One source that is in the cache, and the rung of the ladder that brought it."""
 
-    archive: Archive
+    archive: Archive | PatchArchive
     path: Path
     rung: str
 
@@ -59,25 +59,36 @@ def mirror_folders(given: Sequence[str] = ()) -> tuple[Path, ...]:
 
 
 def fetch_pins(
-    pins: Sequence[Archive | Repository], mirror: Sequence[Path] = (), *, offline: bool = False
+    pins: Sequence[Archive | Repository],
+    mirror: Sequence[Path] = (),
+    *,
+    offline: bool = False,
+    distribution: Distribution | None = None,
 ) -> list[FetchedArchive | FetchedRepository]:
     """Bring archives and repositories into the cache, checked; raises BuildError at the first that is unavailable."""
     found: list[FetchedArchive | FetchedRepository] = []
     for pin in pins:
         if isinstance(pin, Archive):
-            found.append(fetch_archive(pin, mirror, offline=offline))
+            files = archive_files(pin)
+            found += [fetch_archive(file, mirror, offline=offline, distribution=distribution) for file in files]
         else:
             found += fetch_repository(pin, mirror, offline=offline)
     return found
 
 
+def archive_files(pin: Archive) -> list[Archive | PatchArchive]:
+    """Return the files that an archive of the lock comes down to: itself, and the distribution's patches for it."""
+    return [pin, *filter(None, [pin.patch_archive])]
+
+
 def missing_from_cache(pin: Archive | Repository) -> str:
     """Say what the cache lacks of a pin, checked byte for byte; empty where it is whole."""
     if isinstance(pin, Archive):
-        there = archive_path(pin)
-        if not there.is_file():
-            return "not in the cache"
-        return "" if file_sha256(there) == pin.sha256 else "the cache has other bytes"
+        if lacks := _missing_file(pin):
+            return lacks
+        patched = pin.patch_archive
+        lacks = _missing_file(patched) if patched else ""
+        return f"its patches: {lacks}" if lacks else ""
     path = repository_path(pin.url, pin.commit)
     if not holds_commit(path, pin.commit):
         return "damaged in the cache" if path.exists() else "not in the cache"
@@ -88,30 +99,51 @@ def missing_from_cache(pin: Archive | Repository) -> str:
     return ""
 
 
-def export_mirror(pins: Sequence[Archive | Repository], into: Path, mirror: Sequence[Path] = ()) -> None:
+def _missing_file(file: Archive | PatchArchive) -> str:
+    there = archive_path(file)
+    if not there.is_file():
+        return "not in the cache"
+    return "" if file_sha256(there) == file.sha256 else "the cache has other bytes"
+
+
+def export_mirror(
+    pins: Sequence[Archive | Repository],
+    into: Path,
+    mirror: Sequence[Path] = (),
+    *,
+    distribution: Distribution | None = None,
+) -> None:
     """Write a mirror directory that a machine without internet can build from; adds to what is there."""
     for pin in pins:
         if isinstance(pin, Archive):
-            source = fetch_archive(pin, mirror).path
-            target = into / "archives" / pin.file
-            target.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(target, source.read_bytes())
+            for file in archive_files(pin):
+                target = into / "archives" / file.file
+                target.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(target, fetch_archive(file, mirror, distribution=distribution).path.read_bytes())
         else:
             fetch_repository(pin, mirror)
             export_repository(pin, into)
 
 
-def archive_path(archive: Archive) -> Path:
+def archive_path(archive: Archive | PatchArchive) -> Path:
     return paths.cache() / "archives" / archive.sha256[:16] / archive.file
 
 
-def fetch_archive(archive: Archive, mirror: Sequence[Path] = (), *, offline: bool = False) -> FetchedArchive:
+def fetch_archive(
+    archive: Archive | PatchArchive,
+    mirror: Sequence[Path] = (),
+    *,
+    offline: bool = False,
+    distribution: Distribution | None = None,
+) -> FetchedArchive:
     """Bring one source into the cache, checked.
 
     Parameters
     ----------
     offline:
         Stop after the mirrors.
+    distribution:
+        Who asks the distribution; this machine's apt without one.
 
     Raises
     ------
@@ -130,11 +162,12 @@ def fetch_archive(archive: Archive, mirror: Sequence[Path] = (), *, offline: boo
         for folder in mirror
     ]
     if not offline:
-        rungs.append((f"upstream {archive.url}", lambda part: _from_upstream(archive.url, part)))
+        if archive.url:
+            rungs.append((f"upstream {archive.url}", lambda part: _from_upstream(archive.url, part)))
         if archive.distribution is not None:
             pack = archive.distribution
             label = f"distribution source package {pack.package}/{pack.suite}"
-            rungs.append((label, lambda part: _from_distribution(archive, part)))
+            rungs.append((label, lambda part: _from_distribution(archive, distribution or by_apt(), part)))
     for rung, bring in rungs:
         answer = _try(archive, target, bring)
         if answer is None:
@@ -148,7 +181,7 @@ def fetch_archive(archive: Archive, mirror: Sequence[Path] = (), *, offline: boo
     )
 
 
-def _try(archive: Archive, target: Path, bring: Callable[[Path], None]) -> str | None:
+def _try(archive: Archive | PatchArchive, target: Path, bring: Callable[[Path], None]) -> str | None:
     """Run one rung into a `.part`, check it, promote it; return the reason where it did not work."""
     try:
         with whole_file(target) as file:
@@ -173,7 +206,7 @@ def _check(part: Path, wanted: str) -> None:
     raise BuildError(f"sha256 is {found}, the lock says {wanted} ({size} bytes); refused")
 
 
-def _from_mirror(archive: Archive, folder: Path, part: Path) -> None:
+def _from_mirror(archive: Archive | PatchArchive, folder: Path, part: Path) -> None:
     source = folder / "archives" / archive.file
     if not source.is_file():
         raise BuildError(f"has no archives/{archive.file}")
@@ -222,9 +255,9 @@ def _short(error: Exception) -> str:
     return f"no answer ({str(reason).split(': ', 1)[-1]})"
 
 
-def _from_distribution(archive: Archive, part: Path) -> None:
+def _from_distribution(archive: Archive | PatchArchive, asked: Distribution, part: Path) -> None:
     pack = archive.distribution
     if pack is None:
         raise BuildError("the lock names no source package")
     with progress(f"bringing {archive.file}", lambda: file_size(part)):
-        download_source(pack.package, pack.suite, archive.file, part)
+        download_source(asked, pack.package, pack.suite, archive.file, part)

@@ -6,6 +6,7 @@ import datetime as dt
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
@@ -23,6 +24,7 @@ from recipes.config import (
     Strict,
     Url,
     Version,
+    VersionOrNone,
     read_toml,
 )
 from recipes.errors import unknown
@@ -41,6 +43,35 @@ class SourcePackage(Strict):
     """The release of Debian that carries this version, by its code name."""
 
 
+class LeftOut(Strict):
+    """A patch of a source package that is not applied."""
+
+    patch: FileName
+    """Its name in the package's series."""
+    because: OneLine
+    """Why it is of no use to what is built here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatchArchive:
+    """The file of a source package that holds the distribution's own changes; fetched and checked like an archive."""
+
+    name: str
+    version: str
+    """Debian's, with its revision."""
+    file: str
+    sha256: str
+    distribution: SourcePackage
+    url: str = ""
+    """Upstream has none."""
+
+
+def source_file(package: str, version: str) -> str:
+    """Return the name of the file of a source package that has the distribution's changes."""
+    # An epoch is no part of a file's name: https://www.debian.org/doc/debian-policy/ch-controlfields.html#version
+    return f"{package}_{version.rpartition(':')[2]}.debian.tar.xz"
+
+
 class Pin(Strict):
     """What archives and repositories have in common."""
 
@@ -51,7 +82,7 @@ class Pin(Strict):
     eol: dt.date | None = None
     """End of life: the day from which upstream fixes nothing in this line of releases."""
     on_request: OneLine = Field(default="", alias="on-request")
-    """Why `invoke fetch` leaves it out unless it is named: no recipe builds from it."""
+    """Why `invoke fetch` leaves it out unless it is named: no recipe builds from it of itself."""
 
 
 class Archive(Pin):
@@ -65,8 +96,39 @@ class Archive(Pin):
     """Where upstream keeps it."""
     distribution: SourcePackage | None = None
     """Where the distribution has the same file, for when upstream does not answer."""
+    revision: VersionOrNone = ""
+    """The distribution's version of its source package, such as `8.14.1-2+deb13u5`: whose patches are applied."""
+    patches: Sha256 | Literal[""] = ""
+    """sha256 of that package's `.debian.tar.xz`; its patches are applied to what is built."""
+    without: tuple[LeftOut, ...] = ()
+    """Patches of it that are not applied, each with its reason."""
     unit: NameOrNone = ""
     """The SDK release that it belongs to, if any."""
+
+    @model_validator(mode="after")
+    def _patched(self) -> Archive:
+        if bool(self.patches) != bool(self.revision) or (self.patches and self.distribution is None):
+            raise ValueError("`revision`, `patches` and `distribution` go together")
+        release = self.revision.rpartition(":")[2].rpartition("-")[0]
+        # A package may say how it was packed: 1.2+dfsg is of release 1.2.
+        if self.patches and not re.fullmatch(rf"{re.escape(self.version)}(?:[+~].*)?", release):
+            raise ValueError(f"revision {self.revision} is not one of version {self.version}")
+        if self.without and not self.patches:
+            raise ValueError("`without` is of no meaning where there are no `patches`")
+        return self
+
+    @property
+    def patch_archive(self) -> PatchArchive | None:
+        """Return where the distribution's patches of this source are; None where none are applied."""
+        if not self.patches or self.distribution is None:
+            return None
+        return PatchArchive(
+            name=f"patches of {self.name}",
+            version=self.revision,
+            file=source_file(self.distribution.package, self.revision),
+            sha256=self.patches,
+            distribution=self.distribution,
+        )
 
     @property
     def pinned(self) -> str:

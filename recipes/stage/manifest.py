@@ -18,6 +18,7 @@ from recipes import paths
 from recipes.config import FileName, Name, OneLine, RelativePath, SourceName, Strict, Version, checked_name
 from recipes.errors import ConfigError
 from recipes.files import write_whole
+from recipes.sources.patches import DistributionPatches
 
 STAGE_MANIFEST = "stage.json"
 
@@ -49,6 +50,8 @@ class StagedRecipe(Strict):
     variants: tuple[Name, ...] = ()
     patches: dict[Name, OneLine] = Field(default_factory=dict)
     """Name to the digest of what it changes."""
+    distribution: DistributionPatches | None = None
+    """The distribution's own patches of its source that were applied."""
 
 
 class StageManifest(Strict):

@@ -68,13 +68,24 @@ def make_root(session: ContainerSession, words: list[str], *, scripts: tuple[str
     session.put(PurePosixPath("/"), files)
     for argv in (["/debian-root.sh", *words], *([f"/{name}"] for name in scripts)):
         if session.run(argv, log=log) != 0:
-            tail = log.getvalue().decode("utf-8", "replace").strip().splitlines()[-12:]
-            raise BuildError(
-                f"{argv[0]} failed",
-                where=" ".join(words[:3]),
-                why="\n       ".join(map(one_line, tail)),
-                next_step=f"does the archive answer? {MIRROR_VARIABLE} names another, and the proxy variables count",
-            )
+            raise _no_root(argv[0], words, log.getvalue().decode("utf-8", "replace").strip().splitlines()[-12:])
+
+
+def _no_root(script: str, words: list[str], tail: list[str]) -> BuildError:
+    why = "\n       ".join(map(one_line, tail))
+    if "Exec format error" in why:
+        return BuildError(
+            f"a root of {words[0]} cannot be set up: nothing here emulates that processor",
+            where=" ".join(words[:3]),
+            why="the packages' own scripts run in it, and the engine's machine has no emulator registered for them",
+            next_step="on the engine's machine: sudo ./bootstrap install registers it; builds and boards need none",
+        )
+    return BuildError(
+        f"{script} failed",
+        where=" ".join(words[:3]),
+        why=why,
+        next_step=f"does the archive answer? {MIRROR_VARIABLE} names another, and the proxy variables count",
+    )
 
 
 def unpack_root(session: ContainerSession, tree: Path, what: PurePosixPath = ROOT_TREE) -> None:

@@ -30,18 +30,14 @@ _WORK = _TOP / "work"
 _CERTIFICATES = ("SSL_CERT_FILE", "GIT_SSL_CAINFO", "CURL_CA_BUNDLE")
 _TIMED_OUT = 124  # of coreutils' timeout
 
+Words = Sequence[str | Path]
+Env = Mapping[str, str] | None
+
 
 class Box(Protocol):
     """A place where programs run."""
 
-    def run(
-        self,
-        argv: Sequence[str | Path],
-        *,
-        env: Mapping[str, str] | None = None,
-        timeout: float = 900,
-        check: bool = True,
-    ) -> process.Result:
+    def run(self, argv: Words, *, env: Env = None, timeout: float = 900, check: bool = True) -> process.Result:
         """Run one to its end; see `recipes.process.run`. A `Path` is of this machine."""
 
     def writing(self, folder: Path, *, skip_odd: bool = False) -> contextlib.AbstractContextManager[None]:
@@ -57,14 +53,7 @@ class Box(Protocol):
 class HostBox:
     """The machine that this program runs on."""
 
-    def run(
-        self,
-        argv: Sequence[str | Path],
-        *,
-        env: Mapping[str, str] | None = None,
-        timeout: float = 900,
-        check: bool = True,
-    ) -> process.Result:
+    def run(self, argv: Words, *, env: Env = None, timeout: float = 900, check: bool = True) -> process.Result:
         return process.run([str(word) for word in argv], env=env, timeout=timeout, check=check)
 
     @contextlib.contextmanager
@@ -83,14 +72,7 @@ class ContainerBox:
     _given: dict[str, str] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=lambda: iter(range(1, 1 << 30)))
 
-    def run(
-        self,
-        argv: Sequence[str | Path],
-        *,
-        env: Mapping[str, str] | None = None,
-        timeout: float = 900,
-        check: bool = True,
-    ) -> process.Result:
+    def run(self, argv: Words, *, env: Env = None, timeout: float = 900, check: bool = True) -> process.Result:
         session = self.open()
         words = [self._word(word) for word in argv]
         told = {name: value for name, value in (env or {}).items() if name != "PATH"}

@@ -18,6 +18,7 @@ import pytest
 
 from recipes import elf, paths, progress
 from recipes.arch import ARCHES
+from recipes.builder import recipe_build
 from recipes.builder.commands import Command
 from recipes.builder.plan import BuildPlan
 from recipes.builder.recipe_build import shell_job
@@ -56,9 +57,27 @@ def test_boardprobe_and_libwebsockets_are_built(built: Callable[..., Stage], nam
         assert ARCHES[name].matches(facts.identity)
         assert facts.runpath == ("$ORIGIN/../lib",)
     assert {recipe.name for recipe in staged.manifest.recipes} == {"libwebsockets", "boardprobe"}
+    patched = next(recipe.distribution for recipe in staged.manifest.recipes if recipe.name == "libwebsockets")
+    assert patched is not None
+    assert (patched.package, patched.suite, patched.version) == ("libwebsockets", "trixie", "4.3.5-1+deb13u3")
+    assert "CVE-2025-11677" in {cve for patch in patched.patches for cve in patch.cves}
     reasons = {row["name"]: row for row in staged.manifest.resolution}
     assert reasons["openssl"]["origin"] == "board"
     assert "lws_http_date_parse_unix" in reasons["libwebsockets"]["because"]
+
+
+def test_what_was_applied_is_told_by_the_build_itself(
+    built: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Stage is put together of what is built, wherever that came from: the sources may be gone by then."""
+    before = built("armv7")
+    shutil.rmtree(before.folder)
+
+    def gone(*_: object) -> None:
+        raise AssertionError("the patches were read again")
+
+    monkeypatch.setattr(recipe_build, "read_patches", gone)
+    assert built("armv7").manifest == before.manifest
 
 
 def test_a_build_has_no_network(engine: Engine, built: Callable[..., Stage]) -> None:

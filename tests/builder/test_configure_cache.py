@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,7 +65,7 @@ def test_new_answers_take_the_place_of_old_ones(kept: Path, tmp_path: Path) -> N
 
 
 def test_only_a_librarys_own_configure_gets_them() -> None:
-    def given(name: str, **more: str) -> tuple[str, ...]:
+    def given(name: str, **more: Any) -> tuple[str, ...]:
         made = recipe_commands(load_catalogue()[name], ARCHES["armv7"], jobs=2, verbose=False, **more)
         return next(step.given for step in made if step.name == "configure")
 

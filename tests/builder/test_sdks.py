@@ -19,7 +19,7 @@ from recipes.builder.run import build_stage, prepare_build
 from recipes.engine.docker import Engine
 from recipes.engine.layout import SOURCE
 from recipes.errors import BuildError, ConfigError
-from recipes.sources.lock import load_lock, lock_path
+from recipes.sources.lock import Archive, load_lock, lock_path
 from recipes.sources.recipe import load_catalogue
 from recipes.stage.manifest import Stage
 from tests.support.repos import git
@@ -32,6 +32,8 @@ CI_ARCHES = [
     "x86_64",
     *(pytest.param(name, marks=pytest.mark.slow) for name in ("armv5", "mipsel")),
 ]
+FLOOR = {"libgstreamer-1.0.so.0"}
+"""What is the board's own whatever is built."""
 SDKS = BuildRequest(names=("producer", "webrtc"))
 OUTPUTS = {
     "lib/libKinesisVideoProducer.so": {"libcproducer.so", "liblog4cplus-2.0.so.3"},
@@ -236,6 +238,35 @@ def test_one_openssl_for_both_when_it_is_built_from_source(sdk: Callable[..., St
     assert {"openssl", "curl", "libwebsockets"} <= made
     pinned = prepare_build(ARCHES["armv7"], replace(SDKS, policies={"openssl": "1.1.1t"}))
     assert "ends upstream on 2023-09-11" in pinned.resolution["openssl"].because
+
+
+OWN = ("openssl", "curl", "log4cplus", "libwebsockets", "libsrtp2", "usrsctp")
+
+
+@pytest.mark.slow  # OpenSSL takes minutes
+@pytest.mark.parametrize("arch", ["armv7", "aarch64", "x86_64", "armv5", "mipsel"])
+def test_both_sdks_stand_on_what_is_built_here(sdk: Callable[..., Stage], arch: str) -> None:
+    """No library of the board's: each is ours, of a line that is alive, with the distribution's patches in it."""
+    staged = sdk(arch, replace(SDKS, policies=dict.fromkeys(OWN, SourcePolicy.SOURCE)))
+    made = {recipe.name: recipe for recipe in staged.manifest.recipes}
+    pins = load_lock()
+    for name in OWN:
+        pin = pins.get(name)
+        assert isinstance(pin, Archive)
+        assert (made[name].version, made[name].pins) == (pin.version, {name: pin.sha256})
+        patched = made[name].distribution
+        assert patched is not None
+        assert (patched.version, patched.sha256, patched.without) == (pin.revision, pin.patches, pin.without)
+        assert patched.patches
+    fixed = {cve for name in ("openssl", "curl") for patch in made[name].distribution.patches for cve in patch.cves}  # type: ignore[union-attr]
+    assert {"CVE-2026-63072", "CVE-2025-14819"} <= fixed
+    assert f"OpenSSL {made['openssl'].version} ".encode() in (staged.tree / "lib/libcrypto.so.3").read_bytes()
+    assert made["curl"].version.encode() in (staged.tree / "lib/libcurl.so.4").read_bytes()
+    for path, needed in OUTPUTS.items():
+        facts = elf.read(staged.tree / path)
+        assert ARCHES[arch].matches(facts.identity), path
+        assert needed <= set(facts.needed), path
+        assert all((staged.tree / "lib" / soname).exists() for soname in needed if soname not in FLOOR), path
 
 
 def test_both_sdks_again_touch_nothing(sdk: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,13 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from cyclonedx.schema import SchemaVersion
 from cyclonedx.spdx import is_expression
+from cyclonedx.validation.json import JsonStrictValidator
 
 from deploy.bundle.audit import unaccounted
 from deploy.bundle.manifest import BundleFile, Manifest, PackagedFiles
 from deploy.bundle.sbom import licence_texts, make_sbom, source_recipes
 from deploy.dedupe.decision import Action
 from recipes.sources.lock import Lock, load_lock
+from recipes.sources.patches import DistributionPatches
 from recipes.sources.recipe import load_catalogue
 from recipes.stage.manifest import StageManifest
 from tests.support.facts import decision_row, proof_row
@@ -153,7 +156,7 @@ def test_a_board_library_is_named_by_build_id_and_hash_and_marked_as_not_ours() 
 def test_a_copy_from_the_sysroot_names_its_package_and_licence() -> None:
     found = parts(make_sbom(manifest()))
     package = found["package:libx1"]
-    assert package["purl"] == "pkg:deb/debian/libx1@1:1.2-3?arch=armhf&distro=bookworm"
+    assert package["purl"] == "pkg:deb/debian/libx1@1:1.2-3?arch=armhf&distro=debian-12"
     assert package["licenses"] == [{"expression": "MIT"}]
     assert package["hashes"] == [{"alg": "SHA-256", "content": "f" * 64}]
     assert {"name": "boardcast:source", "value": "x 1.2-3"} in package["properties"]
@@ -311,3 +314,64 @@ def test_every_source_of_the_lock_has_a_place_in_a_bill() -> None:
         one = StageManifest.model_validate(staged().model_dump(by_alias=True) | {"recipes": [recipe]})
         bill = make_sbom(manifest(sources=source_recipes(one, pins)))
         assert pin.pinned in parts(bill)[f"recipe:{pin.name}"]["purl"]
+
+
+PATCHED = DistributionPatches.model_validate(
+    {
+        "package": "libtls",
+        "suite": "trixie",
+        "version": "3.0-1+deb13u2",
+        "sha256": "5" * 64,
+        "patches": [
+            {"name": "fix.patch", "sha256": "6" * 64, "cves": ["CVE-2026-0001", "CVE-2026-0002"]},
+            {"name": "targets.patch", "sha256": "7" * 64},
+        ],
+        "without": [{"patch": "gnutls.patch", "because": "another TLS"}],
+    }
+)
+
+
+def patched(distribution: DistributionPatches | None = PATCHED) -> Manifest:
+    app, tls, sdk = manifest().sources
+    return manifest(sources=(app, tls.model_copy(update={"distribution": distribution}), sdk))
+
+
+def test_the_distributions_patches_are_the_pedigree_with_what_each_fixes() -> None:
+    found = parts(make_sbom(patched()))["recipe:tls"]
+    assert (found["name"], found["version"]) == ("libtls", "3.0-1+deb13u2")
+    assert found["purl"] == "pkg:deb/debian/libtls@3.0-1%2Bdeb13u2?arch=source&distro=debian-13"
+    first, second = found["pedigree"]["patches"]
+    assert {one["id"] for one in first["resolves"]} == {"CVE-2026-0001", "CVE-2026-0002"}
+    assert {one["type"] for one in first["resolves"]} == {"security"}
+    assert (first["type"], second["type"]) == ("backport", "unofficial")
+    assert first["diff"]["url"] == "libtls_3.0-1+deb13u2.debian.tar.xz#debian/patches/fix.patch"
+    assert "resolves" not in second
+    (upstream,) = found["pedigree"]["ancestors"]
+    assert (upstream["name"], upstream["version"]) == ("tls", "3.0")
+    assert f"checksum=sha256:{'b' * 64}" in upstream["purl"]
+    assert {"name": "boardcast:left-out:gnutls.patch", "value": "another TLS"} in found["properties"]
+    assert {"name": "boardcast:source-patch:fix.patch", "value": "6" * 64} in found["properties"]
+    assert f"Changed by: fix.patch {'6' * 64}" in licence_texts(patched(), {})["licences/tls.txt"].decode()
+    assert unaccounted(patched(), make_sbom(patched())) == []
+
+
+@pytest.mark.parametrize("gone", ["fix.patch", "CVE-2026-0002"])
+def test_a_bill_that_leaves_a_patch_out_is_found(gone: str) -> None:
+    bill = make_sbom(patched()).replace(gone.encode(), b"other")
+    assert "recipe tls: fix.patch, which it was built with, is not named" in unaccounted(patched(), bill)
+
+
+def test_a_manifest_without_such_patches_is_written_as_before() -> None:
+    assert b"distribution" not in manifest().canonical()
+    assert Manifest.model_validate_json(patched().canonical()).canonical() == patched().canonical()
+
+
+@pytest.mark.parametrize("made", [manifest, patched])
+def test_the_bill_is_one_by_cyclonedxs_own_schema(made: Callable[[], Manifest]) -> None:
+    """https://github.com/CycloneDX/specification/tree/master/schema, as the library of the format carries it."""
+    check = JsonStrictValidator(SchemaVersion.V1_7)
+    bill = make_sbom(made())
+    assert check.validate_str(bill.decode()) is None
+    wrong = json.loads(bill)
+    wrong["components"][0]["kind"] = "of no meaning there"
+    assert check.validate_str(json.dumps(wrong)) is not None

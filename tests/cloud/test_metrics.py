@@ -6,9 +6,11 @@ import asyncio
 import datetime as dt
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
+from deploy.cloud.collect import Look, observe
 from deploy.cloud.evidence import Evidence, Metrics
 from deploy.cloud.judge import judge
 from deploy.cloud.session import Calls, Keys, Service
@@ -44,6 +46,34 @@ def test_sums_of_the_last_minutes_are_read(calls: Calls) -> None:
     assert 0 < now - found.newest < 180
     nothing = asyncio.run(ask_metrics(calls, "cam02", now))
     assert nothing == Metrics(minutes=5, frames=0.0, bytes=0.0, newest=0.0)
+
+
+@pytest.mark.parametrize("frames", [600.0, 0.0])
+def test_a_stream_of_aws_that_keeps_nothing_is_looked_at_by_cloudwatch(calls: Calls, frames: float) -> None:
+    """The whole look, against moto: what it has no answer for, GetMedia, is refused; the sums are there, or are not."""
+    asyncio.run(calls.ask("kinesisvideo", "create_stream", StreamName="cam01", DataRetentionInHours=0))
+    put_frames(calls, "cam01", frames)
+    promise = replace(PROMISE, region="eu-west-1", retention_hours=0)
+    seen = asyncio.run(observe(calls, promise, Look(patience=1)))
+    found = {one.check: one for one in judge(seen)}
+    if not frames:
+        assert found["fragments arrive"].state == "failed", "no sums are no evidence"
+        return
+    assert found["fragments arrive"].state == "passed"
+    assert "CloudWatch counts 600 frames in 5 min" in found["fragments arrive"].evidence
+    assert found["pictures are kept"].state == "passed", "the board's file asks for 0 h"
+    assert "looked at by CloudWatch alone, since GetMedia was refused (" in found["pictures are kept"].evidence
+    assert found["the picture moves"].state == "skipped"
+
+
+def put_frames(calls: Calls, stream: str, value: float) -> None:
+    datum = {
+        "MetricName": "PutMedia.IncomingFrames",
+        "Dimensions": [{"Name": "StreamName", "Value": stream}],
+        "Timestamp": dt.datetime.fromtimestamp(time.time() - 60, dt.UTC),
+        "Value": value,
+    }
+    asyncio.run(calls.ask("cloudwatch", "put_metric_data", Namespace="AWS/KinesisVideo", MetricData=[datum]))
 
 
 @pytest.mark.parametrize(("age", "state", "reason"), [(90, "passed", ""), (250, "failed", "stopped")])

@@ -153,6 +153,35 @@ def test_pictures_that_show_nothing_are_red(picture: str, reason: str, local: Lo
         cured(verify)
 
 
+SHOWN = "the clock in the picture"
+
+
+@pytest.mark.parametrize(
+    ("picture", "says"),
+    [("stopped", "the upper left of 2 pictures within 1.5 s stands still"), ("no clock", "no white letters are in")],
+)
+def test_a_clock_that_is_promised_and_does_not_move_is_red(
+    picture: str, says: str, local: LocalService, verify: Verifier
+) -> None:
+    """The rest of the picture moves on: only where the clock belongs does it stand still."""
+    size = (320, 240)
+    with LiveCamera(local, "cam01", kind={"picture": picture, "size": size}), red_within():
+        found = verify(clock=True, width=320, height=240, bitrate_kbps=0, watch=2.5)
+    assert reasons(found) == ["clock-missing"]
+    assert says in found[SHOWN].evidence
+    assert found["the picture moves"].state == "passed"
+    wait_for_quiet(local)
+    with LiveCamera(local, "cam01", kind={"picture": "clock", "size": size}):
+        found = verify(clock=True, width=320, height=240, bitrate_kbps=0, watch=2.5)
+    assert not reasons(found)
+    assert found[SHOWN].state == "passed"
+
+
+def test_a_clock_that_nobody_promised_is_not_asked_for(local: LocalService, verify: Verifier) -> None:
+    with LiveCamera(local, "cam01"):
+        assert SHOWN not in verify()
+
+
 def test_missing_sound_is_red(local: LocalService, verify: Verifier) -> None:
     with LiveCamera(local, "cam01", kind={"audio": False}), red_within():
         found = verify()

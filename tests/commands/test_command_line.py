@@ -168,6 +168,7 @@ DRY: dict[str, tuple[list[str], int]] = {
     "bundle.make": (["--board", "sim-tiny"], 2),
     "bundle.sizes": (["--board", "sim-tiny"], 2),
     "demo": ([], 0),
+    "enroll": (["--host", "sim-tiny"], 2),
     "deploy": (["--host", "sim-tiny"], 2),
     "fetch": ([], 0),
     "images": ([], 0),
@@ -213,20 +214,25 @@ def test_json_with_a_dry_run_is_json_everywhere_and_changes_nothing(tmp_path: Pa
     assert left == []
 
 
+def without_progress(text: str) -> str:
+    """Leave out what a command says of itself where it takes more than three seconds, as on a busy machine."""
+    return "".join(line for line in text.splitlines(keepends=True) if not re.match(r"\[ *\d+\.\ds\] ", line))
+
+
 @pytest.mark.parametrize("words", ["--list", "build --help", "pins", "pins --json", "matrix"])
 def test_a_reader_that_has_seen_enough_ends_it_quietly(words: str) -> None:
     done = shell(f"set -o pipefail; invoke {words} | head -n 1")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, without_progress(done.stderr)) == (0, "")
     assert done.stdout.count("\n") == 1
     done = shell(f"set -o pipefail; invoke {words} | true")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (done.returncode, done.stdout, without_progress(done.stderr)) == (0, "", "")
 
 
 @pytest.mark.parametrize("words", ["--list", "build --help", "pins", "pins --json", "build --arch x --json"])
 def test_a_full_disk_under_the_output_is_one_line(words: str) -> None:
     done = shell(f"invoke {words} > /dev/full")
     assert done.returncode in (1, 2)
-    assert done.stderr == "error: cannot write to standard output: No space left on device\n"
+    assert without_progress(done.stderr) == "error: cannot write to standard output: No space left on device\n"
 
 
 @pytest.fixture

@@ -78,7 +78,9 @@ def test_a_red_verdict_says_what_cures_it(red: list[str], says: str, tmp_path: P
     with pytest.raises(VerifyError) as caught:
         require_green(Verdict(host="cam01", release="x", checks=checks, junit=tmp_path / "cam01.xml"))
     assert says in caught.value.next_step
-    assert caught.value.why == "\n       ".join(f"{name}: e" for name in red[::-1]), "the cause first"
+    lines = [line.strip().partition(" (docs/troubleshooting.md#") for line in caught.value.why.splitlines()]
+    assert [line for line, _, _ in lines] == [f"{name}: e" for name in red[::-1]], "the cause first"
+    assert all(anchor for _, anchor, _ in lines)
     assert "HOST" not in caught.value.next_step
 
 

@@ -139,7 +139,7 @@ def test_no_engine_says_which_socket_and_how_to_get_one(tmp_path: Path) -> None:
 def test_no_network_and_an_empty_cache(tmp_path: Path) -> None:
     done = invoke("fetch", "--source", "curl", "--offline", env={"BOARDCAST_CACHE": str(tmp_path)})
     assert done.returncode == 3
-    assert "curl 7.88.1" in done.stderr
+    assert "curl 8.14.1" in done.stderr
     assert "--mirror DIR" in done.stderr
 
 
@@ -215,14 +215,36 @@ def test_check_says_what_an_empty_cache_lacks(tmp_path: Path) -> None:
     assert "2 of 2 sources are not whole" in done.stderr
 
 
+@pytest.mark.parametrize(("eol", "code"), [("2026-09-07", 2), ("2999-01-01", 0)])
+def test_a_default_past_its_end_of_life_is_exit_2(tmp_path: Path, eol: str, code: int) -> None:
+    """Which the weekly job of CI goes by; the distribution's side of it is in tests/sources/test_pins.py."""
+    text = re.sub(r"(?m)^eol = 2030-04-08$", f"eol = {eol}", (paths.CATALOG / "lock.toml").read_text())
+    (tmp_path / "lock.toml").write_text(text)
+    command = [sys.executable, "-m", "invoke", "pins", "--check", "--offline"]
+    env = {**os.environ, "NO_COLOR": "1", "BOARDCAST_LOCK": str(tmp_path / "lock.toml")}
+    done = subprocess.run(
+        command, cwd=paths.CHECKOUT, env=env, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == code, done.stderr
+    assert ("openssl  3.5.7" in done.stdout and f"ended upstream on {eol}" in done.stdout) is (code == 2)
+    assert "Traceback" not in done.stderr
+
+
+def test_a_weekly_job_checks_the_pins() -> None:
+    job = (paths.CHECKOUT / ".github" / "workflows" / "pins.yml").read_text()
+    assert re.search(r'^ *- cron: "\d+ \d+ \* \* [0-6]"$', job, re.MULTILINE)
+    assert re.findall(r"run: .*invoke (.*)", job) == ["pins --check"]
+    assert all(re.search(r"@[0-9a-f]{40} # v", line) for line in job.splitlines() if "uses:" in line)
+
+
 UNBUILDABLE = [
     (["--policy", "openssl"], "is no policy"),
     (["--variant", "smal"], "did you mean 'small'?"),
     (["--patch", "uploader"], "no patch 'uploader'"),
     (["--recipe", "producer", "--variant", "static"], "cannot be built as 'static'"),
-    (["--recipe", "boardprobe", "--policy", "openssl=1.0.2"], "known: auto, board, source, 3.0.20, 1.1.1t"),
+    (["--recipe", "boardprobe", "--policy", "openssl=1.0.2"], "known: auto, board, source, 3.5.7, 3.0.20, 1.1.1t"),
     (["--policy", "opennssl=source"], "did you mean 'openssl'? known: curl, "),
-    (["--policy", "openssl=sorce"], "did you mean 'source'? known: auto, board, source, 3.0.20, 1.1.1t"),
+    (["--policy", "openssl=sorce"], "did you mean 'source'? known: auto, board, source, 3.5.7, 3.0.20, 1.1.1t"),
     (["--policy", "webrtc=board"], "webrtc: always built"),
     (["--recipe", "webrtc", "--patch", "uploader-mp3"], "no recipe of this build takes the patch"),
 ]

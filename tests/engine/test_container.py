@@ -7,10 +7,12 @@ import shlex
 import subprocess
 import sys
 import uuid
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+import docker
 from recipes.engine.container import AbsentError, Job
 from recipes.engine.docker import Engine
 from recipes.engine.layout import WORK
@@ -80,11 +82,15 @@ def test_an_engine_that_does_not_see_our_files_is_told_of(
 
 
 def test_a_twin_of_a_network_goes_and_the_first_stays(engine: Engine) -> None:
-    """An engine takes two networks of one name, from programs that come at once; no board could be put on either."""
+    """An engine takes two networks of one name, from programs that come at once; no board could be put on either.
+
+    Podman takes none twice.
+    """
     name, networks = f"boardcast-test-{uuid.uuid4().hex[:8]}", engine._client.networks
     try:
         first = networks.create(name, driver="bridge")
-        networks.create(name, driver="bridge")
+        with pytest.raises(docker.errors.APIError, match="already used") if engine.is_podman() else nullcontext():
+            networks.create(name, driver="bridge")
         gateway = engine.services.ensure_network(name)
         (left,) = networks.list(names=[name])
         assert left.id == first.id
@@ -92,3 +98,12 @@ def test_a_twin_of_a_network_goes_and_the_first_stays(engine: Engine) -> None:
     finally:
         engine.services.remove_network(name)
     assert networks.list(names=[name]) == []
+
+
+def test_what_the_engine_refuses_is_said_in_its_words(engine: Engine) -> None:
+    """Its own library derives a refusal from OSError, so that it once read as a full disk."""
+    nowhere = Job(image="boardcast/none:0", cwd=WORK)
+    with pytest.raises(BuildError, match="makes no container of this image") as told, engine.session(nowhere):
+        pass
+    assert "boardcast/none" in told.value.why
+    assert not engine.sessions()

@@ -15,6 +15,7 @@ from recipes import paths
 from recipes.arch import ARCHES
 from recipes.builder.request import BuildRequest
 from recipes.builder.run import build_stage, prepare_build
+from recipes.engine.connection import engine_endpoint
 from recipes.engine.container import Mount
 from recipes.engine.docker import Engine
 from recipes.errors import BuildError
@@ -33,10 +34,10 @@ def _pump(source: socket.socket, target: socket.socket) -> None:
         target.shutdown(socket.SHUT_WR)
 
 
-def _serve(client: socket.socket) -> None:
+def _serve(client: socket.socket, there: str) -> None:
     """Carry one connection both ways, and close both of its ends when both are through."""
     with client, socket.socket(socket.AF_UNIX) as engine:
-        engine.connect("/var/run/docker.sock")
+        engine.connect(there)
         back = threading.Thread(target=_pump, args=(engine, client), daemon=True)
         back.start()
         _pump(client, engine)
@@ -47,12 +48,13 @@ def _serve(client: socket.socket) -> None:
 def address() -> Iterator[str]:
     """Serve the local engine's socket over TCP on loopback: to a client it is a machine elsewhere."""
     listener = socket.create_server(("127.0.0.1", 0))
+    there = engine_endpoint()[0].removeprefix("unix://")
 
     def accept() -> None:
         with suppress(OSError):
             while True:
                 client, _ = listener.accept()
-                threading.Thread(target=_serve, args=(client,), daemon=True).start()
+                threading.Thread(target=_serve, args=(client, there), daemon=True).start()
 
     threading.Thread(target=accept, daemon=True).start()
     yield f"tcp://127.0.0.1:{listener.getsockname()[1]}"

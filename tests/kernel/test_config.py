@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, get_args
@@ -248,12 +249,12 @@ def test_the_base_image_is_pinned_by_digest() -> None:
 def test_a_recipe_has_the_version_that_the_lock_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pin that is moved moves every paper with it: no recipe says a version of its own."""
     text = lock_path().read_text()
-    assert text.count('version = "3.0.20"') == 1
-    (tmp_path / "lock.toml").write_text(text.replace('version = "3.0.20"', 'version = "3.5.7"'))
+    assert text.count('version = "3.5.7"') == text.count('revision = "3.5.7-') == 1
+    (tmp_path / "lock.toml").write_text(re.sub(r'(version|revision) = "3\.5\.7', r'\1 = "3.5.9', text))
     before = load_catalogue()
     monkeypatch.setenv("BOARDCAST_LOCK", str(tmp_path / "lock.toml"))
     after = load_catalogue()
-    assert (before["openssl"].version, after["openssl"].version) == ("3.0.20", "3.5.7")
+    assert (before["openssl"].version, after["openssl"].version) == ("3.5.7", "3.5.9")
     assert {name for name in before if before[name] != after[name]} == {"openssl"}
     assert all(recipe.version for recipe in after.values())
 

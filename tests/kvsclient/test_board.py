@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,10 +14,12 @@ from deploy.boards.index import board_index
 from deploy.boards.inventory import SimState, host_target
 from deploy.boards.session import connect
 from deploy.bundle.assemble import make_bundle
+from deploy.bundle.load import Bundle
 from deploy.kvsboards.simulated import lead_away, lead_to_service
 from deploy.localkvs.lifecycle import Running, bring_up, take_down
 from deploy.release.deployment import deploy_to
 from deploy.sim.boards import NETWORK
+from deploy.verify.run import run_checks
 from recipes import paths
 from recipes.stage.manifest import Stage
 
@@ -71,6 +74,35 @@ def test_a_boards_file_ends_in_pictures_at_the_service(
     while kept(running) < before + 2 and time.monotonic() < deadline:
         time.sleep(0.5)
     assert kept(running) >= before + 2
+    assert evidence["elements have what the launch scripts set"].startswith("kvssink ")
+    assert "since its last start" in evidence["log says nothing bad: test"]
+    assert re.search(r"; process \d+ runs for \d+ (s|min)", evidence["every stream goes on"])
+    looks_at_what_somebody_changed(arm, bundle)
+
+
+SPOIL = r"""
+cd "$1/current/run" &&
+    sed -i '$s/ kvssink / kvssink no-such-property=1 /; $s/ -- / -- v4l2src device=\/dev\/video9 ! fakesink /' test
+: > /dev/video9
+(exec 3< /dev/video9; exec sleep 60) > /dev/null 2>&1 < /dev/null &
+echo 'Signature expired: 20261127' >> "$2"
+"""
+
+
+def looks_at_what_somebody_changed(arm: SimState, bundle: Bundle) -> None:
+    """Look at a launch script that was changed, at a device that another has, and at a line in the log."""
+    (row,) = bundle.manifest.services
+    with connect(host_target(arm.name)) as session:
+        session.run(SPOIL, [bundle.manifest.root, row.log])
+        verdict = run_checks(session, arm.name, bundle.manifest.identity, bundle.manifest, fast=True)
+        session.run("rm -f /dev/video9")
+    seen = {one.name: one for one in verdict.checks}
+    assert "run/test" in seen["files are intact"].evidence
+    assert "test: kvssink has no no-such-property" in seen["elements have what the launch scripts set"].evidence
+    assert seen["devices are there and free"].cause == "device-busy"
+    assert "test: /dev/video9 is in use by sleep (process " in seen["devices are there and free"].evidence
+    assert "earlier, it streams now: the clock is wrong" in seen["log says nothing bad: test"].evidence
+    assert seen["cameras offer what the streams ask for"].state == "skipped", "no driver is behind that node"
 
 
 def kept(running: Running) -> int:

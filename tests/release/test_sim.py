@@ -32,8 +32,9 @@ def test_the_whole_way_on_an_emulated_armv7_board(arm: SimState, arm_bundle: Bun
     assert done.release.changed
     assert done.verdict is not None
     assert done.verdict.green
-    assert {one.state for one in done.verdict.checks} == {"passed"}
-    assert len(done.verdict.checks) == 7
+    left_out = {one.name for one in done.verdict.checks if one.state != "passed"}
+    assert left_out <= {"elements have what the launch scripts set", "what is opened by name is there"}
+    assert len(done.verdict.checks) == 9
     evidence = {one.name: one.evidence for one in done.verdict.checks}
     assert re.search(r"armv7l, glibc 2\.36, curl 7\.88", evidence["boardprobe answers without an error"])
     assert "7 of 7 elements load" in evidence["boardprobe answers without an error"]

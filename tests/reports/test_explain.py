@@ -17,6 +17,7 @@ from recipes.arch import ARCHES
 from recipes.elf.sections import section_sizes
 from recipes.errors import ConfigError, ProofError
 from recipes.rootfs.origin import Origin
+from recipes.sources.patches import DistributionPatches
 from tests.support.facts import decision_row, elf, index, proof_row
 
 ARM = ARCHES["armv7"]
@@ -161,6 +162,26 @@ def test_versions_and_licences_that_changed_are_told() -> None:
         ("version", "x264", "- → 1"),
         ("licence", "x264", "- → GPL-2.0-or-later"),
     ]
+
+
+def test_a_later_patch_level_is_told_with_what_it_fixes() -> None:
+    """Upstream's version is the same: without this nobody would see that a bundle is a security update."""
+
+    def curl(revision: str, *cves: str) -> SourceRecipe:
+        patches = [{"name": f"{cve}.patch", "sha256": "1" * 64, "cves": [cve]} for cve in cves]
+        facts = {"package": "curl", "suite": "trixie", "version": revision, "sha256": "2" * 64, "patches": patches}
+        return SourceRecipe(
+            name="curl", version="8.14.1", licence="curl", distribution=DistributionPatches.model_validate(facts)
+        )
+
+    old, new = curl("8.14.1-2+deb13u5", "CVE-2026-0001"), curl("8.14.1-2+deb13u7", "CVE-2026-0001", "CVE-2026-0002")
+    assert bundle_differences(manifest(sources=(old,)), manifest(sources=(new,))) == [
+        ("version", "curl", "8.14.1-2+deb13u5 → 8.14.1-2+deb13u7"),
+        ("patches", "curl", "+CVE-2026-0002"),
+    ]
+    assert ("patches", "curl", "-CVE-2026-0002") in bundle_differences(
+        manifest(sources=(new,)), manifest(sources=(old,))
+    )
 
 
 def test_a_package_that_copies_came_out_of_is_told_beside_a_recipe_of_its_name() -> None:

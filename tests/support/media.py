@@ -147,6 +147,8 @@ def _picture(kind: Kind, number: int) -> VideoFrame:
     for y in range(height // 4, height // 2):
         start = y * width + at % (width * 3 // 4)
         luma[start : start + width // 4] = b"\xeb" * (width // 4)
+    if kind.picture in {"clock", "stopped", "no clock"}:
+        _draw_corner(luma, kind, number)
     planes: tuple[bytes, bytes, bytes] = (
         bytes(luma),
         bytes([90 + at % 60]) * (width * height // 4),
@@ -161,6 +163,23 @@ def _picture(kind: Kind, number: int) -> VideoFrame:
         pad = bytes(target.line_size - wide)
         target.update(b"".join(plane[line : line + wide] + pad for line in range(0, len(plane), wide)))
     return frame
+
+
+def _draw_corner(luma: bytearray, kind: Kind, number: int) -> None:
+    """Draw an even grey into the upper left, and on it white bars: as many bits of the seconds as a clock would change.
+
+    Of a clock that stopped they stay; where no clock is drawn there are none.
+    """
+    width, height = kind.size
+    now = 0 if kind.picture == "stopped" else number // kind.fps
+    bars = [] if kind.picture == "no clock" else [1, *((now >> bit) & 1 for bit in range(4))]
+    for y in range(height // 4):
+        start = y * width
+        luma[start : start + width * 5 // 8] = b"\x60" * (width * 5 // 8)
+        for place, is_set in enumerate(bars):
+            if is_set and height // 16 <= y < height // 7:
+                left = start + width // 20 + place * width // 14
+                luma[left : left + width // 28] = b"\xeb" * (width // 28)
 
 
 def _tone(seconds: float) -> tuple[Track, list[Frame]]:

@@ -15,11 +15,14 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from recipes import paths
+from recipes.engine.container import Job
 from recipes.engine.docker import Engine
+from recipes.engine.layout import WORK
 from recipes.errors import BuildError, ConfigError
 from recipes.toolchains.debian_root import make_root, packages_session
 from recipes.toolchains.sysroots import _sysroot_folder, ensure_sysroot, sysroot_spec
 from recipes.tools.archive import PackageArchive, debian_mirror
+from recipes.tools.base import ensure_base_image, ensure_build_base, find_base, local_base
 
 CONTROL = "Package: libdemo-dev\nVersion: 1\nArchitecture: all\nMaintainer: A <a@example.com>\nDescription: demo\n"
 DAY = "20250520T000000Z"
@@ -63,6 +66,58 @@ class Files(http.server.SimpleHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
+
+
+@pytest.mark.slow
+@pytest.mark.engine
+def test_a_root_for_a_processor_that_nothing_emulates_says_so(engine: Engine) -> None:
+    if Path("/proc/sys/fs/binfmt_misc/qemu-ppc64le").exists():
+        pytest.skip("this machine emulates it")
+    with packages_session(engine) as session, pytest.raises(BuildError, match="nothing here emulates") as caught:
+        make_root(session, ["ppc64el", "bookworm", "configure"])
+    assert caught.value.where == "ppc64el bookworm configure"
+    assert "sudo ./bootstrap install" in caught.value.next_step
+
+
+@pytest.mark.engine
+def test_images_are_built_on_the_users_mirror(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = ensure_build_base(engine)
+    monkeypatch.setenv("BOARDCAST_DEBIAN_MIRROR", "http://127.0.0.1:9/debian")
+    mirrored = ensure_build_base(engine)
+    try:
+        with engine.session(Job(image=mirrored, cwd=WORK)) as session:
+            _, lists, _ = session.call(["sh", "-c", "cat /etc/apt/sources.list /etc/apt/sources.list.d/*.sources"])
+        words = f"deb [signed-by={KEYS}] http://127.0.0.1:9/debian"
+        assert lists.decode().splitlines() == [f"{words} bookworm main", f"{words} bookworm-updates main"]
+    finally:
+        engine._client.images.remove(mirrored)
+    monkeypatch.setenv("BOARDCAST_DEBIAN_MIRROR", "https://127.0.0.1:9/debian")
+    assert ensure_build_base(engine) == plain, "the base has no certificates to ask it by"
+
+
+class _NoRegistry(Engine):
+    """An engine that has no image, and whose registry does not answer: here the base image is always there."""
+
+    def __init__(self) -> None:
+        pass
+
+    def image_id(self, reference: str) -> str:
+        return ""
+
+    def pull(self, reference: str) -> str:
+        raise BuildError(f"cannot pull {reference}", why="dial tcp: no route to host")
+
+
+def test_without_a_registry_and_mmdebstrap_there_are_three_ways_to_a_base_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert find_base(_NoRegistry(), pull=False) == ""
+    with pytest.raises(BuildError, match="there is no base image") as caught:
+        ensure_base_image(_NoRegistry())
+    assert caught.value.why == "dial tcp: no route to host"
+    for way in ("reach a registry", "apt-get install mmdebstrap", f"docker import base.tar {local_base()}"):
+        assert way in caught.value.next_step
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,14 @@ from recipes.engine.container import ContainerSession, Job
 from recipes.engine.docker import Engine
 from recipes.errors import BuildError
 from recipes.files import file_sha256
-from recipes.sources import debian
+from recipes.sources.debian import archive_mirrors, download_source
 from recipes.sources.fetch import export_mirror, missing_from_cache
 from recipes.sources.git import check_out, commit_date, fetch_repository, holds_commit
 from recipes.sources.lock import Archive, Repository, Submodule, load_lock
+from recipes.toolchains import debian_source
+from recipes.toolchains.debian_source import any_distribution, apt_fault
 from recipes.toolchains.sysroots import ensure_sysroot
-from recipes.tools.box import ContainerBox, HostBox, shared_tools, tools
+from recipes.tools.box import HostBox, shared_tools, tools
 from tests.support.repos import git, upstream
 
 pytestmark = [pytest.mark.engine, pytest.mark.process]
@@ -90,11 +92,14 @@ def test_a_damaged_mirror_is_refused_and_named_as_it_is_here(cache: Path, tmp_pa
 
 def test_the_distributions_archive_of_a_source_comes_without_an_apt_here(cache: Path, tmp_path: Path) -> None:
     """The mirror is the one that the image is set up with; the hash decides, as for every rung."""
-    small = next(one for one in load_lock().pins if isinstance(one, Archive) and one.name.startswith("libsrtp"))
+    small = load_lock().get("libsrtp2")
+    assert isinstance(small, Archive)
     assert small.distribution is not None
     with pytest.MonkeyPatch.context() as hidden:
         hidden.setenv("PATH", str(tmp_path))
-        debian.download_source(small.distribution.package, small.distribution.suite, small.file, tmp_path / "archive")
+        with shared_tools():
+            wanted = small.distribution
+            download_source(any_distribution(), wanted.package, wanted.suite, small.file, tmp_path / "archive")
     assert file_sha256(tmp_path / "archive") == small.sha256
 
 
@@ -189,11 +194,10 @@ def test_this_machines_apt_is_used_for_debians_archive_alone(tmp_path: Path, mon
     (tmp_path / "apt-get").write_text("#!/bin/sh\necho 'http://mirror.example.com/ubuntu|noble|Ubuntu|main'\n")
     (tmp_path / "apt-get").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setattr(debian, "ARCHIVE_KEYRING", tmp_path / "apt-get")
-    with tools("apt-get", fault=debian._fault) as box:
-        assert isinstance(box, ContainerBox)
+    monkeypatch.setattr(debian_source, "ARCHIVE_KEYRING", tmp_path / "apt-get")
+    assert apt_fault() == "apt here knows no Debian archive"
     monkeypatch.setenv("BOARDCAST_DEBIAN_MIRROR", "http://mirror.example.com/debian/")
-    with tools("apt-get", fault=debian._fault) as box:
-        assert isinstance(box, HostBox)
-    assert debian.archive_mirror() == "http://mirror.example.com/debian"
-    assert shutil.which("apt-get") == str(tmp_path / "apt-get")
+    assert apt_fault() == ""
+    assert archive_mirrors()[0] == "http://mirror.example.com/debian"
+    monkeypatch.setattr(debian_source, "ARCHIVE_KEYRING", tmp_path / "none")
+    assert apt_fault() == "apt here has no keyring of Debian's archive"

@@ -133,6 +133,19 @@ def test_the_page_has_its_picture_and_asks_nothing_of_the_network() -> None:
     assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", page)
 
 
+def test_a_stream_that_was_not_looked_at_is_told_too_and_a_red_check_says_where_more_is() -> None:
+    rows = (
+        CheckRecord(name="fragments arrive", subject="yard", state="skipped", evidence="in a file on the board"),
+        CheckRecord(name="clock", subject="cam01", state="failed", evidence="6 min ahead", reason="clock"),
+        CheckRecord(name="log says nothing bad", state="failed", evidence="", reason="clock-signature"),
+    )
+    page = verdict_page(record(*rows, green=False, streams=(stream(),)), {})
+    assert "yard: fragments arrive" in page
+    assert page.count("6 min ahead") == 2, "above all, and with its stream"
+    assert "more: <code>docs/troubleshooting.md#clock</code>" in page
+    assert "more: <code>docs/status-codes.md#clock-signature</code>" in page
+
+
 def test_the_timeline_draws_every_fragment_and_what_is_missing() -> None:
     drawn = draw_timeline(stream())
     bars = re.findall(r'<rect [^>]*fill="(#9db4c8|#2f6f8f)"', drawn)

@@ -95,7 +95,7 @@ def test_long_checks_say_which_one_is_at_work(
     assert look(put(root, program())[1], SlowSession(), own=[tmp_path / "checks"]).green
     said = capsys.readouterr().err
     assert "cam: checks: 0 s so far" in said, "while the board is asked"
-    assert "cam: checks: 8 of 8, it is slow, " in said
+    assert "cam: checks: 10 of 10, it is slow, " in said
     assert "cam: checks: done in " in said
 
 

@@ -119,7 +119,10 @@ def test_what_a_missing_library_stops_is_told_once_and_fits(
     checks = tuple(Check(name=name, state="failed", evidence=seen, seconds=0) for name, seen in red.items())
     with pytest.raises(VerifyError) as caught:
         require_green(Verdict(host="cam01", release="x", checks=checks, junit=Path("cam01.xml")))
-    assert caught.value.why.splitlines() == [f"{LOADER}: {loader}", f"       {PROBE}: for want of {again}"]
+    assert caught.value.why.splitlines() == [
+        f"{LOADER}: {loader} (docs/troubleshooting.md#other-libraries)",
+        f"       {PROBE}: for want of {again} (docs/troubleshooting.md#boardprobe)",
+    ]
     for columns in (80, 100, 160):
         monkeypatch.setenv("COLUMNS", str(columns))
         lines = caught.value.for_people().splitlines()

@@ -20,6 +20,11 @@ def test_clock_is_right(facts: Facts, record_property: Callable[[str, object], N
     if facts.skew is None:
         pytest.skip("the board's `date` prints no seconds")
     source = ", ".join(facts.time_sources) or "no program that sets it runs"
+    source += ", which has set it" if facts.synchronized else ""
+    if facts.rtc is not None and facts.clock is not None:
+        source += f"; the hardware clock is {facts.rtc - facts.clock:+d} s to it"
+    elif not facts.time_sources:
+        source += ", and there is no hardware clock"
     record_property("evidence", f"{facts.skew:+d} s to this machine's; {source}")
     said = f"{facts.skew:+d} s off by this machine's clock, and AWS refuses what is signed 300 s off; {source}"
     assert abs(facts.skew) < SKEW_REFUSED, said

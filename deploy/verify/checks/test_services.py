@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from deploy.services.systems import Phase, parse_status
-from deploy.verify.facts import StreamFact
+from deploy.verify.facts import Facts, StreamFact, since
 from deploy.verify.script import LOOK
 
 _AGAIN_SECONDS = 2
@@ -15,12 +15,12 @@ _AGAIN_SECONDS = 2
 
 
 def test_service_is_up(
-    host: Any, release: dict[str, Any], stream: StreamFact, record_property: Callable[[str, object], None]
+    host: Any, release: dict[str, Any], facts: Facts, stream: StreamFact, record_property: Callable[[str, object], None]
 ) -> None:
     state = stream.state
     if state.phase in (Phase.STOPPED, Phase.FAILED):
         time.sleep(_AGAIN_SECONDS)
         state = parse_status(host.run(LOOK, release["root"], stdin=f"{stream.name} -\n").stdout)
     starts = f", restarted {state.restarts} times" if state.restarts else ""
-    record_property("evidence", f"{state.phase}, process {state.pid}{starts}")
+    record_property("evidence", f"{state.phase}{since(state, facts.clock)}, process {state.pid}{starts}")
     assert state.phase not in (Phase.STOPPED, Phase.FAILED), f"{state.phase}: {state.reason or 'no reason is known'}"

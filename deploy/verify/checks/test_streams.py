@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from deploy.services.systems import Phase, ServiceState, parse_status
-from deploy.verify.facts import read_report
+from deploy.verify.facts import Facts, read_report, since
 from deploy.verify.script import LOOK
 
 _PAUSE_SECONDS = 3
@@ -61,17 +61,19 @@ def _process(look: tuple[ServiceState, dict[str, Any]]) -> tuple[int, object]:
     return look[0].pid, look[1].get("pid")
 
 
-def _evidence(row: dict[str, Any], report: dict[str, Any], state: ServiceState) -> str:
+def _evidence(row: dict[str, Any], report: dict[str, Any], state: ServiceState, clock: int | None) -> str:
+    restarts = f", {state.restarts} restart{'s' * (state.restarts > 1)}" if state.restarts else ""
+    runs = f"process {state.pid} runs{since(state, clock)}{restarts}"
     if not row["status"]:
-        return f"{row['name']}: its process {state.pid} runs; it does not say what it sends"
+        return f"{row['name']}: its {runs}; it does not say what it sends"
     confirmed = f", {_number(report, 'fragments')} fragments confirmed" if row["confirmed"] else ""
     rate = report.get("fps")
     speed = f", {rate} a second" if isinstance(rate, int | float) else ""
-    return f"{row['name']}: {_number(report, 'frames')} pictures{speed}{confirmed}"
+    return f"{row['name']}: {_number(report, 'frames')} pictures{speed}{confirmed}; {runs}"
 
 
 def test_every_stream_goes_on(
-    host: Any, release: dict[str, Any], record_property: Callable[[str, object], None]
+    host: Any, release: dict[str, Any], facts: Facts, record_property: Callable[[str, object], None]
 ) -> None:
     """Two looks at the same process have to show more pictures in the later one."""
     rows = release["services"]
@@ -92,4 +94,5 @@ def test_every_stream_goes_on(
         assert time.monotonic() - begun < release["patience"], told or "it was started again and again"
         if any(_process(now[name]) != _process(last[name]) for name in now):
             last, since = now, time.monotonic()
-    record_property("evidence", "; ".join(_evidence(row, now[row["name"]][1], now[row["name"]][0]) for row in rows))
+    said = [_evidence(row, now[row["name"]][1], now[row["name"]][0], facts.clock) for row in rows]
+    record_property("evidence", "; ".join(said))
