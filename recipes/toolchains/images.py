@@ -203,6 +203,6 @@ def _run(arch: Arch, argv: Sequence[str], expected: str, ask: RunInImage) -> Non
         raise BuildError(
             f"{arch.name}: what {argv[-1].removeprefix('./')} makes does not run here",
             why=printed,
-            next_step=f"on the engine's machine: sudo ./bootstrap install registers qemu-{arch.emulator} with binfmt_misc; "
-            "builds and boards need none",
+            next_step=f"on the engine's machine: sudo ./bootstrap install registers qemu-{arch.emulator}; builds "
+            "and boards need none",
         )

@@ -242,6 +242,7 @@ def test_an_engine_at_another_of_the_usual_places_is_found_and_named(machine: Ma
     machine.real_python()
     place = machine.folder / "run/podman/podman.sock"
     place.parent.mkdir(parents=True)
+    (machine.root / ".dockerenv").touch()  # where no dockerd is: the engine is another machine's, and its emulation too
     body = b'{"Version":"4.3.1","Arch":"amd64","Components":[{"Name":"Podman Engine"}]}'
     answer = b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n" + body
     machine.hide_engine()
@@ -263,6 +264,7 @@ def test_an_engine_at_another_of_the_usual_places_is_found_and_named(machine: Ma
         thread.join()
     assert f"answers Podman 4.3.1 amd64 ({place})" in done.stdout
     assert f"export DOCKER_HOST=unix://{place}" in done.stdout
+    assert "the engine's machine has it or has not" in done.stdout
 
 
 @pytest.mark.parametrize(
