@@ -22,6 +22,7 @@ QUIET_SECONDS = 3.0
 HEARTBEAT_SECONDS = 10.0
 """Between two lines where no terminal shows one that changes: the longest silence of work that goes on."""
 _TICK = 1.0
+_BAR = 20
 _NARROW = 80
 """Columns of a terminal that does not tell."""
 
@@ -65,12 +66,19 @@ class Step:
     def seconds(self) -> float:
         return time.monotonic() - self.begun
 
-    def line(self) -> str:
-        """Return how far it is, in words: bytes, rate and time left as far as they are known, else the time so far."""
+    def line(self, *, bar: bool = False) -> str:
+        """Return how far it is, in words: bytes, rate and time left as far as they are known, else the time so far.
+
+        Parameters
+        ----------
+        bar:
+            With a bar before them, where it is known how much there is.
+        """
         in_phase = time.monotonic() - (self._phase_begun or self.begun)
         words = [self._phase] if self._phase else []
         if count := self.count():
             rate = count / max(in_phase, 0.001)
+            words += [_bar(count / self.total)] if bar and self.total else []
             words.append(f"{size(count)} of {size(self.total)}" if self.total else size(count))
             words.append(f"{size(int(rate))}/s")
             words += [f"{max(self.total - count, 0) / rate:.0f} s left"] if self.total else []
@@ -87,6 +95,11 @@ class Step:
             return self.moved() if self.moved else 0
         except (OSError, ValueError):
             return 0
+
+
+def _bar(share: float) -> str:
+    done = round(min(share, 1.0) * _BAR)
+    return f"[{'#' * done}{'.' * (_BAR - done)}] {min(share, 1.0):.0%}"
 
 
 _RUNNING: list[Step] = []
@@ -121,7 +134,7 @@ def _watch(over: threading.Event) -> None:
 def _show(running: list[Step]) -> None:
     steps = [step for step in running if not step.last_resort]
     if steps and sys.stderr.isatty():
-        console.show_state("; ".join(step.line() for step in steps), _columns())
+        console.show_state("; ".join(step.line(bar=len(steps) == 1) for step in steps), _columns())
         return
     silent = time.monotonic() - console.last_said()
     fresh = any(not (step.announced or step.shown) for step in steps)

@@ -115,6 +115,9 @@ class BoardFile(Strict):
     """What starts programs at boot; streams need it. `none` is a loop of our own, started by /etc/rc.local."""
     keep: Annotated[int, Field(ge=2, le=20)] = 3
     """Releases kept on the board, the running one and the one before it among them."""
+    number: Annotated[int, Field(ge=0, le=999_999_999_999)] = 0
+    """Order of its releases: `deploy` refuses a bundle with a lower one than runs there (`--allow-downgrade`). Raise it
+    with each release that must not be followed by an older one, such as one that closes a hole."""
     policy: dict[Name, Policy] = Field(default_factory=dict)
     """Per dependency: auto, board, source, or a version that its recipe knows."""
     trusted_keys: tuple[Name, ...] | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from deploy.boards.session import BoardSession
 from deploy.ssh.answers import HEAD_FUNCTION, NAME, NUMBER, PROGRAM, YES, framed, program_identity, read_values
@@ -57,12 +57,16 @@ class HostFacts:
     current: str
     """Id of the release that runs; empty for none."""
     previous: str
+    number: int = 0
+    """Of the release that runs, where it was verified: the order that its manifest has; 0 for none."""
     serving: str = ""
     """Id of the release whose services were put in last, `nothing` for none yet; empty where nothing is put in."""
     confirmed: frozenset[str]
     """Ids of the releases whose checks were green."""
     blobs: frozenset[str]
     """Names of the contents in its store."""
+    incoming: Mapping[str, int] = field(default_factory=dict)
+    """Name to bytes of what a run that was cut left of contents on their way."""
 
     files: Mapping[str, str]
     """Path to sha256, or `absent`, of what was asked about."""
@@ -83,10 +87,12 @@ _LINES: dict[str, tuple[str, str]] = {
     "tool": (NAME, "command -v"),
     "current": (NAME, "readlink"),
     "previous": (NAME, "readlink"),
+    "number": (r"\d{1,12}", "read"),
     "serving": (NAME, "read"),
     "confirmed": (NAME, "ls"),
     "unconfirmed": (NAME, "ls"),
     "blob": (r".{1,255}", "ls"),
+    "part": (r"\d{1,12} .{1,255}", "ls -ln"),
     "file": (r"([0-9a-f]{64}|absent|odd) /.*", "sha256sum"),
 }
 
@@ -135,9 +141,11 @@ def parse_facts(text: str, *, now: float) -> HostFacts:
         tools=frozenset(many.get("tool", ())),
         current=single.get("current", ""),
         previous=single.get("previous", ""),
+        number=int(single.get("number", 0)),
         serving=single.get("serving", ""),
         confirmed=frozenset(many.get("confirmed", ())),
         blobs=frozenset(many.get("blob", ())),
+        incoming={name: int(size) for size, _, name in (value.partition(" ") for value in many.get("part", ()))},
         files={path: digest for digest, _, path in (value.partition(" ") for value in many.get("file", ()))},
     )
 
@@ -220,8 +228,11 @@ echo "uid=$(id -u)"
 echo "gid=$(id -g)"
 echo "clock=$(date +%s)"
 have() { command -v "$1" >/dev/null 2>&1; }
-for tool in tar sha256sum sync; do have "$tool" && echo "tool=$tool"; done
+for tool in tar sha256sum sync zstd xz gzip; do have "$tool" && echo "tool=$tool"; done
 mv --help 2>&1 | grep -q -e '-T' && echo tool=mv-T
+for dir in /usr/lib/openssh /usr/lib/ssh /usr/lib /usr/libexec /usr/libexec/openssh; do
+    if [ -x "$dir/sftp-server" ]; then echo tool=sftp; break; fi
+done
 base=$root
 while [ ! -d "$base" ]; do base=${base%/*}; [ -n "$base" ] || base=/; done
 free() { echo "$4"; }
@@ -275,6 +286,9 @@ set +f
 link() { [ -L "$root/$1" ] && { target=$(readlink "$root/$1"); echo "$1=${target##*/}"; }; }
 link current
 link previous
+number=''
+if [ -f "$root/current/.confirmed" ]; then { read -r number < "$root/current/.number"; } 2>/dev/null; fi
+[ -z "$number" ] || echo "number=$number"
 serving=''; { read -r serving < "$root/.serving"; } 2>/dev/null
 [ -z "$serving" ] || echo "serving=$serving"
 for dir in "$root"/releases/*/; do
@@ -283,6 +297,13 @@ for dir in "$root"/releases/*/; do
     if [ -f "$dir/.confirmed" ]; then echo "confirmed=$id"; else echo "unconfirmed=$id"; fi
 done
 for blob in "$root"/store/*; do [ -f "$blob" ] && echo "blob=${blob##*/}"; done
+for part in "$root"/incoming/*; do
+    [ -f "$part" ] || continue
+    LC_ALL=C ls -ln "$root/incoming" | while read -r mode links owner group size rest; do
+        case $mode in -*) echo "part=$size ${rest##* }" ;; esac
+    done
+    break
+done
 hash() { echo "${1:-odd}"; }
 while IFS= read -r path; do
     if [ -f "$path" ]; then echo "file=$(hash $(sha256sum "$path")) $path"

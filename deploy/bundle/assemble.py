@@ -154,6 +154,7 @@ def _manifest(
         machines=arch.machine,
         root=board.file.root,
         keep=board.file.keep,
+        number=board.file.number,
         stage_keys={recipe.name: recipe.key for recipe in staged.manifest.recipes},
         entries=tuple(sorted(providers)),
         files=(),

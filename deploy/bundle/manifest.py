@@ -218,6 +218,8 @@ class Manifest(Strict):
     """What is started at boot; a bundle without any is written as before there were some."""
     named: tuple[NamedRow, ...] = ()
     """What is opened by name; left out where there is none."""
+    number: int = Field(default=0, ge=0)
+    """Order of a board's releases, from its file; 0, and left out, where nobody gave one."""
     sbom: OneLine = ""
     """sha256; with these two the manifest's signature covers every byte of the archive."""
     licences: dict[RelativePath, OneLine] = Field(default_factory=dict)
@@ -225,7 +227,7 @@ class Manifest(Strict):
 
     def canonical(self) -> bytes:
         """Return the one way to write this manifest; these bytes are hashed and signed."""
-        later = {name for name in ("services", "named") if not getattr(self, name)}
+        later = {name for name in ("services", "named", "number") if not getattr(self, name)}
         fields = self.model_dump(exclude=later or None)
         for source in fields["sources"]:
             if source["distribution"] is None:

@@ -198,7 +198,8 @@ def print_release_plan(host: str, planned: ReleasePlan) -> None:
     if not planned.steps:
         console.out(f"{host}: nothing to do: {planned.because}")
     for step in planned.steps:
-        console.out(f"{host}: {step.kind.value}: {step.detail}")
+        by = f" (by {planned.by})" if step.size else ""
+        console.out(f"{host}: {step.kind.value}: {step.detail}{by}")
 
 
 def outcome_facts(done: DeployOutcome) -> dict[str, object]:
@@ -209,6 +210,7 @@ def outcome_facts(done: DeployOutcome) -> dict[str, object]:
         "changed": done.release.changed,
         "payload": done.release.payload,
         "round_trips": done.release.round_trips,
+        "via": done.plan.by,
         "verdict": done.verdict.as_dict() if done.verdict else None,
     }
 

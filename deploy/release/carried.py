@@ -6,7 +6,7 @@ What a board sends is not believed before the signature of a trusted key is chec
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,6 +32,10 @@ _CONTENTS = """
 cd "$1" || exit 1
 while IFS= read -r path; do cat "./$path" || exit 1; done
 """
+
+
+Bases = Mapping[str, tuple[str, bytes]]
+"""Store name of a content to that of an older one of the same file, and its bytes."""
 
 
 class KnownRelease(Protocol):
@@ -80,6 +84,29 @@ class CarriedRelease:
                 raise PreflightError(f"{file.path} of {self.id[:12]} is damaged on the board", where=self.manifest.root)
             found[file.blob] = content
         return found
+
+
+def older_contents(bundle: Bundle, current: str, wanted: Sequence[str], there: frozenset[str]) -> Bases:
+    """Return what changed files were in the release that runs, by the bundle of it that is here; nothing without one.
+
+    Parameters
+    ----------
+    current:
+        Id of the release that runs; empty for none.
+    wanted:
+        Store names of what is to be sent.
+    there:
+        Store names of what the board has.
+    """
+    manifest = bundle.manifest
+    if not current or not wanted or not (path := bundle_path(manifest.board, current)).is_file():
+        return {}
+    old = load_bundle(path)
+    before = {file.path: file.blob for file in old.manifest.files}
+    pairs = {file.blob: before.get(file.path, "") for file in manifest.files if file.blob in wanted}
+    pairs = {blob: base for blob, base in pairs.items() if base in there}
+    contents = old.blobs() if pairs else {}
+    return {blob: (base, contents[base]) for blob, base in pairs.items()}
 
 
 def find_release(session: BoardSession, host: str, board: str, root: str, identity: str) -> tuple[KnownRelease, str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from deploy.boards.board import load_board
 from deploy.boards.inventory import host_target, load_host, load_hosts, sim_state
@@ -12,15 +12,24 @@ from deploy.boards.session import BoardSession, connect
 from deploy.bundle.load import Bundle, find_bundle, load_bundle
 from deploy.cloud.session import Service
 from deploy.reach.ask import prepare
-from deploy.release.carried import find_release, paper_sizes
+from deploy.release.carried import Bases, find_release, older_contents, paper_sizes
 from deploy.release.fresh import current_bundle
 from deploy.release.plan import ReleasePlan, plan_release, refuse_unfit
 from deploy.release.preflight import look_before, refuse_unfounded, refuse_unwritable
 from deploy.release.recheck import still_proved, watched_paths
 from deploy.release.run import ReleaseResult, deploy_release, refuse_no_way_back, roll_back_release, this_user
+from deploy.transfer.means import Means, choose_means
 from deploy.verify.gather import NOWHERE
-from deploy.verify.run import own_checks, refuse_broken_checks, run_checks
+from deploy.verify.run import (
+    RUNNING_PATIENCE,
+    RUNNING_STALL,
+    TIMEOUT_SECONDS,
+    own_checks,
+    refuse_broken_checks,
+    run_checks,
+)
 from deploy.verify.verdict import Verdict, require_green
+from deploy.verify.warm import ready
 from recipes import console
 from recipes.errors import ConfigError, PreflightError, UserError
 
@@ -45,7 +54,28 @@ class _Prepared:
 
     facts: HostFacts
     plan: ReleasePlan
+    means: Means
+    bases: Bases
     proved_again: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What the user wants of a deploy, beyond its bundle."""
+
+    again: bool = False
+    """Send everything, though it runs there already: what was damaged there is repaired."""
+    fast: bool = False
+    """Do not wait for the pictures of its streams."""
+    via: str = ""
+    """The way that contents travel; the probe chooses without it."""
+    rate: int = 0
+    """Bytes a second that may be sent; 0 for no limit."""
+    downgrade: bool = False
+    """An older release than the one that runs may take its place."""
+
+
+_NO_WISHES = Wishes()
 
 
 def bundle_for(host_name: str, given: str = "", *, build: bool = False, make: bool = True) -> Bundle:
@@ -75,13 +105,13 @@ def bundle_for(host_name: str, given: str = "", *, build: bool = False, make: bo
     return current_bundle(load_board(host.board), host_name, build=build, make=make)
 
 
-def plan_deploy(host_name: str, bundle: Bundle, *, again: bool = False) -> ReleasePlan:
+def plan_deploy(host_name: str, bundle: Bundle, wishes: Wishes = _NO_WISHES) -> ReleasePlan:
     """Probe a host and return what a deploy would do; nothing is changed there."""
     with connect(host_target(host_name)) as session:
-        return _prepare(session, host_name, bundle, again=again).plan
+        return _prepare(session, host_name, bundle, wishes).plan
 
 
-def _prepare(session: BoardSession, host_name: str, bundle: Bundle, *, again: bool) -> _Prepared:
+def _prepare(session: BoardSession, host_name: str, bundle: Bundle, wishes: Wishes) -> _Prepared:
     """Probe a board, check that the bundle is still proved there, and plan.
 
     Raises
@@ -96,28 +126,31 @@ def _prepare(session: BoardSession, host_name: str, bundle: Bundle, *, again: bo
     refuse_unfit(manifest, facts)
     proved = still_proved(session, bundle, facts, host_name)
     papers = paper_sizes(bundle)
-    plan = plan_release(bundle.id, manifest, proved.facts, proved.notes.keys(), papers=papers, again=again)
+    means = choose_means(facts.tools, forced=wishes.via, rate=wishes.rate, latency=session.traffic.latency)
+    plan = plan_release(
+        bundle.id,
+        manifest,
+        proved.facts,
+        proved.notes.keys(),
+        papers=papers,
+        again=wishes.again,
+        downgrade=wishes.downgrade,
+    )
+    plan = replace(plan, by=means.words())
+    wanted = [blob for step in plan.steps for blob in step.blobs] if means.patch and not wishes.again else []
+    bases = older_contents(bundle, facts.current, wanted, facts.blobs)
     if plan.steps:
         refuse_unfounded(look_before(session, manifest.root, manifest.loader), manifest)
-    return _Prepared(facts=facts, plan=plan, proved_again=tuple(proved.notes.values()))
+    return _Prepared(facts=facts, plan=plan, means=means, bases=bases, proved_again=tuple(proved.notes.values()))
 
 
 def deploy_to(
-    host_name: str,
-    bundle: Bundle,
-    *,
-    again: bool = False,
-    fast: bool = False,
-    told: Callable[[Verdict], object] | None = None,
+    host_name: str, bundle: Bundle, wishes: Wishes = _NO_WISHES, *, told: Callable[[Verdict], object] | None = None
 ) -> DeployOutcome:
     """Bring a bundle to a host, switch to it, check it, and go back where the checks are red; over one connection.
 
     Parameters
     ----------
-    again:
-        Send everything, though it runs there already: what was damaged there is repaired.
-    fast:
-        Do not wait for the pictures of its streams.
     told:
         Takes the verdict of the gate, a red one too, once it is settled which release runs.
 
@@ -133,17 +166,25 @@ def deploy_to(
     verdicts: list[Verdict] = []
     own = own_checks(load_host(host_name).board)
     refuse_broken_checks(host_name, bundle.id, bundle.manifest, own)
-    with connect(host_target(host_name)) as session:
+    with ready(), connect(host_target(host_name)) as session:
 
         def check() -> None:
-            verdicts.append(run_checks(session, host_name, bundle.id, bundle.manifest, own=own, fast=fast))
+            verdicts.append(run_checks(session, host_name, bundle.id, bundle.manifest, own=own, fast=wishes.fast))
             require_green(verdicts[-1])
 
-        prepared = _prepare(session, host_name, bundle, again=again)
-        tools = prepared.facts.tools
-        who = this_user()
+        prepared = _prepare(session, host_name, bundle, wishes)
         try:
-            result = deploy_release(session, host_name, bundle, check, planned=prepared.plan, tools=tools, who=who)
+            result = deploy_release(
+                session,
+                host_name,
+                bundle,
+                check,
+                planned=prepared.plan,
+                tools=prepared.facts.tools,
+                who=this_user(),
+                means=prepared.means,
+                bases=prepared.bases,
+            )
         finally:
             if told is not None and verdicts:
                 told(verdicts[-1])
@@ -196,13 +237,16 @@ def verify_host(host_name: str, *, fast: bool = False, service: ServiceFor | Non
     """
     board, root = load_host(host_name).board, board_root(host_name)
     reach = prepare(load_board(board), service) if not fast else NOWHERE
-    with connect(host_target(host_name)) as session:
+    with ready(), connect(host_target(host_name), seconds=TIMEOUT_SECONDS) as session:
         current = probe_host(session, root, []).current
         if not current:
             raise ConfigError(f"nothing of ours runs on {host_name}", next_step=f"invoke deploy --host {host_name}")
         release, source = find_release(session, host_name, board, root, current)
         own = own_checks(board)
-        return run_checks(session, host_name, release.id, release.manifest, [source], own=own, fast=fast, reach=reach)
+        return run_checks(
+            session, host_name, release.id, release.manifest, [source],
+            patience=RUNNING_PATIENCE, stall=RUNNING_STALL, own=own, fast=fast, reach=reach,
+        )  # fmt: skip
 
 
 def reachable_hosts() -> list[str]:
@@ -242,15 +286,12 @@ def is_off(error: UserError) -> bool:
     return isinstance(error, PreflightError) and error.what.endswith("does not answer")
 
 
-def verify_each(names: Sequence[str], *, fast: bool = False, service: ServiceFor | None = None) -> list[HostVerdict]:
-    """Check host after host; one that cannot be checked does not keep the others from it. See `verify_host`."""
-    found = []
-    for name in names:
-        try:
-            found.append(HostVerdict(host=name, verdict=verify_host(name, fast=fast, service=service)))
-        except UserError as error:
-            found.append(HostVerdict(host=name, error=error))
-    return found
+def verdict_on(name: str, *, fast: bool = False, service: ServiceFor | None = None) -> HostVerdict:
+    """Check what runs on one of several hosts; why it cannot be checked is a result too. See `verify_host`."""
+    try:
+        return HostVerdict(host=name, verdict=verify_host(name, fast=fast, service=service))
+    except UserError as error:
+        return HostVerdict(host=name, error=error)
 
 
 def roll_back_host(host_name: str, *, dry_run: bool) -> str:
@@ -268,7 +309,7 @@ def roll_back_host(host_name: str, *, dry_run: bool) -> str:
         Its checks were red: the release that ran runs again.
     """
     board, root = load_host(host_name).board, board_root(host_name)
-    with connect(host_target(host_name)) as session:
+    with ready(), connect(host_target(host_name)) as session:
         facts = probe_host(session, root, [])
         refuse_no_way_back(root, facts)
         release, source = find_release(session, host_name, board, root, facts.previous)

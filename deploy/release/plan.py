@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from deploy.boards.probe import HostFacts, open_to_others
 from deploy.bundle.manifest import Manifest
 from deploy.release.recheck import cache_moved, changed_proofs
 from deploy.ssh.answers import runs_there
+from deploy.transfer.cargo import find_missing
 from deploy.verify.verdict import SKEW_REFUSED
 from recipes import console
 from recipes.arch import Identity
@@ -34,7 +35,10 @@ class RemoteStep:
 
     kind: StepKind
     blobs: tuple[str, ...] = ()
+    offsets: Mapping[str, int] = field(default_factory=dict)
+    """Of contents that a cut left a part of: the bytes that are there already."""
     size: int = 0
+    """Bytes that are still to travel, unpacked."""
     detail: str
 
 
@@ -44,6 +48,8 @@ class ReleasePlan:
 
     steps: tuple[RemoteStep, ...]
     because: str
+    by: str = ""
+    """How contents travel, in words."""
 
 
 def plan_release(
@@ -54,6 +60,7 @@ def plan_release(
     *,
     papers: Mapping[str, int] | None = None,
     again: bool = False,
+    downgrade: bool = False,
 ) -> ReleasePlan:
     """Decide what a deploy sends and switches. Pure.
 
@@ -66,6 +73,8 @@ def plan_release(
         Store name to bytes of what the release carries besides its files: the signed manifest.
     again:
         Send everything and switch, though it runs there: what was damaged on the board is repaired.
+    downgrade:
+        An older release than the one that runs may take its place.
 
     Raises
     ------
@@ -73,6 +82,8 @@ def plan_release(
         The board must not be touched: another machine, a changed library, no room, a clock that is off.
     """
     refuse_unfit(manifest, facts)
+    if not downgrade:
+        _refuse_older(manifest, facts)
     if cache_moved(manifest, facts.files) and LD_CACHE not in proved_again:
         raise PreflightError(
             f"{LD_CACHE} is another one; nothing was changed", next_step=f"invoke bundle --board {manifest.board}"
@@ -85,20 +96,17 @@ def plan_release(
     whole = facts.serving in ("", identity)
     if facts.current == identity and identity in facts.confirmed and whole and not again:
         return ReleasePlan(steps=(), because=f"{identity[:12]} runs there already, and was verified")
-    steps = _send_step(manifest, facts, frozenset() if again else facts.blobs, papers or {})
+    steps = _send_step(manifest, facts, papers or {}, again=again)
     before = f"now {facts.current[:12]}" if facts.current else "nothing runs there now"
     steps.append(RemoteStep(kind=StepKind.ACTIVATE, detail=f"switch to {identity[:12]} ({before})"))
     return ReleasePlan(steps=tuple(steps), because="")
 
 
-def _send_step(
-    manifest: Manifest, facts: HostFacts, there: frozenset[str], papers: Mapping[str, int]
-) -> list[RemoteStep]:
+def _send_step(manifest: Manifest, facts: HostFacts, papers: Mapping[str, int], *, again: bool) -> list[RemoteStep]:
     """Return the step that sends what is not there, or none; raises PreflightError where the board has no room."""
     sizes = {file.blob: file.size for file in manifest.files}
-    missing = tuple(sorted(sizes.keys() - there))
-    extra = {blob: size for blob, size in papers.items() if blob not in there}
-    payload = sum(sizes[blob] for blob in missing) + sum(extra.values())
+    needs = find_missing({**sizes, **papers}, () if again else facts.blobs, {} if again else facts.incoming)
+    payload = sum({**sizes, **papers}[blob] - needs.offsets.get(blob, 0) for blob in needs.blobs)
     needed = payload * 12 // 10 // 1024 + RESERVE_KIB
     if facts.free_kib < needed:
         raise PreflightError(
@@ -107,10 +115,26 @@ def _send_step(
             why=f"{needed:,} KiB needed, {facts.free_kib:,} KiB free",
             next_step="free some space there, or lower `keep` in the board's file",
         )
-    if not missing and not extra:
+    if not needs.blobs and not needs.arrived:
         return []
-    detail = f"{len(missing)} of {len(sizes)} files{' and the manifest' if extra else ''}, {console.size(payload)}"
-    return [RemoteStep(kind=StepKind.SEND, blobs=(*missing, *extra), size=payload, detail=detail)]
+    files = sum(blob in sizes for blob in needs.blobs)
+    detail = f"{files} of {len(sizes)} files"
+    detail += " and the manifest" if any(blob in papers for blob in needs.blobs) else ""
+    detail += f", {console.size(payload)}"
+    if kept := len(needs.arrived) + len(needs.offsets):
+        detail += f"; {kept} came in an earlier run, whole or in part"
+    return [
+        RemoteStep(kind=StepKind.SEND, blobs=needs.blobs, offsets=needs.offsets, size=payload, detail=detail),
+    ]
+
+
+def _refuse_older(manifest: Manifest, facts: HostFacts) -> None:
+    if manifest.number < facts.number:
+        raise PreflightError(
+            "the bundle is older than what runs on the board; nothing was changed",
+            why=f"its number is {manifest.number}, that of the release there is {facts.number}",
+            next_step="invoke rollback takes back the last release; --allow-downgrade deploys the older bundle",
+        )
 
 
 def refuse_unfit(manifest: Manifest, facts: HostFacts) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from deploy.boards.session import BoardSession
 from deploy.bundle.manifest import Manifest
-from deploy.release.scripts import HOLDER
+from deploy.transfer.lock import HOLDER
 from recipes.errors import PreflightError
 from recipes.text import one_line
 

@@ -6,19 +6,26 @@ import datetime as dt
 import getpass
 import hashlib
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from deploy.boards.probe import HostFacts
-from deploy.boards.session import BoardSession, Reply
+from deploy.boards.session import BoardSession, Reply, within
 from deploy.bundle.load import Bundle
-from deploy.release.carried import bundle_papers
-from deploy.release.plan import ReleasePlan, StepKind
-from deploy.release.scripts import ACTIVATE, CONFIRM, RECEIVE, ROLL_BACK, SERVICES
-from recipes.archives.tarfiles import USTAR, TarEntry, tar_bytes
+from deploy.release.carried import Bases, bundle_papers
+from deploy.release.plan import ReleasePlan, RemoteStep, StepKind
+from deploy.release.scripts import ACTIVATE, CONFIRM, ROLL_BACK, SERVICES
+from deploy.transfer.cargo import fits, parts_of, tar_of_links, with_deltas
+from deploy.transfer.means import Means, choose_means
+from deploy.transfer.pace import paced
+from deploy.transfer.packing import pack
+from deploy.transfer.send import send_parts
 from recipes.errors import ConfigError, PreflightError, RolledBackError, UserError
 from recipes.progress import progress
 from recipes.text import one_line
+
+BACK_SECONDS = 180
+"""For going back, the services of the release before started: a board that is gone by then is told to be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +48,14 @@ def this_user() -> str:
 
 
 def install_release(
-    session: BoardSession, bundle: Bundle, planned: ReleasePlan, tools: frozenset[str], who: str = ""
+    session: BoardSession,
+    bundle: Bundle,
+    planned: ReleasePlan,
+    tools: frozenset[str],
+    who: str = "",
+    *,
+    means: Means | None = None,
+    bases: Bases | None = None,
 ) -> bool:
     """Send what a board lacks and switch to the release; its services and the checks are still to come.
 
@@ -51,42 +65,60 @@ def install_release(
     ----------
     who:
         Shown to another who comes while this one is at work.
+    means:
+        How contents travel; chosen by the board's tools without it.
+    bases:
+        What changed files were, of which the board makes the new ones.
 
     Raises
     ------
     PreflightError
         Something arrived damaged, the disk filled up or the connection went; the old release runs on.
     """
-    services = False
+    services, means = False, means or choose_means(tools)
     for step in planned.steps:
         if step.kind is StepKind.SEND:
-            _send(session, bundle, step.blobs, tools, who)
+            _send(session, bundle, step, means, who, bases or {})
         else:
-            services = _activate(session, bundle, who)
+            services = _activate(session, bundle, means, who)
     return services
 
 
-def _send(session: BoardSession, bundle: Bundle, names: Sequence[str], tools: frozenset[str], who: str) -> None:
-    """Send blobs to the board's store: in one stream where it has tar, else each by itself."""
-    root, blobs = bundle.manifest.root, bundle.blobs() | dict(bundle_papers(bundle).values())
-    total, before = sum(len(blobs[name]) for name in names), session.traffic.sent
-    with progress(f"sending {len(names)} files", lambda: session.traffic.sent - before, total=total):
-        if "tar" in tools:
-            _check(session.run(RECEIVE, [root, "tar", who], _tar_stream(blobs, names)), root)
+def _send(session: BoardSession, bundle: Bundle, step: RemoteStep, means: Means, who: str, bases: Bases) -> None:
+    """Send contents to the board's store; what is damaged there after all is sent again, once."""
+    root, contents = bundle.manifest.root, bundle.blobs() | dict(bundle_papers(bundle).values())
+    parts = parts_of(step.blobs, contents, step.offsets)
+    reply = send_parts(session, root, with_deltas(parts, bases) if means.patch else parts, means, who)
+    if reply.code == DAMAGED:
+        # A part of an earlier run may be what the power left of it; and one of another bundle is none of ours.
+        again = [blob for blob in _damaged(reply) if blob in contents]
+        if not again:
             return
-        for name in names:
-            _check(session.run(RECEIVE, [root, name, who], _chunks(blobs[name])), root)
+        reply = send_parts(session, root, parts_of(again, contents, {}), means, who)
+    _check(reply, root)
 
 
-def _activate(session: BoardSession, bundle: Bundle, who: str) -> bool:
+def _damaged(reply: Reply) -> list[str]:
+    rows = (line.partition("=") for line in reply.out.splitlines())
+    return [value for name, _, value in rows if name == "damaged"]
+
+
+def _activate(session: BoardSession, bundle: Bundle, means: Means, who: str) -> bool:
     """Build the release from the board's store and switch to it; returns whether there are services."""
     manifest = bundle.manifest
     rows = [(file.blob, file.path) for file in manifest.files]
     rows += [(blob, path) for path, (blob, _) in bundle_papers(bundle).items()]
     listing = "".join(f"{blob} {path}\n" for blob, path in rows).encode()
     digest = hashlib.sha256(listing).hexdigest()
+    form, stream = "list", iter((listing,))
+    if means.tar:
+        folder = f"releases/.{bundle.id}.part"
+        form = "tar" if all(fits(f"{folder}/{path}") for _, path in rows) else "some"
+        stream = tar_of_links(listing, rows, folder)
+    arguments = [manifest.root, bundle.id, digest, who, means.packing.value, form, str(manifest.number)]
     with progress("reading the release back on the board, and switching to it"):
-        reply = session.run(ACTIVATE, [manifest.root, bundle.id, digest, who], [listing])
+        packed = paced(pack(stream, means.packing, slow=means.slow), means.rate)
+        reply = session.run(ACTIVATE, arguments, packed)
     _check(reply, manifest.root)
     return _has_services(reply)
 
@@ -111,20 +143,12 @@ def _start_services(session: BoardSession, root: str, identity: str, who: str) -
         raise ServicesDownError(error.what, where=error.where, why=error.why, next_step=error.next_step) from error
 
 
-def _chunks(data: bytes) -> Iterator[bytes]:
-    for start in range(0, len(data), 65536):
-        yield data[start : start + 65536]
-
-
-def _tar_stream(blobs: Mapping[str, bytes], names: Sequence[str]) -> Iterator[bytes]:
-    return _chunks(tar_bytes((TarEntry(name=name, content=blobs[name]) for name in names), form=USTAR))
-
-
+DAMAGED = 73
 _REASONS = {
     70: "a folder could not be made",
     71: "what was sent could not be written",
     72: "a rename failed",
-    73: "a file was damaged on its way or on the flash; it was thrown away",
+    DAMAGED: "a file was damaged on its way or on the flash; it was thrown away",
     74: "there is no verified release to go back to",
     75: "another deploy is at work there",
     76: "the board's shell was told to stop",
@@ -169,6 +193,8 @@ def deploy_release(
     planned: ReleasePlan,
     tools: frozenset[str],
     who: str = "",
+    means: Means | None = None,
+    bases: Bases | None = None,
 ) -> ReleaseResult:
     """Install a release and check it: confirm it where the checks are green, else go back.
 
@@ -186,7 +212,7 @@ def deploy_release(
     """
     before = session.traffic.sent
     if planned.steps:
-        services = install_release(session, bundle, planned, tools, who)
+        services = install_release(session, bundle, planned, tools, who, means=means, bases=bases)
         try:
             if services:
                 _start_services(session, bundle.manifest.root, bundle.id, who)
@@ -195,7 +221,8 @@ def deploy_release(
             raise _rolled_back(host, _taken_back(session, bundle, host, error, who), error) from error
         except KeyboardInterrupt:
             # Nobody will read the verdict: an unverified release must not stay on because a person went away.
-            _go_back(session, bundle, who)
+            with within(session, BACK_SECONDS):
+                _go_back(session, bundle, who)
             raise
         root, keep = bundle.manifest.root, str(bundle.manifest.keep)
         _check(session.run(CONFIRM, [root, bundle.id, keep, who]), root)
@@ -212,7 +239,8 @@ def deploy_release(
 def _taken_back(session: BoardSession, bundle: Bundle, host: str, error: UserError, who: str) -> str:
     """Take back a release that did not hold; says what is on where the board is not reached for that."""
     try:
-        return _go_back(session, bundle, who)
+        with within(session, BACK_SECONDS):
+            return _go_back(session, bundle, who)
     except ServicesDownError as down:
         raise PreflightError(
             f"{host}: the release from before runs there again, but not all of its services",
@@ -290,7 +318,8 @@ def roll_back_release(
             _start_services(session, root, now, who)
         check()
     except (UserError, KeyboardInterrupt) as error:
-        again = _switch_back(session, root, now, "keep", who)
+        with within(session, BACK_SECONDS):
+            again = _switch_back(session, root, now, "keep", who)
         if isinstance(error, KeyboardInterrupt):
             raise
         raise RolledBackError(

@@ -1,111 +1,13 @@
-"""What runs on a board: POSIX sh and BusyBox, nothing else. Every value arrives as an argument or on stdin.
-
-One deploy at a time holds a board, from its first write to its last. Who holds the lock is the process of the SSH
-server that has the connection: it lives as long as all the commands of a deploy, and not longer.
-"""
+"""What runs on a board: POSIX sh and BusyBox, nothing else. Every value arrives as an argument or on stdin."""
 
 from __future__ import annotations
 
-HOLDER = r"""
-# The rest of a process' line in /proc, behind its name: $2 is its parent, ${20} when it was started.
-state() { rest=''; { read -r rest < "/proc/$1/stat"; } 2>/dev/null; rest=${rest##*) }; }
-parent() { state "$1"; set -- $rest; echo "${2:-0}"; }
-started() { state "$1"; set -- $rest; echo "${20:-}"; }
-holder() {
-    process=$$
-    while [ "$process" -gt 1 ] 2>/dev/null; do
-        name=''; { read -r name < "/proc/$process/comm"; } 2>/dev/null
-        case $name in *sshd* | dropbear*) echo "$process"; return ;; esac
-        process=$(parent "$process")
-    done
-    echo "$$"
-}
-boot=$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)
-me=$(holder)
-# $1 a lock: prints who has it, where that is somebody else who lives. A run that was cut leaves its lock, its process
-# is gone then, and after a reboot its number is another's.
-held() {
-    owner=''; born=''; start=''; by=''
-    { read -r owner born start < "$1/pid"; } 2>/dev/null
-    { read -r by < "$1/who"; } 2>/dev/null
-    [ -n "$owner" ] && [ "$born" = "$boot" ] && [ "$owner" != "$me" ] || return 1
-    [ -z "$start" ] || [ "$(started "$owner")" = "$start" ] || return 1
-    kill -0 "$owner" 2>/dev/null || [ -d "/proc/$owner" ] || return 1
-    echo "${by:-somebody} (process $owner on the board)"
-}
-"""
-_LOCK = (
-    HOLDER
-    + r"""
-lock() {
-    # $1: who we are, and since when.
-    tries=0
-    until mkdir "$root/.lock" 2>/dev/null; do
-        [ -d "$root/.lock" ] || { mkdir "$root/.lock" || exit 70; break; }
-        if keeper=$(held "$root/.lock"); then
-            cat > /dev/null # what is still on its way is taken, so that the answer is heard
-            echo "held by $keeper" >&2
-            exit 75
-        fi
-        owner=''; { read -r owner _ < "$root/.lock/pid"; } 2>/dev/null
-        tries=$((tries + 1))
-        [ "$tries" -lt 6 ] || exit 75
-        if [ -n "$owner" ] && [ "$owner" = "$me" ]; then break; fi
-        # One that was made this moment has no owner yet.
-        if [ -z "$owner" ] && [ "$tries" -lt 2 ]; then sleep 1; continue; fi
-        # Of two that take it over at once, one moves it away.
-        mv "$root/.lock" "$root/.lock.$$" 2>/dev/null && rm -rf "$root/.lock.$$"
-    done
-    echo "$1" > "$root/.lock/who"
-    echo "$me $boot $(started "$me")" > "$root/.lock/pid"
-    if [ "$me" = "$$" ]; then trap 'unlock' EXIT; else trap '[ $? = 0 ] || unlock' EXIT; fi
-    trap 'exit 76' HUP INT TERM PIPE
-}
-unlock() { rm -rf "$root/.lock"; }
-"""
-)
-RECEIVE = (
-    r"""
-# $1 our folder; $2 tar, or the name of a single blob whose bytes come on stdin; $3 who. Nothing enters the store
-# unchecked.
-set -u
-umask 022
-root=$1 what=$2
-mkdir -p "$root/store" "$root/incoming" "$root/releases" || exit 70
-"""
-    + _LOCK
-    + r"""
-lock "${3:-}"
-cd "$root/incoming" || exit 70
-if [ "$what" = tar ]; then tar -xf - || exit 71; else cat > "$what" || exit 71; fi
-bad=0
-keep() {
-    # Of dozens of blobs at once: what has the hash that it is named by goes into the store, the rest is thrown away.
-    hashes=$(sha256sum "$@") || exit 71
-    chmod 644 "$@"
-    set --
-    while read -r hash blob; do
-        if [ "$hash" != "${blob%.x}" ]; then echo "damaged=$blob"; rm -f "$blob"; bad=1; continue; fi
-        case $blob in *.x) chmod 755 "$blob" ;; esac
-        set -- "$@" "$blob"
-    done <<EOT
-$hashes
-EOT
-    [ $# = 0 ] || mv -f "$@" ../store/ || exit 72
-}
-set --
-for blob in *; do
-    [ -f "$blob" ] || continue
-    set -- "$@" "$blob"
-    if [ $# -ge 64 ]; then keep "$@"; set --; fi
-done
-[ $# = 0 ] || keep "$@"
-[ "$bad" = 0 ] || exit 73
-exit 0
-"""
-)
+from deploy.transfer.lock import LOCK
+from deploy.transfer.receive import FLUSH, SUMS, UNPACK
+
 _SWITCH = (
-    _LOCK
+    LOCK
+    + FLUSH
     + r"""
 # rename(2) of a link is the switch: readers see the old release or the new one. Without `mv -T` the link is replaced
 # by ln, which has a short moment without one.
@@ -124,77 +26,73 @@ served() { if [ -d "$root/applied" ] || [ -f "$root/releases/$1/services/list" ]
 )
 ACTIVATE = (
     r"""
-# $1 our folder, $2 release id, $3 the list's sha256, $4 who; stdin: the list, "BLOB PATH" lines. Builds the release
+# $1 our folder, $2 release id, $3 the list's sha256, $4 who; stdin: the list, "BLOB PATH" lines, packed as $5 says;
+# where $6 is tar, in a tar with the links that it stands for, or with some. $7 the release's number. Builds the release
 # beside the others, reads every file back, then switches. What is cut before the switch leaves `current` as it was.
 set -u
 umask 022
-root=$1 id=$2 list=$3 who=${4:-}
+root=$1 id=$2 list=$3 who=${4:-} pack=${5:-none} form=${6:-list} number=${7:-0}
 """
     + _SWITCH
+    + UNPACK
+    + SUMS
     + r"""
-hashes() {
-    # $1 folder, $2 list: the hash of each file that is there, dozens by one process.
-    (
-        cd "$1" || exit 1
-        set --
-        while read -r blob path; do
-            set -- "$@" "./$path"
-            if [ $# -ge 64 ]; then sha256sum "$@"; set --; fi
-        done
-        [ $# = 0 ] || sha256sum "$@"
-    ) < "$2" 2>/dev/null
-}
-whole() {
-    # $1 folder, $2 list: every file of the list is there with its content; names the first that is not.
-    hashes "$1" "$2" > "$root/.hashes"
-    while read -r blob path <&3; do
-        hash=''; file=''
-        read -r hash file <&4 || true
-        if [ "$hash $file" != "${blob%.x} ./$path" ]; then echo "damaged=$path"; bad=$blob; return 1; fi
-    done 3< "$2" 4< "$root/.hashes"
+# $1 a list: writes it down as `.sums`, in the form of sha256sum.
+sums() { sed 's/^\([0-9a-f]*\)[.x]* /\1  .\//' "$1" > "$root/.sums"; }
+place() { case $2 in */*) [ -d "$1/${2%/*}" ] || mkdir -p "$1/${2%/*}" || exit 70 ;; esac; }
+repair() {
+    # $1 a release that is there, $2 the same one, whole: what is damaged or lost is replaced, each file by a rename.
+    damaged "$1" "$root/.sums" > "$root/.bad"
+    while read -r path; do
+        place "$1" "$path"
+        mv -f "$2/$path" "$1/$path" || exit 72
+    done < "$root/.bad"
+    mv -f "$2/.list" "$1/.list" || exit 72
 }
 lock "$who"
 [ -f "$root/.boardcast" ] || : > "$root/.boardcast"  # what is below is ours: no index of this board names it
-cat > "$root/.list" || exit 70
-# A line that was cut looks like the end of the list: a release of half the files must not come of it.
-set -- $(sha256sum "$root/.list")
-[ "$1" = "$list" ] || exit 77
 part=$root/releases/.$id.part
 rm -rf "$part"
 mkdir -p "$part" || exit 70
-made=''
-while read -r blob path; do
-    case $path in
-        */*) if [ "${path%/*}" != "$made" ]; then made=${path%/*}; mkdir -p "$part/$made" || exit 70; fi ;;
-    esac
+linked=no
+if [ "$form" = list ]; then unpack > "$part/.list"
+elif unpack | tar -C "$root" -xf - 2>/dev/null; then linked=$form; fi
+# A line that was cut looks like the end of the list: a release of half the files must not come of it.
+set -- $(sha256sum "$part/.list" 2>/dev/null)
+[ "${1:-}" = "$list" ] || exit 77
+# Where there is no tar, no hard link, or no room for a name in a header.
+[ "$linked" = tar ] || while read -r blob path; do
+    [ ! -f "$part/$path" ] || continue
+    place "$part" "$path"
     ln "$root/store/$blob" "$part/$path" 2>/dev/null || cp "$root/store/$blob" "$part/$path" || exit 71
-done < "$root/.list"
-sync
-if ! whole "$part" "$root/.list"; then
+done < "$part/.list"
+sums "$part/.list" && echo "$number" > "$part/.number" && flush "$part" || exit 70
+damaged "$part" "$root/.sums" > "$root/.bad" || exit 70
+if [ -s "$root/.bad" ]; then
+    # Named, so that the content goes too: the next run sends it again.
+    while read -r path; do
+        echo "damaged=${path#./}"
+        while read -r blob file; do [ "./$file" != "$path" ] || rm -f "$root/store/$blob"; done < "$part/.list"
+    done < "$root/.bad"
     rm -rf "$part"
-    rm -f "$root/store/$bad"
     exit 73
 fi
-mv "$root/.list" "$part/.list" || exit 72
 current=$(target current || true)
-if [ -d "$root/releases/$id" ] && whole "$root/releases/$id" "$part/.list" > /dev/null; then
+if [ -d "$root/releases/$id" ]; then
     # The same content again, after a run that was cut or to go back: what stands there, and was verified, stays.
+    repair "$root/releases/$id" "$part"
     rm -rf "$part"
-elif [ "$current" = "$id" ] && [ -d "$root/releases/$id" ]; then
-    # A file of the running release was damaged: put the whole one in its place.
-    mv "$root/releases/$id" "$root/releases/.$id.old" && mv "$part" "$root/releases/$id" || exit 72
-    rm -rf "$root/releases/.$id.old"
 else
-    rm -rf "$root/releases/$id"
     mv "$part" "$root/releases/$id" || exit 72
 fi
 echo "$who" > "$root/releases/$id/.deployed"
-sync
+flush "$root/releases/$id" "$root/releases"
 if [ "$current" != "$id" ]; then
     if [ -n "$current" ] && [ -f "$root/releases/$current/.confirmed" ]; then point previous "$current" || exit 72; fi
     point current "$id" || exit 72
 fi
-sync
+flush "$root"
+rm -f "$root/.hashes" "$root/.sums" "$root/.bad"
 served "$id"
 echo "current=$(target current)"
 """
@@ -210,7 +108,7 @@ root=$1 id=$2 keep=$3
 lock "${4:-}"
 # Another deploy, or a person, may have switched while the checks ran: what does not run is not confirmed.
 [ "$(target current || true)" = "$id" ] || exit 78
-: > "$root/releases/$id/.confirmed" && sync || exit 70
+: > "$root/releases/$id/.confirmed" && flush "$root/releases/$id" || exit 70
 kept=0
 ls -dt "$root"/releases/*/ | while read -r dir; do
     name=${dir%/}; name=${name##*/}
@@ -218,10 +116,17 @@ ls -dt "$root"/releases/*/ | while read -r dir; do
     if [ "$kept" -lt "$keep" ] && [ -f "$dir/.confirmed" ]; then kept=$((kept + 1)); continue; fi
     rm -rf "$dir"
 done
-rm -rf "$root"/releases/.*.part "$root"/releases/.*.old "$root"/.lock.*
+rm -rf "$root"/releases/.*.part "$root"/releases/.*.old "$root"/.lock.* "$root"/incoming/* "$root"/incoming/.packed-*
 # Thousands of blobs are looked up by one process. Without a whole list of what is wanted nothing goes.
-if cat "$root"/releases/*/.list | while read -r blob _; do echo "$blob" || exit 1; done > "$root/.lock/wanted"; then
-    cd "$root/store" && printf '%s\n' * | grep -vxFf "$root/.lock/wanted" | while read -r blob; do rm -f "./$blob"; done
+if sed 's/ .*//' "$root"/releases/*/.list > "$root/.lock/wanted"; then
+    cd "$root/store" && printf '%s\n' * | grep -vxFf "$root/.lock/wanted" | {
+        set --
+        while read -r blob; do
+            set -- "$@" "./$blob"
+            if [ $# -ge 128 ]; then rm -f "$@"; set --; fi
+        done
+        [ $# = 0 ] || rm -f "$@"
+    }
 fi
 unlock
 exit 0
@@ -248,7 +153,7 @@ else
     exit 74
 fi
 if [ "$3" = drop ] && [ ! -f "$root/releases/$bad/.confirmed" ]; then rm -rf "$root/releases/$bad"; fi
-sync
+flush "$root" "$root/releases"
 served "$(target current || true)"
 unlock
 echo "current=$(target current || true)"
@@ -266,7 +171,7 @@ set -u
 umask 022
 root=$1 id=$2
 """
-    + _LOCK
+    + LOCK
     + r"""
 lock "${3:-}"
 applied=$root/applied

@@ -94,6 +94,18 @@ def tar_bytes(entries: Iterable[TarEntry], *, form: int = PAX) -> bytes:
     return buffer.getvalue()
 
 
+def tar_parts(entries: Iterable[TarEntry], *, form: int = PAX) -> Iterator[bytes]:
+    """Return an archive in parts, one for each entry, as they are asked for; see `write_tar`."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=form) as archive:
+        for entry in entries:
+            _add(archive, entry)
+            yield buffer.getvalue()
+            buffer.seek(0)
+            buffer.truncate()
+    yield buffer.getvalue()
+
+
 def _add(archive: tarfile.TarFile, entry: TarEntry) -> None:
     member = tarfile.TarInfo(entry.name)
     member.mode, member.mtime = entry.mode, entry.time

@@ -30,7 +30,7 @@ from recipes.errors import BuildError, ConfigError
 from recipes.files import whole_folder
 from recipes.sources.fetch import archive_path, fetch_pins
 from recipes.sources.git import repository_path, run_git
-from recipes.sources.lock import Archive, Repository, load_lock
+from recipes.sources.lock import Archive, PatchArchive, Repository, load_lock
 from recipes.sources.recipe import in_order, load_catalogue
 from recipes.sources.unit import refuse_mixed_unit
 from recipes.stage.manifest import STAGE_MANIFEST, Stage, graft_tree, is_intact, load_stage, write_manifest
@@ -253,10 +253,12 @@ def _unpack_kept_sources(prepared: BuildPlan) -> Path | None:
             if not step.recipe.source.startswith("path:"):
                 for pin in pins.needed(step.recipe.source):
                     _unpack(pin, part / pin.name)
+                    if isinstance(pin, Archive) and pin.patch_archive is not None:
+                        _unpack(pin.patch_archive, part / f"{pin.name}.patches")
     return target
 
 
-def _unpack(pin: Archive | Repository, into: Path) -> None:
+def _unpack(pin: Archive | PatchArchive | Repository, into: Path) -> None:
     if into.exists():
         return
     into.mkdir(parents=True)

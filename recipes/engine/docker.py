@@ -119,6 +119,26 @@ class Engine:
         api._raise_for_status(answer)  # noqa: SLF001
         return self.image_id(tag)
 
+    def save(self, tag: str, into: IO[bytes]) -> None:
+        """Write an image, with its name and all its layers, as the engine's own kind of tar file."""
+        for part in self._client.images.get(tag).save(named=tag):
+            into.write(part)
+
+    def load(self, archive: IO[bytes]) -> None:
+        """Take images out of a file that `save` wrote, by the names in it.
+
+        Raises
+        ------
+        BuildError
+            The engine cannot read it.
+        """
+        import docker
+
+        try:
+            self._client.images.load(archive)
+        except (docker.errors.APIError, docker.errors.ImageLoadError) as error:
+            raise BuildError("the engine takes no images out of this file", why=one_line(str(error))) from error
+
     def build(
         self,
         context: Mapping[str, tuple[bytes, int]],

@@ -20,7 +20,7 @@ from recipes.engine.container import ContainerSession, Job
 from recipes.engine.docker import Engine
 from recipes.engine.layout import WORK
 from recipes.errors import BuildError
-from recipes.files import write_whole
+from recipes.files import whole_file, write_whole
 from recipes.progress import Step, file_size, timed
 from recipes.sources.debian import bootstrap_root
 from recipes.sources.fetch import fetch_archive, mirror_folders
@@ -157,6 +157,60 @@ def _made_of_tarball(arch: Arch, engine: Engine, name: str, base: str, step: Ste
     context = {"Dockerfile": (_VENDOR.read_bytes(), 0o644), "toolchain.tar": (verified_tarball(arch, path), 0o644)}
     words = {"BASE": base, "STRIP": str(read.strip), "TRIPLE": read.triple, "SHA256": read.sha256}
     return engine.build(context, name, words, told=step)
+
+
+def save_image(arch: Arch, folder: Path, engine: Engine) -> Path:
+    """Write an architecture's image into a folder, in the place of older ones of it; one that is there stays.
+
+    A CI's cache carries it: made anew it would have another id, which is part of every key of a build.
+
+    Raises
+    ------
+    BuildError
+        The engine has no such image.
+    """
+    made = ToolchainImage(tag=image_tag(arch), id=engine.image_id(image_tag(arch)))
+    if not made.id:
+        raise BuildError(f"there is no image of {arch.name}", next_step=f"invoke images --arch {arch.name}")
+    folder.mkdir(parents=True, exist_ok=True)
+    target = _saved(made.tag, folder)
+    if not target.is_file():
+        with timed(f"saving {made.tag}"), whole_file(target) as file:
+            engine.save(made.tag, file)
+    for other in folder.glob(f"toolchain-{arch.name}.*.tar"):
+        if other != target:
+            other.unlink()
+    _remember(made.tag, made.id)
+    return target
+
+
+def load_image(arch: Arch, folder: Path, engine: Engine) -> bool:
+    """Take an architecture's image out of a folder that `save_image` wrote to, unless the engine has it.
+
+    Returns
+    -------
+    Whether the engine has it now; False where the folder has none, or an older one.
+
+    Raises
+    ------
+    BuildError
+        The file is damaged, or holds another image.
+    """
+    tag = image_tag(arch)
+    source = _saved(tag, folder)
+    if engine.image_id(tag):
+        return True
+    if not source.is_file():
+        return False
+    with source.open("rb") as stream, timed(f"loading {tag}", stream.tell, total=file_size(source)):
+        engine.load(stream)
+    if not engine.image_id(tag):
+        raise BuildError(f"{source.name} holds another image", where=str(source), next_step="remove it")
+    return True
+
+
+def _saved(tag: str, folder: Path) -> Path:
+    return folder / f"{tag.rpartition('/')[2].replace(':', '.')}.tar"
 
 
 def ensure_base_image(engine: Engine) -> str:

@@ -139,16 +139,23 @@ def default_sysroot(arch: Arch) -> str:
     return about[0] if len(about) == 1 else f"{_TOOLCHAIN}{arch.name}"
 
 
-def _sysroot_folder(name: str, read: SysrootSpec) -> Path:
+def sysroot_key(name: str) -> str:
+    """Return what a sysroot is made of, as a digest: known before it is made, unlike its fingerprint."""
+    return _key(name, sysroot_spec(name))
+
+
+def _key(name: str, read: SysrootSpec) -> str:
     if read.from_ == "toolchain":
         arch = parse_arch(read.arch)
         if not arch.toolchain:
             why = f"the compiler of {read.arch} is Debian's; its sysroot is made of packages"
             raise ConfigError(f"sysroot {name} cannot come out of a toolchain", why=why)
-        key = root_key([read.arch, toolchain_of(arch).content()], [])
-    else:
-        key = root_key([read.arch, read.suite, *read.packages], ["debian-root.sh", _OWNERS])
-    return paths.cache() / "sysroots" / f"{name}-{key}"
+        return root_key([read.arch, toolchain_of(arch).content()], [])
+    return root_key([read.arch, read.suite, *read.packages], ["debian-root.sh", _OWNERS])
+
+
+def _sysroot_folder(name: str, read: SysrootSpec) -> Path:
+    return paths.cache() / "sysroots" / f"{name}-{_key(name, read)}"
 
 
 def known_sysroot(name: str) -> Sysroot | None:

@@ -14,7 +14,7 @@ import pytest
 from deploy.boards import pull
 from deploy.boards.listing import Listing
 from deploy.bundle import archive
-from deploy.release import run
+from deploy.transfer.cargo import parts_of, tar_of_parts
 from recipes.archives.tarfiles import PAX, USTAR, TarEntry, tar_bytes
 from recipes.engine.tarstream import files_tar, pack_folder
 from recipes.errors import ConfigError
@@ -112,7 +112,7 @@ def test_what_is_sent_to_a_board_is_what_tarfile_writes() -> None:
         for name in ("b" * 64, "a" * 64):
             made.addfile(*member(name, blobs[name], 0o644))
 
-    stream = run._tar_stream(blobs, ["b" * 64, "a" * 64])
+    stream = tar_of_parts(parts_of(["b" * 64, "a" * 64], blobs, {}))
     assert b"".join(stream) == plain(tarfile.USTAR_FORMAT, by_hand)
 
 

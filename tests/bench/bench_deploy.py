@@ -1,61 +1,181 @@
-"""Deploy the demo's bundle to the emulated board, and deploy it again: bytes, round trips, seconds; and start-up."""
+"""Bring bundles to simulated boards: ours, `tar | ssh` and `rsync -az` side by side; then deploy, verify, start-up."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 from deploy.boards.board import load_board
 from deploy.boards.index import board_index
+from deploy.boards.inventory import host_target, load_host
+from deploy.boards.probe import probe_host
+from deploy.boards.session import connect
 from deploy.bundle.assemble import make_bundle
+from deploy.bundle.load import Bundle
+from deploy.release.carried import older_contents, paper_sizes
 from deploy.release.deployment import deploy_to
+from deploy.release.plan import plan_release
+from deploy.release.run import ReleaseResult, deploy_release
 from deploy.sim.boards import bring_up, is_up, prepare_board, take_down
+from deploy.transfer.delta import make_delta
+from deploy.transfer.means import choose_means
+from deploy.transfer.packing import Packing, pack
 from recipes import paths
 from recipes.builder.run import build_stage, prepare_build
 from recipes.engine.docker import Engine
 from recipes.errors import PreflightError
 from recipes.toolchains.vendor import parse_arch
+from tests.support import peers, shapes
 from tests.support.bench import show
 
-HOST = "sim-armv7"
+HOSTS = ("sim-tiny", "sim-armv7")
+ROUNDS = 2
+SHAPES = {"33 files, 3 MB": shapes.real_shape, "2,100 files, 12 MB": shapes.many_shape}
 
 
-def measure() -> dict[str, object]:
-    engine, board = Engine.connect(), load_board(HOST)
-    prepare_board(board, engine)
+def bring(host: str, bundle: Bundle) -> ReleaseResult:
+    """Deploy a bundle without the checks, which no peer has: probe, send, hash, fsync, switch, confirm."""
+    with connect(host_target(host)) as session:
+        facts = probe_host(session, bundle.manifest.root, [])
+        fits = replace(facts, files={"/etc/ld.so.cache": bundle.manifest.search.cache or "absent"})
+        plan = plan_release(bundle.id, bundle.manifest, fits, papers=paper_sizes(bundle))
+        means = choose_means(facts.tools, latency=session.traffic.latency)
+        wanted = [blob for step in plan.steps for blob in step.blobs]
+        bases = older_contents(bundle, facts.current, wanted, facts.blobs)
+        return deploy_release(
+            session, host, bundle, lambda: None, planned=plan, tools=facts.tools, means=means, bases=bases
+        )
+
+
+def seconds(work: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def clear(host: str, root: str) -> None:
+    with connect(host_target(host)) as session:
+        session.run('rm -rf "$1" "$2"', [root, peers.PLACE])
+
+
+def compare(host: str, name: str, folder: Path) -> dict[str, object]:
+    """Return the figures of one shape on one board, the better of several rounds each."""
+    board, target = load_board(load_host(host).board), host_target(host)
+    first, changed = SHAPES[name](board), SHAPES[name](board, changed=True)
+    trees = [peers.lay_out(bundle, folder / tag) for bundle, tag in ((first, "first"), (changed, "changed"))]
+    has_rsync = peers.bring_rsync(target)
+    times: dict[str, list[float]] = {}
+    sent: dict[str, int] = {}
+
+    def ours(key: str, bundle: Bundle) -> None:
+        done: list[ReleaseResult] = []
+        times.setdefault(key, []).append(seconds(lambda: done.append(bring(host, bundle))))
+        sent[key], sent[f"{key}, trips"] = done[0].payload, done[0].round_trips
+
+    def theirs(key: str, tree: Path) -> None:
+        count: list[int] = []
+        times.setdefault(key, []).append(seconds(lambda: count.append(peers.rsync(target, tree, folder))))
+        sent[key] = count[0]
+
+    for _ in range(ROUNDS):
+        clear(host, board.file.root)
+        ours("first", first)
+        ours("again", first)
+        ours("changed", changed)
+        times.setdefault("tar", []).append(seconds(lambda: peers.tar_over_ssh(target, trees[0], folder)))
+        if has_rsync:
+            clear(host, board.file.root)
+            for key, tree in (("rsync first", trees[0]), ("rsync again", trees[0]), ("rsync changed", trees[1])):
+                theirs(key, tree)
+    best = {key: min(found) for key, found in times.items()}
+    title = f"{host}, {name}"
+    rows: dict[str, object] = {
+        f"{title}: first, s": f"{best['first']:.2f}; tar | ssh {best['tar']:.2f}: {best['first'] / best['tar']:.2f}x",
+        f"{title}: first, bytes": f"{sent['first']:,}; packed bundle {first.packed:,}: "
+        f"{sent['first'] / first.packed - 1:+.1%}",
+        f"{title}: again": f"{best['again']:.2f} s, {sent['again']} bytes, {sent['again, trips']} round trip",
+        f"{title}: one library changed": f"{best['changed']:.2f} s, {sent['changed']:,} bytes",
+    }
+    if has_rsync:
+        for key in ("first", "again", "changed"):
+            rows[f"{title}: rsync -az {key}"] = f"{best[f'rsync {key}']:.2f} s, {sent[f'rsync {key}']:,} bytes"
+    return rows
+
+
+def libraries(folder: Path) -> dict[str, object]:
+    """Return what a rebuilt libwebsockets costs, of the two most alike of one architecture that were built here."""
+    built = sorted((paths.cache() / "built").glob("libwebsockets-*/tree/lib/libwebsockets.so.19"))
+    texts = {path.read_bytes(): path for path in built}
+    pairs = [
+        (old, new) for old in texts for new in texts if old is not new and old[:20] == new[:20] and len(old) < len(new)
+    ]
+    if not pairs:
+        return {}
+    old, new = min(pairs, key=lambda pair: len(pair[1]) - len(pair[0]))
+    delta = make_delta("0" * 64, old, new) or new
+    ours = sum(map(len, pack([delta], Packing.GZIP, slow=False)))
+    (folder / "there").write_bytes(old)
+    (folder / "here").write_bytes(new)
+    argv = ["rsync", "-Iz", "--no-whole-file", "--stats", str(folder / "here"), str(folder / "there")]
+    said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    line = next(line for line in said.splitlines() if line.startswith("Total bytes sent"))
+    return {f"libwebsockets, {len(old):,} bytes to {len(new):,}": f"{ours:,} bytes; rsync -z: {line.split()[-1]}"}
+
+
+def whole_way(engine: Engine) -> dict[str, object]:
+    """Deploy the demo's bundle with its checks, and again; and how long commands take to start."""
+    host = HOSTS[1]
+    board = load_board(host)
     staged = build_stage(prepare_build(parse_arch(board.file.arch), board.ask(), engine=engine))
     bundle = make_bundle(board, staged, board_index(board))[0]
-    if is_up(HOST, engine):
-        # Somebody else may be at work on it, and would lose it at the end.
-        raise PreflightError(f"{HOST} is up already", next_step=f"invoke sim down --host {HOST}, once nobody uses it")
+    clear(host, board.file.root)
     begun = time.perf_counter()
-    bring_up(HOST, engine)
-    up = time.perf_counter() - begun
-    try:
-        begun = time.perf_counter()
-        first = deploy_to(HOST, bundle).release
-        deployed = time.perf_counter() - begun
-        begun = time.perf_counter()
-        again = deploy_to(HOST, bundle).release
-        repeated = time.perf_counter() - begun
-    finally:
-        take_down(HOST, engine)
+    first = deploy_to(host, bundle).release
+    deployed = time.perf_counter() - begun
+    begun = time.perf_counter()
+    again = deploy_to(host, bundle).release
+    repeated = time.perf_counter() - begun
     begun = time.perf_counter()
     for _ in range(5):
         argv = [sys.executable, "-m", "invoke", "--list"]
         subprocess.run(argv, cwd=paths.CHECKOUT, check=True, stdout=subprocess.DEVNULL)
     listing = (time.perf_counter() - begun) / 5
     return {
-        "cached board up, s": round(up, 1),
         "first deploy and verify, s": round(deployed, 1),
         "first: bytes, round trips": f"{first.payload}, {first.round_trips}",
         "again, s": round(repeated, 1),
         "again: bytes, round trips": f"{again.payload}, {again.round_trips}",
-        "first / again": round(deployed / repeated, 1),
         "invoke --list, s": round(listing, 2),
     }
 
 
+def measure() -> dict[str, object]:
+    engine = Engine.connect()
+    for host in HOSTS:
+        prepare_board(load_board(load_host(host).board), engine)
+        if is_up(host, engine):
+            # Somebody else may be at work on it, and would lose it at the end.
+            raise PreflightError(f"{host} is up already", next_step=f"invoke sim down --host {host}, if nobody uses it")
+    found: dict[str, object] = {}
+    try:
+        for host in HOSTS:
+            found[f"cached {host} up, s"] = round(seconds(lambda host=host: bring_up(host, engine)), 1)  # type: ignore[misc]
+        with tempfile.TemporaryDirectory() as folder:
+            for host in HOSTS:
+                for name in SHAPES:
+                    found |= compare(host, name, Path(folder))
+            found |= libraries(Path(folder))
+        found |= whole_way(engine)
+    finally:
+        for host in HOSTS:
+            take_down(host, engine)
+    return found
+
+
 if __name__ == "__main__":
-    show("Deploy to the emulated board", measure)
+    show("Deploy to simulated boards", measure)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Sequence
 
 import pytest
@@ -17,7 +18,8 @@ from deploy.release.carried import paper_sizes
 from deploy.release.plan import plan_release
 from deploy.release.recheck import watched_paths
 from deploy.release.run import ReleaseResult, deploy_release, install_release
-from deploy.release.scripts import ACTIVATE, CONFIRM, RECEIVE
+from deploy.release.scripts import ACTIVATE, CONFIRM
+from deploy.transfer.receive import RECEIVE
 from recipes.errors import PreflightError
 
 pytestmark = [pytest.mark.engine, pytest.mark.sim]
@@ -34,6 +36,7 @@ class CutSession:
     def __init__(self, session: BoardSession, at: int, moment: str) -> None:
         self.session, self.at, self.moment = session, at, moment
         self.traffic = Traffic()
+        self.deadline = math.inf
         self.count = 0
 
     def fetch(self, script: str, arguments: Sequence[str] = (), stdin: Iterable[bytes] = (), *, most: int) -> bytes:
@@ -60,7 +63,7 @@ class CutSession:
         raise CutError
 
 
-CHANGES = ("mkdir", "mv ", "ln ", "rm ", "cat >", "sync", "tar ", "point ", ": >", "chmod")
+CHANGES = ("mkdir", "mv ", "ln ", "rm ", "cat >", "flush ", "unpack", "point ", ": >", "chmod", 'echo "$')
 
 
 def places(script: str) -> list[int]:
@@ -68,7 +71,8 @@ def places(script: str) -> list[int]:
     return [
         number
         for number, line in enumerate(script.splitlines())
-        if line.strip().startswith((*CHANGES, 'if [ "$what" = tar ]', "ln -s"))
+        if line.strip().startswith((*CHANGES, 'if [ "$form" = tar ]', "case $what in", "if ! whole", "join", "ln -s"))
+        and not line.strip().endswith("() {")
     ]
 
 
@@ -171,8 +175,10 @@ def test_what_arrived_is_not_sent_again(board: BoardSession, tiny_bundle: Bundle
 def test_damage_on_the_way_is_thrown_away(board: BoardSession, tiny_bundle: Bundle) -> None:
     """A blob whose bytes are not its name never enters the store."""
     blob = hashlib.sha256(b"good").hexdigest()
-    reply = board.run(RECEIVE, [ROOT, blob], [b"evil"])
-    assert reply.code == 73
+    assert board.run(RECEIVE, [ROOT, blob, "none"], [b"evil"]).code == 0
+    assert board.run(f"ls {ROOT}/incoming").out.strip() == blob
+    reply = board.run(RECEIVE, [ROOT, "nothing"])
+    assert (reply.code, reply.out.strip()) == (73, f"damaged={blob}")
     assert board.run(f"ls -A {ROOT}/store {ROOT}/incoming | grep -c {blob}").out.strip() == "0"
 
 

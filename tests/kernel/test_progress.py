@@ -58,6 +58,14 @@ def test_a_step_that_takes_long_says_how_far_it_is(
     assert not [line for line in lines if "within" in line], "the outer step tells more"
 
 
+@pytest.mark.parametrize(("moved", "bar"), [(1, "[#####...............] 25%"), (9, "[####################] 100%")])
+def test_a_terminal_gets_a_bar(moved: int, bar: str) -> None:
+    step = progress.Step(what="sending", moved=lambda: moved << 20, total=4 << 20)
+    assert step.line(bar=True).startswith(f"sending: {bar}, {moved}.0 MiB of 4.0 MiB, ")
+    assert "[" not in step.line()
+    assert "[" not in progress.Step(what="sending", moved=lambda: 1).line(bar=True), "nobody knows how much there is"
+
+
 def test_a_short_step_says_nothing_and_a_failed_one_is_not_done(capsys: pytest.CaptureFixture[str]) -> None:
     with progress.progress("short"):
         pass

@@ -54,12 +54,14 @@ def deploy(
     who: str = "",
     *,
     again: bool = False,
+    downgrade: bool = False,
 ) -> ReleaseResult:
     session = session or LocalSession()
     facts = probe(session, bundle)
     facts = replace(facts, tools=facts.tools - without)
     facts = replace(facts, files={"/etc/ld.so.cache": "absent"})
-    planned = plan_release(bundle.id, bundle.manifest, facts, papers=paper_sizes(bundle), again=again)
+    papers = paper_sizes(bundle)
+    planned = plan_release(bundle.id, bundle.manifest, facts, papers=papers, again=again, downgrade=downgrade)
     return deploy_release(session, "cam", bundle, check, planned=planned, tools=facts.tools, who=who)
 
 
@@ -72,6 +74,40 @@ def running(root: Path) -> str:
         assert (root / "current" / path).read_bytes() == (root / "store" / blob).read_bytes()
         assert os.access(root / "current" / path, os.X_OK) == blob.endswith(".x")
     return (root / "current").readlink().name
+
+
+def numbered(root: Path, tag: str, number: int) -> Bundle:
+    bundle = bundle_of(root, tag)
+    return pack_bundle(
+        bundle.manifest.model_copy(update={"number": number}),
+        {file.path: (bundle.blobs()[file.blob], file.mode) for file in bundle.manifest.files},
+    )
+
+
+def test_an_older_bundle_is_refused_unless_asked_for(root: Path) -> None:
+    """P-10: it is signed, and ran here once."""
+    first, second, none = numbered(root, "first", 7), numbered(root, "second", 8), bundle_of(root, "none")
+    deploy(first)
+    deploy(second)
+    before = {path: path.lstat().st_mtime_ns for path in root.rglob("*")}
+    for older in (first, none):
+        with pytest.raises(PreflightError, match="older than what runs on the board; nothing was changed") as caught:
+            deploy(older)
+        assert caught.value.code == 5
+        assert "that of the release there is 8" in caught.value.why
+    assert {path: path.lstat().st_mtime_ns for path in root.rglob("*")} == before
+    assert running(root) == second.id
+    deploy(numbered(root, "third", 8))
+    deploy(first, downgrade=True)
+    assert running(root) == first.id
+    with pytest.raises(RolledBackError):
+        deploy(numbered(root, "fourth", 9), red)
+    deploy(numbered(root, "fifth", 8))
+
+
+def test_a_bundle_without_a_number_is_written_as_before_there_were_some(root: Path) -> None:
+    assert b'"number"' not in bundle_of(root, "first").manifest.canonical()
+    assert numbered(root, "first", 7).id != bundle_of(root, "first").id
 
 
 def red() -> None:
@@ -137,9 +173,32 @@ def test_ctrl_c_during_the_checks_goes_back_too(root: Path) -> None:
 
 def test_a_board_without_tar_gets_each_file_by_itself(root: Path) -> None:
     first, session = bundle_of(root, "first"), LocalSession()
-    deploy(first, session=session, without=frozenset({"tar"}))
-    blobs = [*sorted(file.blob for file in first.manifest.files), *paper_sizes(first)]
-    assert [arguments[1] for arguments in session.asked[1:5]] == blobs
+    deploy(first, session=session, without=frozenset({"tar", "sftp"}))
+    blobs = [*(file.blob for file in first.manifest.files), *paper_sizes(first), "nothing"]
+    assert [arguments[1] for arguments in session.asked[1:6]] == blobs
+    assert running(root) == first.id
+
+
+def test_what_the_power_left_of_an_upload_is_sent_again_in_the_same_run(root: Path) -> None:
+    """The length is right, the bytes are not: only the hash on the board tells."""
+    first = bundle_of(root, "first")
+    blob, data = next(iter(first.blobs().items()))
+    (root / "incoming").mkdir(parents=True)
+    (root / "incoming" / blob).write_bytes(bytes(len(data)))
+    (root / "incoming" / ("0" * 64)).write_bytes(b"of another bundle")
+    deploy(first)
+    assert running(root) == first.id
+    assert not list((root / "incoming").iterdir())
+
+
+def test_an_upload_that_came_whole_only_has_to_be_looked_at(root: Path) -> None:
+    first, session = bundle_of(root, "first"), LocalSession()
+    (root / "incoming").mkdir(parents=True)
+    everything = first.blobs() | dict(bundle_papers(first).values())
+    for blob, data in everything.items():
+        (root / "incoming" / blob).write_bytes(data)
+    deploy(first, session=session)
+    assert session.asked[1][1] == "nothing"
     assert running(root) == first.id
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import platform
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
@@ -22,6 +24,7 @@ class LocalSession:
     def __init__(self, shell: Sequence[str] = ("sh",)) -> None:
         self.shell = shell
         self.traffic = Traffic()
+        self.deadline = math.inf
         self.asked: list[tuple[str, ...]] = []
         self.scripts: list[str] = []
 
@@ -56,15 +59,15 @@ class ConnectedSession(LocalSession):
         folder.mkdir(parents=True)
         self._folder = folder
         shutil.copy("/bin/sh", folder / "sshd")
-        loop = 'while read -r number; do sh -c "$(cat script)" boardcast "$@" <in >out 2>err; echo $?; done'
-        loop = loop.replace('"$@"', "$(cat arguments)")
+        loop = 'while read -r number; do eval "set -- $(cat arguments)"; '
+        loop += 'sh -c "$(cat script)" boardcast "$@" <in >out 2>err; echo $?; done'
         argv = [str(folder / "sshd"), "-c", loop]
         self.process = subprocess.Popen(argv, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def _run(self, script: str, arguments: Sequence[str], stdin: Iterable[bytes]) -> tuple[int, bytes, bytes]:
         self.traffic.round_trips += 1
         (self._folder / "script").write_text(script)
-        (self._folder / "arguments").write_text(" ".join(word.replace(" ", "_") for word in arguments))
+        (self._folder / "arguments").write_text(shlex.join(arguments))
         (self._folder / "in").write_bytes(b"".join(stdin))
         assert self.process.stdin is not None
         assert self.process.stdout is not None

@@ -1,0 +1,1 @@
+"""What travels to a board, and how it gets there."""

@@ -1,0 +1,131 @@
+"""What travels: contents by their names in a board's store, whole or from the byte on where a cut ended one. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from deploy.transfer.delta import make_delta
+from recipes.archives.tarfiles import USTAR, TarEntry, tar_parts
+
+RESUME = 1 << 13
+"""Bytes of a file from which on the rest of it is sent, and not all of it again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A content, or what is missing of it."""
+
+    blob: str
+    """Its name in the store: its sha256, with `.x` for what is executed."""
+    content: bytes
+    offset: int = 0
+    """Bytes of it that are there already."""
+    delta: bytes = b""
+    """What makes it of another content in the store, where that travels in its place."""
+
+    @property
+    def name(self) -> str:
+        """Return the name that it travels by."""
+        if self.delta:
+            return f"{self.blob}~"
+        return f"{self.blob}@{self.offset}" if self.offset else self.blob
+
+    @property
+    def data(self) -> bytes:
+        """Return the bytes that travel."""
+        return self.delta or self.content[self.offset :]
+
+    @property
+    def mode(self) -> int:
+        return 0o755 if self.blob.endswith(".x") else 0o644
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """What a board lacks of a release."""
+
+    blobs: tuple[str, ...]
+    """To be sent, in this order."""
+    offsets: Mapping[str, int]
+    """Of those that a cut left a part of: the bytes that are there."""
+    arrived: tuple[str, ...]
+    """Whole in `incoming`, by their size: they are hashed there, and do not travel again."""
+
+
+def find_missing(sizes: Mapping[str, int], store: Iterable[str], incoming: Mapping[str, int]) -> Missing:
+    """Compare what a release needs with what is on the board.
+
+    Parameters
+    ----------
+    sizes:
+        Store name of each content to its bytes.
+    incoming:
+        Name of each file in `incoming` to its bytes.
+    """
+    there = frozenset(store)
+    wanted = [blob for blob in sizes if blob not in there]
+    found = {blob: _joined(blob, incoming) for blob in wanted}
+    arrived = tuple(blob for blob in wanted if found[blob] == sizes[blob] and blob in incoming)
+    return Missing(
+        blobs=tuple(blob for blob in wanted if blob not in arrived),
+        offsets={blob: size for blob, size in found.items() if RESUME <= size < sizes[blob]},
+        arrived=arrived,
+    )
+
+
+def _joined(blob: str, incoming: Mapping[str, int]) -> int:
+    """Return the bytes of a content that are there once the board has put its parts together."""
+    size = incoming.get(blob, 0)
+    return size + incoming.get(f"{blob}@{size}", 0) if size else 0
+
+
+def parts_of(blobs: Sequence[str], contents: Mapping[str, bytes], offsets: Mapping[str, int]) -> list[Part]:
+    return [Part(blob=blob, content=contents[blob], offset=offsets.get(blob, 0)) for blob in blobs]
+
+
+def with_deltas(parts: Iterable[Part], bases: Mapping[str, tuple[str, bytes]]) -> list[Part]:
+    """Return parts of which those that changed a little travel as a difference.
+
+    Parameters
+    ----------
+    bases:
+        Store name of a content to that of an older one of the same file, which is on the board, and its bytes.
+    """
+    made = []
+    for part in parts:
+        base, old = bases.get(part.blob, ("", b""))
+        delta = make_delta(base, old, part.content) if base and not part.offset else None
+        made.append(replace(part, delta=delta) if delta else part)
+    return made
+
+
+def tar_of_parts(parts: Iterable[Part]) -> Iterator[bytes]:
+    """Return the tar that `incoming` unpacks, as it is produced."""
+    return tar_parts((TarEntry(name=part.name, content=part.data, mode=part.mode) for part in parts), form=USTAR)
+
+
+def tar_of_links(listing: bytes, rows: Iterable[tuple[str, str]], folder: str) -> Iterator[bytes]:
+    """Return the tar that makes a release of the store: its list, then one hard link for each file that `fits`.
+
+    Parameters
+    ----------
+    rows:
+        Store name and path of each file.
+    folder:
+        Of the release, below our root; so are the targets of the links, for tar takes no `..` and no leading `/`.
+    """
+    yield from tar_parts(_links(listing, rows, folder), form=USTAR)
+
+
+def fits(path: str) -> bool:
+    """Tell whether a path has room in a header; the board's script itself links the others."""
+    head, _, tail = path.rpartition("/")
+    return len(tail.encode()) <= 100 and len(head.encode()) <= 155
+
+
+def _links(listing: bytes, rows: Iterable[tuple[str, str]], folder: str) -> Iterator[TarEntry]:
+    yield TarEntry(name=f"{folder}/.list", content=listing)
+    for blob, path in rows:
+        if fits(name := f"{folder}/{path}"):
+            yield TarEntry(name=name, same_as=f"store/{blob}", mode=0o755 if blob.endswith(".x") else 0o644)

@@ -1,0 +1,74 @@
+"""What people use instead to bring files to a board: `tar | ssh`, and rsync; for benches, over the same SSH server."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+from deploy.boards.session import connect
+from deploy.bundle.load import Bundle
+from deploy.ssh.dial import Target
+
+PLACE = "/var/tmp/boardcast-peer"
+"""Folder on the board that they write to."""
+TOOL = "/var/tmp/boardcast-rsync"
+
+
+def lay_out(bundle: Bundle, folder: Path) -> Path:
+    """Write a bundle's files as a tree, as peers send one."""
+    shutil.rmtree(folder, ignore_errors=True)
+    blobs = bundle.blobs()
+    for file in bundle.manifest.files:
+        path = folder / file.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(blobs[file.blob])
+        path.chmod(file.mode)
+    return folder
+
+
+def ssh_words(target: Target, folder: Path) -> list[str]:
+    """Return the command that logs in, with the known host key and nothing of the user's."""
+    known = folder / f"known-{target.name}"
+    place = target.address if target.port == 22 else f"[{target.address}]:{target.port}"
+    known.write_text(f"{place} {target.host_key}\n")
+    options = ["-F", "none", "-o", f"UserKnownHostsFile={known}", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR"]
+    return ["ssh", *options, "-p", str(target.port), "-i", str(target.key)]
+
+
+def tar_over_ssh(target: Target, tree: Path, folder: Path) -> None:
+    there = shlex.quote(f"mkdir -p {PLACE} && tar -xf - -C {PLACE}")
+    ssh = shlex.join([*ssh_words(target, folder), f"{target.user}@{target.address}"])
+    subprocess.run(f"tar -cf - -C {shlex.quote(str(tree))} . | {ssh} {there}", shell=True, check=True)
+
+
+def bring_rsync(target: Target) -> bool:
+    """Put this machine's rsync and its libraries on a board, or find one there; False where neither works."""
+    with connect(target) as session:
+        if session.run("command -v rsync").code == 0:
+            session.run(
+                f"mkdir -p {TOOL}; printf '#!/bin/sh\\nexec rsync \"$@\"\\n' > {TOOL}/rsync; chmod 755 {TOOL}/rsync"
+            )
+            return True
+        own = shutil.which("rsync")
+        if own is None:
+            return False
+        listed = subprocess.run(["ldd", own], capture_output=True, text=True, check=True).stdout
+        files = [own, *(word for line in listed.splitlines() for word in line.split() if word.startswith("/"))]
+        packed = subprocess.run(["tar", "-chf", "-", *files], capture_output=True, check=True).stdout
+        session.run(f"mkdir -p {TOOL} && tar -xf - -C {TOOL}", [], [packed])
+        loader = next(file for file in files if "/ld-" in file)
+        path = ":".join(sorted({f"{TOOL}{Path(file).parent}" for file in files[1:]}))
+        line = f'exec {TOOL}{loader} --library-path {path} {TOOL}{own} "$@"'
+        session.run(f'printf "#!/bin/sh\\n%s\\n" "$1" > {TOOL}/rsync; chmod 755 {TOOL}/rsync', [line])
+        return session.run(f"{TOOL}/rsync --version").code == 0
+
+
+def rsync(target: Target, tree: Path, folder: Path) -> int:
+    """Bring a tree by `rsync -az`; returns the bytes that it sent."""
+    argv = ["rsync", "-az", "--stats", f"--rsync-path={TOOL}/rsync", "-e", shlex.join(ssh_words(target, folder))]
+    argv += [f"{tree}/", f"{target.user}@{target.address}:{PLACE}/"]
+    said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    line = next(line for line in said.splitlines() if line.startswith("Total bytes sent"))
+    return int("".join(letter for letter in line if letter.isdigit()))

@@ -1,0 +1,65 @@
+"""What is packed here is unpacked by the programs that boards have."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from deploy.transfer.packing import PIECE, Packing, ahead, pack
+
+pytestmark = pytest.mark.process
+DRAW = random.Random(4)
+PARTS = [b"", b"text " * 40_000, DRAW.randbytes(300_000), b"x" * 10]
+UNPACKERS = [
+    pytest.param(packing, [*before, packing.value, "-dc"], id=f"{packing.value} {' '.join(before)}")
+    for packing, before in (
+        (Packing.ZSTD, []),
+        (Packing.XZ, []),
+        (Packing.GZIP, []),
+        (Packing.XZ, ["busybox"]),
+        (Packing.GZIP, ["busybox"]),
+    )
+]
+
+
+@pytest.mark.parametrize("slow", [False, True])
+@pytest.mark.parametrize(("packing", "argv"), UNPACKERS)
+def test_what_is_packed_is_unpacked_there(packing: Packing, argv: list[str], slow: bool) -> None:
+    if not shutil.which(argv[0]):
+        pytest.skip(f"no {argv[0]} here")
+    pieces = list(pack(PARTS, packing, slow=slow))
+    done = subprocess.run(argv, input=b"".join(pieces), capture_output=True, check=True)
+    assert done.stdout == b"".join(PARTS)
+    assert {len(piece) for piece in pieces[:-1]} == {PIECE}
+    assert pieces == list(pack(PARTS, packing, slow=slow)), "the same bytes again"
+
+
+def test_nothing_is_packed_where_nothing_unpacks() -> None:
+    assert b"".join(pack(PARTS, Packing.NONE, slow=True)) == b"".join(PARTS)
+
+
+def test_a_stream_is_produced_ahead_and_in_order() -> None:
+    assert list(ahead(bytes([number]) for number in range(100))) == [bytes([number]) for number in range(100)]
+
+
+def test_what_goes_wrong_ahead_is_raised_where_it_is_taken() -> None:
+    def parts() -> Iterator[bytes]:
+        yield b"first"
+        raise ValueError("no more")
+
+    taken = ahead(parts())
+    assert next(taken) == b"first"
+    with pytest.raises(ValueError, match="no more"):
+        next(taken)
+
+
+def test_the_thread_ends_with_who_takes() -> None:
+    taken = ahead(b"x" for _ in range(10_000))
+    next(taken)
+    taken.close()  # type: ignore[attr-defined]
+    assert "packing" not in {thread.name for thread in threading.enumerate()}
