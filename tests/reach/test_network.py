@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
+import os
+import shutil
+import socket
+import ssl
+import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,13 +83,33 @@ def release(root: Path, program: Path) -> Manifest:
     return bundles.manifest(machines=ARCH.machine, root=str(root), files=rows, providers=providers, loader="/bin/true")
 
 
-def look(root: Path, program: Path, reach: Reach) -> dict[str, Check]:
-    session = LocalSession()
+def look(root: Path, program: Path, reach: Reach, shell: Sequence[str] = ("sh",)) -> dict[str, Check]:
+    session = LocalSession(shell)
     verdict = run_checks(session, "cam", "one", release(root, program), reach=reach)
     assert session.traffic.round_trips == 1
     assert not any("PASS" in word for words in session.asked for word in words), "a password is in no argument"
     name = "endpoint is reached: "
     return {one.name.removeprefix(name): one for one in verdict.checks if one.name.startswith((name, "viewers"))}
+
+
+@contextlib.contextmanager
+def served(listener: socket.socket, context: ssl.SSLContext) -> Iterator[None]:
+    """Finish every TLS handshake on a listening socket, and close."""
+
+    def work() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                line, _ = listener.accept()
+                with contextlib.suppress(OSError), line, context.wrap_socket(line, server_side=True) as secure:
+                    secure.recv(1024)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join(10)
 
 
 def test_tls_is_judged_by_the_boards_authorities_and_clock(
@@ -166,3 +192,57 @@ def test_turn_is_asked_with_the_services_own_password(
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         loop.close()
+
+
+OURS, BOARDS = "198.18.77.1", "198.18.77.2"
+"""Two addresses of a network for measurements (RFC 2544), which nobody has."""
+FIREWALLS = {
+    "drops what the board sends": ("iptables -A OUTPUT -p tcp --dport {port} -j DROP", "no answer", "timeout"),
+    "refuses it": (
+        "iptables -A OUTPUT -p tcp --dport {port} -j REJECT --reject-with tcp-reset", "refused", "refused",
+    ),
+    "has no route": ("ip addr flush dev lan", "no route", "unreachable"),
+}  # fmt: skip
+
+
+@pytest.fixture
+def namespace() -> Iterator[tuple[str, ...]]:
+    """Yield the words that start a shell in a network namespace of its own, one cable away from this machine."""
+    if os.geteuid() != 0 or not all(shutil.which(tool) for tool in ("ip", "iptables", "nsenter", "unshare")):
+        pytest.skip("a namespace with a firewall takes root, iproute2 and iptables")
+    cable = f"bc{os.getpid()}"
+    with subprocess.Popen(["unshare", "-n", "sh", "-c", "echo ready; exec sleep 300"], stdout=subprocess.PIPE) as held:
+        assert held.stdout is not None
+        held.stdout.readline()
+        inside = ("nsenter", f"--net=/proc/{held.pid}/ns/net", "sh")
+        try:
+            for line in (
+                f"ip link add {cable} type veth peer name lan netns {held.pid}",
+                f"ip addr add {OURS}/30 dev {cable}",
+                f"ip link set {cable} up",
+            ):
+                subprocess.run(line.split(), check=True, capture_output=True)
+            script = f"ip link set lo up; ip addr add {BOARDS}/30 dev lan; ip link set lan up"
+            subprocess.run([*inside, "-euc", script], check=True, capture_output=True)
+            yield inside
+        finally:
+            held.kill()
+            subprocess.run(["ip", "link", "del", cable], check=False, capture_output=True)
+
+
+@pytest.mark.parametrize("how", FIREWALLS)
+def test_what_a_firewall_keeps_from_the_board_alone_is_said_to_be_its(
+    tmp_path: Path, reach_program: Path, namespace: tuple[str, ...], how: str
+) -> None:
+    authority = Authority(tmp_path, (OURS,))
+    rule, words, cause = FIREWALLS[how]
+    with socket.create_server((OURS, 0)) as server, served(server, authority.context()):
+        port = server.getsockname()[1]
+        right = Endpoint(name="control", kind="tls", host=OURS, port=port, ca=str(authority.certificate))
+        reach = Reach(endpoints=(right,), local=Way(ca=authority.certificate), addresses=(OURS,))
+        found = look(tmp_path / "open", reach_program, reach, namespace)["control"]
+        assert found.state == "passed", found.evidence
+        subprocess.run([*namespace, "-euc", rule.format(port=port)], check=True, capture_output=True)
+        found = look(tmp_path / "closed", reach_program, reach, namespace)["control"]
+    assert found.cause == f"endpoint-{cause}"
+    assert found.evidence.startswith(f"the board cannot reach {OURS}:{port}, this workstation can: {words} at {OURS}")
