@@ -21,7 +21,7 @@ from deploy.bundle.manifest import BundleFile, Manifest
 from deploy.cloud.session import Keys, Service
 from deploy.kvs.tls import Authority
 from deploy.reach.ask import NAT, Reach
-from deploy.reach.endpoints import Endpoint
+from deploy.reach.endpoints import VIEW_FOLDER, Endpoint
 from deploy.reach.here import Way
 from deploy.reach.lookup import named_by_service
 from deploy.signaling.turn import Turn, find_program
@@ -230,7 +230,9 @@ def namespace() -> Iterator[tuple[str, ...]]:
             subprocess.run(["ip", "link", "del", cable], check=False, capture_output=True)
 
 
-@pytest.mark.parametrize("how", FIREWALLS)
+@pytest.mark.parametrize(
+    "how", [pytest.param(how, marks=pytest.mark.slow if "drops" in how else ()) for how in FIREWALLS]
+)
 def test_what_a_firewall_keeps_from_the_board_alone_is_said_to_be_its(
     tmp_path: Path, reach_program: Path, namespace: tuple[str, ...], how: str
 ) -> None:
@@ -246,3 +248,34 @@ def test_what_a_firewall_keeps_from_the_board_alone_is_said_to_be_its(
         found = look(tmp_path / "closed", reach_program, reach, namespace)["control"]
     assert found.cause == f"endpoint-{cause}"
     assert found.evidence.startswith(f"the board cannot reach {OURS}:{port}, this workstation can: {words} at {OURS}")
+
+
+_VIEW = """
+mount --make-rprivate /
+mount -t tmpfs none /run
+mkdir -p "$VIEW"
+printf '127.0.0.1 kinesisvideo.eu-west-1.amazonaws.com\\n' > "$VIEW/file0"
+echo "file0 /etc/hosts" > "$VIEW/mounts"
+exec sh "$@"
+"""
+
+
+def test_a_board_whose_streams_were_attached_looks_as_they_do(
+    tmp_path: Path, reach_program: Path, service: LocalService
+) -> None:
+    """As `kvs attach` leaves a board: files that are put in front of the board's own, for the streams alone."""
+    if os.geteuid() != 0 or not shutil.which("unshare"):
+        pytest.skip("a view of its own takes root and unshare")
+    name = Endpoint(
+        name="control", kind="tls", host="kinesisvideo.eu-west-1.amazonaws.com", port=service.tls_port,
+        ca=str(service.authority.certificate),
+    )  # fmt: skip
+    way = Way(address="127.0.0.1", ca=service.authority.certificate)
+    reach = Reach(endpoints=(name,), local=way, addresses=("127.0.0.1",))
+    assert Path("/var/run").resolve() == Path("/run")
+    shell = ("unshare", "-m", "env", f"VIEW={VIEW_FOLDER}", "sh", "-euc", _VIEW, "sh")
+    found = look(tmp_path / "attached", reach_program, reach, shell)["control"]
+    assert found.state == "passed", found.evidence
+    assert "this workstation reaches it too" in found.evidence
+    other = look(tmp_path / "other", reach_program, reach)["control"]
+    assert other.state == "failed", "without the view the name is another's, or nobody's"
