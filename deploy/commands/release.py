@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _AGAIN = "send everything, though it runs there already: what was damaged there is repaired"
 _FAST = "look at the services, and do not wait for pictures"
 _LONGEST_WATCH = 3600
+_MOST_PARALLEL = 64
 _BUILD = "build and bundle again first what changed since the bundle was made"
 
 
@@ -99,6 +100,7 @@ def _interrupted(host: str) -> Exit:
         "outage": f"of --drill: how long network or camera are away; {OUTAGE} without it",
         "within": f"of --drill: time in which all has to be back; {WITHIN} without it",
         "aws": "ask AWS with the usual credentials, also while the local service runs",
+        "parallel": "hosts that are checked at once",
     },
 )
 def verify(
@@ -115,17 +117,18 @@ def verify(
     within: str = "",
     profile: str = "",
     aws: bool = False,
+    parallel: int = 8,
     json: bool = False,
     dry_run: bool = False,
 ) -> None:
     """Check what runs on boards, with evidence and JUnit."""
+    from deploy.cli.fleet import verify_hosts
     from deploy.cli.verifying import asked_of, steps_of
-    from deploy.release.deployment import reachable_hosts, verify_each
-    from deploy.verdicts.flow import finish
+    from deploy.release.deployment import reachable_hosts
     from recipes import console, paths
 
     names = host or reachable_hosts()
-    _check_request(names, watch)
+    _check_request(names, watch, parallel)
     asked = asked_of(
         names, fast=fast, full=full, cloud=cloud, watch=watch, profile=profile, aws=aws,
         drill=drill, outage=outage, within=within, soak=soak, interval=interval,
@@ -137,36 +140,37 @@ def verify(
         else:
             console.out(*(f"{name}: {checks}" for name in names))
         return
-    each = verify_each(names, fast=fast, service=asked.way.service if asked.way else None)
-    finished = [finish(outcome, asked.way, asked.further) for outcome in each]
+    finished = verify_hosts(names, asked.way, further=asked.further, fast=fast, parallel=parallel)
     done = [outcome for outcome, _ in finished]
-    _tell(done, json=json)
+    ends = _ends(names, done, named=bool(host))
+    _tell(done, ends, json=json)
     if not json:
         console.out(*(f"  page: {paths.shown_path(papers.page)}" for _, papers in finished if papers))
-    if error := _error_of(done, named=bool(host)):
+    if ends:
         # The result is JSON already; a second one for the error would make both unreadable.
-        raise Exit(error.for_people(), int(error.code)) if json else error
+        raise Exit(ends.for_people(), int(ends.code)) if json else ends
 
 
-def _error_of(done: Sequence[HostVerdict], *, named: bool) -> UserError | None:
-    """Return what a verify ends with: the first red verdict, else why a host could not be checked."""
+def _ends(names: Sequence[str], done: Sequence[HostVerdict], *, named: bool) -> UserError | None:
+    """Return the error that verifying ends with: the first red verdict, else the first host that has none.
+
+    A host that was named has to answer; of all hosts, those that are off are no fault.
+    """
     from deploy.verify.verdict import require_green
 
     verdicts = [outcome.verdict for outcome in done if outcome.verdict]
+    errors = [outcome.error for outcome in done if outcome.error and (named or not outcome.off)]
+    if not verdicts and not errors:
+        return PreflightError("no host answers", why=", ".join(names), next_step="invoke sim status")
     try:
         for verdict in verdicts:
             require_green(verdict)
     except VerifyError as red:
         return red
-    # A host that was named has to answer; of all hosts, those that are off are no fault.
-    errors = [outcome.error for outcome in done if outcome.error and (named or not outcome.off)]
-    if not verdicts and not errors:
-        names = ", ".join(outcome.host for outcome in done)
-        return PreflightError("no host answers", why=names, next_step="invoke sim status")
     return errors[0] if errors else None
 
 
-def _check_request(names: Sequence[str], watch: int) -> None:
+def _check_request(names: Sequence[str], watch: int, parallel: int) -> None:
     if not names:
         raise ConfigError(
             "no host to verify",
@@ -175,10 +179,12 @@ def _check_request(names: Sequence[str], watch: int) -> None:
         )
     if not 0 <= watch <= _LONGEST_WATCH:
         raise ConfigError(f"--watch {watch}: 0 to {_LONGEST_WATCH} seconds")
+    if not 1 <= parallel <= _MOST_PARALLEL:
+        raise ConfigError(f"--parallel {parallel}: 1 to {_MOST_PARALLEL} hosts at once")
 
 
-def _tell(done: Sequence[HostVerdict], *, json: bool) -> None:
-    """Print what verifying came to; of a single host without a verdict the error that follows says all."""
+def _tell(done: Sequence[HostVerdict], ends: UserError | None, *, json: bool) -> None:
+    """Print what verifying came to; the error that follows says all of its host, so that host is not told twice."""
     from deploy.cli.output import print_verdicts
     from recipes import console
 
@@ -186,8 +192,8 @@ def _tell(done: Sequence[HostVerdict], *, json: bool) -> None:
         console.emit([outcome.as_dict() for outcome in done])
         return
     print_verdicts([outcome.verdict for outcome in done if outcome.verdict])
-    for outcome in done if len(done) > 1 else ():
-        if outcome.error:
+    for outcome in done:
+        if outcome.error and outcome.error is not ends:
             console.out(f"  {outcome.host}: {outcome.state}")
 
 
@@ -204,6 +210,61 @@ def rollback(_: Context, host: str, json: bool = False, dry_run: bool = False) -
         console.out(f"{host}: would go back to {identity[:12]}, which is proved on the board as it is now")
     else:
         console.out(f"{host}: went back to {identity[:12]}; its checks are green")
+
+
+@command(help={"host": HOST})
+def releases(_: Context, host: str, json: bool = False) -> None:
+    """List the releases that a host has, and which it can go back to."""
+    from deploy.boards.inventory import host_target
+    from deploy.boards.session import connect
+    from deploy.release.deployment import board_root
+    from deploy.upkeep.releases import board_releases
+    from recipes import console
+
+    with connect(host_target(host)) as session:
+        found = board_releases(session, board_root(host))
+    if json:
+        console.emit([release.as_dict() for release in found])
+        return
+    rows = [
+        [
+            release.id[:12],
+            f"{release.role}{', streams' if release.streams else ''}",
+            "yes" if release.verified else "no",
+            str(release.files),
+            release.brought_by.replace(" since ", ", ") or "not written down",
+        ]
+        for release in found
+    ]
+    if not found:
+        console.out(f"{host} has no release of ours")
+        return
+    console.table(host, ["release", "is", "verified", "files", "brought by"], rows, right=["files"])
+
+
+@command(help={"host": HOST, "dry_run": "say whether there is anything of ours, and remove nothing"})
+def uninstall(_: Context, host: str, json: bool = False, dry_run: bool = False) -> None:
+    """Take everything of ours off a host: services, releases, folder."""
+    from deploy.boards.inventory import host_target
+    from deploy.boards.session import connect
+    from deploy.release.deployment import board_root
+    from deploy.release.run import this_user
+    from deploy.upkeep.uninstall import uninstall as take_off
+    from recipes import console
+
+    root = board_root(host)
+    with connect(host_target(host)) as session:
+        done = take_off(session, root, this_user(), dry_run=dry_run)
+    if json:
+        console.emit({"host": host, "root": root, "there": done.there, "left": list(done.left), "done": not dry_run})
+        return
+    if not done.there:
+        console.out(f"{host}: nothing of ours is in {root}")
+    elif dry_run:
+        console.out(f"{host}: would stop and remove the services, then {root}")
+    else:
+        kept = f"; not ours, and left there: {', '.join(done.left)}" if done.left else ""
+        console.out(f"{host}: nothing of ours is left{kept}")
 
 
 @command(iterable=["stream"], help={"host": HOST, "stream": "name of a stream; all without it"})

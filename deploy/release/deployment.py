@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from deploy.boards.board import load_board
@@ -20,8 +20,16 @@ from deploy.release.recheck import still_proved, watched_paths
 from deploy.release.run import ReleaseResult, deploy_release, refuse_no_way_back, roll_back_release, this_user
 from deploy.transfer.means import Means, choose_means
 from deploy.verify.gather import NOWHERE
-from deploy.verify.run import own_checks, refuse_broken_checks, run_checks
+from deploy.verify.run import (
+    RUNNING_PATIENCE,
+    RUNNING_STALL,
+    TIMEOUT_SECONDS,
+    own_checks,
+    refuse_broken_checks,
+    run_checks,
+)
 from deploy.verify.verdict import Verdict, require_green
+from deploy.verify.warm import ready
 from recipes import console
 from recipes.errors import ConfigError, PreflightError, UserError
 
@@ -158,7 +166,7 @@ def deploy_to(
     verdicts: list[Verdict] = []
     own = own_checks(load_host(host_name).board)
     refuse_broken_checks(host_name, bundle.id, bundle.manifest, own)
-    with connect(host_target(host_name)) as session:
+    with ready(), connect(host_target(host_name)) as session:
 
         def check() -> None:
             verdicts.append(run_checks(session, host_name, bundle.id, bundle.manifest, own=own, fast=wishes.fast))
@@ -229,13 +237,16 @@ def verify_host(host_name: str, *, fast: bool = False, service: ServiceFor | Non
     """
     board, root = load_host(host_name).board, board_root(host_name)
     reach = prepare(load_board(board), service) if not fast else NOWHERE
-    with connect(host_target(host_name)) as session:
+    with ready(), connect(host_target(host_name), seconds=TIMEOUT_SECONDS) as session:
         current = probe_host(session, root, []).current
         if not current:
             raise ConfigError(f"nothing of ours runs on {host_name}", next_step=f"invoke deploy --host {host_name}")
         release, source = find_release(session, host_name, board, root, current)
         own = own_checks(board)
-        return run_checks(session, host_name, release.id, release.manifest, [source], own=own, fast=fast, reach=reach)
+        return run_checks(
+            session, host_name, release.id, release.manifest, [source],
+            patience=RUNNING_PATIENCE, stall=RUNNING_STALL, own=own, fast=fast, reach=reach,
+        )  # fmt: skip
 
 
 def reachable_hosts() -> list[str]:
@@ -275,15 +286,12 @@ def is_off(error: UserError) -> bool:
     return isinstance(error, PreflightError) and error.what.endswith("does not answer")
 
 
-def verify_each(names: Sequence[str], *, fast: bool = False, service: ServiceFor | None = None) -> list[HostVerdict]:
-    """Check host after host; one that cannot be checked does not keep the others from it. See `verify_host`."""
-    found = []
-    for name in names:
-        try:
-            found.append(HostVerdict(host=name, verdict=verify_host(name, fast=fast, service=service)))
-        except UserError as error:
-            found.append(HostVerdict(host=name, error=error))
-    return found
+def verdict_on(name: str, *, fast: bool = False, service: ServiceFor | None = None) -> HostVerdict:
+    """Check what runs on one of several hosts; why it cannot be checked is a result too. See `verify_host`."""
+    try:
+        return HostVerdict(host=name, verdict=verify_host(name, fast=fast, service=service))
+    except UserError as error:
+        return HostVerdict(host=name, error=error)
 
 
 def roll_back_host(host_name: str, *, dry_run: bool) -> str:
@@ -301,7 +309,7 @@ def roll_back_host(host_name: str, *, dry_run: bool) -> str:
         Its checks were red: the release that ran runs again.
     """
     board, root = load_host(host_name).board, board_root(host_name)
-    with connect(host_target(host_name)) as session:
+    with ready(), connect(host_target(host_name)) as session:
         facts = probe_host(session, root, [])
         refuse_no_way_back(root, facts)
         release, source = find_release(session, host_name, board, root, facts.previous)

@@ -11,7 +11,7 @@ from deploy.bundle.load import Bundle, bundle_path, load_bundle
 from deploy.bundle.manifest import Manifest
 from deploy.cloud.session import Service, chosen_service
 from deploy.release.deployment import HostVerdict
-from deploy.verdicts.cloudside import Beyond, board_view, look_at_cloud, with_beyond, with_cloud
+from deploy.verdicts.cloudside import Beyond, board_views, look_at_cloud, with_beyond, with_cloud
 from deploy.verdicts.publish import Published, publish
 from deploy.verify.verdict import Verdict
 from recipes.errors import PreflightError, UserError
@@ -63,7 +63,7 @@ def finish(
     board = load_board(load_host(outcome.host).board)
     look = None
     if way is not None:
-        look = look_at_cloud(board, way.service, watch=way.watch, view_of_board=board_view(verdict.checks))
+        look = look_at_cloud(board, way.service, watch=way.watch, views=board_views(verdict.checks))
         verdict = with_cloud(verdict, look)
     beyond = Beyond()
     if further is not None:

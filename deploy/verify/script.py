@@ -33,6 +33,11 @@ echo end
 """
 )
 """The same of several services, once more."""
+LAST_REFUSAL = r"""
+tail -n 200 %s 2>/dev/null | sed -n -e '/: started, restarts so far/{h;d;}' -e H -e '${x;p;}' |
+    grep -E 'answers [45][0-9][0-9]|broken: |Exception|0x520000(10|37|51)' | tail -n 5 | cut -c 1-400
+"""
+"""Of a log: the newest lines since the last start that say that the service refuses, or is not reached."""
 # Nothing that is asked about is run. The loaders of glibc and musl list by themselves, a program as well as a plugin:
 # https://man7.org/linux/man-pages/man8/ld.so.8.html, musl's ldso/dynlink.c. uClibc's can usually not be called; where
 # it was built so it lists in place of running, and its own text says whether it was. It is asked of ELF files only that
@@ -114,9 +119,6 @@ watched() { # a part with what a program prints, bounded, and `said` with what i
     part "said $title"
     echo "$said"
 }
-# A boardprobe that does not know the variable says nothing of properties.
-export BOARDPROBE_PROPERTIES=yes
-[ $# = 0 ] || watched boardprobe "$@"
 [ -z "$folder" ] || cd "$folder" || folder=''
 if [ "$how" = trace ] && ! tr '\0' '\n' < "$loader" 2>/dev/null | grep -q LD_TRACE_LOADED_OBJECTS; then
     part mute
@@ -128,9 +130,9 @@ inspect() { # our plugin alone and without a registry: fast, and nothing that on
     export GST_REGISTRY=$none/registry.bin GST_PLUGIN_PATH="$folder/gstreamer-1.0"
     export GST_PLUGIN_SYSTEM_PATH=$none GST_PLUGIN_SYSTEM_PATH_1_0=$none
     [ ! -e lib/libgcc_s.so.1 ] || export LD_PRELOAD="$folder/lib/libgcc_s.so.1"
-    exec gst-inspect-1.0 "$element"
+    if have gst-inspect-1.0; then exec gst-inspect-1.0 "$element"; fi
+    exec bin/boardprobe --element "$element"
 }
-if [ "$element" != - ] && have gst-inspect-1.0; then watched inspect inspect; fi
 offered() { # what cameras and microphones offer
     if [ -x bin/boardprobe ]; then
         watched offered bin/boardprobe --video --sound
@@ -151,8 +153,15 @@ if [ -n "$devices" ]; then
     done
     part holders
     holders | head -c 8192
-    offered
 fi
+programs() { # of the release, and of GStreamer
+    # A boardprobe that does not know the variable says nothing of properties.
+    export BOARDPROBE_PROPERTIES=yes
+    [ $# = 0 ] || watched boardprobe "$@"
+    if [ "$element" = - ]; then :
+    elif have gst-inspect-1.0 || [ -x bin/boardprobe ]; then watched inspect inspect; fi
+    [ -z "$devices" ] || offered
+}
 files() { part files; sha256sum "$@"; LC_ALL=C ls -ldn "$@"; }
 named() { head -c 4 "$1" | grep -q ELF && grep -q ld-uClibc "$1"; } 2>/dev/null
 list() {
@@ -171,6 +180,7 @@ list() {
         + SERVICE_LOOK
         + r"""
 beside=gst-launch-1.0
+answers() { # to the lines on stdin
 set --
 while IFS= read -r line; do
     rest=${line#* }
@@ -201,6 +211,11 @@ while IFS= read -r line; do
             ;;
     esac
 done
+}
+# Programs wait for their libraries and for devices: they run beside the rest, and what they say comes last.
+exec 5<&0 < /dev/null
+programs "$@" 5<&- | { answers <&5 5<&-; cat; }
+exec 5<&-
 }
 # The SDK's own program asks a STUN server about the NAT; it ends by itself, or is ended.
 discover() {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -25,6 +26,7 @@ class Said:
 
     def __init__(self, answer: Answer) -> None:
         self.answer, self.traffic = answer, Traffic()
+        self.deadline = math.inf
         self.asked: list[str] = []
 
     def run(

@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from deploy.boards.board import load_board
-from deploy.boards.index import board_index
 from deploy.boards.inventory import SimState, host_target
 from deploy.boards.session import connect
-from deploy.bundle.assemble import make_bundle
 from deploy.control.services import carry_out
 from deploy.drills.run import drill_host
-from deploy.localkvs.lifecycle import Running
-from deploy.release.deployment import deploy_to
 from deploy.soak.run import soak_host
 from deploy.soak.watch import Plan
 from deploy.verdicts.flow import CloudWay
+from recipes.engine.docker import Engine
 from recipes.errors import PreflightError
 from recipes.stage.manifest import Stage
-from tests.kvsclient.test_board import running
+from tests.support.fieldboard import field_board
 
 pytestmark = [pytest.mark.engine, pytest.mark.sim, pytest.mark.slow]
-__all__ = ["running"]
 PATIENCE = 300.0
 """An emulated board on a busy machine."""
 
 
 @pytest.fixture
-def camera(arm: SimState, built: Callable[..., Stage], running: Running) -> str:
-    board = load_board(arm.name)
-    bundle, _ = make_bundle(board, built("armv7", "", *board.recipes), board_index(board))
-    deploy_to(arm.name, bundle)
-    return arm.name
+def camera(
+    arm: SimState, engine: Engine, built: Callable[..., Stage], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    monkeypatch.setenv("BOARDCAST_BOARDS", str(tmp_path / "boards"))
+    with field_board(arm, engine, tmp_path, built) as board:
+        board.deploy()
+        yield board.host
 
 
 def routes(host: str) -> str:
