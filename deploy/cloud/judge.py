@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator
 
-from deploy.cloud.boardside import BoardView
+from deploy.causes.boardside import BoardView
 from deploy.cloud.evidence import SAME, Evidence, Media, ahead, alternates, drift, gaps, overlaps, rate_of
 from deploy.cloud.reasons import Finding, ok, reason_of, red, skipped, unreached
 

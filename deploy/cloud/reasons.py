@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from deploy.causes.boardside import BoardView
 from deploy.causes.catalogue import catalogue
-from deploy.cloud.boardside import BoardView
 
 
 class Side(StrEnum):

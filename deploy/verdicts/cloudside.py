@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from deploy.boards.board import Board, board_names, load_board
-from deploy.cloud.boardside import BoardView
+from deploy.causes.boardside import BoardView
 from deploy.cloud.collect import PATIENCE, Look, observe
 from deploy.cloud.evidence import Evidence
 from deploy.cloud.judge import judge

@@ -16,7 +16,7 @@ from typing import IO, Any
 from deploy.boards.layers import read_layers
 from deploy.boards.session import BoardSession, within
 from deploy.bundle.manifest import Manifest
-from deploy.cloud.boardside import StreamSeen
+from deploy.causes.boardside import StreamSeen
 from deploy.reach.ask import Reach
 from deploy.verify.gather import NOWHERE, gather
 from deploy.verify.line import CHANNEL_VARIABLE, answer_checks, tell_release
@@ -81,7 +81,6 @@ def run_checks(
         The checks could not run at all: that is neither green nor red.
     """
     junit = _fresh_file(host)
-    reach = NOWHERE if fast else reach
     release = _release(manifest, host, identity, patience) | {"stall": stall or patience, "endpoints": reach.rows()}
     words = [*_words(release, own, fast=fast), f"--junitxml={junit}"]
 

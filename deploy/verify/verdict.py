@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from deploy.causes.boardside import StreamSeen
 from deploy.causes.catalogue import cause_of, causes, causes_of_checks, written_at
-from deploy.cloud.boardside import StreamSeen
 from recipes.errors import VerifyError
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from deploy.cloud.boardside import BoardView
+from deploy.causes.boardside import BoardView
 from deploy.cloud.reasons import Finding, ok, reason_of, red, skipped, unreached
 from deploy.webrtc.viewer import Viewed
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from deploy.cloud.boardside import BoardView
+from deploy.causes.boardside import BoardView
 from deploy.cloud.collect import Look, observe
 from deploy.cloud.evidence import Evidence
 from deploy.cloud.judge import judge

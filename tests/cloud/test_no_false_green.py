@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from deploy.cloud.boardside import BoardView, StreamSeen
+from deploy.causes.boardside import BoardView, StreamSeen
 from deploy.cloud.reasons import REASONS, Side
 from tests.cloud.conftest import Verifier, reasons
 from tests.support.livecamera import LiveCamera, service_of

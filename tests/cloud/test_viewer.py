@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.cloud.boardside import BoardView, StreamSeen
+from deploy.causes.boardside import BoardView, StreamSeen
 from deploy.cloud.reasons import Finding
 from deploy.cloud.session import Calls
 from deploy.webrtc.judge import judge_view

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from deploy.boards.board import Board, load_board
-from deploy.cloud.boardside import BoardView, StreamSeen
+from deploy.causes.boardside import BoardView, StreamSeen
 from deploy.cloud.promise import board_promises
 from deploy.release.deployment import HostVerdict
 from deploy.verdicts import flow

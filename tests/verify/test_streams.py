@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from deploy.cloud.boardside import BoardView, StreamSeen, refusal_in
+from deploy.causes.boardside import BoardView, StreamSeen, refusal_in
 from deploy.cloud.reasons import REASONS
 from deploy.verify.checks import test_streams
 from deploy.verify.script import LAST_REFUSAL
@@ -48,7 +48,7 @@ class Board:
     def checked(self, **release: int) -> float:
         """Run the check; returns the seconds that it took."""
         wanted = {"root": "/r", "services": [ROW], "patience": 25, "stall": 12, **release}
-        facts: Any = SimpleNamespace(clock=None)
+        facts: Any = SimpleNamespace(skew=None)
         test_streams.test_every_stream_goes_on(self, wanted, facts, self.recorded.__setitem__)
         return self.now - self.begun
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from deploy.cloud.boardside import StreamSeen
+from deploy.causes.boardside import StreamSeen
 from deploy.services.systems import Phase, parse_status
 from deploy.verify.facts import Facts, StreamFact, since
 from deploy.verify.script import LOOK

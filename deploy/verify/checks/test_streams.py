@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from deploy.cloud.boardside import CAUSES, StreamSeen, refusal_in
+from deploy.causes.boardside import CAUSES, StreamSeen, refusal_in
 from deploy.services.systems import Phase, ServiceState, parse_status
 from deploy.verify.facts import Facts, read_report, since
 from deploy.verify.script import LAST_REFUSAL, LOOK
