@@ -18,7 +18,7 @@ CLOCK = 60.0
 """Seconds that the board's clock may be off; uplinks are late by less, and AWS refuses 300."""
 SLOW, FAST = 0.8, 1.25
 """Bounds of the frame rate, in parts of the promised one; drivers round, and half of it is far outside."""
-WHITE, WIDE = 190, 320
+WHITE, WIDE = 160, 320
 """Brightness that letters of a drawn clock have, where the picture is not too narrow for them to be drawn in full."""
 HEAVY = 2.0
 """Times the promised bitrate; encoders go above it for a few seconds."""

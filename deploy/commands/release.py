@@ -212,6 +212,61 @@ def rollback(_: Context, host: str, json: bool = False, dry_run: bool = False) -
         console.out(f"{host}: went back to {identity[:12]}; its checks are green")
 
 
+@command(help={"host": HOST})
+def releases(_: Context, host: str, json: bool = False) -> None:
+    """List the releases that a host has, and which it can go back to."""
+    from deploy.boards.inventory import host_target
+    from deploy.boards.session import connect
+    from deploy.release.deployment import board_root
+    from deploy.upkeep.releases import board_releases
+    from recipes import console
+
+    with connect(host_target(host)) as session:
+        found = board_releases(session, board_root(host))
+    if json:
+        console.emit([release.as_dict() for release in found])
+        return
+    rows = [
+        [
+            release.id[:12],
+            f"{release.role}{', streams' if release.streams else ''}",
+            "yes" if release.verified else "no",
+            str(release.files),
+            release.brought_by.replace(" since ", ", ") or "not written down",
+        ]
+        for release in found
+    ]
+    if not found:
+        console.out(f"{host} has no release of ours")
+        return
+    console.table(host, ["release", "is", "verified", "files", "brought by"], rows, right=["files"])
+
+
+@command(help={"host": HOST, "dry_run": "say whether there is anything of ours, and remove nothing"})
+def uninstall(_: Context, host: str, json: bool = False, dry_run: bool = False) -> None:
+    """Take everything of ours off a host: services, releases, folder."""
+    from deploy.boards.inventory import host_target
+    from deploy.boards.session import connect
+    from deploy.release.deployment import board_root
+    from deploy.release.run import this_user
+    from deploy.upkeep.uninstall import uninstall as take_off
+    from recipes import console
+
+    root = board_root(host)
+    with connect(host_target(host)) as session:
+        done = take_off(session, root, this_user(), dry_run=dry_run)
+    if json:
+        console.emit({"host": host, "root": root, "there": done.there, "left": list(done.left), "done": not dry_run})
+        return
+    if not done.there:
+        console.out(f"{host}: nothing of ours is in {root}")
+    elif dry_run:
+        console.out(f"{host}: would stop and remove the services, then {root}")
+    else:
+        kept = f"; not ours, and left there: {', '.join(done.left)}" if done.left else ""
+        console.out(f"{host}: nothing of ours is left{kept}")
+
+
 @command(iterable=["stream"], help={"host": HOST, "stream": "name of a stream; all without it"})
 def status(_: Context, host: str, stream: list[str], json: bool = False) -> None:
     """Say what runs on a host, what ran before, how its streams are."""

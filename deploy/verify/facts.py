@@ -27,8 +27,9 @@ _NODE = re.compile(r"/dev/(?:video[0-9]{1,4}|snd/pcmC[0-9]{1,3}D[0-9]{1,3}c)")
 _LINK = re.compile(r"^link (/dev/\S{1,200}) (/dev/video[0-9]{1,4})$", re.MULTILINE)
 PLUGINS = "gstreamer-1.0/"
 """Folder of a release with what GStreamer opens by name."""
-_ELEMENTS = {f"{PLUGINS}libgstkvssink.so": "kvssink", f"{PLUGINS}libgstkvsclient.so": "kvssink"}
-"""Plugins of ours, and the element that each is there for; the second takes the place of the SDK's."""
+_SDK, _OURS = f"{PLUGINS}libgstkvssink.so", f"{PLUGINS}libgstkvsclient.so"
+"""Plugins that bring kvssink: the SDK's, and the one that takes its place."""
+_SINK = "kvssink"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +108,8 @@ class Facts:
     """Entry to the lines that the loader said of it; of entries with the same closure one was asked."""
     boardprobe: ProbeAnswer | None
     inspected: ProbeAnswer | None = None
-    """What gst-inspect-1.0 says of our plugin's element, without a registry; None where the board has none."""
+    """What gst-inspect-1.0, or else boardprobe, says of our plugin's element alone, without a registry; None where the
+    board has neither, or no plugin travels."""
     absent: frozenset[str] = frozenset()
     """Of the places that the release names on the board: where nothing is."""
     nodes: tuple[str, ...] = ()
@@ -157,9 +159,13 @@ def same_closures(providers: Mapping[str, Mapping[str, str]]) -> dict[str, list[
 
 
 def probed_elements(release: Mapping[str, Any]) -> list[str]:
-    """Return the elements that boardprobe is asked about for plugins of ours that travel."""
-    paths = {file["path"] for file in release["files"]}
-    return list(dict.fromkeys(element for path, element in _ELEMENTS.items() if path in paths))
+    """Return what boardprobe is asked about beside what the board's file names; it reads all plugins for that."""
+    return [_SINK] if _SDK in {file["path"] for file in release["files"]} else []
+
+
+def plugin_element(release: Mapping[str, Any]) -> str:
+    """Return the element that a plugin of the release brings, and that is looked at alone; empty where none travels."""
+    return _SINK if {_SDK, _OURS} & {file["path"] for file in release["files"]} else ""
 
 
 def named_places(release: Mapping[str, Any]) -> list[str]:
@@ -217,11 +223,7 @@ def read_facts(answer: Mapping[str, Any], release: Mapping[str, Any]) -> Facts:
         boardprobe=_ended(single, "boardprobe"),
         inspected=_ended(single, "inspect"),
         absent=frozenset(absent),
-        nodes=tuple(line for line in single.get("devices", "").splitlines()[:256] if _NODE.fullmatch(line)),
-        links={link[1]: link[2] for link in _LINK.finditer(single.get("devices", ""))},
-        holders=read_holders(single.get("holders", "")),
-        video=tuple(_video(single)),
-        sound=tuple(filter(None, map(devices_alsa.read_told, read_objects(single.get("offered", ""))))),
+        **_devices(single),
         streams=_streams(release["services"], single),
         network=read_network(single, answer.get("here", {}), release.get("endpoints", ())),
         answers=answers,
@@ -291,6 +293,18 @@ def _ended(single: Mapping[str, str], title: str) -> ProbeAnswer | None:
     return ProbeAnswer(code=255 if code is None else code, out=single[title], err=err.strip())
 
 
+def _devices(single: Mapping[str, str]) -> dict[str, Any]:
+    """Return the fields of cameras and microphones."""
+    listed = single.get("devices", "")
+    return {
+        "nodes": tuple(line for line in listed.splitlines()[:256] if _NODE.fullmatch(line)),
+        "links": {link[1]: link[2] for link in _LINK.finditer(listed)},
+        "holders": read_holders(single.get("holders", "")),
+        "video": tuple(_video(single)),
+        "sound": tuple(filter(None, map(devices_alsa.read_told, read_objects(single.get("offered", ""))))),
+    }
+
+
 def _video(single: Mapping[str, str]) -> Iterator[VideoNode]:
     """Yield what boardprobe tells of each node of a camera, or v4l2-ctl."""
     told = map(devices_v4l2.read_told, read_objects(single.get("offered", "")))
@@ -336,9 +350,14 @@ def _rows(text: str) -> Iterator[str]:
 
 def read_report(text: str) -> dict[str, Any]:
     """Return what a service's program wrote of itself, from a look at it; empty where that is no JSON object."""
-    line = next((line for line in text.splitlines() if line.startswith("report=")), "report=")
+    line = next((line for line in text.splitlines() if line.startswith("report=")), "")
+    return json_object(line.removeprefix("report="))
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """Return the object that a program printed; empty where it is none."""
     try:
-        report = json.loads(line.removeprefix("report=") or "{}")
+        read = json.loads(text or "{}")
     except (ValueError, RecursionError):
         return {}
-    return report if isinstance(report, dict) else {}
+    return read if isinstance(read, dict) else {}

@@ -12,7 +12,7 @@ from deploy.boards.session import BoardSession
 from deploy.probe.script import END, START_SCRIPT
 from deploy.reach.ask import Reach
 from deploy.reach.seen import asked_lines
-from deploy.verify.facts import PLUGINS, loader_of, named_places, probed_elements, same_closures
+from deploy.verify.facts import PLUGINS, loader_of, named_places, plugin_element, probed_elements, same_closures
 from deploy.verify.script import GATHER
 from recipes.arch import Libc
 from recipes.errors import PreflightError
@@ -73,7 +73,7 @@ def gather(session: BoardSession, release: Mapping[str, Any], reach: Reach = NOW
     # The script is longer than what an SSH server takes as a command: it travels on stdin, before what it is asked.
     asked = "".join(f"{line}\n" for line in (GATHER, END, *lines)).encode()
     begun = time.time()
-    element = next(iter(probed_elements(release)), "-")
+    element = plugin_element(release) or "-"
     arguments = [mark, release["root"], release["folder"], loader, how, element, *words]
     with ThreadPoolExecutor(1) as beside:
         here = beside.submit(reach.look) if words and reach.endpoints else None

@@ -55,10 +55,9 @@ def run_checks(
     fast: bool = False,
     reach: Reach = NOWHERE,
 ) -> Verdict:
-    """Run every check against the release of this id on a board, over a session that is open.
+    """Run every check against the release of this id on a board, over a session that is open, in one round trip.
 
     pytest runs in a process of its own, without the user's configuration and plugins; it has no connection but ours.
-    The board is asked everything in one round trip while that process starts.
 
     Parameters
     ----------

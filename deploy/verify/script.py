@@ -130,7 +130,8 @@ inspect() { # our plugin alone and without a registry: fast, and nothing that on
     export GST_REGISTRY=$none/registry.bin GST_PLUGIN_PATH="$folder/gstreamer-1.0"
     export GST_PLUGIN_SYSTEM_PATH=$none GST_PLUGIN_SYSTEM_PATH_1_0=$none
     [ ! -e lib/libgcc_s.so.1 ] || export LD_PRELOAD="$folder/lib/libgcc_s.so.1"
-    exec gst-inspect-1.0 "$element"
+    if have gst-inspect-1.0; then exec gst-inspect-1.0 "$element"; fi
+    exec bin/boardprobe --element "$element"
 }
 offered() { # what cameras and microphones offer
     if [ -x bin/boardprobe ]; then
@@ -157,7 +158,8 @@ programs() { # of the release, and of GStreamer
     # A boardprobe that does not know the variable says nothing of properties.
     export BOARDPROBE_PROPERTIES=yes
     [ $# = 0 ] || watched boardprobe "$@"
-    if [ "$element" != - ] && have gst-inspect-1.0; then watched inspect inspect; fi
+    if [ "$element" = - ]; then :
+    elif have gst-inspect-1.0 || [ -x bin/boardprobe ]; then watched inspect inspect; fi
     [ -z "$devices" ] || offered
 }
 files() { part files; sha256sum "$@"; LC_ALL=C ls -ldn "$@"; }

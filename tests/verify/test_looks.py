@@ -183,6 +183,10 @@ def test_what_a_log_said_earlier_is_over_where_the_stream_streams_now(tmp_path: 
 
 
 def test_boardprobe_tells_of_properties_where_gst_inspect_is_not(tmp_path: Path) -> None:
-    told = json.dumps({"properties": {"v4l2src": "device name", "kvssink": "stream-name name"}})
-    found = look(tmp_path, boardprobe=told, said_boardprobe="exit=0", inspect=KVSSINK.replace("storage-size  ", "x "))
-    assert found[SETS].evidence == "front: kvssink has no storage-size"
+    told = json.dumps({"elements": {"kvssink": "loads"}, "properties": {"kvssink": "stream-name name"}})
+    found = look(tmp_path, inspect=told)
+    assert found[SETS].evidence == "front: kvssink has no storage-size, stream-name-of-21-too"
+    old = json.dumps({"elements": {"kvssink": "loads"}})
+    more = tmp_path / "more"
+    more.mkdir()
+    assert look(more, inspect=old)[SETS].evidence.startswith("kvssink loads without a registry; of 0 elements")

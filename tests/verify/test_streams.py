@@ -48,7 +48,7 @@ class Board:
     def checked(self, **release: int) -> float:
         """Run the check; returns the seconds that it took."""
         wanted = {"root": "/r", "services": [ROW], "patience": 25, "stall": 12, **release}
-        facts: Any = SimpleNamespace(skew=None)
+        facts: Any = SimpleNamespace(clock=None, skew=None)
         test_streams.test_every_stream_goes_on(self, wanted, facts, self.recorded.__setitem__)
         return self.now - self.begun
 
