@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from deploy.boards.board import Board, board_names, load_board
-from deploy.causes.boardside import BoardView
+from deploy.causes.boardside import BoardView, StreamSeen
 from deploy.cloud.collect import PATIENCE, Look, observe
 from deploy.cloud.evidence import Evidence
 from deploy.cloud.judge import judge
@@ -26,6 +26,8 @@ from recipes.progress import progress
 SUITE = "cloud"
 STANDING_PATIENCE = 8.0
 """Seconds for a fragment of a board that says itself that it sends none: it may have begun meanwhile."""
+SENDING_PATIENCE = 20.0
+"""The same of one that has just had fragments confirmed: the next one is at most a fragment's length away."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,8 +139,7 @@ def look_at_cloud(
     promised, began = board_promises(board), time.monotonic()
     views = views or {}
     sent = [views[one.stream] for one in promised.streams if one.stream in views]
-    usual = STANDING_PATIENCE if sent and all(view.stands for view in sent) else PATIENCE
-    look = Look(watch=watch, patience=patience or usual, known=known_streams(board))
+    look = Look(watch=watch, patience=patience or patience_for(sent), known=known_streams(board))
     regions = dict.fromkeys([*(one.region for one in promised.streams), *(one.region for one in promised.channels)])
     found = CloudLook()
     with progress(f"{board.name}: what the service has of its streams"):
@@ -151,6 +152,13 @@ def look_at_cloud(
                 service=part.service,
             )
     return replace(found, seconds=time.monotonic() - began)
+
+
+def patience_for(views: Sequence[BoardView]) -> float:
+    """Return the seconds in which a fragment has to arrive, by what the board says of its streams."""
+    if views and all(view.stands for view in views):
+        return STANDING_PATIENCE
+    return SENDING_PATIENCE if views and all(view.seen is StreamSeen.CONFIRMED for view in views) else PATIENCE
 
 
 def _of_region(

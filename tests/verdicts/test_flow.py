@@ -12,10 +12,11 @@ import pytest
 
 from deploy.boards.board import Board, load_board
 from deploy.causes.boardside import BoardView, StreamSeen
+from deploy.cloud.collect import PATIENCE
 from deploy.cloud.promise import board_promises
 from deploy.release.deployment import HostVerdict
 from deploy.verdicts import flow
-from deploy.verdicts.cloudside import board_views, look_at_cloud, with_cloud
+from deploy.verdicts.cloudside import board_views, look_at_cloud, patience_for, with_cloud
 from deploy.verify.verdict import Check, Verdict, require_green
 from recipes import paths
 from recipes.errors import VerifyError
@@ -133,6 +134,12 @@ def test_what_the_board_says_is_in_what_the_cloud_says(board: Board, tmp_path: P
     red = next(finding for finding in look.findings if finding.subject == "cam01")
     assert (red.reason, red.side) == ("workstation-blocked", "workstation")
     assert f"kinesisvideo.{REGION}.amazonaws.com" in red.next_step
+
+
+def test_how_long_a_fragment_is_waited_for_is_by_the_boards_own_word() -> None:
+    stands, sends, unsure = (BoardView(seen=one) for one in (StreamSeen.SILENT, StreamSeen.CONFIRMED, None))
+    assert patience_for([]) == patience_for([unsure, sends]) == patience_for([stands, sends]) == PATIENCE
+    assert patience_for([stands]) < patience_for([sends, sends]) < PATIENCE
 
 
 def test_a_board_without_streams_gets_a_note(board: Board, tmp_path: Path) -> None:
