@@ -137,7 +137,8 @@ def test_a_user_who_is_not_root_needs_to_be_it_for_bootstrap_alone(engine: Engin
     store = Store(*repository(tmp_path), tmp_path / "outlives")
     host = machine(tmp_path / "machine", {}, venv=True)
     host = replace(host, user=other_user(tmp_path, paths.cache()))
-    with sudo(Path(host.path) / "sudo", tmp_path / "sudo", host.rooted):
+    # Nor does bootstrap find apt, dpkg or mmdebstrap there.
+    with sudo(Path(host.path) / "sudo", tmp_path / "sudo", {**host.rooted, "PATH": host.path}):
         runner = Runner(
             read_workflow(FILE), store, host, github=BRANCH, variables={"BOARDCAST_MATRIX": "--board sim-tiny"}
         )
