@@ -15,7 +15,7 @@ from tests.support.actions import Store, git
 from tests.support.runner import Machine
 
 HIDDEN = ("apt", "apt-get", "apt-cache", "dpkg", "dpkg-deb", "dpkg-query", "dpkg-split", "mmdebstrap", "debootstrap")
-"""What only a Debian has. A step finds none of it; what it does as root, `bootstrap` alone, does."""
+"""What only a Debian has. A step finds none of it; what it does as root, `bootstrap` and the tests, may."""
 _OF_THE_MACHINE = ("PIP_", "NPM_CONFIG_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "NODE_EXTRA", "GIT_SSL", "SSL_CERT")
 """How this machine reaches its registries, which is none of the workflow's business."""
 _SUDO = """#!/bin/sh
