@@ -25,9 +25,9 @@ from recipes.engine.docker import Engine
 from recipes.stage.keys import KEY_VARIABLE
 from recipes.stage.manifest import Stage
 from recipes.toolchains.debian_root import BoardRoot
-from recipes.toolchains.images import ensure_base_image
 from recipes.toolchains.sysroots import Sysroot, ensure_sysroot
 from recipes.toolchains.vendor import parse_arch
+from recipes.tools.base import ensure_base_image
 from tests.support.standin import Standin, lock_text
 from tests.support.standin import make as make_standin
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -43,7 +44,9 @@ class Reach:
     def look(self) -> dict[str, Any]:
         """Look at them from here, by the names' own addresses and, where it runs, at the local service's."""
         ways = {"names": Way(), **({"local": self.local} if self.local else {})}
-        found = {name: look_from_here(self.endpoints, way) for name, way in ways.items()}
+        with ThreadPoolExecutor(len(ways)) as pool:
+            looked = pool.map(lambda way: look_from_here(self.endpoints, way), ways.values())
+            found = dict(zip(ways, looked, strict=True))
         told = {name: {key: asdict(one) for key, one in seen.items()} for name, seen in found.items()}
         return {"addresses": list(self.addresses), **told}
 

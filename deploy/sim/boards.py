@@ -160,7 +160,7 @@ def _wait(board: SimState, engine: Engine) -> None:
         f"{board.name} did not come up",
         where=board.container,
         why=engine.services.log_tail(board.container).strip()[-600:],
-        next_step="is user emulation registered? ./bootstrap install does it as root",
+        next_step="is user emulation registered? ./bootstrap doctor says it, sudo ./bootstrap install does it",
     )
 
 

@@ -79,7 +79,7 @@ def run_checks(
     PreflightError
         The checks could not run at all: that is neither green nor red.
     """
-    junit = _fresh_file(host)
+    junit, reach = _fresh_file(host), NOWHERE if fast else reach
     release = _release(manifest, host, identity, patience) | {"stall": stall or patience, "endpoints": reach.rows()}
     words = [*_words(release, own, fast=fast), f"--junitxml={junit}"]
 

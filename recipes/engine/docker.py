@@ -12,9 +12,9 @@ from typing import IO, Any
 
 from recipes.engine.confinement import Confinement, is_readable
 from recipes.engine.connection import (
-    boot_id,
     engine_endpoint,
     no_engine,
+    owner_is_gone,
     owner_mark,
     refusals,
     refuse_unseen,
@@ -346,8 +346,7 @@ class Engine:
         for container in self._client.containers.list(
             all=True, ignore_removed=True, filters={"label": f"{LABEL}=session"}
         ):
-            where, _, pid = container.labels.get(OWNER_LABEL, "").rpartition(":")
-            if where == boot_id() and pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            if owner_is_gone(container.labels.get(OWNER_LABEL, "")):
                 with contextlib.suppress(docker.errors.APIError):
                     container.remove(force=True, v=True)
 

@@ -25,7 +25,7 @@ from deploy.sim.boards import bring_up, is_up, prepare_board, take_down
 from deploy.transfer.delta import make_delta
 from deploy.transfer.means import choose_means
 from deploy.transfer.packing import Packing, pack
-from recipes import paths
+from recipes import console, paths
 from recipes.builder.run import build_stage, prepare_build
 from recipes.engine.docker import Engine
 from recipes.errors import PreflightError
@@ -34,7 +34,7 @@ from tests.support import peers, shapes
 from tests.support.bench import show
 
 HOSTS = ("sim-tiny", "sim-armv7")
-ROUNDS = 2
+ROUNDS = 1
 SHAPES = {"33 files, 3 MB": shapes.real_shape, "2,100 files, 12 MB": shapes.many_shape}
 
 
@@ -93,6 +93,10 @@ def compare(host: str, name: str, folder: Path) -> dict[str, object]:
             for key, tree in (("rsync first", trees[0]), ("rsync again", trees[0]), ("rsync changed", trees[1])):
                 theirs(key, tree)
     best = {key: min(found) for key, found in times.items()}
+    for key, count in sent.items():
+        if key in best:
+            told = f"{count:,} bytes, {best[key]:.2f} s; tar | ssh {best['tar']:.2f} s"
+            console.say(f"{host}, {name}, {key}: {told}")
     title = f"{host}, {name}"
     rows: dict[str, object] = {
         f"{title}: first, s": f"{best['first']:.2f}; tar | ssh {best['tar']:.2f}: {best['first'] / best['tar']:.2f}x",

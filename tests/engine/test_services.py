@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from recipes.engine.docker import Engine
-from recipes.toolchains.images import ensure_base_image
+from recipes.tools.base import ensure_base_image
 
 pytestmark = pytest.mark.engine
 NET_ADMIN = 1 << 12

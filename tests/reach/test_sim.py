@@ -115,6 +115,7 @@ def test_the_boards_own_authorities_do_not_know_the_local_service(
     assert "invoke kvs attach --host sim-tiny" in found.cure
 
 
+@pytest.mark.slow
 def test_a_board_without_authorities_says_which_file_is_missing(
     tiny: SimState, tiny_bundle: Bundle, reach: Reach
 ) -> None:
@@ -133,6 +134,7 @@ def test_what_only_the_board_does_not_reach_is_told_so(tiny: SimState, tiny_bund
     assert f"let the board out to *.kinesisvideo.{REGION}.amazonaws.com" in found["data of front"].cure
 
 
+@pytest.mark.slow
 def test_what_nobody_reaches_is_told_so(tiny: SimState, tiny_bundle: Bundle, reach: Reach, service: Running) -> None:
     take_down()
     try:
@@ -156,9 +158,9 @@ def clock(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     ("ahead", "words"),
     [
         (360, "its clock is 360 s ahead of the service's"),
-        (-360, "its clock is 360 s behind the service's"),
-        (-int(time.time()) + 1000, "the certificate is good from 20"),
-        (40 * 365 * 86400, "the certificate is good from 20"),
+        pytest.param(-360, "its clock is 360 s behind the service's", marks=pytest.mark.slow),
+        pytest.param(-int(time.time()) + 1000, "the certificate is good from 20", marks=pytest.mark.slow),
+        pytest.param(40 * 365 * 86400, "the certificate is good from 20", marks=pytest.mark.slow),
     ],
     ids=["six minutes ahead", "six minutes behind", "1970", "forty years ahead"],
 )
@@ -212,8 +214,10 @@ IN_WORDS = "; the SDK's discoverNatBehavior says: mapping independent, filtering
     ("text", "words"),
     [
         (SAID, IN_WORDS),
-        ("echo Detected NAT mapping behavior SOMETHING; head -c 100000 /dev/zero", ""),
-        ("exec sleep 300", ""),
+        pytest.param(
+            "echo Detected NAT mapping behavior SOMETHING; head -c 9000 /dev/zero", "", marks=pytest.mark.slow
+        ),
+        pytest.param("exec sleep 300", "", marks=pytest.mark.slow),
     ],
     ids=["its words", "nonsense", "it hangs"],
 )

@@ -16,7 +16,7 @@ from tests.support.leaking import Steps, row
 
 pytestmark = [pytest.mark.engine, pytest.mark.sim]
 ROOT = "/opt/soaked"
-_LEAKS = "#!/bin/sh\nwhile :; do kept=$kept$chunk$chunk; sleep 600 & sleep 0.2; done\n"
+_LEAKS = "#!/bin/sh\nwhile :; do kept=$kept$chunk$chunk; sleep 600 & sleep 1; done\n"
 _HOLDS = "#!/bin/sh\nwhile :; do kept=$chunk$chunk; sleep 0.2; done\n"
 _CHUNK = "chunk=$(head -c 60000 /dev/zero | tr '\\0' x)\n"
 # $1 a path, $2 its mode; stdin its content.
