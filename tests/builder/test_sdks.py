@@ -249,6 +249,7 @@ OWN = ("openssl", "curl", "log4cplus", "libwebsockets", "libsrtp2", "usrsctp")
 
 
 @pytest.mark.slow  # OpenSSL takes minutes
+@pytest.mark.timeout(7200)
 @pytest.mark.parametrize("arch", ["armv7", "aarch64", "x86_64", "armv5", "mipsel"])
 def test_both_sdks_stand_on_what_is_built_here(sdk: Callable[..., Stage], arch: str) -> None:
     """No library of the board's: each is ours, of a line that is alive, with the distribution's patches in it."""

@@ -97,7 +97,7 @@ def test_one_verdict_of_both_sides(
         for name in ("cam01", "cam09"):
             client.create_stream(StreamName=name, DataRetentionInHours=24)
         monkeypatch.setattr(flow, "chosen_service", lambda region, profile, *, aws: service_of(local))
-        monkeypatch.setattr("deploy.verdicts.cloudside.PATIENCE", 3)
+        monkeypatch.setattr("deploy.verdicts.cloudside.PATIENCE", 10)
         with LiveCamera(local, "cam01"):
             done, papers = flow.finish(HostVerdict(host="h1", verdict=verdict(tmp_path)), flow.CloudWay())
     found = {check.name: check for check in done.verdict.checks} if done.verdict else {}
