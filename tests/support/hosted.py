@@ -83,6 +83,8 @@ def machine(folder: Path, environment: Mapping[str, str], *, hidden: Collection[
     kept |= {"LANG": "C.UTF-8"}
     rooted = {**kept, "PATH": os.pathsep.join(map(str, places)), "HOME": str(folder / "root")}
     rooted |= {key: value for key, value in environment.items() if key.startswith("PYTEST_")}
+    # The tests that the workflow runs as root have boards to make, too: those of this machine's cache are there.
+    rooted["BOARDCAST_CACHE"] = str(paths.cache())
     (folder / "root").mkdir()
     words = " ".join(f"{key}={shlex.quote(value)}" for key, value in rooted.items())
     for name, text in (
