@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes a root of Debian packages for any architecture, inside the base image, as root of the container.
+# Makes a root of Debian packages for any architecture, inside the base image, as root of the container. Which archive
+# they come from is debian-archive.sh's to say.
 #   debian-root.sh ARCH SUITE extract|configure PACKAGE...      result: /root-tree, /packages.txt
 # `extract` unpacks only (a sysroot: nothing of the target runs). `configure` also runs the packages' own scripts, which
 # needs user emulation for a foreign architecture. Unpacking is done by the build machine's own dpkg either way: under
@@ -13,12 +14,7 @@ mkdir -p /apt/state/lists/partial /apt/cache/archives/partial "$tree/var/lib/dpk
 : > "$tree/var/lib/dpkg/status"
 : > "$tree/var/lib/dpkg/available"
 # The main suite alone: for a foreign architecture the security index can be out of step with it.
-if [ -f /etc/apt/sources.list ] && grep -q '^deb ' /etc/apt/sources.list; then
-    grep -m1 '^deb ' /etc/apt/sources.list | sed -E "s/^deb +(\[[^]]*\] +)?([^ ]+).*/deb \1\2 $suite main/" > /apt/list
-else
-    uri=$(sed -n 's/^URIs: *\([^ ]*\).*/\1/p' /etc/apt/sources.list.d/*.sources | head -n 1)
-    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $uri $suite main" > /apt/list
-fi
+/debian-archive.sh deb "$suite" > /apt/list
 cat > /apt/conf <<CONF
 APT::Architecture "$arch";
 APT::Architectures "$arch";

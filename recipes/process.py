@@ -82,10 +82,17 @@ def run(
     except subprocess.TimeoutExpired as error:
         raise BuildError(f"{argv[0]} did not end within {timeout:g} s", where=" ".join(argv)) from error
     result = Result(argv=tuple(argv), code=done.returncode, stdout=done.stdout or b"", stderr=done.stderr or b"")
-    if check and result.code != 0:
+    return checked(result) if check else result
+
+
+def checked(result: Result) -> Result:
+    """Return a result whose exit code is 0; raises BuildError with the last lines of its stderr for another."""
+    if result.code != 0:
         tail = result.stderr.decode("utf-8", "replace").strip().splitlines()[-12:]
         raise BuildError(
-            f"{argv[0]} failed with exit code {result.code}", where=" ".join(argv), why="\n    ".join(tail)
+            f"{result.argv[0]} failed with exit code {result.code}",
+            where=" ".join(result.argv),
+            why="\n    ".join(tail),
         )
     return result
 

@@ -25,9 +25,9 @@ from recipes.engine.docker import Engine
 from recipes.stage.keys import KEY_VARIABLE
 from recipes.stage.manifest import Stage
 from recipes.toolchains.debian_root import BoardRoot
-from recipes.toolchains.images import ensure_base_image
 from recipes.toolchains.sysroots import Sysroot, ensure_sysroot
 from recipes.toolchains.vendor import parse_arch
+from recipes.tools.base import ensure_base_image
 from tests.support.standin import Standin, lock_text
 from tests.support.standin import make as make_standin
 
@@ -52,7 +52,7 @@ _LONGEST = (
     *("services/test_init_systems", "services/test_init_releases", "builder/test_reproducible", "release/test_tiny"),
     *("builder/test_build", "builder/test_hostile", "release/test_services", "release/test_sim"),
     *("streamer/test_streamer", "builder/test_sdks", "boards/test_frozen", "builder/test_apps"),
-    *("corpus/test_loader_rules", "corpus/test_fuzz", "streams/test_argv", "services/test_systemd"),
+    *("ci/test_workflow", "corpus/test_loader_rules", "corpus/test_fuzz", "streams/test_argv", "services/test_systemd"),
     *("engine/test_remote", "commands/test_tasks", "boards/test_pull", "kvsclient/test_faults", "probe/test_script"),
 )
 

@@ -49,7 +49,7 @@ OWNERS = {
     "debian_inspector": {"deploy.bundle.dpkg"},
     "packageurl": {"deploy.bundle.sbom"},
     "tomlkit": {"recipes.sources.pins", "deploy.boards.inventory"},
-    "junitparser": {"deploy.verify.run", "deploy.verify.junit"},
+    "junitparser": {"deploy.verify.run"},
     "testinfra": {"deploy.verify.plugin"},
     "moto": {"deploy.signaling.moto"},
     "elftools": set(),

@@ -16,6 +16,7 @@ from deploy.boards.inventory import HostsFile
 from deploy.commands.project import KINDS
 from deploy.reports.rooms import caption, draw
 from recipes.config import Strict
+from recipes.toolchains.sysroots import SysrootSpec
 from recipes.toolchains.vendor import Toolchain
 
 ROOT = Path(__file__).parent.parent
@@ -104,6 +105,7 @@ MODELS: dict[str, type[Strict]] = {
     "streams": BoardFile,
     "hosts": HostsFile,
     "dedupe": BoardFile,
+    "packages": SysrootSpec,
 }
 """A key that tells which file an example is of."""
 REST: dict[type[Strict], dict[str, object]] = {

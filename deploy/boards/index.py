@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from deploy.boards.board import Board, board_names, load_board
+from deploy.boards.board import Board, SimSettings, board_names, load_board
 from deploy.boards.layers import board_path
 from recipes.arch import Arch
 from recipes.errors import ConfigError
@@ -84,16 +84,28 @@ def board_index(board: Board) -> Index:
     if captured.is_file():
         return same_machine(board, load_index(captured))
     sim = board.file.sim
-    if sim is not None:
-        parts = [board.file.arch, sim.suite, sim.mode, *sim.packages]
-        tar = board_root_tar(board.name, parts, sim.scripts)
-        if tar.is_file():
-            return load_index(tar, key=tar.stem)
+    if sim is not None and (tar := _root_tar(board.name, board.file.arch, sim)).is_file():
+        return load_index(tar, key=tar.stem)
     raise ConfigError(
         f"nothing is known of what {board.name} has",
         where=str(captured),
         next_step=f"invoke sim up --host {board.name}" if sim else "invoke sysroot.pull --host HOST",
     )
+
+
+def has_index(board: Board) -> bool:
+    """Tell whether what a board has was captured: then a bundle of it needs no board."""
+    return any((board.folder / name).is_file() for name in (INDEX_NAME, "root.tar"))
+
+
+def board_root(board: Board) -> str:
+    """Return what the root of a simulated board is made of, as a digest; empty for a real one."""
+    sim = board.file.sim
+    return _root_tar(board.name, board.file.arch, sim).stem.rpartition("-")[2] if sim else ""
+
+
+def _root_tar(board: str, arch: str, sim: SimSettings) -> Path:
+    return board_root_tar(board, [arch, sim.suite, sim.mode, *sim.packages], sim.scripts)
 
 
 def find_index(name: str) -> Index:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import shlex
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-from deploy.ssh.channel import SILENT_SECONDS, Exchange, Pulse, TooLongError
+from deploy.ssh.channel import COMMAND_SECONDS, SILENT_SECONDS, Exchange, Pulse, TooLongError
 from deploy.ssh.dial import CONNECT_SECONDS, Target, dial, hang_up, place_of
 from deploy.ssh.files import NotWrittenError, put_file
 from recipes import console
@@ -18,6 +21,8 @@ from recipes.text import one_line
 
 TEXT_BYTES = 4 << 20
 """What a command may answer with, errors included; the listing of a board's libraries is larger and says so."""
+_BEYOND_SECONDS = 2.0
+"""Beyond a deadline: where a command does not even end then, its connection does."""
 _REOPENED = 2
 """Times that a session is opened again where it was lost between two commands."""
 _AGAIN = "the same command again: what arrived is kept, invoke status --host HOST says what runs there"
@@ -51,20 +56,33 @@ class BoardSession(Protocol):
     """All that deploying needs of a board: run a POSIX shell script there, with arguments and input."""
 
     traffic: Traffic
+    deadline: float
+    """Moment of `time.monotonic` at which every command ends, begun or not; infinite for none. See `within`."""
 
     def run(
         self, script: str, arguments: Sequence[str] = (), stdin: Iterable[bytes] = (), *, most: int = TEXT_BYTES
     ) -> Reply:
         """Run a script with `sh`; the arguments arrive as $1, $2, …, quoted, and stdin is sent as it is produced.
 
-        Raises PreflightError where the connection goes, the board falls silent, or it answers with more than `most`
-        bytes.
+        Raises PreflightError where the connection goes, the board falls silent, it answers with more than `most`
+        bytes, or the deadline comes.
         """
         ...
 
     def fetch(self, script: str, arguments: Sequence[str] = (), stdin: Iterable[bytes] = (), *, most: int) -> bytes:
         """Run a script and return its output as it came; raises PreflightError as `run` does, and where it fails."""
         ...
+
+
+@contextmanager
+def within(session: BoardSession, seconds: float) -> Iterator[None]:
+    """Bound what is done over a session in a block, all of it together; a deadline that comes sooner stays."""
+    before = session.deadline
+    session.deadline = min(before, time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        session.deadline = before
 
 
 @runtime_checkable
@@ -85,6 +103,7 @@ class SshSession:
     _pulse: Pulse
     _reopened: int = 0
     traffic: Traffic = field(default_factory=Traffic)
+    deadline: float = math.inf
 
     def run(
         self, script: str, arguments: Sequence[str] = (), stdin: Iterable[bytes] = (), *, most: int = TEXT_BYTES
@@ -130,9 +149,15 @@ class SshSession:
         words = " ".join(shlex.quote(word) for word in ("boardcast", *arguments))
         command = f"sh -c {shlex.quote(script)} {words}"
         traffic.round_trips += 1
-        before = traffic.sent + traffic.received
+        before, begun = traffic.sent + traffic.received, time.monotonic()
+        guard = threading.Timer(self._left() + _BEYOND_SECONDS, self._cut)
+        guard.daemon = True
         try:
-            exchange = Exchange(channel=self._channel(), pulse=self._pulse, traffic=traffic, most=most)
+            if math.isfinite(self.deadline):
+                guard.start()
+            exchange = Exchange(
+                channel=self._channel(), pulse=self._pulse, traffic=traffic, most=most, deadline=self.deadline
+            )
             with progress(f"{name}: at work", lambda: traffic.sent + traffic.received - before):
                 code = exchange.run(command, stdin)
             traffic.latency = self._pulse.latency
@@ -145,7 +170,18 @@ class SshSession:
                 next_step="no board of ours answers like this: is hosts.toml naming the right one?",
             ) from error
         except (OSError, EOFError, paramiko.SSHException) as error:
+            if time.monotonic() >= self.deadline and not self._pulse.silent:
+                raise self._late(time.monotonic() - begun) from error
             raise self._lost(error) from error
+        finally:
+            guard.cancel()
+
+    def _cut(self) -> None:
+        self._connection.transport.close()
+
+    def _left(self) -> float:
+        """Return the seconds until the deadline; as long as a command may take at most where there is none."""
+        return max(0.0, min(self.deadline - time.monotonic(), COMMAND_SECONDS))
 
     def _channel(self) -> Any:
         """Return a channel for a command; where the connection went before that was asked for, over a new one.
@@ -156,9 +192,11 @@ class SshSession:
 
         while True:
             transport = self._connection.transport
+            if not self._left():
+                raise TimeoutError("the time was over before it was asked")
             try:
                 # Without a timeout paramiko waits an hour for the channel of a board that vanished.
-                return transport.open_session(timeout=CONNECT_SECONDS)
+                return transport.open_session(timeout=min(CONNECT_SECONDS, self._left()))
             except (OSError, EOFError, paramiko.SSHException):
                 if transport.is_active() or self._pulse.silent or self._reopened >= _REOPENED:
                     raise
@@ -169,7 +207,8 @@ class SshSession:
         self._reopened += 1
         console.say(f"{self.target.name}: the connection went ({_ended(lost)}); it is opened again")
         self.close()
-        self._connection = dial(self.target)
+        # TCP, banner and log-in have a limit each.
+        self._connection = dial(self.target, seconds=max(1.0, min(CONNECT_SECONDS, self._left() / 3)))
         self._pulse = Pulse(self._connection.transport)
         self.start()
 
@@ -181,6 +220,14 @@ class SshSession:
         """End the connection."""
         self._pulse.stop()
         hang_up(self._connection)
+
+    def _late(self, seconds: float) -> PreflightError:
+        return PreflightError(
+            f"{self.target.name} did not do in time what it was asked",
+            where=place_of(self.target),
+            why=f"the time for all of it is over; its last command had {seconds:.0f} s of that",
+            next_step=_AGAIN,
+        )
 
     def _lost(self, error: Exception) -> PreflightError:
         if self._pulse.silent:
@@ -207,10 +254,17 @@ def _ended(transport: Any) -> str:
 
 
 @contextmanager
-def connect(target: Target) -> Iterator[SshSession]:
-    """Open a session to a board and close it when the block ends; raises what `dial` does."""
+def connect(target: Target, *, seconds: float = math.inf) -> Iterator[SshSession]:
+    """Open a session to a board and close it when the block ends; raises what `dial` does.
+
+    Parameters
+    ----------
+    seconds:
+        For all of it, from now on.
+    """
+    deadline = time.monotonic() + seconds
     connection = dial(target)
-    session = SshSession(target, connection, Pulse(connection.transport))
+    session = SshSession(target, connection, Pulse(connection.transport), deadline=deadline)
     session.start()
     try:
         yield session

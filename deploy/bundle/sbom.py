@@ -172,11 +172,12 @@ def _pedigree(patched: DistributionPatches, upstream: Component) -> Pedigree:
     )
 
 
-def _debian_purl(name: str, version: str, arch: str, suite: str) -> PackageURL:
+def _debian_purl(name: str, version: str, arch: str, suite: str, upstream: str = "") -> PackageURL:
     from packageurl import PackageURL
 
     # As scanners write and read it: https://github.com/anchore/grype, https://github.com/aquasecurity/trivy
     qualifiers = {"arch": arch, "distro": f"debian-{_RELEASES.get(suite, suite)}" if suite else ""}
+    qualifiers |= {"upstream": upstream} if upstream != name else {}
     return PackageURL(type="deb", namespace="debian", name=name, version=version, qualifiers=qualifiers)
 
 
@@ -201,7 +202,10 @@ def _of_package(package: PackagedFiles) -> Component:
     from cyclonedx.model.component import Component, ComponentType
     from cyclonedx.model.license import LicenseExpression
 
-    purl = _debian_purl(package.name, package.version, package.arch, package.suite)
+    source, _, version = package.source.partition(" ")
+    # Advisories are about source packages, of which a package seldom has the name.
+    upstream = source if version in ("", package.version) else f"{source}@{version}"
+    purl = _debian_purl(package.name, package.version, package.arch, package.suite, upstream)
     return Component(
         name=package.name,
         version=package.version,

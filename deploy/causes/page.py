@@ -28,6 +28,11 @@ name what they found by the anchors of this page.
 | a camera or a microphone is not found | `invoke probe --host H`, then [the board](#verify-board) |
 | a status code of an SDK | [status codes](status-codes.md) |
 """
+_COMMAND = re.compile(
+    r"\b(?:invoke|aws|curl|grep|date|ntpd|chronyc)\b"
+    r"(?: (?!says|lists|sends|goes|starts|from here|on the|in the)[^\s;,]+)+"
+)
+"""A command in a sentence: up to a punctuation mark, or the word that goes on with the sentence."""
 _LEVELS = {"error": "Nothing streams", "warning": "It streams badly", "note": "Worth knowing"}
 
 
@@ -45,7 +50,7 @@ def _section(section: Section) -> str:
 def _table(rows: tuple[Cause, ...]) -> Iterator[str]:
     yield "| you see | why | do |\n| --- | --- | --- |\n"
     for cause in rows:
-        steps = "; ".join(part for part in (cause.cure, _plain(cause.next_step)) if part)
+        steps = "; ".join(part for part in (cause.cure, _marked(cause.next_step)) if part)
         yield _row(f'<a id="{cause.name}"></a>{", ".join(cause.sees)}', cause.why, steps)
 
 
@@ -77,6 +82,13 @@ def _symptoms() -> Iterator[str]:
 
 def _row(*cells: str) -> str:
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |\n"
+
+
+def _marked(text: str) -> str:
+    """Return a next step whose commands stand between backquotes."""
+    parts = text.split("`")
+    marked = [_COMMAND.sub(r"`\g<0>`", part) if number % 2 == 0 else part for number, part in enumerate(parts)]
+    return _plain("`".join(marked))
 
 
 def _plain(text: str) -> str:

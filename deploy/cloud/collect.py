@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import email.utils
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from typing import Any
 
 from deploy.cloud.contents import change_of, decoded, drawn_clock, media_of, shot_of
 from deploy.cloud.evidence import Evidence, Media, Seen, Shot, Trouble, gaps, overlaps
+from deploy.cloud.listing import StreamAt, describe, list_fragments
 from deploy.cloud.promise import StreamPromise
 from deploy.cloud.session import Calls, ServiceRefusalError, seconds_of, told
 from deploy.cloud.unkept import Passed, ask_metrics, read_live
@@ -61,23 +61,16 @@ class Look:
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
-@dataclass(slots=True)
-class _Stream:
-    arn: str
-    hours: int
-    skew: float | None
-
-
 async def observe(calls: Calls, promise: StreamPromise, look: Look | None = None) -> Evidence:
     """Look at one stream; a service that refuses or does not answer is part of the evidence, and no error."""
     look = look or Look()
     began = look.clock()
     try:
-        stream = await _describe(calls, promise, look)
+        stream = await describe(calls, promise.name, look.clock)
         began -= stream.skew or 0.0
         if not stream.hours:
             return await _unkept(calls, promise, look, stream, began)
-        before = await _list(calls, stream, began - _BEFORE, began + 5)
+        before = await list_fragments(calls, stream.arn, began - _BEFORE, began + 5)
         first = Evidence(
             promise=promise, began=began, ended=began, skew=stream.skew, retention_hours=stream.hours, before=before
         )
@@ -97,23 +90,7 @@ async def observe(calls: Calls, promise: StreamPromise, look: Look | None = None
         )
 
 
-async def _describe(calls: Calls, promise: StreamPromise, look: Look) -> _Stream:
-    answer = await calls.ask("kinesisvideo", "describe_stream", StreamName=promise.name)
-    info = answer.get("StreamInfo", {})
-    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    try:
-        skew: float | None = look.clock() - email.utils.parsedate_to_datetime(str(headers.get("date"))).timestamp()
-    except ValueError:
-        skew = None
-    # The service says whole seconds, and an answer is under way for a while: less than two is nothing.
-    return _Stream(
-        arn=str(info.get("StreamARN", "")),
-        hours=int(info.get("DataRetentionInHours") or 0),
-        skew=None if skew is None else 0.0 if abs(skew) < 2 else skew,
-    )
-
-
-async def _wait(calls: Calls, look: Look, stream: _Stream, seen: Evidence, *, least: int = 1) -> Evidence:
+async def _wait(calls: Calls, look: Look, stream: StreamAt, seen: Evidence, *, least: int = 1) -> Evidence:
     """List what there is until so many fragments are new; longer where what came so far looks odd.
 
     New is what was not listed at first: no clock is asked.
@@ -124,7 +101,11 @@ async def _wait(calls: Calls, look: Look, stream: _Stream, seen: Evidence, *, le
         return look.clock() - (stream.skew or 0.0)
 
     while True:
-        new = tuple(one for one in await _list(calls, stream, began - _BEFORE, now() + 5) if one.number not in known)
+        new = tuple(
+            one
+            for one in await list_fragments(calls, stream.arn, began - _BEFORE, now() + 5)
+            if one.number not in known
+        )
         seen = replace(seen, new=new, ended=now())
         waited = seen.ended - began
         enough = len(new) >= least and (len(new) >= _AFTER or not _odd(seen) or waited >= look.patience)
@@ -137,36 +118,11 @@ def _odd(seen: Evidence) -> bool:
     return bool(overlaps(seen.fragments) or gaps(seen.fragments))
 
 
-async def _list(calls: Calls, stream: _Stream, begin: float, end: float, most: int = 1000) -> tuple[Seen, ...]:
-    """Return the fragments whose server time is in a span, by arrival."""
-    endpoint = await calls.data_endpoint(stream.arn, "LIST_FRAGMENTS")
-    span = {"StartTimestamp": begin, "EndTimestamp": end}
-    answer = await calls.ask(
-        "kinesis-video-archived-media",
-        "list_fragments",
-        endpoint,
-        StreamARN=stream.arn,
-        MaxResults=most,
-        FragmentSelector={"FragmentSelectorType": "SERVER_TIMESTAMP", "TimestampRange": span},
-    )
-    found = [
-        Seen(
-            number=str(row.get("FragmentNumber", "")),
-            server=seconds_of(row.get("ServerTimestamp")),
-            producer=seconds_of(row.get("ProducerTimestamp")),
-            length=int(row.get("FragmentLengthInMilliseconds") or 0) / 1000,
-            size=int(row.get("FragmentSizeInBytes") or 0),
-        )
-        for row in answer.get("Fragments", [])
-    ]
-    return tuple(sorted(found, key=lambda one: (one.server, one.number)))
-
-
-async def _nothing_new(calls: Calls, look: Look, stream: _Stream, seen: Evidence) -> Evidence:
+async def _nothing_new(calls: Calls, look: Look, stream: StreamAt, seen: Evidence) -> Evidence:
     """Say since when nothing came, and what comes elsewhere."""
     last = seen.before[-1].server if seen.before else 0.0
     for back in _EARLIER if not last else ():
-        older = await _list(calls, stream, seen.began - back, seen.ended)
+        older = await list_fragments(calls, stream.arn, seen.began - back, seen.ended)
         if older:
             last = older[-1].server
             break
@@ -183,9 +139,9 @@ async def _elsewhere(calls: Calls, look: Look, seen: Evidence) -> tuple[str, ...
     ]
 
     async def receives(row: dict[str, Any]) -> str:
-        stream = _Stream(arn=str(row.get("StreamARN", "")), hours=1, skew=None)
+        stream = StreamAt(arn=str(row.get("StreamARN", "")), hours=1, skew=None)
         try:
-            found = await _list(calls, stream, seen.began - _BEFORE / 2, seen.ended + 5, 10)
+            found = await list_fragments(calls, stream.arn, seen.began - _BEFORE / 2, seen.ended + 5, 10)
         except ServiceRefusalError:
             return ""
         return one_line(str(row.get("StreamName", "")), most=256) if found else ""
@@ -194,7 +150,7 @@ async def _elsewhere(calls: Calls, look: Look, seen: Evidence) -> tuple[str, ...
     return tuple(name for name in names if name)
 
 
-async def _read(calls: Calls, stream: _Stream, seen: Evidence) -> tuple[Evidence, list[FragmentEnded]]:
+async def _read(calls: Calls, stream: StreamAt, seen: Evidence) -> tuple[Evidence, list[FragmentEnded]]:
     media, raw = await _media(calls, stream, seen.fragments[-_READ:])
     change = await asyncio.to_thread(change_of, raw)
     drawn = await asyncio.to_thread(drawn_clock, raw) if seen.promise.clock else None
@@ -202,7 +158,7 @@ async def _read(calls: Calls, stream: _Stream, seen: Evidence) -> tuple[Evidence
 
 
 async def _media(
-    calls: Calls, stream: _Stream, fragments: Sequence[Seen]
+    calls: Calls, stream: StreamAt, fragments: Sequence[Seen]
 ) -> tuple[tuple[Media, ...], list[FragmentEnded]]:
     """Read fragments as the producer sent them, and say what is in each; by the time in them."""
     endpoint = await calls.data_endpoint(stream.arn, "GET_MEDIA_FOR_FRAGMENT_LIST")
@@ -229,7 +185,7 @@ async def _media(
     return tuple(media_of(one) for one in ended), ended
 
 
-async def _pictures(calls: Calls, stream: _Stream, seen: Evidence, raw: Sequence[FragmentEnded]) -> dict[str, Any]:
+async def _pictures(calls: Calls, stream: StreamAt, seen: Evidence, raw: Sequence[FragmentEnded]) -> dict[str, Any]:
     """Return pictures of the last two fragments, as the service makes them; decoded here where it makes none."""
     first, last = seen.fragments[-2:][0], seen.fragments[-1]
     begin, end = first.server, last.server + last.length
@@ -265,7 +221,7 @@ def _image(row: dict[str, Any]) -> bytes:
         return b""
 
 
-async def _unkept(calls: Calls, promise: StreamPromise, look: Look, stream: _Stream, began: float) -> Evidence:
+async def _unkept(calls: Calls, promise: StreamPromise, look: Look, stream: StreamAt, began: float) -> Evidence:
     """Look at a stream that keeps nothing: what passes while somebody listens, and on AWS CloudWatch's sums too."""
 
     def now() -> float:

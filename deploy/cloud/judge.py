@@ -8,8 +8,9 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator
 
+from deploy.causes.boardside import BoardView
 from deploy.cloud.evidence import SAME, Evidence, Media, ahead, alternates, drift, gaps, overlaps, rate_of
-from deploy.cloud.reasons import BoardView, Finding, ok, reason_of, red, skipped, unreached
+from deploy.cloud.reasons import Finding, ok, reason_of, red, skipped, unreached
 
 GRACE = 8.0
 """Seconds beyond two fragments that the newest one may be old: encoder, upload, and the service's own delay."""
@@ -17,7 +18,7 @@ CLOCK = 60.0
 """Seconds that the board's clock may be off; uplinks are late by less, and AWS refuses 300."""
 SLOW, FAST = 0.8, 1.25
 """Bounds of the frame rate, in parts of the promised one; drivers round, and half of it is far outside."""
-WHITE, WIDE = 190, 320
+WHITE, WIDE = 160, 320
 """Brightness that letters of a drawn clock have, where the picture is not too narrow for them to be drawn in full."""
 HEAVY = 2.0
 """Times the promised bitrate; encoders go above it for a few seconds."""
@@ -62,16 +63,16 @@ def _arrives(seen: Evidence, board: BoardView) -> Finding:
     waited = seen.ended - seen.began
     if seen.promise.hand and not seen.fragments:
         return skipped(name, ARRIVES, "a person starts this stream, and it does not run now")
-    if seen.elsewhere:
+    if seen.elsewhere and not board.stands:
         names = ", ".join(seen.elsewhere[:4])
         what = f"this workstation reads {name}: nothing came in {waited:.0f} s, while {names} gets fragments that no "
         return red("elsewhere", name, ARRIVES, f"{what}board's file asks for", board=board)
     last = seen.fragments[-1].server if seen.fragments else seen.last_ever
     if not last:
-        reason = "board-blocked" if board.reaches is False else "never"
+        reason = board.cause or "never"
         what = f"this workstation reads {name}, and the service has not one fragment of it, in {waited:.0f} s neither"
         return red(reason, name, ARRIVES, what, board=board)
-    reason = "stopped" if seen.fragments else "board-blocked" if board.reaches is False else "old"
+    reason = board.cause or ("stopped" if seen.fragments else "old")
     ago = seen.ended - last
     what = f"this workstation reads {name}: the last fragment is of {_utc(last)}, {_span(ago)} ago"
     return red(reason, name, ARRIVES, what, board=board, age=ago)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from deploy.causes.boardside import BoardView
 from deploy.causes.catalogue import catalogue
 
 
@@ -69,22 +70,6 @@ _CODES = {
     "ConnectionLimitExceededException": "throttled",
     "ThrottlingException": "throttled",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BoardView:
-    """What the board's own checks say of the service, in the same run.
-
-    Attributes
-    ----------
-    reaches:
-        Whether fragments of its are confirmed; None where nobody asked the board.
-    words:
-        What it said, on one line.
-    """
-
-    reaches: bool | None = None
-    words: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

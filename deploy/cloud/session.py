@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import random
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -22,6 +23,12 @@ from recipes.text import one_line
 _Answer = TypeVar("_Answer")
 _THREADS = 16
 _ENDPOINT_SECONDS = 1800.0
+THROTTLED = frozenset(
+    {"ClientLimitExceededException", "ConnectionLimitExceededException", "ThrottlingException", "Throttling"}
+)
+"""A service's words for: too often. boto3 asks again by itself for some of them only."""
+_WAITS = (0.4, 0.8, 1.6, 3.2)
+"""Seconds, at most, before each time that is asked again."""
 _WORDS = {
     "ResourceNotFoundException": "there is no such stream or channel, or nothing is kept of that time",
     "NoDataRetentionException": "the stream keeps nothing: its retention is 0 hours",
@@ -120,10 +127,17 @@ class ServiceRefusalError(Exception):
 
 
 class Calls:
-    """Calls of boto3, each in a thread; clients and endpoints are kept."""
+    """Calls of boto3, each in a thread; clients and endpoints are kept.
 
-    def __init__(self, service: Service) -> None:
+    Parameters
+    ----------
+    patient:
+        Ask again a few seconds later where the service says that it is asked too much: by others too, mostly.
+    """
+
+    def __init__(self, service: Service, *, patient: bool = False) -> None:
         self._service = service
+        self._waits = _WAITS if patient else ()
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="watch")
         self._lock = threading.Lock()
         self._clients: dict[tuple[str, str], Any] = {}
@@ -169,6 +183,14 @@ class Calls:
         def work() -> dict[str, Any]:
             return dict(getattr(self._client(api, endpoint), operation)(**words))
 
+        for wait in self._waits:
+            try:
+                return await self.in_thread(lambda: told(work))
+            except ServiceRefusalError as refusal:
+                if refusal.code not in THROTTLED:
+                    raise
+            # Not all who were refused at once come back at once.
+            await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311
         return await self.in_thread(lambda: told(work))
 
     async def data_endpoint(self, stream_arn: str, operation: str) -> str:

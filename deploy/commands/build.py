@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoke import Context, Exit
@@ -19,16 +20,28 @@ if TYPE_CHECKING:
     help={
         "arch": f"{ARCH}; all without it",
         "check": "compile C and C++ in each, run the result under emulation, compare its ELF identity with the table",
+        "load": "take them out of this folder where it has them, and make none",
+        "save": "make them, and put them into this folder, as a CI's cache wants them",
     },
 )
-def images(_: Context, arch: list[str], check: bool = False, json: bool = False, dry_run: bool = False) -> None:
+def images(
+    _: Context,
+    arch: list[str],
+    check: bool = False,
+    load: str = "",
+    save: str = "",
+    json: bool = False,
+    dry_run: bool = False,
+) -> None:
     """Make the toolchain image of each architecture."""
     from recipes import console
     from recipes.arch import ARCHES
     from recipes.engine.docker import Engine
-    from recipes.toolchains.images import check_image, ensure_image, image_tag, known_image
+    from recipes.toolchains.images import check_image, ensure_image, image_tag, known_image, load_image, save_image
     from recipes.toolchains.vendor import parse_arch
 
+    if sum(map(bool, (check, load, save))) > 1:
+        raise ConfigError("--check, --load and --save are one at a time", next_step="invoke images --help")
     rows = []
     for target in [parse_arch(name) for name in arch] or list(ARCHES.values()):
         if dry_run:
@@ -36,6 +49,13 @@ def images(_: Context, arch: list[str], check: bool = False, json: bool = False,
         elif check:
             identities = sorted(set(check_image(target, Engine.connect()).values()))
             state = f"compiles and runs: {', '.join(identities)}"
+        elif load:
+            there = load_image(target, Path(load), Engine.connect())
+            state = "in the engine" if there else "not in the folder: to be made"
+        elif save:
+            engine = Engine.connect()
+            ensure_image(target, engine)
+            state = f"saved: {save_image(target, Path(save), engine).name}"
         else:
             state = ensure_image(target, Engine.connect()).id[7:19]
         rows.append([target.name, image_tag(target), state])

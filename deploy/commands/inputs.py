@@ -39,22 +39,24 @@ def fetch(
     from recipes.sources.fetch import export_mirror, fetch_pins, mirror_folders, missing_from_cache
     from recipes.sources.lock import load_lock
     from recipes.toolchains.debian_source import any_distribution
+    from recipes.tools.box import shared_tools
 
     pins = load_lock()
     wanted = pins.pins if everything else pins.chosen(source)
     mirrors = mirror_folders(mirror)
     rows, lacking = [], 0
-    for pin in wanted:
-        if check or dry_run:
-            lacks = missing_from_cache(pin)
-            lacking += bool(lacks)
-            state = "whole in the cache" if not lacks else lacks if check else f"to be fetched: {pin.url}"
-        else:
-            brought = fetch_pins([pin], mirrors, offline=offline, distribution=any_distribution())
-            state = "; patches: ".join(dict.fromkeys(one.rung for one in brought))
-        rows.append([pin.name, pin.version, pin.pinned[:12], state])
-    if export and not (check or dry_run):
-        export_mirror(wanted, Path(export), mirrors, distribution=any_distribution())
+    with shared_tools():
+        for pin in wanted:
+            if check or dry_run:
+                lacks = missing_from_cache(pin)
+                lacking += bool(lacks)
+                state = "whole in the cache" if not lacks else lacks if check else f"to be fetched: {pin.url}"
+            else:
+                brought = fetch_pins([pin], mirrors, offline=offline, distribution=any_distribution())
+                state = "; patches: ".join(dict.fromkeys(one.rung for one in brought))
+            rows.append([pin.name, pin.version, pin.pinned[:12], state])
+        if export and not (check or dry_run):
+            export_mirror(wanted, Path(export), mirrors, distribution=any_distribution())
     if json:
         console.emit([dict(zip(("name", "version", "pinned", "state"), row, strict=True)) for row in rows])
     else:

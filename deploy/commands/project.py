@@ -8,7 +8,7 @@ from typing import Any
 
 from invoke import Context, Exit
 
-from deploy.cli.command import BOARD, HOST, benches, command
+from deploy.cli.command import ARCH, BOARD, HOST, benches, command
 from recipes.errors import ConfigError, VerifyError, unknown
 from recipes.text import shown
 
@@ -45,23 +45,35 @@ def bench(_: Context, what: str, svg: str = "", json: bool = False, dry_run: boo
 
 
 @command(
-    iterable=["board"],
+    iterable=["board", "arch"],
     help={
         "format": "github, gitlab or json",
-        "board": f"{BOARD}; all without it",
+        "board": f"{BOARD}; all without it, and without --arch",
+        "arch": f"{ARCH}, with the recipes that are built by default; all without it, and without --board",
         "json": "the same as --format json",
     },
 )
-def matrix(_: Context, board: list[str], format: str = "json", json: bool = False) -> None:  # noqa: A002
-    """Print the CI matrix: a row per board and its recipes."""
+def matrix(
+    _: Context,
+    board: list[str],
+    arch: list[str],
+    format: str = "json",  # noqa: A002
+    json: bool = False,
+) -> None:
+    """Print the CI matrix: a row per board, and one per architecture."""
     from deploy.boards.board import board_names, load_board
-    from deploy.reports.ci_matrix import matrix_rows, render_matrix
+    from deploy.boards.inventory import load_hosts
+    from deploy.ci.matrix import deployable, matrix_rows, render_matrix
     from recipes import console
+    from recipes.arch import ARCHES
+    from recipes.toolchains.vendor import parse_arch
 
-    rows = matrix_rows([load_board(name) for name in board or board_names()])
-    if not rows:
-        console.note("no board is configured: the matrix is empty")
-    console.out(*render_matrix(rows, "json" if json else format).splitlines())
+    every = not (board or arch)
+    boards = [load_board(name) for name in (board_names() if every else board)]
+    arches = list(ARCHES.values()) if every else [parse_arch(name) for name in arch]
+    hosts = {known.board: name for name, known in reversed(load_hosts().items()) if known.simulated}
+    rows = matrix_rows(boards, arches, hosts)
+    console.out(*render_matrix(rows, deployable(rows, boards), "json" if json else format).splitlines())
 
 
 def _tried(table: Path) -> dict[str, dict[str, Any]]:

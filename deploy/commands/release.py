@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from invoke import Context, Exit
 
 from deploy.cli.command import HOST, command
-from recipes.errors import ConfigError, PreflightError, VerifyError
+from deploy.cli.verifying import FULL_WATCH, OUTAGE, WITHIN
+from recipes.errors import ConfigError, PreflightError, UserError, VerifyError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _AGAIN = "send everything, though it runs there already: what was damaged there is repaired"
 _FAST = "look at the services, and do not wait for pictures"
 _LONGEST_WATCH = 3600
+_MOST_PARALLEL = 64
 _BUILD = "build and bundle again first what changed since the bundle was made"
 
 
@@ -84,64 +86,91 @@ def _interrupted(host: str) -> Exit:
 
 
 @command(
-    iterable=["host"],
+    iterable=["host", "drill"],
     help={
         "host": f"{HOST}; every reachable one without it",
         "cloud": "look also at what the service has of the streams: fragments, pictures, sound, clocks, a viewer",
         "watch": "seconds that each stream is watched at least; implies --cloud",
         "profile": "of your AWS configuration: ask AWS with it, and not the local service",
         "fast": _FAST,
+        "full": f"all that can be looked at in one go: the board, and the service for {FULL_WATCH} s",
+        "soak": "watch one board for so long (30m, 90s, 2h) for leaks, restarts, heat and gaps; Ctrl-C ends it earlier",
+        "interval": "of --soak: from one sample to the next, such as 10s",
+        "drill": "make a fault and see what comes back: network, power, camera or service; may be given more than once",
+        "outage": f"of --drill: how long network or camera are away; {OUTAGE} without it",
+        "within": f"of --drill: time in which all has to be back; {WITHIN} without it",
         "aws": "ask AWS with the usual credentials, also while the local service runs",
+        "parallel": "hosts that are checked at once",
     },
 )
 def verify(
     _: Context,
     host: list[str],
+    drill: list[str],
     fast: bool = False,
+    full: bool = False,
     cloud: bool = False,
     watch: int = 0,
+    soak: str = "",
+    interval: str = "",
+    outage: str = "",
+    within: str = "",
     profile: str = "",
     aws: bool = False,
+    parallel: int = 8,
     json: bool = False,
     dry_run: bool = False,
 ) -> None:
     """Check what runs on boards, with evidence and JUnit."""
-    from deploy.release.deployment import reachable_hosts, verify_each
-    from deploy.verdicts.flow import CloudWay, finish
-    from deploy.verify.verdict import require_green
+    from deploy.cli.fleet import verify_hosts
+    from deploy.cli.verifying import asked_of, steps_of
+    from deploy.release.deployment import reachable_hosts
     from recipes import console, paths
 
     names = host or reachable_hosts()
-    _check_request(names, watch)
+    _check_request(names, watch, parallel)
+    asked = asked_of(
+        names, fast=fast, full=full, cloud=cloud, watch=watch, profile=profile, aws=aws,
+        drill=drill, outage=outage, within=within, soak=soak, interval=interval,
+    )  # fmt: skip
     if dry_run:
-        checks = "release, loader and boardprobe checks" + (", then the cloud's side" if cloud or watch else "")
+        checks = ", then ".join(steps_of(asked))
         if json:
             console.emit([{"host": name, "would run": checks} for name in names])
         else:
             console.out(*(f"{name}: {checks}" for name in names))
         return
-    way = CloudWay(watch=watch, profile=profile, aws=aws) if cloud or watch else None
-    finished = [finish(outcome, way) for outcome in verify_each(names, fast=fast)]
+    finished = verify_hosts(names, asked.way, further=asked.further, fast=fast, parallel=parallel)
     done = [outcome for outcome, _ in finished]
-    _tell(done, json=json)
+    ends = _ends(names, done, named=bool(host))
+    _tell(done, ends, json=json)
     if not json:
         console.out(*(f"  page: {paths.shown_path(papers.page)}" for _, papers in finished if papers))
+    if ends:
+        # The result is JSON already; a second one for the error would make both unreadable.
+        raise Exit(ends.for_people(), int(ends.code)) if json else ends
+
+
+def _ends(names: Sequence[str], done: Sequence[HostVerdict], *, named: bool) -> UserError | None:
+    """Return the error that verifying ends with: the first red verdict, else the first host that has none.
+
+    A host that was named has to answer; of all hosts, those that are off are no fault.
+    """
+    from deploy.verify.verdict import require_green
+
     verdicts = [outcome.verdict for outcome in done if outcome.verdict]
-    # A host that was named has to answer; of all hosts, those that are off are no fault.
-    errors = [outcome.error for outcome in done if outcome.error and (host or not outcome.off)]
+    errors = [outcome.error for outcome in done if outcome.error and (named or not outcome.off)]
     if not verdicts and not errors:
-        errors = [PreflightError("no host answers", why=", ".join(names), next_step="invoke sim status")]
+        return PreflightError("no host answers", why=", ".join(names), next_step="invoke sim status")
     try:
         for verdict in verdicts:
             require_green(verdict)
     except VerifyError as red:
-        errors.insert(0, red)
-    if errors:
-        # The result is JSON already; a second one for the error would make both unreadable.
-        raise Exit(errors[0].for_people(), int(errors[0].code)) if json else errors[0]
+        return red
+    return errors[0] if errors else None
 
 
-def _check_request(names: Sequence[str], watch: int) -> None:
+def _check_request(names: Sequence[str], watch: int, parallel: int) -> None:
     if not names:
         raise ConfigError(
             "no host to verify",
@@ -150,10 +179,12 @@ def _check_request(names: Sequence[str], watch: int) -> None:
         )
     if not 0 <= watch <= _LONGEST_WATCH:
         raise ConfigError(f"--watch {watch}: 0 to {_LONGEST_WATCH} seconds")
+    if not 1 <= parallel <= _MOST_PARALLEL:
+        raise ConfigError(f"--parallel {parallel}: 1 to {_MOST_PARALLEL} hosts at once")
 
 
-def _tell(done: Sequence[HostVerdict], *, json: bool) -> None:
-    """Print what verifying came to; of a single host without a verdict the error that follows says all."""
+def _tell(done: Sequence[HostVerdict], ends: UserError | None, *, json: bool) -> None:
+    """Print what verifying came to; the error that follows says all of its host, so that host is not told twice."""
     from deploy.cli.output import print_verdicts
     from recipes import console
 
@@ -161,8 +192,8 @@ def _tell(done: Sequence[HostVerdict], *, json: bool) -> None:
         console.emit([outcome.as_dict() for outcome in done])
         return
     print_verdicts([outcome.verdict for outcome in done if outcome.verdict])
-    for outcome in done if len(done) > 1 else ():
-        if outcome.error:
+    for outcome in done:
+        if outcome.error and outcome.error is not ends:
             console.out(f"  {outcome.host}: {outcome.state}")
 
 
@@ -179,6 +210,61 @@ def rollback(_: Context, host: str, json: bool = False, dry_run: bool = False) -
         console.out(f"{host}: would go back to {identity[:12]}, which is proved on the board as it is now")
     else:
         console.out(f"{host}: went back to {identity[:12]}; its checks are green")
+
+
+@command(help={"host": HOST})
+def releases(_: Context, host: str, json: bool = False) -> None:
+    """List the releases that a host has, and which it can go back to."""
+    from deploy.boards.inventory import host_target
+    from deploy.boards.session import connect
+    from deploy.release.deployment import board_root
+    from deploy.upkeep.releases import board_releases
+    from recipes import console
+
+    with connect(host_target(host)) as session:
+        found = board_releases(session, board_root(host))
+    if json:
+        console.emit([release.as_dict() for release in found])
+        return
+    rows = [
+        [
+            release.id[:12],
+            f"{release.role}{', streams' if release.streams else ''}",
+            "yes" if release.verified else "no",
+            str(release.files),
+            release.brought_by.replace(" since ", ", ") or "not written down",
+        ]
+        for release in found
+    ]
+    if not found:
+        console.out(f"{host} has no release of ours")
+        return
+    console.table(host, ["release", "is", "verified", "files", "brought by"], rows, right=["files"])
+
+
+@command(help={"host": HOST, "dry_run": "say whether there is anything of ours, and remove nothing"})
+def uninstall(_: Context, host: str, json: bool = False, dry_run: bool = False) -> None:
+    """Take everything of ours off a host: services, releases, folder."""
+    from deploy.boards.inventory import host_target
+    from deploy.boards.session import connect
+    from deploy.release.deployment import board_root
+    from deploy.release.run import this_user
+    from deploy.upkeep.uninstall import uninstall as take_off
+    from recipes import console
+
+    root = board_root(host)
+    with connect(host_target(host)) as session:
+        done = take_off(session, root, this_user(), dry_run=dry_run)
+    if json:
+        console.emit({"host": host, "root": root, "there": done.there, "left": list(done.left), "done": not dry_run})
+        return
+    if not done.there:
+        console.out(f"{host}: nothing of ours is in {root}")
+    elif dry_run:
+        console.out(f"{host}: would stop and remove the services, then {root}")
+    else:
+        kept = f"; not ours, and left there: {', '.join(done.left)}" if done.left else ""
+        console.out(f"{host}: nothing of ours is left{kept}")
 
 
 @command(iterable=["stream"], help={"host": HOST, "stream": "name of a stream; all without it"})

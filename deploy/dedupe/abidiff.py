@@ -18,12 +18,13 @@ from enum import Enum
 from pathlib import Path
 
 from deploy.dedupe.preferences import CompareTypes
-from recipes import elf, paths, process
+from recipes import elf, paths
 from recipes.elf.sections import section_sizes
 from recipes.errors import BuildError, ConfigError
 from recipes.rootfs.index import Index
 from recipes.rootfs.origin import Origin, OriginKind
 from recipes.stage.manifest import Stage
+from recipes.tools.box import tools
 
 ABIDIFF = "abidiff"
 REPORT_LINES = 12
@@ -102,29 +103,24 @@ def compare_types(
         Folders with split debug files by build id (`.build-id/12/34….debug`), such as a Stage's `debug`; not needed
         for a copy that has its debug information in itself.
     """
-    if shutil.which(ABIDIFF) is None:
-        return _unknown(library, f"{ABIDIFF} is not installed (Debian: abigail-tools)")
     # abidiff finds no difference between files without debug information, and its own option against that does nothing.
     bare = [name for name, data, debug in _sides(ours, theirs, our_debug, their_debug) if not _debuggable(data, debug)]
     if bare:
         return _unknown(library, f"no debug information for {' and '.join(bare)}")
     paths.work().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="abidiff-", dir=paths.work()) as folder:
-        argv = [ABIDIFF, *_OPTIONS]
-        for number, (name, data, debug) in enumerate(_sides(ours, theirs, our_debug, their_debug), 1):
-            (Path(folder) / name.split()[0]).mkdir()
-            file = Path(folder) / name.split()[0] / "library.so"
-            file.write_bytes(data)
-            argv += [f"--d{number}", str(debug)] if debug is not None else []
-            argv.append(str(file))
+    with tempfile.TemporaryDirectory(prefix="abidiff-", dir=paths.work()) as name:
+        folder = Path(name)
+        argv: list[str | Path] = [ABIDIFF, *_OPTIONS]
+        for number, (side, data, debug) in enumerate(_sides(ours, theirs, our_debug, their_debug), 1):
+            argv += _side(folder / side.split()[0], number, data, debug)
         # The names become a regular expression.
-        listed = all(_PLAIN.fullmatch(name) for name in symbols) and symbols
+        listed = all(_PLAIN.fullmatch(symbol) for symbol in symbols) and symbols
         if listed:
-            names = Path(folder) / "symbols"
-            names.write_text("\n  ".join([_LIST, *sorted(set(symbols))]) + "\n")
-            argv += [_LISTED, str(names)]
+            (folder / "symbols").write_text("\n  ".join([_LIST, *sorted(set(symbols))]) + "\n")
+            argv += [_LISTED, folder / "symbols"]
         try:
-            done = process.run(argv, timeout=ABIDIFF_SECONDS, check=False)
+            with tools(ABIDIFF) as box:
+                done = box.run(argv, timeout=ABIDIFF_SECONDS, check=False)
         except BuildError as error:
             return _unknown(library, error.what)
     what = f"behind what is bound ({len(set(symbols))})" if listed else "all over the library"
@@ -158,16 +154,35 @@ def _sides(
     return ("our copy", ours, our_debug), ("board's copy", theirs, their_debug)
 
 
+def _side(folder: Path, number: int, data: bytes, debug: Path | None) -> list[str | Path]:
+    """Write one copy, and of the debug files the one that is its own; return the words for both."""
+    folder.mkdir()
+    (folder / "library.so").write_bytes(data)
+    split = _split(data, debug)
+    if split is None or debug is None:
+        return [folder / "library.so"]
+    own = folder / "debug" / split.relative_to(debug)
+    own.parent.mkdir(parents=True)
+    shutil.copyfile(split, own)
+    return [f"--d{number}", folder / "debug", folder / "library.so"]
+
+
 def _debuggable(data: bytes, debug: Path | None) -> bool:
     """Tell whether a library has debug information, in itself or in a file beside it."""
     if _described(data):
         return True
+    split = _split(data, debug)
+    return split is not None and _described(split.read_bytes())
+
+
+def _split(data: bytes, debug: Path | None) -> Path | None:
+    """Return the debug file of a library's build id; None where there is none."""
     try:
         name = elf.parse(data).build_id
     except elf.ElfError:
-        return False
+        return None
     split = debug / ".build-id" / name[:2] / f"{name[2:]}.debug" if debug is not None and name else None
-    return split is not None and split.is_file() and _described(split.read_bytes())
+    return split if split is not None and split.is_file() else None
 
 
 def _described(data: bytes) -> bool:

@@ -138,8 +138,8 @@ def build_beside_the_root(board: Board, engine: Engine, *, quiet: bool) -> None:
     from deploy.sim.boards import prepare_board
     from recipes.builder.run import build_stage, prepare_build
     from recipes.files import exclusive
-    from recipes.toolchains.images import ensure_base_image
     from recipes.toolchains.vendor import parse_arch
+    from recipes.tools.base import ensure_base_image
 
     second = Engine.connect()
     ensure_base_image(engine)

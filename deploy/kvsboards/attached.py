@@ -18,13 +18,12 @@ from deploy.control.services import HostService, ask_services, carry_out, runnin
 from deploy.kvsboards.view import View, board_view, provision
 from deploy.launch.streams import stream_programs
 from deploy.localkvs.lifecycle import Running, bring_up
+from deploy.reach.endpoints import VIEW_FOLDER
 from deploy.services.supervise import control_script
 from recipes.errors import ConfigError, PreflightError
 from recipes.progress import progress
 from recipes.text import one_line
 
-FOLDER = "/var/run/boardcast-kvs"
-"""On the board: in memory, so gone with a reboot."""
 MADE = "attached"
 """In our root on the board: what was made for `attach`. A reboot ends the view, and `detach` still knows that."""
 HOURS = 24
@@ -150,7 +149,9 @@ def attach(host_name: str, streams: Sequence[str] = ()) -> Attached:
             _end_view(session, manifest.root, host_name)
             _lay_view(session, view, manifest.root, board.file.service.user)
             for service in services:
-                _demand(session.run(_START, [FOLDER, service.name], [control_script(service)]), host_name, service.name)
+                _demand(
+                    session.run(_START, [VIEW_FOLDER, service.name], [control_script(service)]), host_name, service.name
+                )
             return Attached(address=address, services=ask_services(session, manifest.root, rows), running=running)
     except BaseException:
         detach(host_name, streams)
@@ -181,7 +182,7 @@ def _ask_board(session: BoardSession, host_name: str) -> str:
 
 def _end_view(session: BoardSession, root: str, host_name: str) -> None:
     """Stop what runs in a view, and take away what was made for it; nothing happens where there is none."""
-    reply = session.run(_STOP, [FOLDER, f"{root}/{MADE}"])
+    reply = session.run(_STOP, [VIEW_FOLDER, f"{root}/{MADE}"])
     if reply.code:
         raise PreflightError(
             f"a stream on {host_name} does not end",
@@ -196,7 +197,7 @@ def _lay_view(session: BoardSession, view: View, root: str, user: str) -> None:
     files += [(path, view.authority.encode(), "") for path in view.ca_files]
     files += [(path, content, user) for path, content in view.secrets.items()]
     for number, (path, content, reader) in enumerate(files):
-        reply = session.run(_LAY, [FOLDER, f"{root}/{MADE}", path, f"file{number}", reader], [content])
+        reply = session.run(_LAY, [VIEW_FOLDER, f"{root}/{MADE}", path, f"file{number}", reader], [content])
         if reply.code:
             raise PreflightError(f"{path} cannot be laid over on the board", why=one_line(reply.err))
 

@@ -9,14 +9,12 @@ from deploy.cloud.promise import board_promises, board_region
 from deploy.kvs.keys import Key
 from deploy.kvs.names import host_names
 from deploy.localkvs.lifecycle import Running
+from deploy.reach.endpoints import CA_FILE
 from deploy.services.quoting import environment_file
 from deploy.streams.model import PipelineStream
 from deploy.streams.samples import UploaderSample
 from deploy.streams.sinks import IotCertificate
 from recipes.errors import ConfigError
-
-CA_FILE = "/etc/ssl/certs/ca-certificates.crt"
-"""Where curl and OpenSSL of Debian, Buildroot and OpenWrt look."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from deploy.boards.board import load_board
@@ -10,6 +10,8 @@ from deploy.boards.inventory import host_target, load_host, load_hosts, sim_stat
 from deploy.boards.probe import HostFacts, probe_host
 from deploy.boards.session import BoardSession, connect
 from deploy.bundle.load import Bundle, find_bundle, load_bundle
+from deploy.cloud.session import Service
+from deploy.reach.ask import prepare
 from deploy.release.carried import Bases, find_release, older_contents, paper_sizes
 from deploy.release.fresh import current_bundle
 from deploy.release.plan import ReleasePlan, plan_release, refuse_unfit
@@ -17,10 +19,22 @@ from deploy.release.preflight import look_before, refuse_unfounded, refuse_unwri
 from deploy.release.recheck import still_proved, watched_paths
 from deploy.release.run import ReleaseResult, deploy_release, refuse_no_way_back, roll_back_release, this_user
 from deploy.transfer.means import Means, choose_means
-from deploy.verify.run import own_checks, refuse_broken_checks, run_checks
+from deploy.verify.gather import NOWHERE
+from deploy.verify.run import (
+    RUNNING_PATIENCE,
+    RUNNING_STALL,
+    TIMEOUT_SECONDS,
+    own_checks,
+    refuse_broken_checks,
+    run_checks,
+)
 from deploy.verify.verdict import Verdict, require_green
+from deploy.verify.warm import ready
 from recipes import console
 from recipes.errors import ConfigError, PreflightError, UserError
+
+ServiceFor = Callable[[str], Service]
+"""The service of a region."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +166,7 @@ def deploy_to(
     verdicts: list[Verdict] = []
     own = own_checks(load_host(host_name).board)
     refuse_broken_checks(host_name, bundle.id, bundle.manifest, own)
-    with connect(host_target(host_name)) as session:
+    with ready(), connect(host_target(host_name)) as session:
 
         def check() -> None:
             verdicts.append(run_checks(session, host_name, bundle.id, bundle.manifest, own=own, fast=wishes.fast))
@@ -204,13 +218,15 @@ def free_flash_if_on(host_name: str) -> int | None:
         return None
 
 
-def verify_host(host_name: str, *, fast: bool = False) -> Verdict:
+def verify_host(host_name: str, *, fast: bool = False, service: ServiceFor | None = None) -> Verdict:
     """Check the release that runs on a host; the verdict says where its manifest is from.
 
     Parameters
     ----------
     fast:
-        Do not wait for the pictures of its streams.
+        Wait neither for the pictures of its streams nor for the network.
+    service:
+        Says which service is asked for the names of a region's endpoints; without it the local one is, where it runs.
 
     Raises
     ------
@@ -220,13 +236,17 @@ def verify_host(host_name: str, *, fast: bool = False) -> Verdict:
         Nothing that is trusted here says what runs there: neither a bundle nor what the release carries.
     """
     board, root = load_host(host_name).board, board_root(host_name)
-    with connect(host_target(host_name)) as session:
+    reach = prepare(load_board(board), service) if not fast else NOWHERE
+    with ready(), connect(host_target(host_name), seconds=TIMEOUT_SECONDS) as session:
         current = probe_host(session, root, []).current
         if not current:
             raise ConfigError(f"nothing of ours runs on {host_name}", next_step=f"invoke deploy --host {host_name}")
         release, source = find_release(session, host_name, board, root, current)
         own = own_checks(board)
-        return run_checks(session, host_name, release.id, release.manifest, [source], own=own, fast=fast)
+        return run_checks(
+            session, host_name, release.id, release.manifest, [source],
+            patience=RUNNING_PATIENCE, stall=RUNNING_STALL, own=own, fast=fast, reach=reach,
+        )  # fmt: skip
 
 
 def reachable_hosts() -> list[str]:
@@ -266,15 +286,12 @@ def is_off(error: UserError) -> bool:
     return isinstance(error, PreflightError) and error.what.endswith("does not answer")
 
 
-def verify_each(names: Sequence[str], *, fast: bool = False) -> list[HostVerdict]:
-    """Check host after host; one that cannot be checked does not keep the others from it. `fast`: see `verify_host`."""
-    found = []
-    for name in names:
-        try:
-            found.append(HostVerdict(host=name, verdict=verify_host(name, fast=fast)))
-        except UserError as error:
-            found.append(HostVerdict(host=name, error=error))
-    return found
+def verdict_on(name: str, *, fast: bool = False, service: ServiceFor | None = None) -> HostVerdict:
+    """Check what runs on one of several hosts; why it cannot be checked is a result too. See `verify_host`."""
+    try:
+        return HostVerdict(host=name, verdict=verify_host(name, fast=fast, service=service))
+    except UserError as error:
+        return HostVerdict(host=name, error=error)
 
 
 def roll_back_host(host_name: str, *, dry_run: bool) -> str:
@@ -292,7 +309,7 @@ def roll_back_host(host_name: str, *, dry_run: bool) -> str:
         Its checks were red: the release that ran runs again.
     """
     board, root = load_host(host_name).board, board_root(host_name)
-    with connect(host_target(host_name)) as session:
+    with ready(), connect(host_target(host_name)) as session:
         facts = probe_host(session, root, [])
         refuse_no_way_back(root, facts)
         release, source = find_release(session, host_name, board, root, facts.previous)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from deploy.boards.probe import HostFacts
-from deploy.boards.session import BoardSession, Reply
+from deploy.boards.session import BoardSession, Reply, within
 from deploy.bundle.load import Bundle
 from deploy.release.carried import Bases, bundle_papers
 from deploy.release.plan import ReleasePlan, RemoteStep, StepKind
@@ -23,6 +23,9 @@ from deploy.transfer.send import send_parts
 from recipes.errors import ConfigError, PreflightError, RolledBackError, UserError
 from recipes.progress import progress
 from recipes.text import one_line
+
+BACK_SECONDS = 180
+"""For going back, the services of the release before started: a board that is gone by then is told to be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,7 +221,8 @@ def deploy_release(
             raise _rolled_back(host, _taken_back(session, bundle, host, error, who), error) from error
         except KeyboardInterrupt:
             # Nobody will read the verdict: an unverified release must not stay on because a person went away.
-            _go_back(session, bundle, who)
+            with within(session, BACK_SECONDS):
+                _go_back(session, bundle, who)
             raise
         root, keep = bundle.manifest.root, str(bundle.manifest.keep)
         _check(session.run(CONFIRM, [root, bundle.id, keep, who]), root)
@@ -235,7 +239,8 @@ def deploy_release(
 def _taken_back(session: BoardSession, bundle: Bundle, host: str, error: UserError, who: str) -> str:
     """Take back a release that did not hold; says what is on where the board is not reached for that."""
     try:
-        return _go_back(session, bundle, who)
+        with within(session, BACK_SECONDS):
+            return _go_back(session, bundle, who)
     except ServicesDownError as down:
         raise PreflightError(
             f"{host}: the release from before runs there again, but not all of its services",
@@ -313,7 +318,8 @@ def roll_back_release(
             _start_services(session, root, now, who)
         check()
     except (UserError, KeyboardInterrupt) as error:
-        again = _switch_back(session, root, now, "keep", who)
+        with within(session, BACK_SECONDS):
+            again = _switch_back(session, root, now, "keep", who)
         if isinstance(error, KeyboardInterrupt):
             raise
         raise RolledBackError(

@@ -27,9 +27,9 @@ from recipes.config import Form
 from recipes.faults import field_texts
 from recipes.sources.lock import Lock
 from recipes.sources.recipe import RecipeFile
-from recipes.toolchains.images import ImagesFile
 from recipes.toolchains.sysroots import PackageList, SysrootSpec
 from recipes.toolchains.vendor import Toolchain
+from recipes.tools.base import ImagesFile
 
 FILES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("board-configs/<board>/board.toml", BoardFile),
@@ -113,6 +113,16 @@ VARIABLES = (
         name="BOARDCAST_SIGNING_KEY",
         default="`boardcast/signing-key.pem` in the user's configuration folder, made on first use",
         meaning="The Ed25519 private key that bundles and entries of a store are signed with.",
+    ),
+    Variable(
+        name="BOARDCAST_DEBIAN_MIRROR",
+        default="the archive that the base image is set up with",
+        meaning="Another mirror of Debian's archive (`http://HOST/debian`), for images, sysroots and boards' roots.",
+    ),
+    Variable(
+        name="BOARDCAST_DEBIAN_SNAPSHOTS",
+        default="the address that the base image mentions",
+        meaning="Where the archive of each day is (`ADDRESS/20250520T000000Z`), for sysroots with a `snapshot`.",
     ),
     Variable(
         name="BOARDCAST_CHANNEL",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import lzma
 import re
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,9 +13,11 @@ from pathlib import Path
 from deploy.bundle.load import Bundle
 from deploy.dedupe.decision import Action, DedupePlan
 from deploy.reports.static_twins import Twin, find_twins
-from recipes import paths, process
+from recipes import paths
 from recipes.elf.sections import section_sizes
-from recipes.errors import ConfigError, ProofError
+from recipes.errors import BuildError, ConfigError, ProofError
+from recipes.text import one_line
+from recipes.tools.box import tools
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "kB", "MB")
 
@@ -187,26 +188,35 @@ def weigh_bundle(
 def squashfs_size(contents: Mapping[str, tuple[bytes, int]]) -> tuple[int | None, str]:
     """Return the bytes of a squashfs image of these files (path to bytes and mode), and its compression.
 
-    Without the program, or where it fails, None and why.
+    Where neither this machine nor an engine has the program, or it fails, None and why.
     """
-    if shutil.which(MKSQUASHFS) is None:
-        return None, f"{MKSQUASHFS} is not installed"
     paths.work().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="squashfs-", dir=paths.work()) as folder:
-        tree, image = Path(folder) / "tree", Path(folder) / "image"
-        tree.mkdir()
-        for path, (data, mode) in sorted(contents.items()):
-            file = tree / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(data)
-            file.chmod(mode)
-        for inner in (tree, *(path for path in tree.rglob("*") if path.is_dir())):
-            inner.chmod(0o755)
+    with tempfile.TemporaryDirectory(prefix="squashfs-", dir=paths.work()) as name:
+        tree, out = Path(name) / "tree", Path(name) / "out"
+        out.mkdir()
+        _write_files(tree, contents)
         complaint = ""
-        for compression in SQUASHFS_COMPRESSIONS:
-            argv = [MKSQUASHFS, str(tree), str(image), *_FIXED, "-comp", compression, "-no-progress"]
-            done = process.run(argv, timeout=SQUASHFS_SECONDS, check=False)
-            if done.code == 0:
-                return image.stat().st_size, compression
-            complaint = " ".join(done.stderr.decode("utf-8", "replace").split())
-        return None, f"{MKSQUASHFS} failed: {complaint[:200]}"
+        try:
+            with tools(MKSQUASHFS) as box, box.writing(out):
+                for compression in SQUASHFS_COMPRESSIONS:
+                    words = [*_FIXED, "-comp", compression, "-no-progress"]
+                    done = box.run([MKSQUASHFS, tree, out / "image", *words], timeout=SQUASHFS_SECONDS, check=False)
+                    if done.code == 0:
+                        break
+                    complaint = " ".join(done.stderr.decode("utf-8", "replace").split())
+                else:
+                    return None, f"{MKSQUASHFS} failed: {complaint[:200]}"
+        except BuildError as error:
+            return None, one_line(error.what)
+        return (out / "image").stat().st_size, compression
+
+
+def _write_files(tree: Path, contents: Mapping[str, tuple[bytes, int]]) -> None:
+    tree.mkdir()
+    for path, (data, mode) in sorted(contents.items()):
+        file = tree / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+        file.chmod(mode)
+    for inner in (tree, *(path for path in tree.rglob("*") if path.is_dir())):
+        inner.chmod(0o755)

@@ -7,7 +7,7 @@ import json
 import shutil
 import socket
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from deploy.boards.board import Board, SimSettings, load_board
 from deploy.boards.inventory import SimState, load_host, sim_folder, sim_state
@@ -22,6 +22,14 @@ from recipes.toolchains.vendor import parse_arch
 
 NETWORK = "boardcast-sim"
 READY_SECONDS = 90
+_BOOT = (
+    # The engine writes a container's hosts file anew at each start; a board keeps it.
+    "[ ! -f /etc/hosts.kept ] || cat /etc/hosts.kept > /etc/hosts; "
+    "[ ! -x /etc/rc.local ] || /etc/rc.local < /dev/null > /dev/null 2>&1; "
+)
+"""What a board does at boot before its SSH server starts: it has no init system but this."""
+_KEEP = ("/bin/sh", "-c", "cat /etc/hosts > /etc/hosts.kept")
+_RC_LOCAL = b"#!/bin/sh\nexit 0\n"
 _SERVERS = {
     "openssh": "mkdir -p /run/sshd && chmod 600 /etc/ssh/ssh_host_ed25519_key && chown -R root:root /root/.ssh && "
     "exec /usr/sbin/sshd -D -e -o HostKey=/etc/ssh/ssh_host_ed25519_key -o UsePAM=no -o PasswordAuthentication=no",
@@ -96,11 +104,12 @@ def _start(host_name: str, image: str, sim: SimSettings, engine: Engine) -> SimS
         address = engine.services.start(
             _container(host_name),
             image,
-            ["/bin/sh", "-c", _SERVERS[sim.server]],
+            ["/bin/sh", "-c", _BOOT + _SERVERS[sim.server]],
             network=NETWORK,
             tmpfs={"/flash": f"size={sim.flash_mib}m,mode=0755,exec"} if sim.flash_mib else {},
             files={
                 "etc/ssh/ssh_host_ed25519_key": (host_private, 0o600),
+                "etc/rc.local": (_RC_LOCAL, 0o755),
                 "root/.ssh/authorized_keys": (f"{public} boardcast\n".encode(), 0o600),
             },
         )
@@ -112,6 +121,29 @@ def _start(host_name: str, image: str, sim: SimSettings, engine: Engine) -> SimS
         key=str(folder / "id_ed25519"),
         gateway=gateway,
     )
+
+
+def restart_board(host_name: str, engine: Engine) -> SimState:
+    """Switch a simulated board off and on again, and wait until its SSH server answers.
+
+    What is in memory is gone (`/flash` of a board that has it there, too); its other files stay.
+
+    Raises
+    ------
+    BuildError
+        It did not answer in time.
+    ConfigError
+        It is not up.
+    """
+    state = sim_state(host_name)
+    if state is None or not engine.services.running(state.container):
+        raise ConfigError(f"{host_name} is not up", next_step=f"invoke sim up --host {host_name}")
+    with exclusive("change-of-networks", paths.cache()):
+        address = engine.services.restart(state.container, network=NETWORK, before=_KEEP)
+    moved = replace(state, address=address)
+    write_whole(sim_folder(host_name) / "state.json", json.dumps(asdict(moved), indent=1).encode())
+    _wait(moved, engine)
+    return moved
 
 
 def _wait(board: SimState, engine: Engine) -> None:
@@ -128,7 +160,7 @@ def _wait(board: SimState, engine: Engine) -> None:
         f"{board.name} did not come up",
         where=board.container,
         why=engine.services.log_tail(board.container).strip()[-600:],
-        next_step="is user emulation registered? ./bootstrap install does it as root",
+        next_step="is user emulation registered? ./bootstrap doctor says it, sudo ./bootstrap install does it",
     )
 
 

@@ -7,6 +7,7 @@ every few seconds and that each SSH server answers while a command of ours is st
 from __future__ import annotations
 
 import itertools
+import math
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -91,6 +92,8 @@ class Exchange:
     traffic: Counts
     most: int
     """Bytes that it may answer with, errors included."""
+    deadline: float = math.inf
+    """Moment of `time.monotonic` at which it is given up, whatever it does."""
 
     out: bytearray = field(default_factory=bytearray)
     err: bytearray = field(default_factory=bytearray)
@@ -113,7 +116,8 @@ class Exchange:
         source = iter(stdin)
         first = next(source, None)
         # paramiko waits for the server's answer to this without any limit of its own.
-        watchdog = threading.Timer(COMMAND_SECONDS, self.channel.close)
+        left = min(COMMAND_SECONDS, max(0.0, self.deadline - time.monotonic()))
+        watchdog = threading.Timer(left, self.channel.close)
         watchdog.daemon = True
         watchdog.start()
         try:
@@ -140,7 +144,7 @@ class Exchange:
             ended = self.channel.exit_status_ready() and (self.channel.eof_received or self.channel.closed)
             if ended and not self.channel.recv_ready() and not self.channel.recv_stderr_ready():
                 return
-            if time.monotonic() > deadline:
+            if time.monotonic() > min(deadline, self.deadline):
                 self.channel.close()
                 raise TimeoutError(f"no answer within {COMMAND_SECONDS + spare} s")
             if moved:

@@ -75,8 +75,13 @@ def way_to(address: str, port: int) -> Iterator[Any]:
         hang_up(connection)
 
 
-def dial(target: Target) -> Any:
+def dial(target: Target, *, seconds: float = CONNECT_SECONDS) -> Any:
     """Return fabric's connection to a board, open; `hang_up` closes it.
+
+    Parameters
+    ----------
+    seconds:
+        For TCP, the SSH banner and the log-in, each.
 
     Raises
     ------
@@ -95,8 +100,8 @@ def dial(target: Target) -> Any:
         user=target.user,
         port=target.port,
         config=_configuration(target.address, target.port, target.user),
-        connect_timeout=CONNECT_SECONDS,
-        connect_kwargs=_options(target, agent=target.key is None or locked),
+        connect_timeout=seconds,
+        connect_kwargs=_options(target, seconds, agent=target.key is None or locked),
     )
     _pin(connection, target)
     try:
@@ -201,15 +206,15 @@ def _open_hops(connection: Any) -> None:
             ) from error
 
 
-def _options(target: Target, *, agent: bool) -> dict[str, Any]:
+def _options(target: Target, seconds: float, *, agent: bool) -> dict[str, Any]:
     """Return paramiko's connect options: one key where one is named, and a deadline for each phase."""
     return {
         **({"key_filename": str(target.key)} if target.key and not agent else {}),
         "look_for_keys": target.key is None,
         "allow_agent": agent,
-        "banner_timeout": CONNECT_SECONDS,
-        "auth_timeout": CONNECT_SECONDS,
-        "channel_timeout": CONNECT_SECONDS,
+        "banner_timeout": seconds,
+        "auth_timeout": seconds,
+        "channel_timeout": seconds,
     }
 
 

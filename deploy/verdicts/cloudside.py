@@ -1,27 +1,90 @@
-"""The cloud's side of a verdict: every stream and channel of a board's file is looked at, behind the board's checks."""
+"""What is behind the board's checks in a verdict: each stream and channel of its file, a soak, drills."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from deploy.boards.board import Board, board_names, load_board
+from deploy.causes.boardside import BoardView, StreamSeen
 from deploy.cloud.collect import PATIENCE, Look, observe
 from deploy.cloud.evidence import Evidence
 from deploy.cloud.judge import judge
 from deploy.cloud.promise import ChannelPromise, Promises, StreamPromise, board_promises
-from deploy.cloud.reasons import BoardView, Finding, skipped
+from deploy.cloud.reasons import Finding, skipped
 from deploy.cloud.session import Calls, Service
-from deploy.verify.junit import append_checks
-from deploy.verify.verdict import Check, Verdict
+from deploy.verdicts.record import DrillRecord, SoakRecord
+from deploy.verify.run import append_checks
+from deploy.verify.verdict import CLOCK_CHECK, Check, Verdict
 from deploy.webrtc.judge import MASTER, judge_view
 from deploy.webrtc.viewer import FRAMES, Viewed, view
 from recipes.errors import UserError
 from recipes.progress import progress
 
 SUITE = "cloud"
+STANDING_PATIENCE = 8.0
+"""Seconds for a fragment of a board that says itself that it sends none: it may have begun meanwhile."""
+SENDING_PATIENCE = 20.0
+"""The same of one that has just had fragments confirmed: the next one is at most a fragment's length away."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beyond:
+    """A soak and drills, with what they found.
+
+    Attributes
+    ----------
+    notes:
+        What is to be known of how they went.
+    """
+
+    soaked: tuple[Finding, ...] = ()
+    drilled: tuple[Finding, ...] = ()
+    soak: SoakRecord | None = None
+    drills: tuple[DrillRecord, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def together(self, other: Beyond) -> Beyond:
+        return Beyond(
+            soaked=(*self.soaked, *other.soaked),
+            drilled=(*self.drilled, *other.drilled),
+            soak=self.soak or other.soak,
+            drills=(*self.drills, *other.drills),
+            notes=(*self.notes, *other.notes),
+        )
+
+
+def as_checks(findings: Sequence[Finding], host: str) -> tuple[Check, ...]:
+    """Return findings as checks of a verdict."""
+    return tuple(
+        Check(
+            name=full_name(finding),
+            state=finding.state,
+            evidence=finding.evidence,
+            seconds=0.0,
+            cure=finding.next_step.replace("HOST", host),
+            cause=finding.reason,
+        )
+        for finding in findings
+    )
+
+
+def full_name(finding: Finding) -> str:
+    """Return the name of a finding's check in a verdict: what it is about, and what was looked at."""
+    return f"{finding.subject}: {finding.check}" if finding.subject else finding.check
+
+
+def with_beyond(verdict: Verdict, beyond: Beyond) -> Verdict:
+    """Return a verdict with the checks of soak and drills behind the others, in its JUnit file too."""
+    checks = verdict.checks
+    for suite, findings in (("drill", beyond.drilled), ("soak", beyond.soaked)):
+        if findings:
+            made = as_checks(findings, verdict.host)
+            append_checks(verdict.junit, suite, made)
+            checks = (*checks, *made)
+    return replace(verdict, checks=checks, notes=(*verdict.notes, *beyond.notes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,17 +107,7 @@ class CloudLook:
 
     def checks(self, host: str) -> tuple[Check, ...]:
         """Return the findings as checks of a verdict."""
-        return tuple(
-            Check(
-                name=f"{finding.subject}: {finding.check}",
-                state=finding.state,
-                evidence=finding.evidence,
-                seconds=0.0,
-                cure=finding.next_step.replace("HOST", host),
-                cause=finding.reason,
-            )
-            for finding in self.findings
-        )
+        return as_checks(self.findings, host)
 
 
 def look_at_cloud(
@@ -63,7 +116,7 @@ def look_at_cloud(
     *,
     watch: float = 0.0,
     patience: float = 0.0,
-    view_of_board: BoardView | None = None,
+    views: Mapping[str, BoardView] | None = None,
 ) -> CloudLook:
     """Look at everything that a board's file sends to the service.
 
@@ -74,7 +127,9 @@ def look_at_cloud(
     watch:
         Seconds that each stream is watched at least.
     patience:
-        Seconds in which a fragment has to arrive; 0: the usual 30.
+        Seconds in which a fragment has to arrive; 0: the usual 30, and fewer where the board says that none will.
+    views:
+        What the board's own checks say of each stream, by its name in the board's file.
 
     Raises
     ------
@@ -82,12 +137,14 @@ def look_at_cloud(
         The AWS profile cannot be used, or names no region.
     """
     promised, began = board_promises(board), time.monotonic()
-    look = Look(watch=watch, patience=patience or PATIENCE, known=known_streams(board))
+    views = views or {}
+    sent = [views[one.stream] for one in promised.streams if one.stream in views]
+    look = Look(watch=watch, patience=patience or patience_for(sent), known=known_streams(board))
     regions = dict.fromkeys([*(one.region for one in promised.streams), *(one.region for one in promised.channels)])
     found = CloudLook()
     with progress(f"{board.name}: what the service has of its streams"):
         for region in regions:
-            part = _of_region(promised, region, service_for(region), look, view_of_board or BoardView())
+            part = _of_region(promised, region, service_for(region), look, views)
             found = CloudLook(
                 findings=(*found.findings, *part.findings),
                 streams=(*found.streams, *part.streams),
@@ -97,22 +154,31 @@ def look_at_cloud(
     return replace(found, seconds=time.monotonic() - began)
 
 
-def _of_region(promised: Promises, region: str, service: Service, look: Look, board: BoardView) -> CloudLook:
+def patience_for(views: Sequence[BoardView]) -> float:
+    """Return the seconds in which a fragment has to arrive, by what the board says of its streams."""
+    if views and all(view.stands for view in views):
+        return STANDING_PATIENCE
+    return SENDING_PATIENCE if views and all(view.seen is StreamSeen.CONFIRMED for view in views) else PATIENCE
+
+
+def _of_region(
+    promised: Promises, region: str, service: Service, look: Look, views: Mapping[str, BoardView]
+) -> CloudLook:
     streams = [stream for stream in promised.streams if stream.region == region]
     channels = [channel for channel in promised.channels if channel.region == region]
-    calls = Calls(service)
+    calls = Calls(service, patient=True)
     try:
         seen, viewed = asyncio.run(_ask(calls, [stream for stream in streams if not stream.prefix], channels, look))
     finally:
         calls.close()
-    findings = [finding for evidence in seen for finding in judge(evidence, board)]
+    findings = [finding for evidence in seen for finding in judge(evidence, views.get(evidence.promise.stream))]
     findings += [
         skipped(stream.name, "fragments arrive", "the names of its streams are in a file on the board")
         for stream in streams
         if stream.prefix
     ]
     for channel, one in zip(channels, viewed, strict=True):
-        findings += _judged(channel, one, board)
+        findings += _judged(channel, one, views.get(channel.stream))
     where = f"the local service, {calls.region}" if service.is_local else f"AWS, {calls.region}"
     there = tuple(one for one in viewed if one is not None)
     region_filled = tuple(_with_region(finding, calls.region) for finding in findings)
@@ -137,7 +203,7 @@ async def _ask(
     return list(seen), viewed
 
 
-def _judged(channel: ChannelPromise, viewed: Viewed | None, board: BoardView) -> list[Finding]:
+def _judged(channel: ChannelPromise, viewed: Viewed | None, board: BoardView | None) -> list[Finding]:
     if viewed is None:
         return [skipped(channel.name, MASTER, "aiortc is missing: pip install 'boardcast[webrtc]'")]
     found = list(judge_view(viewed, FRAMES, board))
@@ -157,16 +223,14 @@ def known_streams(board: Board) -> frozenset[str]:
     return frozenset(names)
 
 
-def board_view(checks: Iterable[Check]) -> BoardView:
-    """Return what the board's own checks say of the service: fragments that it confirmed, or that it did not."""
-    for check in checks:
-        if "stream" not in check.name and "goes on" not in check.name:
-            continue
-        if check.state == "passed" and "confirmed" in check.evidence:
-            return BoardView(reaches=True, words=check.evidence[:200])
-        if check.state == "failed":
-            return BoardView(reaches=False, words=check.evidence[:200])
-    return BoardView()
+def board_views(checks: Sequence[Check]) -> dict[str, BoardView]:
+    """Return what the board's own checks say of each stream, by its name in the board's file."""
+    clock_off = any(check.name == CLOCK_CHECK and check.state == "failed" for check in checks)
+    return {
+        stream: BoardView(seen=seen, words=check.evidence[:400], clock_off=clock_off)
+        for check in checks
+        for stream, seen in check.streams.items()
+    }
 
 
 def with_cloud(verdict: Verdict, look: CloudLook) -> Verdict:

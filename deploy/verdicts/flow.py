@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from deploy.boards.board import load_board
@@ -10,10 +11,10 @@ from deploy.bundle.load import Bundle, bundle_path, load_bundle
 from deploy.bundle.manifest import Manifest
 from deploy.cloud.session import Service, chosen_service
 from deploy.release.deployment import HostVerdict
-from deploy.verdicts.cloudside import board_view, look_at_cloud, with_cloud
+from deploy.verdicts.cloudside import Beyond, board_views, look_at_cloud, with_beyond, with_cloud
 from deploy.verdicts.publish import Published, publish
 from deploy.verify.verdict import Verdict
-from recipes.errors import UserError
+from recipes.errors import PreflightError, UserError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +37,20 @@ class CloudWay:
         return chosen_service(region, self.profile, aws=self.aws)
 
 
-def finish(outcome: HostVerdict, way: CloudWay | None) -> tuple[HostVerdict, Published | None]:
+Further = Callable[[HostVerdict], Beyond]
+"""Soak and drills of a host."""
+
+
+def finish(
+    outcome: HostVerdict, way: CloudWay | None, further: Further | None = None
+) -> tuple[HostVerdict, Published | None]:
     """Return an outcome with the cloud's side in it, and where its papers are; one without a verdict stays as it is.
+
+    Parameters
+    ----------
+    further:
+        Makes soak and drills, behind the look at the cloud's side; where the board cannot have them, the outcome has
+        that error beside the verdict.
 
     Raises
     ------
@@ -50,9 +63,16 @@ def finish(outcome: HostVerdict, way: CloudWay | None) -> tuple[HostVerdict, Pub
     board = load_board(load_host(outcome.host).board)
     look = None
     if way is not None:
-        look = look_at_cloud(board, way.service, watch=way.watch, view_of_board=board_view(verdict.checks))
+        look = look_at_cloud(board, way.service, watch=way.watch, views=board_views(verdict.checks))
         verdict = with_cloud(verdict, look)
-    return replace(outcome, verdict=verdict), publish(verdict, look, _manifest(board.name, verdict.release))
+    beyond = Beyond()
+    if further is not None:
+        try:
+            beyond = further(outcome)
+        except PreflightError as error:  # what was seen before it stands all the same
+            outcome = replace(outcome, error=error)
+        verdict = with_beyond(verdict, beyond)
+    return replace(outcome, verdict=verdict), publish(verdict, look, _manifest(board.name, verdict.release), beyond)
 
 
 def publish_gate(verdict: Verdict, bundle: Bundle) -> None:

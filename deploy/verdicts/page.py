@@ -12,7 +12,8 @@ from html import escape
 
 from deploy.causes.catalogue import written_at
 from deploy.cloud.judge import CHECKS
-from deploy.verdicts.record import ChannelRecord, CheckRecord, StreamRecord, VerdictRecord
+from deploy.verdicts.further import drill_facts, soak_facts, soak_figures
+from deploy.verdicts.record import ChannelRecord, CheckRecord, DrillRecord, SoakRecord, StreamRecord, VerdictRecord
 from deploy.verdicts.timeline import draw_timeline
 from recipes.text import shown
 
@@ -41,6 +42,8 @@ code{font:13px/1.4 ui-monospace,"DejaVu Sans Mono",Menlo,monospace}
 .why b{color:var(--red)}
 .why:last-child{margin-bottom:0}
 figure{margin:0;flex:0 1 360px}figure img{display:block;width:100%;border-radius:6px;background:#000}
+.look+h3{margin-top:14px}
+figure.chart{flex:0 1 440px}figure.chart svg{margin-top:4px}
 figcaption{color:var(--soft);font-size:12.5px;margin-top:5px}
 .look{display:flex;gap:22px;flex-wrap:wrap;align-items:flex-start}
 dl{display:grid;grid-template-columns:auto 1fr;gap:3px 16px;margin:0;font-size:14px;flex:1 1 300px}
@@ -75,9 +78,9 @@ def verdict_page(record: VerdictRecord, pictures: Mapping[str, bytes]) -> str:
     pictures:
         JPEG by the names that the record has.
     """
-    board = [check for check in record.checks if not check.subject]
+    board = [check for check in record.checks if not check.subject and not check.part]
     looked = {stream.name for stream in record.streams} | {channel.name for channel in record.channels}
-    unseen = [check for check in record.checks if check.subject and check.subject not in looked]
+    unseen = [check for check in record.checks if check.subject and check.subject not in looked and not check.part]
     parts = [
         _head(record),
         _section("Why it is red", _causes(record.checks)),
@@ -85,6 +88,8 @@ def verdict_page(record: VerdictRecord, pictures: Mapping[str, bytes]) -> str:
         *(_stream(stream, record.checks, pictures) for stream in record.streams),
         *(_channel(channel, record.checks, pictures) for channel in record.channels),
         _section("Streams and channels that were not looked at", _table(unseen, subjects=True)),
+        *(_drill(drill, record.checks) for drill in record.drills),
+        _soak(record.soak, [check for check in record.checks if check.part == "soak"]),
         _section("On the board", _table(board)),
         _section("What the release weighs", _sizes(record.sizes)),
         _section("Notes", _list(record.notes)),
@@ -147,7 +152,7 @@ def _causes(checks: Sequence[CheckRecord]) -> str:
 
 def _label(check: CheckRecord) -> str:
     side = {"nobody": "nobody reaches the service", "workstation": "this workstation"}.get(check.side, check.side)
-    return f"{f'{check.subject}: ' if check.subject else ''}{check.name}{f' ({side})' if side else ''}"
+    return f"{_subjected(check)}{f' ({side})' if side else ''}"
 
 
 def _next(check: CheckRecord) -> str:
@@ -159,7 +164,7 @@ def _next(check: CheckRecord) -> str:
 def _table(checks: Iterable[CheckRecord], *, subjects: bool = False) -> str:
     rows = []
     for (state, evidence), group in itertools.groupby(checks, key=lambda check: (check.state, check.evidence)):
-        names = [f"{check.subject}: {check.name}" if subjects else check.name for check in group]
+        names = [_subjected(check) if subjects else check.name for check in group]
         rows += [
             f'<tr><td class="state {state}">{_WORDS[state]}</td><td class="name">{_fit(name)}</td>'
             f'<td class="evidence">{_fit(evidence) or "-"}</td></tr>'
@@ -206,7 +211,7 @@ def _stream(stream: StreamRecord, checks: Sequence[CheckRecord], pictures: Mappi
     }
     timeline = draw_timeline(stream)
     # A channel may have the name of a stream; its checks are its own.
-    own = [check for check in checks if check.subject == stream.name and check.name in CHECKS]
+    own = [check for check in checks if check.subject == stream.name and check.name in CHECKS and not check.part]
     caption = f"{stream.name}: {stream.width} x {stream.height}, as it arrived"
     body = f'<div class="look">{_picture(stream.picture, pictures, caption)}{_facts(facts)}</div>'
     body += f"{timeline}{_LEGEND}" if timeline else ""
@@ -244,9 +249,25 @@ def _channel(channel: ChannelRecord, checks: Sequence[CheckRecord], pictures: Ma
         "round trip": "" if channel.round_trip is None else f"{channel.round_trip * 1000:.1f} ms",
         "way": channel.way,
     }
-    own = [check for check in checks if check.subject == channel.name and check.name not in CHECKS]
+    own = [check for check in checks if check.subject == channel.name and check.name not in CHECKS and not check.part]
     body = f'<div class="look">{_picture(channel.picture, pictures, f"{channel.name}, as a viewer got it")}'
     return _section(f"Channel {channel.name}", f"{body}{_facts(facts)}</div>\n<br>\n{_table(own)}")
+
+
+def _soak(soak: SoakRecord | None, checks: Sequence[CheckRecord]) -> str:
+    if soak is None:
+        return ""
+    body = f"{_facts(soak_facts(soak))}\n<br>\n{soak_figures(soak)}\n<br>\n{_table(checks, subjects=True)}"
+    return _section(f"Watched for {soak.seconds:.0f} s", body)
+
+
+def _drill(drill: DrillRecord, checks: Sequence[CheckRecord]) -> str:
+    own = [check for check in checks if check.part == "drill" and check.name.endswith(f" {drill.kind}")]
+    return _section(f"Drill: {drill.kind}", f"{_facts(drill_facts(drill))}\n<br>\n{_table(own, subjects=True)}")
+
+
+def _subjected(check: CheckRecord) -> str:
+    return f"{check.subject}: {check.name}" if check.subject else check.name
 
 
 def _sizes(sizes: Mapping[str, int]) -> str:

@@ -12,13 +12,14 @@ from pathlib import Path
 from deploy.bundle.manifest import Manifest
 from deploy.cloud.evidence import Evidence, rate_of
 from deploy.cloud.reasons import Finding
-from deploy.verdicts.cloudside import CloudLook
+from deploy.verdicts.cloudside import Beyond, CloudLook, full_name
 from deploy.verdicts.index import INDEX, index_page
 from deploy.verdicts.page import verdict_page
 from deploy.verdicts.record import (
     ChannelRecord,
     CheckRecord,
     FragmentRecord,
+    Part,
     State,
     StreamRecord,
     VerdictRecord,
@@ -43,7 +44,9 @@ class Published:
     page: Path
 
 
-def publish(verdict: Verdict, look: CloudLook | None, manifest: Manifest | None = None) -> Published:
+def publish(
+    verdict: Verdict, look: CloudLook | None, manifest: Manifest | None = None, beyond: Beyond | None = None
+) -> Published:
     """Write a verdict beside its JUnit file, with what is different from the one before, and the page of all hosts.
 
     Where a runner of CI asks for a summary, the verdict is appended to that too.
@@ -52,9 +55,11 @@ def publish(verdict: Verdict, look: CloudLook | None, manifest: Manifest | None 
     ----------
     manifest:
         Of the release, for its sizes; without it the page has none.
+    beyond:
+        A soak and drills, where there were any.
     """
     target, page = verdict.junit.with_suffix(".json"), verdict.junit.with_suffix(".html")
-    record, pictures = make_record(verdict, look or CloudLook(), manifest)
+    record, pictures = make_record(verdict, look or CloudLook(), manifest, beyond or Beyond())
     record = record.model_copy(update={"changes": changes(read_record(target), record)})
     for name, image in pictures.items():
         write_whole(target.with_name(name), image)
@@ -66,7 +71,7 @@ def publish(verdict: Verdict, look: CloudLook | None, manifest: Manifest | None 
 
 
 def make_record(
-    verdict: Verdict, look: CloudLook, manifest: Manifest | None
+    verdict: Verdict, look: CloudLook, manifest: Manifest | None, beyond: Beyond
 ) -> tuple[VerdictRecord, Mapping[str, bytes]]:
     """Return the record of a verdict, and the pictures by the names that it has for them."""
     pictures: dict[str, bytes] = {}
@@ -83,7 +88,9 @@ def make_record(
         _channel(one, keep("channel", one.channel, one.pictures[-1].jpeg if one.pictures else b""))
         for one in look.channels
     )
-    cloud = {f"{finding.subject}: {finding.check}": finding for finding in look.findings}
+    parts: list[tuple[Part, tuple[Finding, ...]]] = [("", look.findings)]
+    parts += [("drill", beyond.drilled), ("soak", beyond.soaked)]
+    known = {full_name(finding): (finding, part) for part, findings in parts for finding in findings}
     record = VerdictRecord(
         host=verdict.host,
         release=verdict.release,
@@ -92,11 +99,13 @@ def make_record(
         seconds=round(look.seconds, 2),
         service=look.service,
         junit=verdict.junit.name,
-        checks=tuple(_check(check, cloud.get(check.name), verdict.host) for check in verdict.checks),
+        checks=tuple(_check(check, known.get(check.name), verdict.host) for check in verdict.checks),
         notes=tuple(_fit(note) for note in verdict.notes),
         streams=streams,
         channels=channels,
         sizes=_sizes(manifest),
+        soak=beyond.soak,
+        drills=beyond.drills,
     )
     return record, pictures
 
@@ -105,10 +114,10 @@ def _image(seen: Evidence) -> bytes:
     return next((shot.image for shot in reversed(seen.shots) if shot.image), b"")
 
 
-def _check(check: Check, finding: Finding | None, host: str) -> CheckRecord:
+def _check(check: Check, known: tuple[Finding, Part] | None, host: str) -> CheckRecord:
     states: dict[str, State] = {"passed": "passed", "failed": "failed"}
     state = states.get(check.state, "skipped")
-    if finding is None:
+    if known is None:
         return CheckRecord(
             name=_fit(check.name),
             state=state,
@@ -117,6 +126,7 @@ def _check(check: Check, finding: Finding | None, host: str) -> CheckRecord:
             next_step=_fit(check.cure),
             seconds=round(check.seconds, 3),
         )
+    finding, part = known
     return CheckRecord(
         name=_fit(finding.check),
         subject=_fit(finding.subject),
@@ -126,6 +136,7 @@ def _check(check: Check, finding: Finding | None, host: str) -> CheckRecord:
         side=finding.side,
         next_step=_fit(finding.next_step.replace("HOST", host)),
         figures={name: round(value, 4) for name, value in finding.figures.items()},
+        part=part,
     )
 
 

@@ -15,6 +15,7 @@ from recipes.config import OneLine, Strict
 from recipes.faults import field_texts
 
 State = Literal["passed", "failed", "skipped"]
+Part = Literal["", "soak", "drill"]
 _MOST_BYTES = 4 << 20
 
 
@@ -39,6 +40,8 @@ class CheckRecord(Strict):
     """How long it took; 0: it was one of many in one look."""
     figures: dict[OneLine, float] = Field(default_factory=dict)
     """The numbers behind it."""
+    part: Part = ""
+    """What it was made by; empty: one look at the board and at the service."""
 
 
 class FragmentRecord(Strict):
@@ -118,6 +121,61 @@ class ChannelRecord(Strict):
     """Name of the file beside this one that has the picture."""
 
 
+class SeriesRecord(Strict):
+    """One figure of a soak, over its time."""
+
+    subject: OneLine = ""
+    """Service that it is about; empty: the board."""
+    name: OneLine
+    """What was measured."""
+    unit: OneLine = ""
+    """Of the values; empty for what is counted."""
+    times: tuple[float, ...]
+    """Seconds since the soak began."""
+    values: tuple[float, ...]
+    """One for each time."""
+    warm_up: float = 0.0
+    """Seconds at its beginning that the slope leaves out."""
+    slope: float | None = None
+    """By how much it rises in an hour (Theil and Sen's estimate); null where too few values are known."""
+    red: bool = False
+    """It rises as what leaks does."""
+
+
+class SoakRecord(Strict):
+    """What a board was like while it was watched for long."""
+
+    asked: float
+    """Seconds that it was to be watched."""
+    seconds: float
+    """That it was."""
+    interval: float
+    """Seconds from one sample to the next."""
+    samples: int
+    """How many arrived."""
+    ended: Literal["time", "hand", "board"]
+    """What ended it: the time was over, a person, or the board that did not answer any more."""
+    breaks: int = 0
+    """Times that the connection was lost and opened again."""
+    series: tuple[SeriesRecord, ...] = ()
+    """What was measured."""
+
+
+class DrillRecord(Strict):
+    """One fault that was made on purpose, and what came back after it."""
+
+    kind: Literal["network", "power", "camera", "service"]
+    """Which fault."""
+    done: OneLine
+    """What was done to the board, in words."""
+    seconds: float
+    """How long it lasted."""
+    within: float
+    """Seconds in which everything had to come back."""
+    back: dict[OneLine, float] = Field(default_factory=dict)
+    """By stream, seconds from the fault's end to a fragment that was filmed after it; only what came back."""
+
+
 class VerdictRecord(Strict):
     """`<host>.json`: one verdict."""
 
@@ -145,6 +203,10 @@ class VerdictRecord(Strict):
     """The cloud's side."""
     channels: tuple[ChannelRecord, ...] = ()
     """The cloud's side."""
+    soak: SoakRecord | None = None
+    """What it was like for long; null where nobody asked."""
+    drills: tuple[DrillRecord, ...] = ()
+    """Faults that were made on purpose."""
     sizes: dict[OneLine, int] = Field(default_factory=dict)
     """Bytes of the release's files, by their folder."""
     changes: tuple[OneLine, ...] = ()
@@ -178,7 +240,7 @@ def changes(before: VerdictRecord | None, now: VerdictRecord) -> tuple[OneLine, 
         if known is not None and known.state != check.state:
             words = {"passed": "green", "failed": "red", "skipped": "not checked"}
             found.append((0 if check.state == "failed" else 2, f"{label}: {words[known.state]} → {words[check.state]}"))
-    gone = [f"{subject}: {name}" if subject else name for subject, name in old]
+    gone = [f"{subject}: {name}" if subject else name for (subject, name), was in old.items() if not was.part]
     if gone and bool(before.streams or before.channels) == bool(now.streams or now.channels):
         found.append((3, f"no longer checked: {', '.join(gone[:6])}"))
     total, was = sum(now.sizes.values()), sum(before.sizes.values())
@@ -190,7 +252,8 @@ def changes(before: VerdictRecord | None, now: VerdictRecord) -> tuple[OneLine, 
 def verdict_schema() -> dict[str, Any]:
     """Return the schema, of the draft 2020-12."""
     made = VerdictRecord.model_json_schema(by_alias=True)
-    models = (VerdictRecord, CheckRecord, FragmentRecord, StreamRecord, ChannelRecord)
+    models: tuple[type[Strict], ...] = (VerdictRecord, CheckRecord, FragmentRecord, StreamRecord, ChannelRecord)
+    models += (SeriesRecord, SoakRecord, DrillRecord)
     tables = {VerdictRecord.__name__: made, **made.get("$defs", {})}
     for model in models:
         texts = field_texts(model)

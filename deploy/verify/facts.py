@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,14 +17,19 @@ from deploy.dedupe.byname import Presence
 from deploy.probe import devices_alsa, devices_v4l2
 from deploy.probe.facts import Holder, SoundDevice, VideoNode, read_objects
 from deploy.probe.system import read_holders
+from deploy.reach.ask import NetworkFacts, read_network
 from deploy.services.systems import ServiceState, parse_status
 from recipes.text import one_line
 
+_JUMP = 10
+"""Seconds by which two readings of a board's clock may differ in the wrong order; more is a clock that was set."""
 _NODE = re.compile(r"/dev/(?:video[0-9]{1,4}|snd/pcmC[0-9]{1,3}D[0-9]{1,3}c)")
+_LINK = re.compile(r"^link (/dev/\S{1,200}) (/dev/video[0-9]{1,4})$", re.MULTILINE)
 PLUGINS = "gstreamer-1.0/"
 """Folder of a release with what GStreamer opens by name."""
-_ELEMENTS = {f"{PLUGINS}libgstkvssink.so": "kvssink", f"{PLUGINS}libgstkvsclient.so": "kvssink"}
-"""Plugins of ours, and the element that each is there for; the second takes the place of the SDK's."""
+_SDK, _OURS = f"{PLUGINS}libgstkvssink.so", f"{PLUGINS}libgstkvsclient.so"
+"""Plugins that bring kvssink: the SDK's, and the one that takes its place."""
+_SINK = "kvssink"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,11 +108,14 @@ class Facts:
     """Entry to the lines that the loader said of it; of entries with the same closure one was asked."""
     boardprobe: ProbeAnswer | None
     inspected: ProbeAnswer | None = None
-    """What gst-inspect-1.0 says of our plugin's element, without a registry; None where the board has none."""
+    """What gst-inspect-1.0, or else boardprobe, says of our plugin's element alone, without a registry; None where the
+    board has neither, or no plugin travels."""
     absent: frozenset[str] = frozenset()
     """Of the places that the release names on the board: where nothing is."""
     nodes: tuple[str, ...] = ()
     """Nodes of cameras and microphones in /dev."""
+    links: Mapping[str, str] = field(default_factory=dict)
+    """Other names of such nodes, as udev gives them, to the node."""
     holders: tuple[Holder, ...] = ()
     """Who has one of them open; of other users' processes only who is root sees that."""
     video: tuple[VideoNode, ...] = ()
@@ -114,15 +123,26 @@ class Facts:
     sound: tuple[SoundDevice, ...] = ()
     streams: Mapping[str, StreamFact] = field(default_factory=dict)
     """By the name of the service."""
+    network: NetworkFacts = field(default_factory=NetworkFacts)
+    """What the board and this workstation saw of the service's endpoints."""
     answers: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     """Commands whose exit code and output are known: what testinfra asks of every host."""
 
 
-def since(state: ServiceState, clock: int | None) -> str:
-    """Return for how long a service has been in its phase, in words; empty where the board does not tell."""
-    if not state.since or clock is None or clock < state.since:
+def since(state: ServiceState, skew: int | None) -> str:
+    """Return for how long a service has been in its phase until now, in words; empty where the board does not tell.
+
+    Parameters
+    ----------
+    skew:
+        Of the board's clock, as `Facts` has it.
+    """
+    if not state.since or skew is None:
         return ""
-    seconds = clock - state.since
+    seconds = round(time.time()) + skew - state.since
+    if seconds < -_JUMP:
+        return ""
+    seconds = max(0, seconds)
     for size, word in ((86_400, "days"), (3600, "h"), (60, "min")):
         if seconds >= 2 * size:
             return f" for {seconds // size} {word}"
@@ -139,9 +159,13 @@ def same_closures(providers: Mapping[str, Mapping[str, str]]) -> dict[str, list[
 
 
 def probed_elements(release: Mapping[str, Any]) -> list[str]:
-    """Return the elements that boardprobe is asked about for plugins of ours that travel."""
-    paths = {file["path"] for file in release["files"]}
-    return list(dict.fromkeys(element for path, element in _ELEMENTS.items() if path in paths))
+    """Return what boardprobe is asked about beside what the board's file names; it reads all plugins for that."""
+    return [_SINK] if _SDK in {file["path"] for file in release["files"]} else []
+
+
+def plugin_element(release: Mapping[str, Any]) -> str:
+    """Return the element that a plugin of the release brings, and that is looked at alone; empty where none travels."""
+    return _SINK if {_SDK, _OURS} & {file["path"] for file in release["files"]} else ""
 
 
 def named_places(release: Mapping[str, Any]) -> list[str]:
@@ -179,8 +203,7 @@ def read_facts(answer: Mapping[str, Any], release: Mapping[str, Any]) -> Facts:
             single[title] = body
     told = _told(single.get("board", ""))
     clock = _number(told.get("clock", [""])[-1])
-    memory, memory_free = _memory(_told(single.get("memory", "")))
-    flash, flash_free = _flash(told)
+    (memory, memory_free), (flash, flash_free) = _memory(_told(single.get("memory", ""))), _flash(told)
     return Facts(
         folder=told.get("folder", [""])[-1],
         current=told.get("current", [""])[-1],
@@ -200,11 +223,9 @@ def read_facts(answer: Mapping[str, Any], release: Mapping[str, Any]) -> Facts:
         boardprobe=_ended(single, "boardprobe"),
         inspected=_ended(single, "inspect"),
         absent=frozenset(absent),
-        nodes=tuple(line for line in single.get("devices", "").splitlines()[:256] if _NODE.fullmatch(line)),
-        holders=read_holders(single.get("holders", "")),
-        video=tuple(_video(single)),
-        sound=tuple(filter(None, map(devices_alsa.read_told, read_objects(single.get("offered", ""))))),
+        **_devices(single),
         streams=_streams(release["services"], single),
+        network=read_network(single, answer.get("here", {}), release.get("endpoints", ())),
         answers=answers,
     )
 
@@ -272,6 +293,18 @@ def _ended(single: Mapping[str, str], title: str) -> ProbeAnswer | None:
     return ProbeAnswer(code=255 if code is None else code, out=single[title], err=err.strip())
 
 
+def _devices(single: Mapping[str, str]) -> dict[str, Any]:
+    """Return the fields of cameras and microphones."""
+    listed = single.get("devices", "")
+    return {
+        "nodes": tuple(line for line in listed.splitlines()[:256] if _NODE.fullmatch(line)),
+        "links": {link[1]: link[2] for link in _LINK.finditer(listed)},
+        "holders": read_holders(single.get("holders", "")),
+        "video": tuple(_video(single)),
+        "sound": tuple(filter(None, map(devices_alsa.read_told, read_objects(single.get("offered", ""))))),
+    }
+
+
 def _video(single: Mapping[str, str]) -> Iterator[VideoNode]:
     """Yield what boardprobe tells of each node of a camera, or v4l2-ctl."""
     told = map(devices_v4l2.read_told, read_objects(single.get("offered", "")))
@@ -317,9 +350,14 @@ def _rows(text: str) -> Iterator[str]:
 
 def read_report(text: str) -> dict[str, Any]:
     """Return what a service's program wrote of itself, from a look at it; empty where that is no JSON object."""
-    line = next((line for line in text.splitlines() if line.startswith("report=")), "report=")
+    line = next((line for line in text.splitlines() if line.startswith("report=")), "")
+    return json_object(line.removeprefix("report="))
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """Return the object that a program printed; empty where it is none."""
     try:
-        report = json.loads(line.removeprefix("report=") or "{}")
+        read = json.loads(text or "{}")
     except (ValueError, RecursionError):
         return {}
-    return report if isinstance(report, dict) else {}
+    return read if isinstance(read, dict) else {}

@@ -14,6 +14,7 @@ import pytest
 from testinfra.backend.base import BaseBackend, CommandResult
 from testinfra.host import Host
 
+from deploy.reach.ask import rows_as_endpoints
 from deploy.verify.facts import Facts, StreamFact, read_facts
 from deploy.verify.line import CHANNEL_VARIABLE, AskingLine
 from deploy.verify.verdict import check_name
@@ -58,6 +59,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "stream" in metafunc.fixturenames:
         names = [row["name"] for row in _line().release["services"]]
         metafunc.parametrize("stream", names, ids=names, indirect=True)
+    if "endpoint" in metafunc.fixturenames:
+        found = [one for one in rows_as_endpoints(_line().release["endpoints"]) if one.kind != "nat"]
+        metafunc.parametrize("endpoint", found, ids=[one.name for one in found])
 
 
 @pytest.fixture(autouse=True)

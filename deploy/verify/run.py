@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import os
 import socket
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from deploy.boards.layers import read_layers
-from deploy.boards.session import BoardSession
+from deploy.boards.session import BoardSession, within
 from deploy.bundle.manifest import Manifest
-from deploy.verify.gather import gather
+from deploy.causes.boardside import StreamSeen
+from deploy.reach.ask import Reach
+from deploy.verify.gather import NOWHERE, gather
 from deploy.verify.line import CHANNEL_VARIABLE, answer_checks, tell_release
 from deploy.verify.verdict import Check, Verdict, check_name, explained
+from deploy.verify.warm import ENVIRONMENT, Forked, template
 from recipes import paths, process
 from recipes.errors import ConfigError, PreflightError
 from recipes.files import whole_file
@@ -23,9 +29,11 @@ from recipes.progress import progress
 from recipes.text import one_line, shown
 
 TIMEOUT_SECONDS = 300
-"""For all checks of one board."""
+"""For all checks of one board, and every command that they run there."""
 PATIENCE_SECONDS = 120
 """For a stream to start: an emulated board takes some twenty seconds, kvssink on a slow line as long again."""
+RUNNING_PATIENCE, RUNNING_STALL = 25, 12
+"""The same for what should be streaming already, and for its pictures to stand still: red within a minute, all told."""
 _PLUGIN = "deploy.verify.plugin"
 _ENDING_SECONDS = 20
 """For pytest to write its report."""
@@ -42,48 +50,62 @@ def run_checks(
     notes: Sequence[str] = (),
     *,
     patience: int = PATIENCE_SECONDS,
+    stall: int = 0,
     own: Sequence[Path] = (),
     fast: bool = False,
+    reach: Reach = NOWHERE,
 ) -> Verdict:
-    """Run every check against the release of this id on a board, over a session that is open.
+    """Run every check against the release of this id on a board, over a session that is open, in one round trip.
 
     pytest runs in a process of its own, without the user's configuration and plugins; it has no connection but ours.
-    The board is asked everything in one round trip while that process starts.
 
     Parameters
     ----------
     notes:
-        What the verdict says besides, such as where the manifest is from.
+        What the verdict says besides.
     patience:
         Seconds that a stream may take until its pictures come.
+    stall:
+        Seconds that they may stand still once they came; 0: as long.
     own:
         Folders with checks of the user's own.
     fast:
-        Wait for nothing: that each service runs is looked at, that its pictures go on is not.
+        Wait for nothing: that each service runs is looked at, its pictures and the network are not.
+    reach:
+        The endpoints that the board has to reach.
 
     Raises
     ------
     PreflightError
         The checks could not run at all: that is neither green nor red.
     """
-    junit = paths.work() / "verify" / f"{host}.xml"
-    junit.parent.mkdir(parents=True, exist_ok=True)
-    junit.unlink(missing_ok=True)
-    release = _release(manifest, host, identity, patience)
+    junit, reach = _fresh_file(host), NOWHERE if fast else reach
+    release = _release(manifest, host, identity, patience) | {"stall": stall or patience, "endpoints": reach.rows()}
     words = [*_words(release, own, fast=fast), f"--junitxml={junit}"]
 
     def answer(line: socket.socket) -> None:
-        with progress(f"{host}: checks") as step:
-            facts = partial(gather, session, release)
+        with progress(f"{host}: checks") as step, within(session, TIMEOUT_SECONDS):
+            facts = partial(gather, session, release, reach)
             answer_checks(line, session, release, facts, seconds=TIMEOUT_SECONDS, told=step.at)
 
     code, output = _carry_out(host, words, answer)
     if not junit.is_file() or code not in (0, 1):
         raise PreflightError(f"the checks of {host} could not run", why=shown(output[-800:]))
+    return _verdict(host, identity, junit, (*_overridden(manifest), *notes))
+
+
+def _verdict(host: str, identity: str, junit: Path, notes: tuple[str, ...]) -> Verdict:
     make_fit(junit)
-    told = (*_overridden(manifest), *notes)
     checks = tuple(explained(check, host) for check in read_checks(junit))
-    return Verdict(host=host, release=identity, checks=checks, junit=junit, notes=told)
+    return Verdict(host=host, release=identity, checks=checks, junit=junit, notes=notes)
+
+
+def _fresh_file(host: str) -> Path:
+    """Return where pytest is to write: nothing is there."""
+    junit = paths.work() / "verify" / f"{host}.xml"
+    junit.parent.mkdir(parents=True, exist_ok=True)
+    junit.unlink(missing_ok=True)
+    return junit
 
 
 def _overridden(manifest: Manifest) -> list[str]:
@@ -127,21 +149,15 @@ def refuse_broken_checks(host: str, identity: str, manifest: Manifest, own: Sequ
 
 def _release(manifest: Manifest, host: str, identity: str, patience: int) -> dict[str, Any]:
     folder = f"{manifest.root}/releases/{identity}"
-    return manifest.model_dump() | {"id": identity, "host": host, "folder": folder, "patience": patience}
+    more = {"id": identity, "host": host, "folder": folder, "patience": patience, "endpoints": []}
+    return manifest.model_dump() | more
 
 
 def _carry_out(host: str, words: Sequence[str], answer: Callable[[socket.socket], None]) -> tuple[int, bytes]:
     """Run pytest and answer what its checks ask of the board; returns its exit code and what it printed."""
     line, theirs = socket.socketpair()
-    environment = {
-        CHANNEL_VARIABLE: str(theirs.fileno()),
-        "PYTHONPATH": str(paths.CHECKOUT),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-    }
     with line, theirs, tempfile.TemporaryDirectory(prefix="boardcast-verify-") as name, tempfile.TemporaryFile() as log:
-        argv = [sys.executable, "-m", "pytest", "--rootdir", name, *words]
-        with process.child(argv, cwd=Path(name), env=environment, output=log, descriptor=theirs.fileno()) as child:
+        with _started(["--rootdir", name, *words], Path(name), log, theirs) as child:
             theirs.close()
             try:
                 answer(line)
@@ -155,16 +171,30 @@ def _carry_out(host: str, words: Sequence[str], answer: Callable[[socket.socket]
         return code, log.read(_OUTPUT_BYTES)
 
 
+def _started(
+    words: Sequence[str], cwd: Path, log: IO[bytes], channel: socket.socket
+) -> AbstractContextManager[process.Child | Forked]:
+    """Start pytest: forked where a template is ready, else by itself."""
+    if (ready := template()) and (forked := ready.fork(words, cwd, log, channel)):
+        return forked
+    environment = {CHANNEL_VARIABLE: str(channel.fileno()), **ENVIRONMENT}
+    argv = [sys.executable, "-m", "pytest", *words]
+    return process.child(argv, cwd=cwd, env=environment, output=log, descriptor=channel.fileno())
+
+
 def _words(release: Mapping[str, Any], own: Sequence[Path], *, fast: bool) -> list[str]:
     """Return pytest's words: our checks and the user's, our plugin, nothing of the caller's own configuration."""
     checks = Path(__file__).parent / "checks"
     # Streams go on where pictures come; whoever does not wait for these looks at the services alone.
     left_out = {"test_services.py": not fast or not release["services"], "test_streams.py": fast}
     left_out["test_streams.py"] |= not release["services"]
+    left_out["test_endpoints.py"] = not release["endpoints"] or "bin/boardprobe" not in release["providers"]
     left_out |= dict.fromkeys(("test_devices.py", "test_log.py"), not release["services"])
     ignored = [f"--ignore={checks / name}" for name, out in left_out.items() if out]
     plain = f"-q -p no:cacheprovider -p {_PLUGIN} -c /dev/null -o junit_family=xunit1 --import-mode=importlib"
-    return [*plain.split(), *ignored, str(checks), *map(str, own)]
+    # Without it pytest lists every folder from the root on.
+    top = os.path.commonpath([checks, *own])
+    return [*plain.split(), f"--confcutdir={top}", *ignored, str(checks), *map(str, own)]
 
 
 def make_fit(junit: Path) -> None:
@@ -209,6 +239,40 @@ def read_checks(junit: Path) -> list[Check]:
                 seconds=case.time or 0.0,
                 cure=one_line(notes.get("cure", "")),
                 cause=notes.get("cause", ""),
+                streams=_streams(notes.get("streams", "{}")),
             )
         )
     return checks
+
+
+def _streams(text: str) -> dict[str, StreamSeen]:
+    """Read what the check of the streams saw of each; nothing where a check of the user's own wrote something else."""
+    try:
+        return {str(name): StreamSeen(kind) for name, kind in json.loads(text).items()}
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        return {}
+
+
+def append_checks(junit: Path, suite: str, checks: Sequence[Check]) -> None:
+    """Add a suite to a JUnit file; a file that is not there is begun."""
+    from junitparser import Failure, JUnitXml, Skipped, TestCase, TestSuite
+
+    whole = JUnitXml.fromfile(str(junit)) if junit.is_file() else JUnitXml()
+    if not isinstance(whole, JUnitXml):  # a file may have one suite, and nothing around it
+        alone, whole = whole, JUnitXml()
+        whole.add_testsuite(alone)
+    made = TestSuite(suite)
+    for check in checks:
+        case = TestCase(check.name, suite, check.seconds)
+        if check.state == "failed":
+            case.result = [Failure(check.evidence)]
+        elif check.state == "skipped":
+            case.result = [Skipped(check.evidence)]
+        else:
+            case.system_out = check.evidence
+        made.add_testcase(case)
+    whole.add_testsuite(made)
+    whole.update_statistics()  # type: ignore[no-untyped-call] # of this one method junitparser states no types
+    with whole_file(junit) as file:
+        whole.write(file)
+    make_fit(junit)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from deploy.causes.boardside import StreamSeen
 from deploy.causes.catalogue import cause_of, causes, causes_of_checks, written_at
 from recipes.errors import VerifyError
 
@@ -25,8 +26,11 @@ class Check:
     """The command that comes next, where the check knows it."""
     cause: str = ""
     """Of a red one: its name in the catalogue of causes, or of a symptom of logs; empty where nobody knows it."""
+    streams: Mapping[str, StreamSeen] = field(default_factory=dict)
+    """By its name in the board's file, of the check that looks at them."""
 
 
+CLOCK_CHECK = "clock is right"
 SKEW_REFUSED = 240
 """Seconds that a board's clock may be off; AWS refuses requests whose clock is 300 s off."""
 

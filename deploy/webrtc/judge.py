@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from deploy.cloud.reasons import BoardView, Finding, ok, reason_of, red, skipped, unreached
+from deploy.causes.boardside import BoardView
+from deploy.cloud.reasons import Finding, ok, reason_of, red, skipped, unreached
 from deploy.webrtc.viewer import Viewed
 
 MASTER, VIEWS, SHOWS, MOVES = (

@@ -23,8 +23,8 @@ from recipes.sources.recipe import Recipe, in_order
 from recipes.sources.variants import refuse_unused_patches
 from recipes.stage.manifest import Stage, StagedRecipe, load_stage, stage_folder
 from recipes.toolchains.environment import build_environment, build_files
-from recipes.toolchains.images import ToolchainImage
-from recipes.toolchains.sysroots import Sysroot
+from recipes.toolchains.images import ToolchainImage, image_tag
+from recipes.toolchains.sysroots import Sysroot, sysroot_key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +138,24 @@ def plan_build(
         before=before,
         notes=(*without_effect(ask, wanted.asked & resolution.keys(), mine), *_leaving(wanted, before, made)),
     )
+
+
+def keys_ahead(recipes: dict[str, Recipe], pins: Lock, ask: BuildRequest, arch: Arch) -> tuple[str, str]:
+    """Return what a build will be made of, as two digests, before there is an image or a sysroot: a CI cache's names.
+
+    The first is of the image and the sysroot, by what they are made from; the second of every step's key with these in
+    the places of what only a made one has, and of all that the recipes may depend on: which of it the sysroot has is
+    not known yet.
+    """
+    image, root = image_tag(arch), sysroot_key(ask.sysroot)
+    wanted = stage_request(recipes, ask, arch, None)
+    unmade = Sysroot(name=ask.sysroot, arch=arch, tree=paths.cache(), packages=(), fingerprint=root)
+    steps = {
+        recipe.name: _key_parts(recipe, pins, arch, ToolchainImage(tag=image, id=image), unmade)
+        for recipe in in_order(wanted.recipes, wanted.names)
+    }
+    policies = {name: value if isinstance(value, str) else value.value for name, value in wanted.policies.items()}
+    return json_digest([image, root])[:16], json_digest([steps, policies, list(wanted.names)])[:16]
 
 
 def _check_sysroot(recipe: Recipe, pc_versions: Mapping[str, str], sysroot: Sysroot) -> None:

@@ -115,7 +115,8 @@ def _job(prepared: BuildPlan, step: RecipeBuild, scratch: Path, sources: Sources
         # A link in a recipe's folder may name any file of this machine: it stays a link, which leads nowhere there.
         shutil.copytree(recipe.folder() / "files", scratch / "work" / "files", symlinks=True)
         _with_version(scratch / "work" / "files", recipe.version)
-    write_patches(_patches_of(recipe), scratch / "work" / PATCHES.name)
+    if found := patches_of(recipe):
+        write_patches(found, scratch / "work" / PATCHES.name)
     for need in needed_builds(prepared, step):
         graft_tree(need.built / "tree", scratch / "prefix")
     mounts = [
@@ -135,7 +136,7 @@ def _job(prepared: BuildPlan, step: RecipeBuild, scratch: Path, sources: Sources
     return build_container(prepared, mounts, recipe)
 
 
-def _patches_of(recipe: Recipe) -> tuple[ReadPatch, ...]:
+def patches_of(recipe: Recipe) -> tuple[ReadPatch, ...]:
     """Read the distribution's patches of a recipe's source, which was fetched.
 
     Raises
@@ -359,7 +360,7 @@ def _distribution(step: RecipeBuild, used: Sequence[Archive | Repository]) -> Di
         return None
     if (step.built / STAGE_MANIFEST).is_file():
         return load_stage(step.built).manifest.recipes[0].distribution
-    return patch_facts(pin, _patches_of(step.recipe))
+    return patch_facts(pin, patches_of(step.recipe))
 
 
 def shell_job(prepared: BuildPlan) -> Job:

@@ -29,8 +29,8 @@ from recipes.engine.docker import Engine
 from recipes.errors import BuildError, ConfigError
 from recipes.files import whole_folder
 from recipes.sources.fetch import archive_path, fetch_pins
-from recipes.sources.git import repository_path, run_git
-from recipes.sources.lock import Archive, Repository, load_lock
+from recipes.sources.git import check_out
+from recipes.sources.lock import Archive, PatchArchive, Repository, load_lock
 from recipes.sources.recipe import in_order, load_catalogue
 from recipes.sources.unit import refuse_mixed_unit
 from recipes.stage.manifest import STAGE_MANIFEST, Stage, graft_tree, is_intact, load_stage, write_manifest
@@ -38,6 +38,7 @@ from recipes.stage.store import open_store
 from recipes.toolchains.debian_source import any_distribution
 from recipes.toolchains.images import ensure_image, known_image
 from recipes.toolchains.sysroots import default_sysroot, ensure_sysroot, known_sysroot, sysroot_spec
+from recipes.tools.box import shared_tools
 
 _SOURCES = Limits(members=1_000_000, bytes=32 << 30)
 """Of an archive of sources."""
@@ -110,14 +111,16 @@ def _from_store(prepared: BuildPlan, step: RecipeBuild) -> bool:
 
 def _build_all(todo: dict[str, tuple[BuildPlan, RecipeBuild]], mirror: Sequence[Path]) -> None:
     pins = load_lock()
-    sources = {
-        name: fetch_pins(pins.needed(step.recipe.source), mirror, distribution=any_distribution())
-        for name, (_, step) in todo.items()
-        if not step.recipe.source.startswith("path:")
+    fetched = {
+        name: step.recipe.source for name, (_, step) in todo.items() if not step.recipe.source.startswith("path:")
     }
-    for _, step in todo.values():
-        if not step.recipe.source.startswith("path:"):
-            refuse_mixed_unit(pins.needed(step.recipe.source))
+    with shared_tools():
+        sources = {
+            name: fetch_pins(pins.needed(source), mirror, distribution=any_distribution())
+            for name, source in fetched.items()
+        }
+        for source in fetched.values():
+            refuse_mixed_unit(pins.needed(source))
     with contextlib.closing(Engine.connect()) as first:
         _same_images(todo, first)
     _run(todo, sources)
@@ -253,16 +256,16 @@ def _unpack_kept_sources(prepared: BuildPlan) -> Path | None:
             if not step.recipe.source.startswith("path:"):
                 for pin in pins.needed(step.recipe.source):
                     _unpack(pin, part / pin.name)
+                    if isinstance(pin, Archive) and pin.patch_archive is not None:
+                        _unpack(pin.patch_archive, part / f"{pin.name}.patches")
     return target
 
 
-def _unpack(pin: Archive | Repository, into: Path) -> None:
+def _unpack(pin: Archive | PatchArchive | Repository, into: Path) -> None:
     if into.exists():
         return
     into.mkdir(parents=True)
     if isinstance(pin, Repository):
-        there = repository_path(pin.url, pin.commit)
-        run_git("clone", "--quiet", "--no-checkout", str(there), str(into))
-        run_git("-C", str(into), "checkout", "--quiet", "--detach", pin.commit)
+        check_out(pin.url, pin.commit, into)
     else:
         take(tar_chunks(archive_path(pin)), into, strip=1, limits=_SOURCES, skip_odd=True)

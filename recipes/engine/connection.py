@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import pwd
 import signal
 import threading
@@ -36,13 +37,35 @@ def engine_endpoint() -> tuple[str, Any]:
     return str(context.Host), context.TLSConfig or False
 
 
-def boot_id() -> str:
-    """Return this boot of this machine: process ids mean nothing elsewhere."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+def process_space() -> str:
+    """Return what the process ids of this program are about: nothing can be said of those of another.
+
+    On Linux this boot and this space of ids: a container that was given the engine's socket has ids of its own. On
+    macOS this machine.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot}/{Path('/proc/self/ns/pid').readlink()}".replace(":", "")
+    except OSError:
+        return platform.node().replace(":", "")
 
 
 def owner_mark() -> str:
-    return f"{boot_id()}:{os.getpid()}"
+    return f"{process_space()}:{os.getpid()}"
+
+
+def owner_is_gone(mark: str) -> bool:
+    """Tell whether the program that left a mark has ended; False where nobody here can know."""
+    where, _, number = mark.rpartition(":")
+    if where != process_space() or not number.isdigit():
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def no_engine(where: str, error: BaseException) -> BuildError:

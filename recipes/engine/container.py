@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from recipes.archives.intake import AbsoluteLinks, Limits, RefusedError, Taken, take
 from recipes.archives.tarreader import Kind, Reader, TarError
 from recipes.engine.confinement import Rights, build_ids
-from recipes.engine.tarstream import files_tar
+from recipes.engine.tarstream import empty_folder, files_tar, pack_folder, read_chunks
 from recipes.errors import BuildError
 
 LONGEST_LOG = 128 << 20
@@ -146,6 +146,43 @@ class ContainerSession:
             stream._response.close()  # noqa: SLF001 - the SDK leaves it to us, and names no other way
         code = api.exec_inspect(started["Id"])["ExitCode"]
         return 1 if code is None else int(code)
+
+    def call(
+        self, argv: Sequence[str], *, environment: Mapping[str, str] | None = None, most: int = LONGEST_LOG
+    ) -> tuple[int, bytes, bytes]:
+        """Run one command to its end; return its exit code, and its two streams apart, for what reads them.
+
+        Raises
+        ------
+        BuildError
+            It prints more than `most` bytes; it is still running then, and ends with the container.
+        """
+        api = self._container.client.api
+        given = dict(environment or {})
+        started = api.exec_create(self._container.id, list(argv), environment=given, stdout=True, stderr=True)
+        stream = api.exec_start(started["Id"], stream=True, demux=True)
+        parts: tuple[list[bytes], list[bytes]] = ([], [])
+        printed = 0
+        try:
+            for both in stream:
+                for kept, chunk in zip(parts, both, strict=True):
+                    printed += len(chunk or b"")
+                    kept.append(chunk or b"")
+                if printed > most:
+                    raise BuildError(f"{argv[0]} prints without end", why=f"more than {most:,} bytes")
+        finally:
+            stream._response.close()  # noqa: SLF001 - as in `run`
+        code = api.exec_inspect(started["Id"])["ExitCode"]
+        return 1 if code is None else int(code), b"".join(parts[0]), b"".join(parts[1])
+
+    def copy_in(self, source: Path, target: PurePosixPath, *, top: PurePosixPath, user: str) -> None:
+        """Make `target`, below the container's volume `top`, a copy of a folder or file of ours, owned by `user`."""
+        with pack_folder(source, target.relative_to(top), user) as archive:
+            self._container.put_archive(str(top), read_chunks(archive))
+
+    def make_folder(self, target: PurePosixPath, *, top: PurePosixPath, user: str) -> None:
+        """Make an empty folder `target`, below the container's volume `top`, owned by `user`."""
+        self._container.put_archive(str(top), empty_folder(target.relative_to(top), user))
 
     def put(self, folder: PurePosixPath, files: Mapping[str, tuple[bytes, int]]) -> None:
         """Write files (name to content and mode) into a folder of the container, owned by root."""

@@ -12,9 +12,9 @@ from typing import IO, Any
 
 from recipes.engine.confinement import Confinement, is_readable
 from recipes.engine.connection import (
-    boot_id,
     engine_endpoint,
     no_engine,
+    owner_is_gone,
     owner_mark,
     refusals,
     refuse_unseen,
@@ -118,6 +118,26 @@ class Engine:
         )
         api._raise_for_status(answer)  # noqa: SLF001
         return self.image_id(tag)
+
+    def save(self, tag: str, into: IO[bytes]) -> None:
+        """Write an image, with its name and all its layers, as the engine's own kind of tar file."""
+        for part in self._client.images.get(tag).save(named=tag):
+            into.write(part)
+
+    def load(self, archive: IO[bytes]) -> None:
+        """Take images out of a file that `save` wrote, by the names in it.
+
+        Raises
+        ------
+        BuildError
+            The engine cannot read it.
+        """
+        import docker
+
+        try:
+            self._client.images.load(archive)
+        except (docker.errors.APIError, docker.errors.ImageLoadError) as error:
+            raise BuildError("the engine takes no images out of this file", why=one_line(str(error))) from error
 
     def build(
         self,
@@ -326,8 +346,7 @@ class Engine:
         for container in self._client.containers.list(
             all=True, ignore_removed=True, filters={"label": f"{LABEL}=session"}
         ):
-            where, _, pid = container.labels.get(OWNER_LABEL, "").rpartition(":")
-            if where == boot_id() and pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            if owner_is_gone(container.labels.get(OWNER_LABEL, "")):
                 with contextlib.suppress(docker.errors.APIError):
                     container.remove(force=True, v=True)
 

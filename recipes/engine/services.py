@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from recipes.engine.connection import refusals, uninterrupted
 from recipes.engine.tarstream import files_tar
 
 LABEL = "boardcast"
+_CONFLICT, _GOING_SECONDS = 409, 20
+"""Status of an answer that a container is being removed already, and how long that may take."""
 
 
 class Services:
@@ -21,11 +24,22 @@ class Services:
         self._client = client
 
     def remove(self, name: str) -> None:
-        """Remove a container of this name, running or not; nothing happens where there is none."""
+        """Remove a container of this name, running or not; nothing happens where there is none.
+
+        One that goes by itself at this moment is waited for.
+        """
         import docker
 
-        with contextlib.suppress(docker.errors.NotFound):
-            self._client.containers.get(name).remove(force=True, v=True)
+        until = time.monotonic() + _GOING_SECONDS
+        while True:
+            try:
+                self._client.containers.get(name).remove(force=True, v=True)
+            except docker.errors.NotFound:
+                return
+            except docker.errors.APIError as error:
+                if error.status_code != _CONFLICT or time.monotonic() >= until:
+                    raise
+                time.sleep(0.1)
 
     def ensure_network(self, name: str) -> str:
         """Make sure that our bridge network exists and return the address of its gateway (this machine).
@@ -107,6 +121,45 @@ class Services:
             with uninterrupted():
                 self.remove(name)
             raise
+
+    def beside(self, name: str, other: str, command: Sequence[str], *, capabilities: Sequence[str]) -> None:
+        """Start a container in another one's network and of its image, with no rights but these; it goes as it ends.
+
+        So what needs more rights than a board has is done beside it, and for as long as it takes.
+        """
+        there = self._client.containers.get(other)
+        held = Confinement(rights=Rights.BOARD, user="0:0").options() | {"cap_add": list(capabilities)}
+        self._client.containers.create(
+            there.image.id,
+            list(command),
+            name=name,
+            labels={LABEL: "sim"},
+            network_mode=f"container:{there.id}",
+            auto_remove=True,
+            **held,
+        ).start()
+
+    def stop(self, name: str, seconds: int) -> None:
+        """End a container: SIGTERM, and SIGKILL so many seconds later; nothing happens where there is none."""
+        import docker
+
+        with contextlib.suppress(docker.errors.NotFound):
+            self._client.containers.get(name).stop(timeout=seconds)
+
+    def restart(self, name: str, *, network: str, before: Sequence[str] = ()) -> str:
+        """Kill a container, start it anew with its files as they are, and return its address, which may be another.
+
+        Parameters
+        ----------
+        before:
+            A command that runs in it first.
+        """
+        container = self._client.containers.get(name)
+        if before:
+            container.exec_run(list(before))
+        container.restart(timeout=0)
+        container.reload()
+        return str(container.attrs["NetworkSettings"]["Networks"][network]["IPAddress"])
 
     def running(self, name: str) -> bool:
         """Tell whether a container of this name runs."""

@@ -9,8 +9,6 @@ import posixpath
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Self
 
-from recipes.config import ONE_LINE
-
 if TYPE_CHECKING:
     from pydantic_core import CoreSchema
 
@@ -73,6 +71,9 @@ class Origin(str):
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> CoreSchema:
         """Let a model have fields of this type: a text in a file, an Origin in the program."""
+        # Here, not above: who only asks whose a file is need not wait for pydantic.
         from pydantic_core import core_schema
+
+        from recipes.config import ONE_LINE
 
         return core_schema.no_info_after_validator_function(lambda text: cls(ONE_LINE(text)), core_schema.str_schema())

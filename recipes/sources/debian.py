@@ -1,6 +1,6 @@
-"""The distribution's own tools on this machine: where its mirror is, its source packages, a bootstrapped root.
+"""A distribution's source packages, as this machine's own apt tells them.
 
-No file of ours names a host: apt is asked which mirror this machine was set up with.
+No file of ours names a host: apt is asked which mirror this machine was set up with, or the user names one.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from urllib.parse import quote
 
 from recipes import paths, process
 from recipes.errors import BuildError
+from recipes.tools.archive import debian_mirror
+from recipes.tools.base import proxies
 
 ARCHIVE_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _APT_HELPER = "/usr/lib/apt/apt-helper"  # apt's own downloader: it knows the machine's proxies
@@ -54,7 +56,7 @@ def by_apt() -> Distribution:
 def archive_mirrors() -> tuple[str, str]:
     """Return the addresses of Debian's main archive and of its security archive as apt is set up here.
 
-    The second is empty where apt knows none.
+    The first is the user's mirror where one is named; the second is empty where apt knows none.
 
     Raises
     ------
@@ -75,8 +77,8 @@ def archive_mirrors() -> tuple[str, str]:
             security = security or uri.rstrip("/")
         elif "security" not in uri and label in ("Debian", "") and not release.endswith(("-updates", "-backports")):
             main = main or uri.rstrip("/")
-    if main:
-        return main, security
+    if main or debian_mirror():
+        return debian_mirror() or main, security
     raise BuildError(
         "apt here knows no Debian archive",
         why=f"it knows: {', '.join(sorted({row[0] for row in rows})) or 'nothing'}",
@@ -115,7 +117,7 @@ def _offered_sources(package: str, suite: str) -> list[Offered]:
 
 def _offered(package: str, suite: str, mirror: str) -> Offered:
     apt = _apt(mirror, suite)
-    process.run([*apt, "update"], timeout=300)
+    process.run([*apt, "update"], env=proxies(), timeout=300)
     listed = process.run(
         [*apt, "--print-uris", "source", "--only-source", "--", f"{package}/{suite}"], timeout=300
     ).text
@@ -134,7 +136,7 @@ def offered_rows(suite: str, rows: Sequence[str]) -> Offered:
 
 
 def _download(address: str, into: Path) -> None:
-    process.run([_APT_HELPER, "download-file", "--", address, str(into)], timeout=900)
+    process.run([_APT_HELPER, "download-file", "--", address, str(into)], env=proxies(), timeout=900)
 
 
 def download_source(asked: Distribution, package: str, suite: str, file: str, into: Path) -> None:
@@ -181,18 +183,3 @@ def _parts(text: str) -> list[tuple[tuple[int, ...], int]]:
         return -1 if letter == "~" else ord(letter) if letter.isalpha() else ord(letter) + 256
 
     return [((*map(weight, words), 0), int(number or 0)) for words, number in re.findall(r"([^0-9]*)([0-9]*)", text)]
-
-
-def bootstrap_root(suite: str, into: Path) -> None:
-    """Make a minimal root of the build machine's own architecture as a tar file, with mmdebstrap.
-
-    The security suite comes along: the architecture is native, so the indices fit each other.
-    """
-    if shutil.which("mmdebstrap") is None:
-        raise BuildError(
-            "mmdebstrap is not on this machine", next_step="apt-get install mmdebstrap, or ./bootstrap install as root"
-        )
-    process.run(
-        ["mmdebstrap", "--quiet", "--variant=minbase", "--include=ca-certificates", "--", suite, str(into)],
-        timeout=1800,
-    )

@@ -12,7 +12,8 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,10 +23,11 @@ from recipes.files import whole_folder
 from recipes.progress import file_size, progress
 from recipes.sources.lock import Repository, lock_path, mirror_place
 from recipes.text import one_line
+from recipes.tools.base import proxies
+from recipes.tools.box import Box, shared_tools, tools
 
 _SECONDS = 900
 _BRANCH = "refs/heads/pinned"
-_PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy")
 # A mirror may belong to somebody else and may not advertise the commit by a name; both are fine, the id decides.
 # That is as safe as git itself is with the files of others, so a git before CVE-2022-24765 is not used at all.
 _UPLOAD = "git -c safe.directory=* -c uploadpack.allowAnySHA1InWant=true upload-pack"
@@ -47,26 +49,34 @@ def repository_path(url: str, commit: str) -> Path:
     return paths.cache() / "git" / f"{mirror_place(url).stem}-{commit[:16]}.git"
 
 
-def run_git(*words: str, repository: Path | None = None, check: bool = True) -> process.Result:
-    """Run git without prompts; with the user's own configuration, which may name a company's mirror or proxy.
+def run_git(
+    *words: str | Path, repository: Path | None = None, check: bool = True, network: bool = False
+) -> process.Result:
+    """Run git for what it prints, with no prompts; `tools` says where.
 
     Raises
     ------
     BuildError
-        It failed and `check` is set; or this machine's git is too old to be used on what others made.
+        It failed and `check` is set; or this machine's git is missing, or too old to be used on what others made, and
+        no engine answers that could have another.
     """
-    if fault := git_fault(os.environ.get("PATH", "")):
-        raise BuildError(
-            "this machine's git is too old to be used on the repositories of others",
-            where=shutil.which("git") or "git",
-            why=fault,
-            next_step="as root: apt-get install --only-upgrade git; its security updates have it, and 2.35.2 and later",
-        )
-    where = ("--git-dir", str(repository)) if repository else ()
-    keep = {name: os.environ[name] for name in _PROXIES if name in os.environ}
+    with _git(network=network) as box:
+        return _run(box, *words, repository=repository, check=check)
+
+
+@contextmanager
+def _git(*, network: bool = False) -> Iterator[Box]:
+    here = os.environ.get("PATH", "")
+    with tools("git", network=network, fault=lambda: git_fault(here), wanted="git, 2.35.2 or later") as box:
+        yield box
+
+
+def _run(box: Box, *words: str | Path, repository: Path | None = None, check: bool = True) -> process.Result:
+    """Run git without prompts; with the user's own configuration, which may name a company's mirror or proxy."""
+    where = ("--git-dir", repository) if repository else ()
     quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "/bin/false", "LC_ALL": "C"}
     slow = ("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=60", "-c", "gc.auto=0")
-    return process.run(["git", *slow, *where, *words], env=keep | quiet, timeout=_SECONDS, check=check)
+    return box.run(["git", *slow, *where, *words], env=proxies() | quiet, timeout=_SECONDS, check=check)
 
 
 @functools.cache
@@ -101,6 +111,11 @@ def fetch_repository(
     BuildError
         No rung has the commit, whole; says what each one answered. Or the commit nests what the lock does not know.
     """
+    with shared_tools():
+        return _fetched(repository, mirrors, offline=offline)
+
+
+def _fetched(repository: Repository, mirrors: Sequence[Path], *, offline: bool) -> tuple[FetchedRepository, ...]:
     first = _bring(repository.url, repository.commit, repository.refs, mirrors, offline, repository.name)
     known = {module.path: module.url for module in repository.submodules}
     found = [first]
@@ -130,7 +145,7 @@ def holds_commit(path: Path, commit: str) -> bool:
     """
     if not (path / "HEAD").is_file():
         return False
-    packs = sorted(str(pack) for pack in (path / "objects" / "pack").glob("*.idx"))
+    packs = sorted((path / "objects" / "pack").glob("*.idx"))
     loose = [folder for folder in (path / "objects").iterdir() if len(folder.name) == 2]
     if not packs or loose or run_git("verify-pack", "--", *packs, repository=path, check=False).code != 0:
         return False
@@ -160,8 +175,7 @@ def _bring(
         try:
             _same_name(source, commit, refs)
             with whole_folder(target) as part, progress(f"bringing {name}", lambda: _packed(part)):
-                _transfer(part, source, commit)
-                _name(part, commit, refs)
+                _transfer(part, source, commit, refs)
             return FetchedRepository(url=url, path=target, rung=rung)
         except UserError as error:
             reason = (error.why or error.what).strip().splitlines()
@@ -176,9 +190,8 @@ def _bring(
 
 def _same_name(source: str, commit: str, refs: Sequence[str]) -> None:
     """Raise where a source knows a name of a commit, and it means another one: the lock says two different releases."""
-    upload = () if "://" in source else ("--upload-pack", _UPLOAD)
     words = [f"refs/tags/{ref}{peeled}" for ref in refs for peeled in ("", "^{}")]
-    listed = run_git("ls-remote", *upload, "--", source, *words, check=False) if words else None
+    listed = _ask_remote(source, words) if words else None
     rows = [line.split("\t") for line in listed.text.splitlines()] if listed is not None and listed.code == 0 else []
     known = {name: value for value, name in (row for row in rows if len(row) == 2)}
     for ref in refs:
@@ -188,32 +201,53 @@ def _same_name(source: str, commit: str, refs: Sequence[str]) -> None:
             raise BuildError(f"{ref} is {one_line(means, most=40)} there, the lock says {commit}; refused")
 
 
+def _ask_remote(source: str, words: Sequence[str]) -> process.Result:
+    away = "://" in source
+    return run_git("ls-remote", *_from(source), *words, check=False, network=away)
+
+
+def _from(source: str) -> tuple[str | Path, ...]:
+    """Return the words that name where git reads from."""
+    return ("--", source) if "://" in source else ("--upload-pack", _UPLOAD, "--", Path(source))
+
+
 def _packed(repository: Path) -> int:
     """Return the bytes of a repository's packs, those included that git is writing."""
     return sum(file_size(path) for path in (repository / "objects" / "pack").glob("*"))
 
 
-def _transfer(part: Path, source: str, commit: str) -> None:
-    run_git("init", "--quiet", "--bare", "--", str(part))
-    words = ("fetch", "--quiet", "--no-tags", "--depth", "1")
-    upload = () if "://" in source else ("--upload-pack", _UPLOAD)
-    run_git("-c", "fetch.unpackLimit=1", *words, *upload, "--", source, f"{commit}:{_BRANCH}", repository=part)
+def _transfer(part: Path, source: str, commit: str, refs: Sequence[str]) -> None:
+    with _git(network="://" in source) as box, box.writing(part):
+        _run(box, "init", "--quiet", "--bare", "--template=", "--", part)
+        words = ("fetch", "--quiet", "--no-tags", "--depth", "1")
+        _run(box, "-c", "fetch.unpackLimit=1", *words, *_from(source), f"{commit}:{_BRANCH}", repository=part)
+        _change_names(box, part, _named(commit, refs), {_BRANCH: commit})
     if not holds_commit(part, commit):
         raise BuildError(f"what came is not commit {commit} with all that it names; refused")
 
 
+def _named(commit: str, refs: Sequence[str]) -> dict[str, str]:
+    """Return the names that builds ask for; a clone sees one branch, checked out by nobody."""
+    return {_BRANCH: commit} | {f"refs/tags/{ref}": commit for ref in refs}
+
+
 def _name(path: Path, commit: str, refs: Sequence[str]) -> None:
-    """Give the commit the names that builds ask for, and no others; a clone sees one branch, checked out by nobody."""
-    wanted = {_BRANCH: commit} | {f"refs/tags/{ref}": commit for ref in refs}
+    """Give the commit of a repository of the cache its names, and no others."""
     listed = run_git("for-each-ref", "--format=%(refname) %(objectname)", repository=path).text
     present = dict(line.split(" ", 1) for line in listed.splitlines())
-    for ref in present.keys() - wanted.keys():
-        run_git("update-ref", "-d", "--", ref, repository=path)
+    shutil.rmtree(path / "hooks", ignore_errors=True)
+    if present != _named(commit, refs) or (path / "HEAD").read_text() != f"ref: {_BRANCH}\n":
+        with _git() as box, box.writing(path):
+            _change_names(box, path, _named(commit, refs), present)
+
+
+def _change_names(box: Box, path: Path, wanted: Mapping[str, str], present: Mapping[str, str]) -> None:
+    _run(box, "symbolic-ref", "HEAD", _BRANCH, repository=path)
+    for ref in sorted(present.keys() - wanted.keys()):
+        _run(box, "update-ref", "-d", "--", ref, repository=path)
     for ref, value in wanted.items():
         if present.get(ref) != value:
-            run_git("update-ref", "--", ref, value, repository=path)
-    (path / "HEAD").write_text(f"ref: {_BRANCH}\n")
-    shutil.rmtree(path / "hooks", ignore_errors=True)
+            _run(box, "update-ref", "--", ref, value, repository=path)
 
 
 def export_repository(repository: Repository, into: Path) -> None:
@@ -224,15 +258,32 @@ def export_repository(repository: Repository, into: Path) -> None:
     wanted += [(known[path], commit, ()) for path, commit in modules.items()]
     for url, commit, refs in wanted:
         target = into / "git" / mirror_place(url)
-        if not (target / "HEAD").is_file():
+        if (target / "HEAD").is_file():
+            _add_to_mirror(target, url, commit, refs)
+        else:
             with whole_folder(target) as part:
-                run_git("init", "--quiet", "--bare", "--", str(part))
-        source = str(repository_path(url, commit))
-        branch = f"refs/heads/pinned-{commit[:16]}"
-        run_git("fetch", "--quiet", "--no-tags", "--depth", "1", "--", source, f"{_BRANCH}:{branch}", repository=target)
+                _add_to_mirror(part, url, commit, refs)
+
+
+def _add_to_mirror(target: Path, url: str, commit: str, refs: Sequence[str]) -> None:
+    branch = f"refs/heads/pinned-{commit[:16]}"
+    with _git() as box, box.writing(target):
+        if not (target / "HEAD").is_file():
+            _run(box, "init", "--quiet", "--bare", "--template=", "--", target)
+        words = ("fetch", "--quiet", "--no-tags", "--depth", "1", "--", repository_path(url, commit))
+        _run(box, *words, f"{_BRANCH}:{branch}", repository=target)
         for ref in refs:
-            run_git("update-ref", "--", f"refs/tags/{ref}", commit, repository=target)
-        (target / "HEAD").write_text(f"ref: {branch}\n")
+            _run(box, "update-ref", "--", f"refs/tags/{ref}", commit, repository=target)
+        _run(box, "symbolic-ref", "HEAD", branch, repository=target)
+
+
+def check_out(url: str, commit: str, into: Path) -> None:
+    """Check a locked commit of the cache out into an empty folder, for a person."""
+    there = repository_path(url, commit)
+    with _git() as box, box.writing(into, skip_odd=True):
+        _run(box, "clone", "--quiet", "--no-checkout", "--", there, into)
+        _run(box, "-C", into, "checkout", "--quiet", "--detach", commit)
+        _run(box, "-C", into, "remote", "set-url", "origin", str(there))
 
 
 def commit_date(url: str, commit: str) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from recipes.archives.packed import PackedError
@@ -30,10 +30,11 @@ _LARGEST = 16 << 20
 _CVE = re.compile(r"CVE-[0-9]{4}-[0-9]{4,8}")
 _HUNK = re.compile(rb"@@ -([0-9]{1,9})(?:,([0-9]{1,9}))? \+([0-9]{1,9})(?:,([0-9]{1,9}))? @@.*")
 # A git header may ask for more than text: https://git-scm.com/docs/diff-format#generate_patch_text_with_p
-_REFUSED = re.compile(
-    rb"(?:rename|copy) (?:from|to) |GIT binary patch|Binary files |"
-    rb"(?:new file|new|deleted file) mode (?!100(?:644|755)$)"
+_GIT = re.compile(rb"diff --git (\S{1,300}) (\S{1,300})")
+_MARKED = re.compile(
+    rb"(?:new file|deleted file|old|new) mode |(?:copy|rename) (?:from|to) |GIT binary patch|Binary files "
 )
+_MARK = re.compile(rb"(?:new file|deleted file|old|new) mode 100(?:644|755)|(copy|rename) (from|to) (\S{1,300})")
 NOTHING = "/dev/null"
 
 
@@ -181,48 +182,98 @@ def _read(pin: Archive, name: str, text: bytes) -> ReadPatch:
     told = f"{name}\n{described.decode('utf-8', 'replace')}"
     digest = hashlib.sha256(text).hexdigest()
     facts = SourcePatch(name=name, sha256=digest, cves=tuple(dict.fromkeys(_CVE.findall(told))))
-    files = {file: None for old, new, _ in changes for file in (old, new) if file != NOTHING}
-    written = [
-        b"--- %s\n+++ %s\n%s" % (_labelled("a", old), _labelled("b", new), b"".join(hunks))
-        for old, new, hunks in changes
-    ]
-    return ReadPatch(facts=facts, files=tuple(files), text=b"".join(written))
+    files = {file: None for change in changes for file in (change.before, change.after)}
+    return ReadPatch(facts=facts, files=tuple(files), text=b"".join(change.text() for change in changes))
 
 
-def _labelled(side: str, file: str) -> bytes:
-    return (file if file == NOTHING else f"{side}/{file}").encode()
+@dataclass(slots=True, kw_only=True)
+class _Change:
+    """What a patch does to one file."""
+
+    before: str
+    after: str
+    marks: list[bytes] = field(default_factory=list)
+    """What its git header says beyond that: modes, a copy, a rename."""
+    labels: tuple[str, str] = ("", "")
+    """Of its hunks: the names again, or that there is no such file."""
+    hunks: list[bytes] = field(default_factory=list)
+
+    def mark(self, line: bytes) -> None:
+        """Take a line of its git header; raises ValueError where it asks for more than we do."""
+        asked = _MARK.fullmatch(line)
+        if asked is None or (asked[1] and asked[3].decode("utf-8", "replace") != self._moved(asked[2])):
+            raise ValueError(f"asks for more than a change of text: {one_line(line, most=80)}")
+        self.marks.append(line + b"\n")
+
+    def _moved(self, direction: bytes) -> str:
+        return self.before if direction == b"from" else self.after
+
+    def check(self) -> None:
+        """Raise ValueError where it does nothing, or nothing that is the same for whoever reads it."""
+        moved = sum(mark.startswith((b"copy", b"rename")) for mark in self.marks)
+        if not self.marks and not self.hunks:
+            raise ValueError(f"does nothing to {one_line(self.after)} in a way that is understood")
+        same = all(label in (NOTHING, name) for label, name in zip(self.labels, (self.before, self.after), strict=True))
+        if moved != (2 if self.before != self.after else 0) or (
+            self.hunks and (not same or {*self.labels} == {NOTHING})
+        ):
+            raise ValueError(f"changes {one_line(self.before)} into {one_line(self.after)}, and does not say how")
+
+    def text(self) -> bytes:
+        """Return it as a patch of this file alone."""
+        parts = [f"diff --git a/{self.before} b/{self.after}\n".encode(), *self.marks] if self.marks else []
+        if self.hunks:
+            sides = zip("ab", self.labels, strict=True)
+            old, new = (label if label == NOTHING else f"{side}/{label}" for side, label in sides)
+            parts += [f"--- {old}\n+++ {new}\n".encode(), *self.hunks]
+        return b"".join(parts)
 
 
-def _changes(lines: Sequence[bytes]) -> tuple[bytes, list[tuple[str, str, list[bytes]]]]:
-    """Return the description of a patch, and per file its name before and after, and its hunks.
+def _changes(lines: Sequence[bytes]) -> tuple[bytes, list[_Change]]:
+    """Return the description of a patch, and what it does to each file.
 
     Raises
     ------
     ValueError
-        It asks for anything but changed, new and removed text files below the sources; or a hunk is cut.
+        It asks for anything but changed, new, removed, copied and renamed text files below the sources; or is cut.
     """
     described: list[bytes] = []
-    changes: list[tuple[str, str, list[bytes]]] = []
+    changes: list[_Change] = []
+    opened: _Change | None = None
     at = 0
     while at < len(lines):
-        line = lines[at]
-        if _REFUSED.match(line.rstrip(b"\r\n")):
-            raise ValueError(f"asks for more than a change of text: {one_line(line, most=80)}")
-        if line.startswith(b"--- ") and at + 1 < len(lines) and lines[at + 1].startswith(b"+++ "):
-            old, new = _name(line), _name(lines[at + 1])
-            if NOTHING not in (old, new) and old != new:
-                raise ValueError(f"changes {one_line(old)} into {one_line(new)}")
-            at, hunks = _hunks(lines, at + 2)
-            if not hunks:
-                raise ValueError(f"has no hunk for {one_line(new)}")
-            changes.append((old, new, hunks))
+        line = lines[at].rstrip(b"\r\n")
+        if line.startswith(b"diff --git "):
+            opened = _opened(line)
+            changes.append(opened)
+        elif opened is not None and _MARKED.match(line):
+            opened.mark(line)
+        elif line.startswith(b"--- ") and at + 1 < len(lines) and lines[at + 1].startswith(b"+++ "):
+            labels = (_name(line), _name(lines[at + 1]))
+            if opened is None:
+                file = labels[0] if labels[0] != NOTHING else labels[1]
+                opened = _Change(before=file, after=file)
+                changes.append(opened)
+            opened.labels = labels
+            at, opened.hunks = _hunks(lines, at + 2)
+            opened = None
             continue
-        if not changes:
-            described.append(line)
+        elif not changes:
+            described.append(lines[at])
         at += 1
     if not changes:
         raise ValueError("changes no file in a way that is understood (a unified diff)")
+    for change in changes:
+        change.check()
     return b"".join(described), changes
+
+
+def _opened(line: bytes) -> _Change:
+    git = _GIT.fullmatch(line)
+    names = [_name(b"--- " + label) for label in git.groups()] if git else [NOTHING]
+    if NOTHING in names:
+        raise ValueError(f"has a header that is not understood: {one_line(line, most=120)}")
+    return _Change(before=names[0], after=names[1])
 
 
 def _name(line: bytes) -> str:

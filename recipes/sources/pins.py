@@ -23,6 +23,7 @@ from recipes.sources.fetch import archive_path, fetch_pins
 from recipes.sources.git import commit_date
 from recipes.sources.lock import Archive, Lock, Repository, load_lock, lock_path
 from recipes.sources.patches import read_patches
+from recipes.tools.box import shared_tools
 
 _OF_ARCHIVES = ("sha256", "file", "revision", "patches")
 
@@ -47,6 +48,7 @@ class PinRow:
         return {name: getattr(self, name) for name in names}
 
 
+@shared_tools()
 def pin_rows(pins: Lock, today: dt.date) -> list[PinRow]:
     """Return all pins with age and flags; dates come from the sources themselves, as far as the cache has them."""
     return [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -21,9 +22,12 @@ from recipes.progress import file_size, timed
 from recipes.rootfs.cache import load_index
 from recipes.rootfs.index import Index
 from recipes.text import one_line
-from recipes.toolchains.images import ensure_base_image
+from recipes.tools.archive import MIRROR_VARIABLE, PackageArchive
+from recipes.tools.base import ensure_base_image, proxies
+from recipes.tools.image import ensure_tools_image
 
 ROOT_TREE = PurePosixPath("/root-tree")
+ROOT_SCRIPTS = ("debian-root.sh", "debian-archive.sh")
 _LARGEST_ROOT = Limits(members=1_000_000, bytes=32 << 30)
 """The sysroots of vendors are large: kernel sources, every language's files."""
 
@@ -35,20 +39,53 @@ def root_key(parts: list[str], scripts: list[str]) -> str:
     return digest.hexdigest()[:24]
 
 
-def packages_job(image: str) -> Job:
-    """Describe a container in which a root of packages is made."""
-    return Job(image=image, network="bridge", rights=Rights.PACKAGES, cwd=PurePosixPath("/"))
+@contextlib.contextmanager
+def packages_session(engine: Engine, archive: PackageArchive | None = None) -> Iterator[ContainerSession]:
+    """Start a container in which a root of packages is made; the archive is the image's own, unless one is named.
+
+    Raises
+    ------
+    BuildError
+        No image, or the named keyring cannot be read.
+    """
+    archive = archive or PackageArchive()
+    told = archive.environment()
+    # The base has no certificates where a registry gave it.
+    image = ensure_tools_image(engine) if told["MIRROR"].startswith("https:") else ensure_base_image(engine)
+    job = Job(
+        image=image, network="bridge", rights=Rights.PACKAGES, environment=proxies() | told, cwd=PurePosixPath("/")
+    )
+    with engine.session(job) as session:
+        if archive.keyring:
+            session.put(job.cwd, {archive.keyring_name: (archive.keyring.read_bytes(), 0o644)})
+        yield session
 
 
 def make_root(session: ContainerSession, words: list[str], *, scripts: tuple[str, ...] = ()) -> None:
-    """Run debian-root.sh, then the scripts that finish the tree, in a container of the base image."""
+    """Run debian-root.sh, then the scripts that finish the tree, in a container of `packages_session`."""
     log = io.BytesIO()
-    files = {name: ((paths.DOCKER / name).read_bytes(), 0o755) for name in ("debian-root.sh", *scripts)}
+    files = {name: ((paths.DOCKER / name).read_bytes(), 0o755) for name in (*ROOT_SCRIPTS, *scripts)}
     session.put(PurePosixPath("/"), files)
     for argv in (["/debian-root.sh", *words], *([f"/{name}"] for name in scripts)):
         if session.run(argv, log=log) != 0:
-            tail = log.getvalue().decode("utf-8", "replace").strip().splitlines()[-12:]
-            raise BuildError(f"{argv[0]} failed", where=" ".join(words[:3]), why="\n       ".join(map(one_line, tail)))
+            raise _no_root(argv[0], words, log.getvalue().decode("utf-8", "replace").strip().splitlines()[-12:])
+
+
+def _no_root(script: str, words: list[str], tail: list[str]) -> BuildError:
+    why = "\n       ".join(map(one_line, tail))
+    if "Exec format error" in why:
+        return BuildError(
+            f"a root of {words[0]} cannot be set up: nothing here emulates that processor",
+            where=" ".join(words[:3]),
+            why="the packages' own scripts run in it, and the engine's machine has no emulator registered for them",
+            next_step="on the engine's machine: sudo ./bootstrap install registers it; builds and boards need none",
+        )
+    return BuildError(
+        f"{script} failed",
+        where=" ".join(words[:3]),
+        why=why,
+        next_step=f"does the archive answer? {MIRROR_VARIABLE} names another, and the proxy variables count",
+    )
 
 
 def unpack_root(session: ContainerSession, tree: Path, what: PurePosixPath = ROOT_TREE) -> None:
@@ -79,7 +116,7 @@ class BoardRoot:
 
 def board_root_tar(board: str, parts: list[str], scripts: tuple[str, ...]) -> Path:
     """Return where the root of a simulated board is, or will be, cached; boards of the same packages share one."""
-    folder, key = paths.cache() / "roots", root_key(parts, ["debian-root.sh", *scripts])
+    folder, key = paths.cache() / "roots", root_key(parts, [*ROOT_SCRIPTS, *scripts])
     return next(iter(sorted(folder.glob(f"*-{key}.tar"))), folder / f"{board}-{key}.tar")
 
 
@@ -94,11 +131,7 @@ def ensure_board_root(
     maker, _, key = tar.stem.rpartition("-")
     image = f"boardcast/{maker}:{key}"
     if not tar.is_file():
-        base = ensure_base_image(engine)
-        with (
-            timed(f"root of the simulated board {board}") as step,
-            engine.session(packages_job(base)) as session,
-        ):
+        with timed(f"root of the simulated board {board}") as step, packages_session(engine) as session:
             step.at("packages")
             make_root(session, [arch.debian, suite, mode, *packages], scripts=scripts)
             session.still()

@@ -5,24 +5,18 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
-
-from recipes import console, elf, paths
+from recipes import elf, paths
 from recipes.arch import ARCHES, Arch
-from recipes.config import ImageName, Name, Strict, read_toml
 from recipes.engine.container import ContainerSession, Job
 from recipes.engine.docker import Engine
 from recipes.engine.layout import WORK
 from recipes.errors import BuildError
-from recipes.files import write_whole
+from recipes.files import whole_file, write_whole
 from recipes.progress import Step, file_size, timed
-from recipes.sources.debian import bootstrap_root
 from recipes.sources.fetch import fetch_archive, mirror_folders
 from recipes.text import shown
 from recipes.toolchains.environment import build_environment
@@ -35,31 +29,12 @@ from recipes.toolchains.vendor import (
     toolchain_of,
     verified_tarball,
 )
+from recipes.tools.base import ensure_build_base
 
 _CONTEXT = ("Dockerfile", "toolchain.cmake", "target-pkg-config", "edit.py", "split.py")
 _VENDOR = paths.DOCKER / "vendor.Dockerfile"
 _HOST = ARCHES["x86_64"]
 _CHECKS = WORK
-
-
-class BaseImage(Strict):
-    """The image that everything else starts from."""
-
-    suite: Name
-    """The release of Debian that it is, by its code name."""
-    image: ImageName
-    """Its name at a registry."""
-    digest: Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
-    """`sha256:…` of its manifest."""
-
-
-class ImagesFile(Strict):
-    """`docker/images.toml`."""
-
-    schema_: Literal[1] = Field(alias="schema")
-    """The form of this file."""
-    base: BaseImage
-    """The one image that all toolchain images start from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +43,6 @@ class ToolchainImage:
 
     tag: str
     id: str
-
-
-def image_pins() -> ImagesFile:
-    return read_toml(paths.DOCKER / "images.toml", ImagesFile)
 
 
 def _state() -> Path:
@@ -139,7 +110,7 @@ def _made(arch: Arch, engine: Engine) -> ToolchainImage:
     name = image_tag(arch)
     if found := engine.image_id(name):
         return ToolchainImage(tag=name, id=found)
-    base = ensure_image(_HOST, engine).tag if arch.toolchain else ensure_base_image(engine)
+    base = ensure_image(_HOST, engine).tag if arch.toolchain else ensure_build_base(engine)
     with timed(f"image {name}") as step:
         if arch.toolchain:
             return ToolchainImage(tag=name, id=_made_of_tarball(arch, engine, name, base, step))
@@ -159,32 +130,58 @@ def _made_of_tarball(arch: Arch, engine: Engine, name: str, base: str, step: Ste
     return engine.build(context, name, words, told=step)
 
 
-def ensure_base_image(engine: Engine) -> str:
-    """Return a reference to the base image: pulled by digest, else bootstrapped from the machine's own mirror."""
-    base = image_pins().base
-    local = f"boardcast/base:{base.suite}-{base.digest.removeprefix('sha256:')[:12]}"
-    if engine.image_id(local):
-        return local
-    reference = f"{base.image.partition(':')[0]}@{base.digest}"
-    if engine.image_id(reference):
-        return reference
-    try:
-        engine.pull(reference)
-    except BuildError as refused:
-        console.say(f"no registry gives {base.image} ({refused.why.strip()[:120]})")
-    else:
-        return reference
-    with (
-        timed(f"base image of {base.suite} from the distribution's mirror") as step,
-        tempfile.TemporaryDirectory(prefix="boardcast-base-") as folder,
-    ):
-        root = Path(folder) / "base.tar"
-        step.at("packages", moved=lambda: file_size(root))
-        bootstrap_root(base.suite, root)
-        with root.open("rb") as stream:
-            step.at("into the engine", moved=stream.tell, total=file_size(root))
-            engine.import_tar(stream, local)
-    return local
+def save_image(arch: Arch, folder: Path, engine: Engine) -> Path:
+    """Write an architecture's image into a folder, in the place of older ones of it; one that is there stays.
+
+    A CI's cache carries it: made anew it would have another id, which is part of every key of a build.
+
+    Raises
+    ------
+    BuildError
+        The engine has no such image.
+    """
+    made = ToolchainImage(tag=image_tag(arch), id=engine.image_id(image_tag(arch)))
+    if not made.id:
+        raise BuildError(f"there is no image of {arch.name}", next_step=f"invoke images --arch {arch.name}")
+    folder.mkdir(parents=True, exist_ok=True)
+    target = _saved(made.tag, folder)
+    if not target.is_file():
+        with timed(f"saving {made.tag}"), whole_file(target) as file:
+            engine.save(made.tag, file)
+    for other in folder.glob(f"toolchain-{arch.name}.*.tar"):
+        if other != target:
+            other.unlink()
+    _remember(made.tag, made.id)
+    return target
+
+
+def load_image(arch: Arch, folder: Path, engine: Engine) -> bool:
+    """Take an architecture's image out of a folder that `save_image` wrote to, unless the engine has it.
+
+    Returns
+    -------
+    Whether the engine has it now; False where the folder has none, or an older one.
+
+    Raises
+    ------
+    BuildError
+        The file is damaged, or holds another image.
+    """
+    tag = image_tag(arch)
+    source = _saved(tag, folder)
+    if engine.image_id(tag):
+        return True
+    if not source.is_file():
+        return False
+    with source.open("rb") as stream, timed(f"loading {tag}", stream.tell, total=file_size(source)):
+        engine.load(stream)
+    if not engine.image_id(tag):
+        raise BuildError(f"{source.name} holds another image", where=str(source), next_step="remove it")
+    return True
+
+
+def _saved(tag: str, folder: Path) -> Path:
+    return folder / f"{tag.rpartition('/')[2].replace(':', '.')}.tar"
 
 
 def check_image(arch: Arch, engine: Engine) -> dict[str, str]:
@@ -260,5 +257,6 @@ def _run(arch: Arch, argv: Sequence[str], expected: str, ask: RunInImage) -> Non
         raise BuildError(
             f"{arch.name}: what {argv[-1].removeprefix('./')} makes does not run here",
             why=printed,
-            next_step=f"register qemu-{arch.emulator} with binfmt_misc; ./bootstrap install does it as root",
+            next_step=f"on the engine's machine: sudo ./bootstrap install registers qemu-{arch.emulator}; builds "
+            "and boards need none",
         )

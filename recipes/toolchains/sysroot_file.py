@@ -70,7 +70,12 @@ def plan_sysroot_file(release: Mapping[str, str], sonames: Iterable[str], arch: 
     system = one_line(told, most=80)
     if release.get("ID") != "debian" or suite not in _COMPILERS:
         derived = "debian" in release.get("ID_LIKE", "").split()
-        why = "its packages are not Debian's own" if derived else "no distribution has packages for it"
+        why = "no distribution has packages for it"
+        if derived:
+            why = (
+                "its packages are not Debian's own; board-configs/sysroots/NAME.toml can name its archive (`mirror`, "
+                "`keyring`, `components`)"
+            )
         return SysrootFile(
             toml="",
             because=f"the board's system is {system}; {why}. Missing: headers of the C library, of the C++ library and "

@@ -12,16 +12,17 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from recipes import paths
 from recipes.arch import Arch
-from recipes.config import Name, NameOrNone, PackageName, Strict, checked_name, read_toml
+from recipes.config import FileNameOrNone, Name, NameOrNone, PackageName, Strict, checked_name, read_toml
 from recipes.engine.docker import Engine
 from recipes.errors import BuildError, ConfigError, unknown
 from recipes.files import whole_folder
 from recipes.progress import timed
 from recipes.rootfs.cache import load_index
 from recipes.rootfs.index import Index
-from recipes.toolchains.debian_root import make_root, packages_job, root_key, unpack_root
-from recipes.toolchains.images import asker_in, compiler_job, ensure_base_image, ensure_image
+from recipes.toolchains.debian_root import ROOT_SCRIPTS, make_root, packages_session, root_key, unpack_root
+from recipes.toolchains.images import asker_in, compiler_job, ensure_image
 from recipes.toolchains.vendor import parse_arch, toolchain_of, toolchain_sysroot, vendor_names
+from recipes.tools.archive import ArchiveAddress, PackageArchive, SnapshotDate
 
 _TOOLCHAIN = "toolchain-"
 _OWNERS = "debian-owners.sh"
@@ -56,6 +57,28 @@ class SysrootSpec(Strict):
     """The release of Debian, by its code name."""
     packages: tuple[PackageName, ...] = Field(default=(), validate_default=True)
     """Debian's names of `-dev` packages, beside those of the list; what they depend on comes with them."""
+    mirror: ArchiveAddress = ""
+    """Where the packages are: of a relative of Debian (Ubuntu, Raspberry Pi OS), or a mirror for this sysroot alone.
+    Without this Debian's archive, as the image is set up with it."""
+    keyring: FileNameOrNone = ""
+    """The file of keys that sign that archive, beside this file (`.gpg`, or `.asc` for an armoured one). Without this
+    Debian's keyring of the image."""
+    components: tuple[Name, ...] = ("main",)
+    """Of the archive: `main`, and where it has them others, such as Ubuntu's `universe`."""
+    snapshot: SnapshotDate = ""
+    """The day whose packages are taken, as `20250520T000000Z`: the same ones at any time. The address of the days'
+    archives is `mirror`, else `BOARDCAST_DEBIAN_SNAPSHOTS`, else the one that the base image mentions."""
+
+    @field_validator("mirror", "keyring", "snapshot", "components")
+    @classmethod
+    def _of_packages(cls, value: str | tuple[str, ...], info: ValidationInfo) -> str | tuple[str, ...]:
+        if info.data.get("from_") == "toolchain" and value:
+            raise ValueError('has no place beside from = "toolchain"')
+        if info.field_name == "components" and not value:
+            raise ValueError("one is needed at least, such as main")
+        if info.field_name == "keyring" and value and not info.data.get("mirror"):
+            raise ValueError("has no place without mirror: Debian's own archive has its own keys")
+        return value
 
     @field_validator("extends", "suite", "packages")
     @classmethod
@@ -139,16 +162,36 @@ def default_sysroot(arch: Arch) -> str:
     return about[0] if len(about) == 1 else f"{_TOOLCHAIN}{arch.name}"
 
 
-def _sysroot_folder(name: str, read: SysrootSpec) -> Path:
+def _archive(name: str, read: SysrootSpec) -> PackageArchive:
+    keyring = next((path for path in _places(read.keyring) if path.is_file()), None) if read.keyring else None
+    if read.keyring and keyring is None:
+        raise ConfigError(
+            f"sysroot {name}: the keyring of its archive is not there",
+            where=f"{name}.toml: keyring",
+            why=f"there is no {read.keyring} beside it",
+            next_step=f"put the keys that sign {read.mirror} there; the distribution's keyring package has them",
+        )
+    return PackageArchive(mirror=read.mirror, keyring=keyring, components=read.components, snapshot=read.snapshot)
+
+
+def sysroot_key(name: str) -> str:
+    """Return what a sysroot is made of, as a digest: known before it is made, unlike its fingerprint."""
+    return _key(name, sysroot_spec(name))
+
+
+def _key(name: str, read: SysrootSpec) -> str:
     if read.from_ == "toolchain":
         arch = parse_arch(read.arch)
         if not arch.toolchain:
             why = f"the compiler of {read.arch} is Debian's; its sysroot is made of packages"
             raise ConfigError(f"sysroot {name} cannot come out of a toolchain", why=why)
-        key = root_key([read.arch, toolchain_of(arch).content()], [])
-    else:
-        key = root_key([read.arch, read.suite, *read.packages], ["debian-root.sh", _OWNERS])
-    return paths.cache() / "sysroots" / f"{name}-{key}"
+        return root_key([read.arch, toolchain_of(arch).content()], [])
+    parts = [read.arch, read.suite, *read.packages, *_archive(name, read).key()]
+    return root_key(parts, [*ROOT_SCRIPTS, _OWNERS])
+
+
+def _sysroot_folder(name: str, read: SysrootSpec) -> Path:
+    return paths.cache() / "sysroots" / f"{name}-{_key(name, read)}"
 
 
 def known_sysroot(name: str) -> Sysroot | None:
@@ -186,7 +229,7 @@ def ensure_sysroot(name: str, engine: Engine) -> Sysroot:
                 unpack_root(session, part / "tree", toolchain_sysroot(arch, asker_in(session)))
             listed = f"{toolchain_of(arch).sha256}  toolchain {arch.name}\n".encode()
         else:
-            with engine.session(packages_job(ensure_base_image(engine))) as session:
+            with packages_session(engine, _archive(name, read)) as session:
                 step.at("packages")
                 make_root(session, [arch.debian, read.suite, "extract", *read.packages], scripts=(_OWNERS,))
                 step.at("taking it out", moved=lambda: session.taken)

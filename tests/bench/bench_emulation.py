@@ -23,7 +23,7 @@ PACKAGES = ("gcc", "libc6-dev", "cmake", "ninja-build")
 def natively(engine: Engine) -> float:
     """Build in a Debian armhf container, as on a board with a compiler; the root is made once and cached."""
     root = ensure_board_root("native-armv7", parse_arch("armv7"), "bookworm", "configure", PACKAGES, (), engine)
-    (source,) = fetch_pins(load_lock().needed(RECIPE))
+    source, *_ = fetch_pins(load_lock().needed(RECIPE))
     work = PurePosixPath("/work")
     job = Job(
         image=root.image,

@@ -5,27 +5,35 @@ from __future__ import annotations
 import secrets
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import paramiko
 import pytest
 from paramiko.common import MSG_CHANNEL_EOF
 
+from deploy.boards.board import load_board
 from deploy.boards.inventory import SimState, host_target
 from deploy.boards.probe import probe_host
 from deploy.boards.session import SshSession, connect
 from deploy.bundle.assemble import pack_bundle
 from deploy.bundle.load import Bundle
+from deploy.release import run as release
 from deploy.release.carried import paper_sizes
 from deploy.release.plan import plan_release
 from deploy.release.recheck import watched_paths
 from deploy.release.run import install_release
+from deploy.sim.boards import prepare_board
 from deploy.ssh import channel
+from deploy.verify import run
+from deploy.verify.verdict import require_green
 from recipes import process
-from recipes.errors import PreflightError
+from recipes.engine.docker import Engine
+from recipes.errors import PreflightError, RolledBackError
 
 pytestmark = [pytest.mark.engine, pytest.mark.sim, pytest.mark.process]
 ROOT = "/flash/boardcast"
+DEADLINE = 12
 SHARES = pytest.mark.parametrize("share", [5, pytest.param(1, marks=pytest.mark.slow)])
 """What the limits of silence are divided by: the waits are long, and what happens in them is the same."""
 
@@ -102,6 +110,55 @@ def test_a_command_that_ended_is_sent_nothing_more(
         for _ in range(2):
             assert session.run("echo on").out == "on\n"
         assert session._reopened == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", ["its command hangs", "its server stands still", "what it sends is dropped"])
+def test_the_gate_of_a_real_board_ends_by_its_deadline(
+    tiny: SimState, tiny_bundle: Bundle, engine: Engine, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P-20: 5 s beyond the deadline at most, wherever the board is lost; what hangs alone is taken back."""
+    monkeypatch.setattr(run, "TIMEOUT_SECONDS", DEADLINE)
+    monkeypatch.setattr(release, "BACK_SECONDS", 5)
+    (tmp_path / "test_hangs.py").write_text("def test_it_hangs(host):\n    host.run('sleep 600')\n")
+    seconds: list[float] = []
+
+    def check() -> None:
+        begun = time.monotonic()
+        timer = threading.Timer(DEADLINE / 2, lose, (tiny, engine, fault, True))
+        timer.start()
+        try:
+            require_green(run.run_checks(session, tiny.name, made.id, made.manifest, own=[tmp_path], fast=True))
+        finally:
+            seconds.append(time.monotonic() - begun)
+            timer.join()
+
+    made = large(tiny_bundle)
+    with connect(host_target(tiny.name)) as session:
+        session.run(f"rm -rf {ROOT}")
+        facts = probe_host(session, ROOT, watched_paths(made.manifest))
+        planned = plan_release(made.id, made.manifest, facts, papers=paper_sizes(made))
+        ends = RolledBackError if fault == "its command hangs" else PreflightError
+        try:
+            with pytest.raises(ends, match=r"did not hold|neither confirmed nor taken back"):
+                release.deploy_release(session, tiny.name, made, check, planned=planned, tools=facts.tools)
+        finally:
+            lose(tiny, engine, fault, lost=False)
+    assert seconds[0] < DEADLINE + 5
+    with connect(host_target(tiny.name)) as session:
+        there = session.run(f"readlink {ROOT}/current; rm -rf {ROOT}; pkill sleep; true").out
+    assert bool(there) == (fault != "its command hangs")
+
+
+def lose(board: SimState, engine: Engine, fault: str, lost: bool) -> None:
+    """Lose a board, or find it again: all that it runs stands still, or its answers go into a black hole."""
+    if fault == "its server stands still":
+        process.run(["docker", "pause" if lost else "unpause", board.container], check=False)
+    elif fault == "what it sends is dropped":
+        image = prepare_board(load_board("sim-tiny"), engine).image
+        beside = ["docker", "run", "--rm", "--network", f"container:{board.container}", "--cap-add", "NET_ADMIN"]
+        way = ["ip", "route", "add" if lost else "del", "blackhole", board.gateway]
+        process.run([*beside, "--entrypoint", "/bin/busybox", image, *way], check=False)
 
 
 @SHARES

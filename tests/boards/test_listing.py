@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import shutil
 import subprocess
@@ -176,6 +177,7 @@ class HostileSession:
 
     def __init__(self, listing: str, stream: bytes) -> None:
         self.traffic = Traffic()
+        self.deadline = math.inf
         self.listing, self.stream = listing, stream
 
     def run(

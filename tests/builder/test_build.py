@@ -196,7 +196,7 @@ def test_a_compiler_error_names_recipe_step_lines_and_log(built: Callable[..., S
     compile_ = ("sh", "-c", "echo 'int main(void) { return missing; }' > bad.c && $CC -c bad.c")
     with pytest.raises(BuildError) as caught:
         build_stage(broken(prepared, compile_))
-    assert "boardprobe 1.0.0: step 0 failed with exit code 1" in caught.value.what
+    assert "boardprobe 1.1.0: step 0 failed with exit code 1" in caught.value.what
     assert "undeclared (first use in this function)" in caught.value.why
     assert Path(caught.value.where).is_file()
     assert not list((paths.work() / "scratch").iterdir())

@@ -106,7 +106,7 @@ def test_one_recipe_takes_its_place_and_the_others_stay(
     print_commands(loud, in_full=False)
     out = capsys.readouterr().out
     assert "alone 1.0.0: to be built; replaces 1.0.0 there" in out
-    assert "boardprobe 1.0.0: as it is; stays in the Stage" in out
+    assert "boardprobe 1.1.0: as it is; stays in the Stage" in out
     second = build_stage(loud)
     assert made == ["alone", "alone"]
     assert second.manifest.recipes[-1].variants == ("loud",)

@@ -172,6 +172,7 @@ def test_kept_dependencies_are_the_locked_sources(sdk: Callable[..., Stage], sta
     assert git(kept / "kvs-webrtc-c", "rev-parse", "HEAD") == standin.commits["webrtc-c"]
     assert (kept / "kvs-pic-1.1.0" / "CMakeLists.txt").is_file()
     assert (kept / "libwebsockets" / "CMakeLists.txt").is_file()
+    assert "CVE-2025-11677.patch" in (kept / "libwebsockets.patches" / "patches" / "series").read_text()
 
 
 def test_small_has_no_samples_and_no_data_channel(sdk: Callable[..., Stage]) -> None:
@@ -238,12 +239,17 @@ def test_one_openssl_for_both_when_it_is_built_from_source(sdk: Callable[..., St
     assert {"openssl", "curl", "libwebsockets"} <= made
     pinned = prepare_build(ARCHES["armv7"], replace(SDKS, policies={"openssl": "1.1.1t"}))
     assert "ends upstream on 2023-09-11" in pinned.resolution["openssl"].because
+    before = prepare_build(ARCHES["armv7"], replace(SDKS, policies={"openssl": "3.0.20"}))
+    assert "ends upstream on 2026-09-07" in before.resolution["openssl"].because
+    (step,) = (step for step in before.steps if step.recipe.name == "openssl")
+    assert [command.name for command in step.commands][:2] == ["unpack", "patch"], "Debian 12's fixes are in it"
 
 
 OWN = ("openssl", "curl", "log4cplus", "libwebsockets", "libsrtp2", "usrsctp")
 
 
 @pytest.mark.slow  # OpenSSL takes minutes
+@pytest.mark.timeout(7200)
 @pytest.mark.parametrize("arch", ["armv7", "aarch64", "x86_64", "armv5", "mipsel"])
 def test_both_sdks_stand_on_what_is_built_here(sdk: Callable[..., Stage], arch: str) -> None:
     """No library of the board's: each is ours, of a line that is alive, with the distribution's patches in it."""

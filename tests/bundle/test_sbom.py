@@ -156,7 +156,7 @@ def test_a_board_library_is_named_by_build_id_and_hash_and_marked_as_not_ours() 
 def test_a_copy_from_the_sysroot_names_its_package_and_licence() -> None:
     found = parts(make_sbom(manifest()))
     package = found["package:libx1"]
-    assert package["purl"] == "pkg:deb/debian/libx1@1:1.2-3?arch=armhf&distro=debian-12"
+    assert package["purl"] == "pkg:deb/debian/libx1@1:1.2-3?arch=armhf&distro=debian-12&upstream=x%401.2-3"
     assert package["licenses"] == [{"expression": "MIT"}]
     assert package["hashes"] == [{"alg": "SHA-256", "content": "f" * 64}]
     assert {"name": "boardcast:source", "value": "x 1.2-3"} in package["properties"]

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from deploy.causes.boardside import BoardView
 from deploy.cloud.collect import Look, observe
 from deploy.cloud.evidence import Evidence
 from deploy.cloud.judge import judge
 from deploy.cloud.promise import StreamPromise
-from deploy.cloud.reasons import BoardView, Finding
+from deploy.cloud.reasons import Finding
 from deploy.cloud.session import Calls, Service
 from tests.support.livecamera import service_of
 from tests.support.localservice import LocalService, local_service
@@ -49,7 +50,7 @@ class Verifier:
         **changed: Any,
     ) -> dict[str, Finding]:
         """Return the findings by their checks."""
-        calls = Calls(service or service_of(self.local))
+        calls = Calls(service or service_of(self.local), patient=True)
         look = Look(patience=patience, watch=watch, known=frozenset({"cam01"}))
         try:
             self.evidence = asyncio.run(observe(calls, replace(PROMISE, **changed), look))

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 import pytest
 
-from deploy.cloud.reasons import REASONS, BoardView, Side
+from deploy.causes.boardside import BoardView, StreamSeen
+from deploy.cloud.reasons import REASONS, Side
 from tests.cloud.conftest import Verifier, reasons
 from tests.support.livecamera import LiveCamera, service_of
 from tests.support.localservice import LocalService
@@ -269,10 +270,10 @@ def test_a_workstation_whose_clock_is_off_is_no_fault_of_the_board(local: LocalS
 def test_a_token_of_the_board_that_is_over_is_red(local: LocalService, verify: Verifier) -> None:
     """The board's PutMedia is refused from its next connection on; only the board's log can say why."""
     key = local.service.store.keys.lend("thing", now=time.time(), seconds=-1)
-    board = BoardView(reaches=False, words="ExpiredTokenException (0x52000051)")
+    board = BoardView(seen=StreamSeen.EXPIRED, words="ExpiredTokenException (0x52000051)")
     with LiveCamera(local, "cam01", key=key), red_within():
         found = verify(board=board)
-    assert reasons(found) == ["board-blocked"]
+    assert reasons(found) == ["board-expired"]
     assert "ExpiredTokenException" in found["fragments arrive"].evidence
     with LiveCamera(local, "cam01", key=local.service.store.keys.lend("thing", now=time.time(), seconds=900)):
         cured(verify)
@@ -290,8 +291,8 @@ def test_a_token_of_this_workstation_that_is_over_is_its_own_reason(local: Local
 @pytest.mark.parametrize(
     ("board", "reason", "side"),
     [
-        (BoardView(reaches=True, words="12 fragments confirmed"), "workstation-blocked", Side.WORKSTATION),
-        (BoardView(reaches=False, words="no route to host"), "nobody", Side.NOBODY),
+        (BoardView(seen=StreamSeen.CONFIRMED, words="12 fragments confirmed"), "workstation-blocked", Side.WORKSTATION),
+        (BoardView(seen=StreamSeen.UNREACHED, words="no route to host"), "nobody", Side.NOBODY),
         (BoardView(), "workstation-unsure", Side.WORKSTATION),
     ],
     ids=["board reaches it", "board neither", "board not asked"],
@@ -309,7 +310,7 @@ def test_an_endpoint_that_is_blocked_from_here_says_who_does_reach_it(
 
 
 def test_an_endpoint_that_is_blocked_from_the_board_alone(local: LocalService, verify: Verifier) -> None:
-    found = verify(board=BoardView(reaches=False, words="curl 7: connection refused"))
+    found = verify(board=BoardView(seen=StreamSeen.UNREACHED, words="curl 7: connection refused"))
     assert reasons(found) == ["board-blocked"]
     assert "this workstation reads cam01" in found["fragments arrive"].evidence
 
@@ -323,6 +324,19 @@ def test_a_service_that_refuses_is_told_in_its_words(local: LocalService, verify
     local.call(local.service.store.faults.clear)
     with LiveCamera(local, "cam01"):
         cured(verify)
+
+
+def test_a_service_that_is_busy_for_a_moment_is_asked_again(local: LocalService, verify: Verifier) -> None:
+    """Others of the account ask too: that is no fault of the stream. One that stays busy is told to be."""
+    from deploy.kvsstore.faults import Fault
+
+    with LiveCamera(local, "cam01") as camera:
+        while camera.sent < 2:
+            time.sleep(0.05)
+        local.call(lambda: local.service.store.faults.ask(Fault("throttled", "cam01", times=3)))
+        cured(lambda: verify(patience=20))  # type: ignore[arg-type]
+        local.call(lambda: local.service.store.faults.ask(Fault("throttled", "cam01", times=0)))
+        assert reasons(verify()) == ["throttled"]
 
 
 def test_every_reason_names_a_side_and_what_comes_next() -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.cloud.reasons import BoardView, Finding
+from deploy.causes.boardside import BoardView, StreamSeen
+from deploy.cloud.reasons import Finding
 from deploy.cloud.session import Calls
 from deploy.webrtc.judge import judge_view
 from deploy.webrtc.viewer import FRAMES, Viewed, offered, view
@@ -79,8 +80,8 @@ def test_a_channel_that_is_not_there_is_red(local: LocalService) -> None:
 def test_a_service_that_is_not_reached_from_here_says_who_reaches_it(local: LocalService) -> None:
     viewed = looked(local, url="https://localhost:1")
     assert judged(viewed)["a master answers"].reason == "workstation-unsure"
-    assert judged(viewed, BoardView(reaches=True))["a master answers"].reason == "workstation-blocked"
-    assert judged(viewed, BoardView(reaches=False))["a master answers"].reason == "nobody"
+    assert judged(viewed, BoardView(seen=StreamSeen.CONFIRMED))["a master answers"].reason == "workstation-blocked"
+    assert judged(viewed, BoardView(seen=StreamSeen.UNREACHED))["a master answers"].reason == "nobody"
 
 
 @pytest.mark.parametrize(

@@ -184,6 +184,7 @@ DRY: dict[str, tuple[list[str], int]] = {
     "sysroot.index": (["recipes"], 0),
     "sysroot.make": ([], 0),
     "sysroot.pull": (["--host", "sim-tiny"], 0),
+    "uninstall": (["--host", "sim-tiny"], 5),
     "up": (["--host", "sim-tiny"], 0),
     "verify": ([], 2),
 }

@@ -14,13 +14,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from invoke import Context, Exit
 
 from deploy.boards.inventory import load_hosts
+from deploy.cli.fleet import verify_hosts
 from deploy.cli.output import print_bundle, print_outcome
+from deploy.commands import release
 from deploy.dedupe.decision import DedupePlan
-from deploy.release.deployment import DeployOutcome, HostVerdict, free_flash_if_on, verify_each
+from deploy.release.deployment import DeployOutcome, HostVerdict, free_flash_if_on
 from deploy.release.plan import ReleasePlan
 from deploy.release.run import ReleaseResult
+from deploy.verdicts import flow
 from deploy.verify.verdict import Check, Verdict, require_green
 from recipes import paths
 from recipes.errors import PreflightError, VerifyError
@@ -88,13 +92,31 @@ def test_a_red_verdict_says_what_cures_it(red: list[str], says: str, tmp_path: P
 @pytest.mark.usefixtures("boards")
 def test_hosts_that_are_off_are_off_and_no_fault_of_the_others() -> None:
     assert {"cam01", "cam02"} <= load_hosts().keys()
-    first, second = verify_each(["cam01", "cam02"])
+    (first, _), (second, _) = verify_hosts(["cam01", "cam02"], None)
     assert first.off
     assert first.state.startswith("off (")
     assert second.as_dict()["state"] == "off"
     lost = HostVerdict(host="cam03", error=PreflightError("the connection to cam03 was lost"))
     assert not lost.off
     assert lost.as_dict() == {"host": "cam03", "state": "error", **PreflightError(lost.error.what).as_dict()}  # type: ignore[union-attr]
+
+
+@pytest.mark.loopback
+@pytest.mark.process
+@pytest.mark.usefixtures("boards")
+def test_the_service_is_asked_nothing_of_hosts_that_are_off(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each is told once: in the table, or as the error at the end."""
+    monkeypatch.setattr(flow, "chosen_service", lambda *_, **__: pytest.fail("the service was asked"))
+    with pytest.raises(Exit, match="cam01 does not answer") as ended:
+        release.verify(Context(), host=["cam01", "cam02"], drill=[], cloud=True, json=False)
+    said = capsys.readouterr().out
+    assert (said.count("cam01"), said.count("cam02")) == (0, 1), said
+    assert "cam02: off (" in said
+    assert ended.value.code == int(PreflightError.code)
+    with pytest.raises(Exit, match="no host answers"):
+        release.verify(Context(), host=[], drill=[], cloud=True, json=False)
 
 
 @pytest.mark.loopback

@@ -115,10 +115,21 @@ def test_split_debug_files_do(made: Path) -> None:
     assert compare(made, "more.stripped.so", "same.so", our_debug=debug).verdict is TypeVerdict.UNKNOWN
 
 
-def test_without_the_program_nothing_is_said(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_program_the_tools_images_says_the_same(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    debug = made / "debug"
+    here = [compare(made, "same.so", "grown.so"), compare(made, "same.stripped.so", "grown.so", our_debug=debug)]
     monkeypatch.setenv("PATH", str(made / "empty"))
+    there = [compare(made, "same.so", "grown.so"), compare(made, "same.stripped.so", "grown.so", our_debug=debug)]
+    assert [one.verdict for one in here] == [TypeVerdict.CHANGED] * 2
+    assert there == here
+
+
+def test_without_the_program_and_an_engine_nothing_is_said(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(made / "empty"))
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
     found = compare(made, "same.so", "same.so")
-    assert (found.verdict, found.because) == (TypeVerdict.UNKNOWN, "abidiff is not installed (Debian: abigail-tools)")
+    assert found.verdict is TypeVerdict.UNKNOWN
+    assert found.because == "abidiff is not on this machine, and the tools image that has it cannot be used"
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from recipes.engine.confinement import Confinement, Rights, build_ids, is_readab
 from recipes.engine.container import ContainerSession, Job, Mount
 from recipes.engine.docker import Engine
 from recipes.engine.layout import OWN, WORK
-from recipes.toolchains.images import ensure_base_image
+from recipes.tools.base import ensure_base_image
 
 _CAPABILITIES = {"CHOWN": 0, "DAC_OVERRIDE": 1, "FOWNER": 3, "FSETID": 4, "SETGID": 6, "SETUID": 7}
 _CAPABILITIES |= {"KILL": 5, "NET_BIND_SERVICE": 10, "SYS_CHROOT": 18, "SETFCAP": 31}

@@ -17,7 +17,7 @@ from recipes.engine.container import AbsentError, Job
 from recipes.engine.docker import Engine
 from recipes.engine.layout import WORK
 from recipes.errors import BuildError
-from recipes.toolchains.images import ensure_base_image
+from recipes.tools.base import ensure_base_image
 
 pytestmark = pytest.mark.engine
 CONTENT = bytes(range(256)) * 5000  # more than one chunk of the engine's

@@ -19,7 +19,7 @@ from recipes.engine.docker import Engine
 from recipes.engine.layout import WORK
 from recipes.errors import BuildError
 from recipes.process import run as run_process
-from recipes.toolchains.images import ensure_base_image
+from recipes.tools.base import ensure_base_image
 
 
 @pytest.fixture

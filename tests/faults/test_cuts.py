@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Sequence
 
 import pytest
@@ -35,6 +36,7 @@ class CutSession:
     def __init__(self, session: BoardSession, at: int, moment: str) -> None:
         self.session, self.at, self.moment = session, at, moment
         self.traffic = Traffic()
+        self.deadline = math.inf
         self.count = 0
 
     def fetch(self, script: str, arguments: Sequence[str] = (), stdin: Iterable[bytes] = (), *, most: int) -> bytes:

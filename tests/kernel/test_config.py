@@ -22,9 +22,9 @@ from recipes.errors import ConfigError, UserError
 from recipes.faults import field_texts, line_of
 from recipes.sources.lock import Lock, load_lock, lock_path
 from recipes.sources.recipe import Recipe, RecipeFile, in_order, load_catalogue
-from recipes.toolchains.images import ImagesFile, image_pins
 from recipes.toolchains.sysroots import PackageList, SysrootSpec, default_sysroot, sysroot_spec
 from recipes.toolchains.vendor import Toolchain, parse_arch
+from recipes.tools.base import ImagesFile, image_pins
 
 FILES: list[tuple[Path, type[Any]]] = [
     *((path, RecipeFile) for path in sorted(paths.CATALOG.glob("*/recipe.toml"))),

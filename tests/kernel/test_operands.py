@@ -11,7 +11,8 @@ from recipes import paths
 
 OPERANDS = {
     "recipes/sources/git.py": {"fetch", "init", "verify-pack", "ls-tree", "update-ref", "rev-list", "show"},
-    "recipes/sources/debian.py": {"mmdebstrap", "download-file", "source"},
+    "recipes/sources/debian.py": {"download-file", "source"},
+    "recipes/tools/base.py": {"--variant=minbase"},
 }
 """Files to the words behind which operands follow."""
 

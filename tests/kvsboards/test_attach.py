@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from deploy.control.services import services_if_any
-from deploy.kvsboards.attached import FOLDER, MADE, attach, detach
+from deploy.kvsboards.attached import MADE, attach, detach
 from deploy.localkvs.lifecycle import require_running, running, take_down
+from deploy.reach.endpoints import VIEW_FOLDER
 from deploy.services.systems import Phase
 from recipes.engine.docker import Engine
 from recipes.errors import PreflightError
@@ -93,7 +94,7 @@ def test_attached_streams_see_the_local_service_and_nobody_else_does(board: Atta
     assert {line.split()[-1] for line in now - before} == {MISSING, f"{ROOT}/{MADE}"}
     assert board.sh('cat "$1"', MISSING) == ""
     assert board.seen_by(process, MISSING) == authority
-    assert FOLDER not in board.sh("cat /proc/mounts")
+    assert VIEW_FOLDER not in board.sh("cat /proc/mounts")
 
     # Twice is once.
     assert attach(HOST).services[0].state.phase is Phase.RUNNING
@@ -107,7 +108,7 @@ def test_attached_streams_see_the_local_service_and_nobody_else_does(board: Atta
     process = str(services_if_any(HOST)[0].state.pid)
     assert board.seen_by(process, CA_FILE) == OWN_CA.decode()
     assert board.files() == before, "nothing of ours is left"
-    assert board.sh('ls -d "$1" "${2%/*/*}" 2>/dev/null || true', FOLDER, MISSING) == ""
+    assert board.sh('ls -d "$1" "${2%/*/*}" 2>/dev/null || true', VIEW_FOLDER, MISSING) == ""
     count = _stream()["fragments"]
     time.sleep(2)
     assert _stream()["fragments"] == count, "the old stream sends elsewhere"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 import tomllib
 import unicodedata
@@ -157,6 +158,7 @@ class Board:
     def __init__(self, sent: bytes) -> None:
         self.sent = sent
         self.traffic = Traffic()
+        self.deadline = math.inf
         self.nonce = b""
 
     def run(self, script: str, arguments: Sequence[str] = (), stdin: Iterable[bytes] = (), *, most: int = 0) -> Reply:

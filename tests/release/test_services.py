@@ -27,6 +27,8 @@ from deploy.release.plan import plan_release
 from deploy.release.run import deploy_release, install_release, roll_back_release
 from deploy.release.scripts import SERVICES
 from deploy.services.systems import Phase, ServiceState, parse_status
+from deploy.upkeep.releases import board_releases
+from deploy.upkeep.uninstall import Uninstalled, uninstall
 from deploy.verify.run import run_checks
 from deploy.verify.verdict import Verdict
 from recipes.errors import PreflightError, RolledBackError
@@ -60,6 +62,27 @@ def root(tmp_path: Path, names: Callable[[str], str]) -> Iterator[Path]:
 def left(tag: str) -> str:
     """Return the processes whose command line has a text, with that."""
     return subprocess.run(["pgrep", "-fa", "--", tag], capture_output=True, text=True, check=False).stdout
+
+
+def test_nothing_of_ours_is_left_of_a_board_that_streamed(root: Path, names: Callable[[str], str]) -> None:
+    name = names("front")
+    deploy(bundle_of(root, {name: stream()}))
+    assert running(root, name)
+    (known,) = board_releases(LocalSession(), str(root))
+    assert (known.role, known.streams, known.verified, known.brought_by) == ("current", True, True, "a test")
+    (root / "note.txt").write_text("the owner's\n")
+    assert uninstall(LocalSession(), str(root), "a test", dry_run=True) == Uninstalled(there=True)
+    assert running(root, name)
+    assert uninstall(LocalSession(), str(root), "a test") == Uninstalled(there=True, left=("note.txt",))
+    assert [path.name for path in root.iterdir()] == ["note.txt"]
+    assert until(lambda: not left(name), 10)
+    assert not list(Path("/var/run").glob(f"boardcast-*{name}"))
+    with pytest.raises(PreflightError, match="not ours"):
+        uninstall(LocalSession(), str(root), "a test")
+    (root / "note.txt").unlink()
+    root.rmdir()
+    assert not uninstall(LocalSession(), str(root), "a test").there
+    assert board_releases(LocalSession(), str(root)) == []
 
 
 def run(session: LocalSession, root: Path, identity: str) -> int:

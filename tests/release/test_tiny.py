@@ -23,7 +23,7 @@ from deploy.release.plan import plan_release
 from deploy.release.recheck import watched_paths
 from deploy.release.run import deploy_release, install_release
 from deploy.release.status import host_status
-from deploy.verify.verdict import require_green
+from deploy.verify.verdict import Verdict, require_green
 from recipes import paths
 from recipes.errors import PreflightError, RolledBackError, VerifyError
 from recipes.stage.keys import signing_key
@@ -83,9 +83,11 @@ def test_the_launch_script_quotes_under_busybox(clean_tiny: str, tiny_bundle: Bu
 def test_a_red_check_goes_back_to_the_release_before(clean_tiny: str, tiny_bundle: Bundle) -> None:
     deploy_to(clean_tiny, tiny_bundle)
     bad = variant(tiny_bundle, "bad", run__boardprobe=b"#!/bin/sh\nexit 9\n")
+    told: list[Verdict] = []
     with pytest.raises(RolledBackError) as caught:
-        deploy_to(clean_tiny, bad)
+        deploy_to(clean_tiny, bad, told=told.append)
     assert caught.value.code == 6
+    assert [verdict.green for verdict in told] == [False], "why it was taken back is put down for others too"
     assert "boardprobe" in caught.value.why
     assert tiny_bundle.id in shell(clean_tiny, f"readlink {FLASH}/current")
     assert bad.id not in shell(clean_tiny, f"ls {FLASH}/releases")

@@ -78,13 +78,17 @@ def test_a_program_without_xz_packs_with_gzip(monkeypatch: pytest.MonkeyPatch) -
     assert (size is not None, note) == (True, "gzip")
 
 
-def test_without_the_program_and_where_it_fails_there_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_program_and_where_it_fails_there_is_a_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sizes, "SQUASHFS_COMPRESSIONS", ("none-such",))
     size, note = squashfs_size(CONTENTS)
     assert size is None
     assert note.startswith("mksquashfs failed: ")
-    monkeypatch.setattr(sizes, "MKSQUASHFS", "no-mksquashfs")
-    assert squashfs_size(CONTENTS) == (None, "no-mksquashfs is not installed")
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    why = "mksquashfs is not on this machine, and the tools image that has it cannot be used"
+    assert squashfs_size(CONTENTS) == (None, why)
 
 
 def test_the_report_tells_all_of_it_as_a_value() -> None:

@@ -13,7 +13,7 @@ from recipes.sources.debian import Distribution, Offered, archive_mirrors, downl
 from recipes.sources.fetch import fetch_archive
 from recipes.sources.lock import load_lock
 from recipes.toolchains import debian_source
-from recipes.toolchains.debian_source import any_distribution, by_base_image
+from recipes.toolchains.debian_source import any_distribution, by_tools_image
 
 POOL, SECURITY = "http://127.0.0.1:9/debian/pool/main/c/curl", "http://127.0.0.1:9/security/pool/c/curl"
 ROWS = f"""\
@@ -128,15 +128,15 @@ def test_another_distributions_apt_is_not_asked_for_debians_sources(
 
     monkeypatch.setattr(debian_source, "archive_mirrors", mirrors)
     monkeypatch.setattr(debian_source, "by_apt", lambda: says("apt"))
-    monkeypatch.setattr(debian_source, "by_base_image", lambda: says("image"))
+    monkeypatch.setattr(debian_source, "by_tools_image", lambda: says("image"))
     any_distribution().download("http://d/x", tmp_path / "file")
     assert (tmp_path / "file").read_text() == f"{'apt' if here else 'image'} http://d/x"
 
 
 @pytest.mark.engine
 @pytest.mark.slow  # over the network
-def test_the_base_image_brings_a_source_of_the_lock(cache: Path) -> None:
+def test_the_tools_image_brings_a_source_of_the_lock(cache: Path) -> None:
     pin = load_lock().get("usrsctp").patch_archive  # type: ignore[union-attr]
     assert pin is not None
-    found = fetch_archive(pin, distribution=by_base_image())
+    found = fetch_archive(pin, distribution=by_tools_image())
     assert found.rung == "distribution source package libusrsctp/trixie"

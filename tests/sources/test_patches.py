@@ -93,7 +93,18 @@ HOSTILE = {
     "a submodule": f"diff --git a/l b/l\nnew file mode 160000\n{NEW}",
     "a rename": f"diff --git a/x b/y\nrename from x\nrename to y\n{ONE}",
     "a copy": f"diff --git a/x b/y\ncopy from x\ncopy to y\n{ONE}",
-    "a binary": f"GIT binary patch\nliteral 3\n{ONE}",
+    "a binary": "diff --git a/x b/x\nindex 1..2\nGIT binary patch\nliteral 3\n",
+    "binary files": "diff --git a/x b/x\nBinary files a/x and b/x differ\n",
+    "a copy to elsewhere": "diff --git a/x b/../y\ncopy from x\ncopy to ../y\n",
+    "a copy of elsewhere": "diff --git a/x b/y\ncopy from ../x\ncopy to y\n",
+    "half a copy": "diff --git a/x b/y\ncopy to y\n",
+    "a copy of a file to itself": "diff --git a/x b/x\ncopy from x\ncopy to x\n",
+    "a mode that gives rights": "diff --git a/x b/x\nold mode 100644\nnew mode 104755\n",
+    "two names without a word": "diff --git a/x b/y\n--- a/x\n+++ b/y\n@@ -1 +1 @@\n-a\n+b\n",
+    "a header that says another": f"diff --git a/x b/x\n{NEW}",
+    "a header alone": "diff --git a/x b/x\nindex 1..2 100644\n",
+    "a header of nothing": "diff --git /dev/null /dev/null\nold mode 100644\nnew mode 100755\n",
+    "a quoted header": 'diff --git "a/\\157" "b/\\157"\nold mode 100644\nnew mode 100755\n',
     "an ed script": "0a\nr !sh -c id\n.\nw\n",
     "a context diff": "*** a/src/one.c\n--- b/src/one.c\n***************\n*** 1 ****\n! a\n--- 1 ----\n! b\n",
     "nothing": "",
@@ -183,7 +194,7 @@ def test_whatever_a_patch_is_it_is_read_or_refused(data: bytes, before: str) -> 
     except ValueError:
         return
     assert changes
-    assert all("/../" not in f"/{old}/{new}/" for old, new, _ in changes)
+    assert all("/../" not in f"/{change.before}/{change.after}/" for change in changes)
 
 
 def test_a_change_of_what_configure_is_made_from_is_told(tmp_path: Path) -> None:
@@ -225,6 +236,30 @@ def test_patches_are_applied_in_order_and_no_file_is_newer_for_it(tmp_path: Path
     assert not (sources / "old.c").exists()
     assert (sources / "one.c").stat().st_mtime == 1_000_000_000
     assert sorted(path.name for path in sources.iterdir()) == ["new.c", "one.c", "two.c"]
+
+
+@pytest.mark.process
+def test_copies_renames_and_modes_are_what_git_means_by_them(tmp_path: Path, sources: Path) -> None:
+    """Debian's curl copies tests in its security patches: without these none of them would fit."""
+    copied = "diff --git a/src/one.c b/src/more.c\nsimilarity index 60%\ncopy from src/one.c\ncopy to src/more.c\n"
+    copied += "index 1..2 100644\n--- a/src/one.c\n+++ b/src/more.c\n@@ -1,3 +1,3 @@\n x\n-a\n+more\n y\n"
+    whole = "diff --git a/src/two.c b/src/twin.c\nsimilarity index 100%\ncopy from src/two.c\ncopy to src/twin.c\n"
+    moved = "diff --git a/src/old.c b/src/gone.c\nsimilarity index 100%\nrename from src/old.c\nrename to src/gone.c\n"
+    mode = f"diff --git a/src/new.c b/src/new.c\nnew file mode 100755\nindex 0..1\n{NEW}"
+    (found,) = read(tmp_path, {"all.patch": f"Copies.\n{copied}{whole}{moved}{mode}-- \n2.39\n"})
+    assert found.files == tuple(f"src/{name}.c" for name in ("one", "more", "two", "twin", "old", "gone", "new"))
+    done = apply(tmp_path, (found,))
+    assert done.returncode == 0, done.stdout + done.stderr
+    there = {path.name: path.read_text() for path in sources.iterdir()}
+    assert there == {
+        "one.c": "x\na\ny\n",
+        "more.c": "x\nmore\ny\n",
+        "two.c": "x\nb\ny\n",
+        "twin.c": "x\nb\ny\n",
+        "gone.c": "old\n",
+        "new.c": "new\n",
+    }
+    assert (sources / "new.c").stat().st_mode & 0o111
 
 
 @pytest.mark.process

@@ -17,9 +17,11 @@ from pathlib import Path
 from recipes import paths
 from recipes.builder.commands import Command
 from recipes.builder.plan import BuildPlan, own_sources
-from recipes.engine.layout import ARCHIVE, CCACHE, OWN, PREFIX, SYSROOT, WORK
+from recipes.builder.recipe_build import patches_of
+from recipes.engine.layout import ARCHIVE, CCACHE, OWN, PATCHES, PREFIX, SYSROOT, WORK
 from recipes.sources.fetch import fetch_pins
 from recipes.sources.lock import load_lock
+from recipes.sources.patches import write_patches
 from recipes.toolchains.environment import build_environment, build_files
 
 _SHARED = ("archives", "git", "sysroots", "images.json", "index")
@@ -110,7 +112,8 @@ def by_hand(prepared: BuildPlan, folder: Path, *, ccache: bool = False) -> float
         if step.recipe.source.startswith("path:"):
             mounts += ["-v", f"{own_sources(step.recipe)}:{OWN}:ro"]
         else:
-            (source,) = fetch_pins(load_lock().needed(step.recipe.source))
+            source, *_ = fetch_pins(load_lock().needed(step.recipe.source))
+            write_patches(patches_of(step.recipe), work / PATCHES.name)
             mounts += ["-v", f"{source.path}:{ARCHIVE}:ro"]
         environment = build_environment(prepared.arch, step.recipe) | bare
         words = [word for name, value in environment.items() for word in ("-e", f"{name}={value}")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
@@ -22,6 +23,7 @@ class ContainerBoard:
     def __init__(self, session: ContainerSession) -> None:
         self._session = session
         self.traffic = Traffic()
+        self.deadline = math.inf
 
     def run(
         self, script: str, arguments: Sequence[str] = (), stdin: Iterable[bytes] = (), *, most: int = TEXT_BYTES

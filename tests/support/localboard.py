@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import shlex
 import shutil
@@ -23,6 +24,7 @@ class LocalSession:
     def __init__(self, shell: Sequence[str] = ("sh",)) -> None:
         self.shell = shell
         self.traffic = Traffic()
+        self.deadline = math.inf
         self.asked: list[tuple[str, ...]] = []
         self.scripts: list[str] = []
 

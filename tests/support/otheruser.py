@@ -50,10 +50,14 @@ class OtherUser:
             "PYTHONPATH": str(CHECKOUT),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
-        words = ["setpriv", f"--reuid={NUMBER}", f"--regid={NUMBER}", f"--groups={SOCKET.stat().st_gid}", "--"]
         return subprocess.run(
-            [*self._opened(), *words, *argv], cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False
+            [*self.words(), *argv], cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False
         )
+
+    def words(self) -> list[str]:
+        """Return what stands before a command that he gives."""
+        who = [f"--reuid={NUMBER}", f"--regid={NUMBER}", f"--groups={SOCKET.stat().st_gid}"]
+        return [*self._opened(), "setpriv", *who, "--"]
 
     def _opened(self) -> list[str]:
         shown = Path(sys.base_prefix).resolve()

@@ -128,6 +128,7 @@ class CutSession:
 
     def __init__(self, session: SshSession, most: int) -> None:
         self.session, self.most, self.traffic = session, most, session.traffic
+        self.deadline = session.deadline
 
     def run(
         self, script: str, arguments: Sequence[str] = (), stdin: Iterable[bytes] = (), *, most: int = TEXT_BYTES

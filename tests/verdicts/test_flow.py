@@ -11,11 +11,12 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from deploy.boards.board import Board, load_board
+from deploy.causes.boardside import BoardView, StreamSeen
+from deploy.cloud.collect import PATIENCE
 from deploy.cloud.promise import board_promises
-from deploy.cloud.reasons import BoardView
 from deploy.release.deployment import HostVerdict
 from deploy.verdicts import flow
-from deploy.verdicts.cloudside import board_view, look_at_cloud, with_cloud
+from deploy.verdicts.cloudside import board_views, look_at_cloud, patience_for, with_cloud
 from deploy.verify.verdict import Check, Verdict, require_green
 from recipes import paths
 from recipes.errors import VerifyError
@@ -96,7 +97,7 @@ def test_one_verdict_of_both_sides(
         for name in ("cam01", "cam09"):
             client.create_stream(StreamName=name, DataRetentionInHours=24)
         monkeypatch.setattr(flow, "chosen_service", lambda region, profile, *, aws: service_of(local))
-        monkeypatch.setattr("deploy.verdicts.cloudside.PATIENCE", 3)
+        monkeypatch.setattr("deploy.verdicts.cloudside.PATIENCE", 10)
         with LiveCamera(local, "cam01"):
             done, papers = flow.finish(HostVerdict(host="h1", verdict=verdict(tmp_path)), flow.CloudWay())
     found = {check.name: check for check in done.verdict.checks} if done.verdict else {}
@@ -120,16 +121,25 @@ def test_one_verdict_of_both_sides(
 
 @pytest.mark.loopback
 def test_what_the_board_says_is_in_what_the_cloud_says(board: Board, tmp_path: Path) -> None:
-    said = board_view([replace(GOOD, state="failed", evidence="front: no fragment is confirmed yet")])
-    assert said == BoardView(reaches=False, words="front: no fragment is confirmed yet")
-    assert board_view([GOOD]).reaches is True
-    assert board_view([replace(GOOD, name="files are intact")]).reaches is None
+    words = "front: 9 pictures, and no fragment is confirmed yet"
+    said = board_views([replace(GOOD, state="failed", evidence=words, streams={"front": StreamSeen.UNCONFIRMED})])
+    assert said == {"front": BoardView(seen=StreamSeen.UNCONFIRMED, words=words)}
+    assert (said["front"].reaches, said["front"].cause) == (False, "board-blocked")
+    good = board_views([replace(GOOD, streams={"front": StreamSeen.CONFIRMED})])
+    assert good["front"].reaches is True
+    assert not board_views([replace(GOOD, name="files are intact")])
     with local_service(tmp_path / "kvs") as local:
         blocked = replace(service_of(local), endpoint_url="https://localhost:1")
-        look = look_at_cloud(board, lambda _: blocked, patience=1, view_of_board=board_view([GOOD]))
+        look = look_at_cloud(board, lambda _: blocked, patience=1, views=good)
     red = next(finding for finding in look.findings if finding.subject == "cam01")
     assert (red.reason, red.side) == ("workstation-blocked", "workstation")
     assert f"kinesisvideo.{REGION}.amazonaws.com" in red.next_step
+
+
+def test_how_long_a_fragment_is_waited_for_is_by_the_boards_own_word() -> None:
+    stands, sends, unsure = (BoardView(seen=one) for one in (StreamSeen.SILENT, StreamSeen.CONFIRMED, None))
+    assert patience_for([]) == patience_for([unsure, sends]) == patience_for([stands, sends]) == PATIENCE
+    assert patience_for([stands]) < patience_for([sends, sends]) < PATIENCE
 
 
 def test_a_board_without_streams_gets_a_note(board: Board, tmp_path: Path) -> None:

@@ -168,6 +168,13 @@ def test_what_is_wrong_is_red_by_its_cause(
         assert found[check].cure
 
 
+def test_a_camera_may_have_the_name_that_udev_gives_it(tmp_path: Path) -> None:
+    by_id = "/dev/v4l/by-id/usb-cam-index0"
+    found = look(tmp_path, PIPELINE.replace("/dev/video7", by_id), devices=f"/dev/video7\nlink {by_id} /dev/video7")
+    assert found[DEVICES].evidence == f"front: {by_id} in use by it"
+    assert found[OFFERS].evidence == "front: /dev/video7 has video/x-raw 640x480 15/s"
+
+
 def test_what_a_log_said_earlier_is_over_where_the_stream_streams_now(tmp_path: Path) -> None:
     found = look(tmp_path, tail_front=SIGNATURE)
     assert found[LOG].state == "passed"
@@ -176,6 +183,10 @@ def test_what_a_log_said_earlier_is_over_where_the_stream_streams_now(tmp_path: 
 
 
 def test_boardprobe_tells_of_properties_where_gst_inspect_is_not(tmp_path: Path) -> None:
-    told = json.dumps({"properties": {"v4l2src": "device name", "kvssink": "stream-name name"}})
-    found = look(tmp_path, boardprobe=told, said_boardprobe="exit=0", inspect=KVSSINK.replace("storage-size  ", "x "))
-    assert found[SETS].evidence == "front: kvssink has no storage-size"
+    told = json.dumps({"elements": {"kvssink": "loads"}, "properties": {"kvssink": "stream-name name"}})
+    found = look(tmp_path, inspect=told)
+    assert found[SETS].evidence == "front: kvssink has no storage-size, stream-name-of-21-too"
+    old = json.dumps({"elements": {"kvssink": "loads"}})
+    more = tmp_path / "more"
+    more.mkdir()
+    assert look(more, inspect=old)[SETS].evidence.startswith("kvssink loads without a registry; of 0 elements")

@@ -62,6 +62,7 @@ def test_boardprobe_answers_without_an_error(
     libraries = _LIBRARIES.format(**report | {"openssl": report["openssl"].partition(" (")[0]})
     loads = sum(state == "loads" for state in report.get("elements", {}).values())
     media = f", {loads} of {len(report['elements'])} elements load" if report.get("elements") else ""
-    record_property("evidence", f"{report['machine']}, glibc {report['libc_version']}, {libraries}{media}")
+    libc = f"{report.get('libc', 'glibc')} {report['libc_version']}".strip()
+    record_property("evidence", f"{report['machine']}, {libc}, {libraries}{media}")
     record_property("report", json.dumps(report, sort_keys=True))
     assert not errors, "; ".join(errors)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -19,9 +20,8 @@ def _opened(facts: Facts) -> Iterator[tuple[str, str, str | None]]:
     """Yield a stream, the name of a device that it opens, and its node: None for none, empty where nobody can tell."""
     for name, asked in _asked(facts).items():
         for wish in asked.cameras:
-            # Only plain nodes are listed; what a link of udev leads to is not known from here.
-            plain = wish.node.startswith("/dev/video")
-            yield name, wish.node, (wish.node if wish.node in facts.nodes else None) if plain else ""
+            node = facts.links.get(wish.node, wish.node)
+            yield name, wish.node, node if node in facts.nodes else None
         for microphone in asked.microphones:
             yield name, microphone, microphone_node(microphone, facts.sound, facts.nodes)
 
@@ -55,7 +55,11 @@ def test_devices_are_there_and_free(facts: Facts, record_property: Callable[[str
 def test_cameras_offer_what_the_streams_ask_for(facts: Facts, record_property: Callable[[str, object], None]) -> None:
     """By the driver's own list; a camera whose list nobody could read is not judged."""
     nodes = {node.path: node for node in facts.video if node.formats}
-    wishes = [(name, wish) for name, asked in _asked(facts).items() for wish in asked.cameras]
+    wishes = [
+        (name, replace(wish, node=facts.links.get(wish.node, wish.node)))
+        for name, asked in _asked(facts).items()
+        for wish in asked.cameras
+    ]
     if not any(wish.node in nodes for _, wish in wishes):
         pytest.skip(
             "no camera of a stream said what it offers" if wishes else "no stream of this release opens a camera"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,7 +10,7 @@ import pytest
 
 from deploy.dedupe.byname import Presence
 from deploy.verify.asked import UsedElement, read_launch
-from deploy.verify.facts import Facts, probed_elements
+from deploy.verify.facts import Facts, json_object, plugin_element
 from recipes.console import first_few
 from recipes.text import one_line
 
@@ -41,6 +40,19 @@ def test_what_is_opened_by_name_is_there(
     assert not faults, one_line("; ".join(faults))
 
 
+def _alone(text: str, element: str) -> tuple[frozenset[str] | None, str]:
+    """Return the properties of an element, None where it does not load, and its plugin's version with a blank behind.
+
+    By gst-inspect-1.0 or by boardprobe; one that is too old to tell properties has none, and nobody misses any.
+    """
+    if "Factory Details" in text:
+        return _inspected(text), "".join(f"{version} " for version in _VERSION.findall(text)[:1])
+    report = json_object(text)
+    elements = report.get("elements")
+    loads = isinstance(elements, dict) and elements.get(element) == "loads"
+    return (_told(text).get(element, frozenset()) if loads else None), ""
+
+
 def _inspected(text: str) -> frozenset[str]:
     """Return the properties of an element that gst-inspect-1.0 printed."""
     listed = text.partition("Element Properties:")[2].partition("Element Signals:")[0]
@@ -49,11 +61,7 @@ def _inspected(text: str) -> frozenset[str]:
 
 def _told(out: str) -> dict[str, frozenset[str]]:
     """Return the properties that boardprobe tells, by element; none where it knows nothing of them."""
-    try:
-        report = json.loads(out)
-    except (ValueError, RecursionError):
-        return {}
-    rows = report.get("properties") if isinstance(report, dict) else None
+    rows = json_object(out).get("properties")
     rows = rows if isinstance(rows, dict) else {}
     return {str(name): frozenset(text.split()) for name, text in rows.items() if isinstance(text, str)}
 
@@ -66,23 +74,22 @@ def test_elements_have_what_the_launch_scripts_set(
     facts: Facts, release: dict[str, Any], record_property: Callable[[str, object], None]
 ) -> None:
     """A fresh registry: what a plugin was when it was last looked at is not asked."""
-    ours, known, version = probed_elements(release), dict[str, frozenset[str]](), ""
+    ours, known, version = plugin_element(release), dict[str, frozenset[str]](), ""
     if facts.boardprobe is not None:
         known |= _told(facts.boardprobe.out)
     if ours and facts.inspected is not None:
-        listed = "Factory Details" in facts.inspected.out
-        if not listed:
+        alone, version = _alone(facts.inspected.out, ours)
+        if alone is None:
             record_property("cause", "plugin-fails")
         said = one_line((facts.inspected.err or facts.inspected.out)[-300:])
-        assert listed, f"{ours[0]} does not load without a registry: {said or f'exit {facts.inspected.code}'}"
-        known[ours[0]] = _inspected(facts.inspected.out)
-        version = "".join(_VERSION.findall(facts.inspected.out)[:1])
+        assert alone is not None, f"{ours} does not load without a registry: {said or f'exit {facts.inspected.code}'}"
+        known |= {ours: alone} if alone else {}
     used = [(name, one) for name, stream in facts.streams.items() for one in read_launch(stream.launch).elements]
     looked = [one for _, one in used if one.factory in known]
-    if not looked and not version:
+    if not looked and not (ours and facts.inspected):
         none = "no launch script of this release starts a pipeline"
         pytest.skip("neither gst-inspect-1.0 nor boardprobe on this board says what elements have" if used else none)
-    loads = f"{ours[0]} {version} loads without a registry; ".replace("  ", " ") if version else ""
+    loads = f"{ours} {version}loads without a registry; " if facts.inspected and ours else ""
     count = sum(len(one.properties) for one in looked)
     record_property("evidence", one_line(f"{loads}of {len(looked)} elements, {count} properties are set and known"))
     faults = [f"{name}: {one.factory} has no {', '.join(lost)}" for name, one in used if (lost := _unknown(one, known))]

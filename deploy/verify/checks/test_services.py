@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from typing import Any
 
+from deploy.causes.boardside import StreamSeen
 from deploy.services.systems import Phase, parse_status
 from deploy.verify.facts import Facts, StreamFact, since
 from deploy.verify.script import LOOK
@@ -22,5 +24,8 @@ def test_service_is_up(
         time.sleep(_AGAIN_SECONDS)
         state = parse_status(host.run(LOOK, release["root"], stdin=f"{stream.name} -\n").stdout)
     starts = f", restarted {state.restarts} times" if state.restarts else ""
-    record_property("evidence", f"{state.phase}{since(state, facts.clock)}, process {state.pid}{starts}")
+    record_property("evidence", f"{state.phase}{since(state, facts.skew)}, process {state.pid}{starts}")
+    down = {Phase.STOPPED: StreamSeen.STOPPED, Phase.FAILED: StreamSeen.DOWN}
+    seen = down.get(state.phase, StreamSeen.RUNNING)
+    record_property("streams", json.dumps({stream.stream: seen}))
     assert state.phase not in (Phase.STOPPED, Phase.FAILED), f"{state.phase}: {state.reason or 'no reason is known'}"

@@ -4,13 +4,15 @@
 
 #include <elf.h>
 #include <errno.h>
-#include <gnu/libc-version.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <time.h>
+#if defined __GLIBC__ && !defined __UCLIBC__
+#include <gnu/libc-version.h>
+#endif
 
 /* 2024-01-01; a board whose clock reads less has not had its clock set since it was switched on. */
 #define PLAUSIBLE_TIME 1704067200LL
@@ -57,6 +59,22 @@ static void probe_alignment(void) {
     }
 }
 
+/* uClibc calls itself glibc too; musl tells neither its name nor its version to programs. */
+static void report_libc(void) {
+#ifdef __UCLIBC__
+    char version[32];
+    snprintf(version, sizeof version, "%d.%d.%d", __UCLIBC_MAJOR__, __UCLIBC_MINOR__, __UCLIBC_SUBLEVEL__);
+    report_text("libc", "uClibc");
+    report_text("libc_version", version);
+#elif defined __GLIBC__
+    report_text("libc", "glibc");
+    report_text("libc_version", gnu_get_libc_version());
+#else
+    report_text("libc", "musl");
+    report_text("libc_version", "");
+#endif
+}
+
 void probe_board(void) {
     struct utsname name;
     struct timespec wall, monotonic;
@@ -64,8 +82,7 @@ void probe_board(void) {
         report_text("machine", name.machine);
         report_text("kernel", name.release);
     }
-    report_text("libc", "glibc");
-    report_text("libc_version", gnu_get_libc_version());
+    report_libc();
     report_text("float_abi", float_abi());
     probe_alignment();
     clock_gettime(CLOCK_REALTIME, &wall);

@@ -1,0 +1,1 @@
+"""What a CI system is told: rows, caches, jobs."""

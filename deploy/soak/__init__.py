@@ -1,0 +1,1 @@
+"""A board watched for long: samples, slopes, leaks."""

@@ -1,0 +1,1 @@
+"""A board's releases over time: which it has, and none left."""

@@ -1,0 +1,1 @@
+"""Programs of others: this machine's own, else those of an image."""
