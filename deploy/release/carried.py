@@ -103,9 +103,13 @@ def older_contents(bundle: Bundle, current: str, wanted: Sequence[str], there: f
         return {}
     old = load_bundle(path)
     before = {file.path: file.blob for file in old.manifest.files}
-    pairs = {file.blob: before.get(file.path, "") for file in manifest.files if file.blob in wanted}
+    papers = bundle_papers(old)
+    before |= {path: blob for path, (blob, _) in papers.items()}
+    named = {file.path: file.blob for file in manifest.files}
+    named |= {path: blob for path, (blob, _) in bundle_papers(bundle).items()}
+    pairs = {blob: before.get(path, "") for path, blob in named.items() if blob in wanted}
     pairs = {blob: base for blob, base in pairs.items() if base in there}
-    contents = old.blobs() if pairs else {}
+    contents = old.blobs() | dict(papers.values()) if pairs else {}
     return {blob: (base, contents[base]) for blob, base in pairs.items()}
 
 

@@ -34,7 +34,7 @@ from tests.support import peers, shapes
 from tests.support.bench import show
 
 HOSTS = ("sim-tiny", "sim-armv7")
-ROUNDS = 1
+ROUNDS = 3
 SHAPES = {"33 files, 3 MB": shapes.real_shape, "2,100 files, 12 MB": shapes.many_shape}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import shlex
 import shutil
 import subprocess
@@ -46,6 +47,8 @@ def tar_over_ssh(target: Target, tree: Path, folder: Path) -> None:
 def bring_rsync(target: Target) -> bool:
     """Put this machine's rsync and its libraries on a board, or find one there; False where neither works."""
     with connect(target) as session:
+        if session.run("uname -m").out.strip() != platform.machine():
+            return False
         if session.run("command -v rsync").code == 0:
             session.run(
                 f"mkdir -p {TOOL}; printf '#!/bin/sh\\nexec rsync \"$@\"\\n' > {TOOL}/rsync; chmod 755 {TOOL}/rsync"
