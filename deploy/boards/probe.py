@@ -299,7 +299,7 @@ done
 for blob in "$root"/store/*; do [ -f "$blob" ] && echo "blob=${blob##*/}"; done
 for part in "$root"/incoming/*; do
     [ -f "$part" ] || continue
-    LC_ALL=C ls -ln "$root/incoming" | while read -r mode links owner group size rest; do
+    LC_ALL=C ls -ln "$root/incoming" | while read -r mode _ _ _ size rest; do
         case $mode in -*) echo "part=$size ${rest##* }" ;; esac
     done
     break

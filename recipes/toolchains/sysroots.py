@@ -15,7 +15,7 @@ from recipes.arch import Arch
 from recipes.config import FileNameOrNone, Name, NameOrNone, PackageName, Strict, checked_name, read_toml
 from recipes.engine.docker import Engine
 from recipes.errors import BuildError, ConfigError, unknown
-from recipes.files import whole_folder
+from recipes.files import exclusive, whole_folder
 from recipes.progress import timed
 from recipes.rootfs.cache import load_index
 from recipes.rootfs.index import Index
@@ -216,6 +216,12 @@ def ensure_sysroot(name: str, engine: Engine) -> Sysroot:
     found = known_sysroot(name)
     if found is not None:
         return found
+    # Whoever comes second must not put a twin in the place of what the first one compiles against by now.
+    with exclusive(f"sysroot-{_sysroot_folder(name, sysroot_spec(name)).name}", paths.cache() / "locks"):
+        return known_sysroot(name) or _make_sysroot(name, engine)
+
+
+def _make_sysroot(name: str, engine: Engine) -> Sysroot:
     read = sysroot_spec(name)
     arch = parse_arch(read.arch)
     folder = _sysroot_folder(name, read)

@@ -39,7 +39,7 @@ def test_a_copy_names_its_package_its_licence_and_brings_the_text(built: Callabl
     assert b"Daniel Stenberg" in text
     bill = json.loads(members["sbom.cdx.json"][0])
     purl = next(one["purl"] for one in bill["components"] if one["bom-ref"] == "package:libcurl4")
-    assert purl == f"pkg:deb/debian/libcurl4@{quote(curl.version)}?arch=armhf&distro=bookworm"
+    assert purl == f"pkg:deb/debian/libcurl4@{quote(curl.version)}?arch=armhf&distro=debian-12&upstream=curl"
     assert len(curl.digest) == 64
     # The tree is one that others read too: dpkg itself says whose the file is.
     root = _sysroot(made)

@@ -31,6 +31,7 @@ CLOSURE = {"libnear.so.1": "bundle:lib/libnear.so.1", "libc.so": "/lib/ld-musl-x
 RELEASE = {
     "folder": "/releases/one",
     "loader": "/lib/ld-musl-x86_64.so.1",
+    "named": [],
     "providers": {"bin/program": CLOSURE, "gstreamer-1.0/libplugin.so": CLOSURE},
 }
 

@@ -123,6 +123,7 @@ def test_the_board_is_asked_about_plugins_too(vendors: Arch, engine: Engine, *, 
     release = {
         "folder": "/releases/one",
         "loader": "/lib/ld-uClibc.so.1",
+        "named": [],
         "providers": {
             "gstreamer-1.0/libnear.so.1": {"libdeep.so.1": "bundle:lib/libdeep.so.1", "libc.so.0": "/lib/libc.so.0"},
             "bin/program": {"libnear.so.1": "bundle:lib/libnear.so.1", "libc.so.0": "/lib/libc.so.0"},

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from recipes import paths
 from recipes.config import read_toml
 from recipes.errors import ConfigError
+from recipes.toolchains import sysroots
 from recipes.toolchains.sysroots import SysrootSpec, _sysroot_folder, sysroot_names, sysroot_spec
 
 SHIPPED = [path.stem for path in sorted((paths.BOARDS / "sysroots").glob("debian12-*.toml"))]
@@ -91,3 +95,25 @@ def test_a_fault_of_the_list_is_told_with_its_own_file(folder: Path) -> None:
     with pytest.raises(ConfigError, match="1 fault") as caught:
         sysroot_spec("cam")
     assert caught.value.where == str(folder / "lists" / "base.toml")
+
+
+def test_two_that_come_at_once_make_a_sysroot_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The second one put a twin in the place of what the first one's compilers had open."""
+    monkeypatch.setenv("BOARDCAST_CACHE", str(tmp_path))
+    made: list[str] = []
+
+    def known(name: str) -> Any:
+        return name if made else None
+
+    def make(name: str, engine: Any) -> Any:
+        time.sleep(0.2)
+        made.append(name)
+        return engine
+
+    monkeypatch.setattr(sysroots, "known_sysroot", known)
+    monkeypatch.setattr(sysroots, "_make_sysroot", make)
+    engine: Any = "made"
+    with ThreadPoolExecutor(2) as both:
+        got = list(both.map(lambda _: sysroots.ensure_sysroot("debian12-armv7", engine), range(2)))
+    assert made == ["debian12-armv7"]
+    assert sorted(map(str, got)) == ["debian12-armv7", "made"]

@@ -26,8 +26,9 @@ def test_log_says_nothing_bad(stream: StreamFact, record_property: Callable[[str
     bad = [symptom for symptom, _ in found.values() if symptom.level == "error"]
     # Where a restart does not help the program may run on and send nothing: without its own word nobody knows.
     over = _streams_now(stream) and (bool(stream.report) or all(symptom.restart for symptom in bad))
-    told = [f"{symptom.title}{f' ({count} times)' if count > 1 else ''}" for symptom, count in found.values()]
-    lines = f"{len(stream.log_end)} lines since its last start"
+    told = [f"{symptom.title}{f' ({times} times)' if times > 1 else ''}" for symptom, times in found.values()]
+    count = len(stream.log_end)
+    lines = f"{count} line{'s' * (count != 1)} since its last start"
     earlier = "earlier, it streams now: " if bad and over else ""
     record_property("evidence", f"{lines}: {earlier}{'; '.join(told[:_MOST]) or 'none of them is known to be bad'}")
     if bad and not over:
