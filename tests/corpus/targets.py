@@ -140,10 +140,10 @@ UCLIBC = (
         *("armv7", "arm", "ld-uClibc.so.1", "gnu", "-marm"),
         traits=replace(_NO_INDIRECT, wide=False, other_float=("-mfloat-abi=softfp",)),
     ),
-    _uclibc(
-        *("aarch64", "aarch64", "ld-uClibc.so.1", "gnu", "-mno-outline-atomics"),
-        traits=replace(_NO_INDIRECT, other_class=_LP32),
-    ),
+)
+UCLIBC_AARCH64 = _uclibc(
+    *("aarch64", "aarch64", "ld-uClibc.so.1", "gnu", "-mno-outline-atomics"),
+    traits=replace(_NO_INDIRECT, other_class=_LP32),
 )
 UCLIBC_OTHERWISE = _uclibc(
     *("x86_64", "x86_64", "ld64-uClibc.so.1", "sysv"),
@@ -157,6 +157,7 @@ USUAL = (
     _debian("aarch64", Traits(other_class=("-mabi=ilp32",))),
 )
 RARE = (
+    UCLIBC_AARCH64,
     _debian("armv5", Traits(wide=False)),
     _debian("mipsel", Traits(wide=False, indirect=False, copies=MIPS)),
     _more("s390x", "s390x-linux-gnu", "s390x", Traits(big=True)),

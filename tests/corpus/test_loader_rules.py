@@ -178,7 +178,13 @@ def test_mips_has_more_abis_than_machines(case: Case, answers: Callable[[Target]
     test_the_rule_is_the_loaders(MIPSEL, case, answers)
 
 
-RULES = [(target, case) for target in (*targets.USUAL, *targets.UCLIBC) for case in of_target(target)]
+RULES = [
+    pytest.param(
+        target, case, id=f"{target.name}-{case.name}", marks=pytest.mark.slow if target in targets.RARE else ()
+    )
+    for target in (*targets.USUAL, *targets.UCLIBC, targets.UCLIBC_AARCH64)
+    for case in of_target(target)
+]
 
 
 @pytest.mark.slow
@@ -195,7 +201,7 @@ def test_a_uclibc_built_otherwise_takes_what_was_told(answers: Callable[[Target]
     assert other == ["rpath-is-inherited", "a-runpath-shuts-inherited-rpaths-out"]
 
 
-@pytest.mark.parametrize(("target", "case"), RULES, ids=[f"{target.name}-{case.name}" for target, case in RULES])
+@pytest.mark.parametrize(("target", "case"), RULES)
 def test_the_rule_is_the_loaders(target: Target, case: Case, answers: Callable[[Target], Answers]) -> None:
     made = answers(target)
     code, said = made.status[case.name]
