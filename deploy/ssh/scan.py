@@ -42,5 +42,5 @@ def shown_host_key(address: str, port: int) -> str:
             "no SSH server answers there",
             where=where,
             why=one_line(str(error)) or type(error).__name__,
-            next_step="is the board on, is `--address` right, and `--port` where it is not 22?",
+            next_step="is the board on, and are its address and port right?",
         ) from error

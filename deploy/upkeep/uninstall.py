@@ -11,8 +11,8 @@ from recipes.errors import PreflightError
 from recipes.text import one_line
 
 _IS_OURS = r"""
-# $1 our folder. Says whether there is one, whether it is ours, and what else is in it.
-[ -d "$1" ] || { echo none; exit 0; }
+# $1 our folder. Says whether there is one, and whether it is ours: an empty one is what a cut at the very end leaves.
+[ -d "$1" ] && [ -n "$(ls -A "$1")" ] || { echo none; exit 0; }
 [ -f "$1/.boardcast" ] || { echo foreign; exit 0; }
 echo ours
 """
@@ -32,9 +32,9 @@ rm -rf "$root/releases" "$root/store" "$root/incoming" "$root/applied" || exit 7
 rm -rf "$root"/.serving* "$root/.list" "$root/.hashes" "$root/.files" "$root/.sums" "$root/.bad"
 rm -rf "$root"/.current.new "$root"/.previous.new
 sync
-rm -f "$root/.boardcast"
 unlock
 rm -rf "$root"/.lock.*
+rm -f "$root/.boardcast"
 rmdir "$root" 2>/dev/null && exit 0
 cd "$root" && find . ! -name . | head -n 20 | while read -r left; do echo "left=$left"; done
 exit 0

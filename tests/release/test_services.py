@@ -80,6 +80,7 @@ def test_nothing_of_ours_is_left_of_a_board_that_streamed(root: Path, names: Cal
     with pytest.raises(PreflightError, match="not ours"):
         uninstall(LocalSession(), str(root), "a test")
     (root / "note.txt").unlink()
+    assert not uninstall(LocalSession(), str(root), "a test").there, "a cut in front of the last command leaves this"
     root.rmdir()
     assert not uninstall(LocalSession(), str(root), "a test").there
     assert board_releases(LocalSession(), str(root)) == []

@@ -29,7 +29,7 @@ def service(name: str) -> Service:
         name=name,
         description="a service of a test",
         command=f"{ROOT}/current/run/{name}",
-        working_folder=f"{ROOT}/work/{name}",
+        working_folder=f"{ROOT}/scratch/{name}",
         log_file=f"{ROOT}/log/{name}.log",
         needs_network=False,
         needs_clock=False,
