@@ -9,12 +9,13 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from deploy.atboot.put_in import SERVICES
 from deploy.boards.probe import HostFacts
 from deploy.boards.session import BoardSession, Reply, within
 from deploy.bundle.load import Bundle
 from deploy.release.carried import Bases, bundle_papers
 from deploy.release.plan import ReleasePlan, RemoteStep, StepKind
-from deploy.release.scripts import ACTIVATE, CONFIRM, ROLL_BACK, SERVICES
+from deploy.release.scripts import ACTIVATE, CONFIRM, ROLL_BACK
 from deploy.transfer.cargo import fits, parts_of, tar_of_links, with_deltas
 from deploy.transfer.means import Means, choose_means
 from deploy.transfer.pace import paced

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from deploy.atboot.put_in import SERVICES
 from deploy.boards.session import BoardSession
-from deploy.release.scripts import SERVICES
 from deploy.transfer.lock import LOCK
 from recipes.errors import PreflightError
 from recipes.text import one_line
@@ -29,7 +29,8 @@ lock "$2"
 # What other programs find of ours goes first: from here on nothing starts a part of a release.
 rm -f "$root/current" "$root/previous" || exit 70
 rm -rf "$root/releases" "$root/store" "$root/incoming" "$root/applied" || exit 70
-rm -rf "$root"/.serving* "$root/.list" "$root/.hashes" "$root/.files" "$root/.sums" "$root/.bad"
+rm -rf "$root"/.serving* "$root"/.trial* "$root"/.reverted* "$root/.was" "$root/.is"
+rm -rf "$root/.list" "$root/.hashes" "$root/.files" "$root/.sums" "$root/.bad"
 rm -rf "$root"/.current.new "$root"/.previous.new
 sync
 unlock

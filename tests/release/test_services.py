@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from deploy.atboot.put_in import SERVICES
 from deploy.boards.probe import probe_host
 from deploy.bundle.assemble import pack_bundle
 from deploy.bundle.load import Bundle
@@ -25,7 +26,6 @@ from deploy.bundle.streams import service_rows
 from deploy.release.carried import paper_sizes
 from deploy.release.plan import plan_release
 from deploy.release.run import deploy_release, install_release, roll_back_release
-from deploy.release.scripts import SERVICES
 from deploy.services.systems import Phase, ServiceState, parse_status
 from deploy.upkeep.releases import board_releases
 from deploy.upkeep.uninstall import Uninstalled, uninstall
