@@ -8,8 +8,6 @@ it goes back by itself (`deploy.atboot.guard`), and leaves `.reverted`: `RELEASE
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 # Of HOLDER (deploy.transfer.lock): `state` reads a process' line in /proc.
 THIS_START = r"""
 # Which start of the board this is: the kernel's, and process 1's for a container, which has its host's kernel. No clock
@@ -35,28 +33,14 @@ tried=''
 { read -r tried _ < "$root/.trial"; } 2>/dev/null
 [ "$tried" = "$id" ] || rm -f "$root/.trial"
 """
-REVERTED_LINE = r"[0-9a-f]{1,64} [0-9a-f]{1,64} \d{1,12}"
-"""What `.reverted` looks like."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reverted:
-    """That a board went back by itself at a start: the release that was on trial, and the one before it."""
+def told_reverted(line: str) -> str:
+    """Say in words what `.reverted` of a board says; nothing for an empty line.
 
-    release: str
-    back: str
-    clock: int
-    """When, by the board's clock, in seconds since 1970: right after a start it may be far off."""
-
-    def words(self) -> str:
-        """Return what happened, for people."""
-        went = f"went back to {self.back[:12]} by itself"
-        return f"the board started anew before {self.release[:12]} was confirmed, and {went}"
-
-
-def read_reverted(line: str) -> Reverted | None:
-    """Read the line of `.reverted`; None for an empty one."""
+    When it was is not told: a board's clock may be far off right after a start.
+    """
     if not line:
-        return None
-    release, back, clock = line.split(" ")
-    return Reverted(release=release, back=back, clock=int(clock))
+        return ""
+    release, back, _ = line.split(" ")
+    return f"the board started anew before {release[:12]} was confirmed, and went back to {back[:12]} by itself"

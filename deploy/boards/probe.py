@@ -61,6 +61,8 @@ class HostFacts:
     """Of the release that runs, where it was verified: the order that its manifest has; 0 for none."""
     serving: str = ""
     """Id of the release whose services were put in last, `nothing` for none yet; empty where nothing is put in."""
+    reverted: str = ""
+    """`RELEASE BACK CLOCK` where the board went back by itself at a start, and no release was confirmed since."""
     confirmed: frozenset[str]
     """Ids of the releases whose checks were green."""
     blobs: frozenset[str]
@@ -89,6 +91,7 @@ _LINES: dict[str, tuple[str, str]] = {
     "previous": (NAME, "readlink"),
     "number": (r"\d{1,12}", "read"),
     "serving": (NAME, "read"),
+    "reverted": (r"[0-9a-f]{1,64} [0-9a-f]{1,64} \d{1,12}", "read"),
     "confirmed": (NAME, "ls"),
     "unconfirmed": (NAME, "ls"),
     "blob": (r".{1,255}", "ls"),
@@ -143,6 +146,7 @@ def parse_facts(text: str, *, now: float) -> HostFacts:
         previous=single.get("previous", ""),
         number=int(single.get("number", 0)),
         serving=single.get("serving", ""),
+        reverted=single.get("reverted", ""),
         confirmed=frozenset(many.get("confirmed", ())),
         blobs=frozenset(many.get("blob", ())),
         incoming={name: int(size) for size, _, name in (value.partition(" ") for value in many.get("part", ()))},
@@ -291,6 +295,8 @@ if [ -f "$root/current/.confirmed" ]; then { read -r number < "$root/current/.nu
 [ -z "$number" ] || echo "number=$number"
 serving=''; { read -r serving < "$root/.serving"; } 2>/dev/null
 [ -z "$serving" ] || echo "serving=$serving"
+reverted=''; { read -r reverted < "$root/.reverted"; } 2>/dev/null
+[ -z "$reverted" ] || echo "reverted=$reverted"
 for dir in "$root"/releases/*/; do
     [ -d "$dir" ] || continue
     id=${dir%/}; id=${id##*/}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from deploy.atboot.trial import told_reverted
 from deploy.boards.board import load_board
 from deploy.boards.inventory import host_target, load_host, load_hosts, sim_state
 from deploy.boards.probe import HostFacts, probe_host
@@ -46,6 +47,8 @@ class DeployOutcome:
     verdict: Verdict | None
     proved_again: tuple[str, ...] = ()
     """What changed on the board since the bundle was made, and was proved again."""
+    reverted: str = ""
+    """That the board went back by itself since the last deploy, in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +196,7 @@ def deploy_to(
         plan=prepared.plan,
         verdict=verdicts[-1] if verdicts else None,
         proved_again=prepared.proved_again,
+        reverted=told_reverted(prepared.facts.reverted),
     )
 
 
