@@ -6,6 +6,7 @@ POSIX sh and BusyBox, nothing else. Every value arrives as an argument.
 from __future__ import annotations
 
 from deploy.atboot.trial import END_TRIAL
+from deploy.boards.session import BoardSession, Reply
 from deploy.transfer.lock import LOCK
 
 SERVICES = (
@@ -70,7 +71,7 @@ made_of() {
 unchanged() {
     from=''
     { read -r from < "$applied/$1/.from"; } 2>/dev/null
-    [ -n "$from" ] && [ "$from" != "$id" ] && made_of "$from" "$1" > "$root/.was" 2>/dev/null &&
+    [ -n "$from" ] && [ "$before" != "$id" ] && made_of "$from" "$1" > "$root/.was" 2>/dev/null &&
         made_of "$id" "$1" > "$root/.is" && cmp -s "$root/.was" "$root/.is"
 }
 # $1 a service: `running` and the like, `unknown` before it says so; nothing where nothing would tell.
@@ -98,7 +99,8 @@ await() {
     done
 }
 go() { said=$(sh "$applied/$1/start" < /dev/null 2>&1) || failed "$1" "$said"; }
-fresh='' broken=''
+fresh='' broken='' before=''
+{ read -r before < "$root/.serving"; } 2>/dev/null
 if [ -n "$new" ]; then
     [ "$(id -u)" = 0 ] || { echo "only root may put in what starts at boot" >&2; exit 79; }
     if [ ! -d "$applied" ]; then
@@ -164,3 +166,12 @@ sync
 exit 0
 """
 )
+_BY_INPUT = 'script=$(cat)\neval "$script"'
+
+
+def put_in(session: BoardSession, root: str, identity: str, who: str) -> Reply:
+    """Run SERVICES on a board; raises what `run` of the session does.
+
+    It is longer than what an SSH server takes as a command (dropbear: 9,000 bytes), so it travels as input.
+    """
+    return session.run(_BY_INPUT, [root, identity, who], [SERVICES.encode()])

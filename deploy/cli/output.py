@@ -215,6 +215,7 @@ def outcome_facts(done: DeployOutcome) -> dict[str, object]:
         "services_kept": list(release.services.kept),
         "services_down_seconds": dict(release.services.down),
         "reverted": done.reverted,
+        "warnings": list(done.plan.warnings),
         "verdict": done.verdict.as_dict() if done.verdict else None,
     }
 
@@ -234,7 +235,7 @@ def print_outcome(done: DeployOutcome) -> None:
         _fill(f"streams were down for: {longest}", "  ", "    ")
     if moved.kept:
         _fill(f"not changed, so not restarted: {', '.join(moved.kept)}", "  ", "    ")
-    for line in (*filter(None, [done.reverted]), *done.proved_again):
+    for line in (*filter(None, [done.reverted]), *done.plan.warnings, *done.proved_again):
         _fill(f"note: {line}", "  ", "    ")
     if done.verdict is not None:
         print_verdicts([done.verdict])

@@ -16,7 +16,13 @@ from deploy.reach.ask import prepare
 from deploy.release.carried import Bases, find_release, older_contents, paper_sizes
 from deploy.release.fresh import current_bundle
 from deploy.release.plan import ReleasePlan, plan_release, refuse_unfit
-from deploy.release.preflight import look_before, refuse_unfounded, refuse_unwritable
+from deploy.release.preflight import (
+    look_again_where_locked,
+    look_before,
+    refuse_greedy,
+    refuse_unfounded,
+    refuse_unwritable,
+)
 from deploy.release.recheck import still_proved, watched_paths
 from deploy.release.run import ReleaseResult, deploy_release, refuse_no_way_back, roll_back_release, this_user
 from deploy.transfer.means import Means, choose_means
@@ -143,7 +149,9 @@ def _prepare(session: BoardSession, host_name: str, bundle: Bundle, wishes: Wish
     wanted = [blob for step in plan.steps for blob in step.blobs] if means.patch and not wishes.again else []
     bases = older_contents(bundle, facts.current, wanted, facts.blobs)
     if plan.steps:
-        refuse_unfounded(look_before(session, manifest.root, manifest.loader), manifest)
+        refuse_greedy(bundle, facts)
+        footing = look_before(session, manifest.root, manifest.loader)
+        refuse_unfounded(look_again_where_locked(session, manifest, footing), manifest)
     return _Prepared(facts=facts, plan=plan, means=means, bases=bases, proved_again=tuple(proved.notes.values()))
 
 

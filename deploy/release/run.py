@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from deploy.atboot.put_in import SERVICES
+from deploy.atboot.put_in import put_in
 from deploy.boards.probe import HostFacts
 from deploy.boards.session import BoardSession, Reply, within
 from deploy.bundle.load import Bundle
@@ -156,7 +156,7 @@ def _start_services(session: BoardSession, root: str, identity: str, who: str) -
         A service could not be put in or started; the message has what the board said.
     """
     with progress("starting the services"):
-        reply = session.run(SERVICES, [root, identity, who])
+        reply = put_in(session, root, identity, who)
     try:
         _check(reply, root)
     except PreflightError as error:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deploy.atboot.put_in import SERVICES
-from deploy.boards.session import BoardSession
+from deploy.atboot.put_in import put_in
+from deploy.boards.session import BoardSession, Reply
 from deploy.transfer.lock import LOCK
 from recipes.errors import PreflightError
 from recipes.text import one_line
@@ -79,14 +79,13 @@ def uninstall(session: BoardSession, root: str, who: str, *, dry_run: bool = Fal
         )
     if state != "ours" or dry_run:
         return Uninstalled(there=state == "ours")
-    _done(session, SERVICES, [root, "", who], "its services could not be removed", root)
-    said = _done(session, _REMOVE, [root, who], "its files could not be removed", root)
+    _done(put_in(session, root, "", who), "its services could not be removed", root)
+    said = _done(session.run(_REMOVE, [root, who]), "its files could not be removed", root)
     left = tuple(one_line(line.removeprefix("left=./"), most=200) for line in said if line.startswith("left="))
     return Uninstalled(there=True, left=left)
 
 
-def _done(session: BoardSession, script: str, words: list[str], what: str, root: str) -> list[str]:
-    reply = session.run(script, words)
+def _done(reply: Reply, what: str, root: str) -> list[str]:
     if reply.code == 0:
         return reply.out.splitlines()
     why = one_line(f"{reply.out} {reply.err}"[-1000:]) or f"exit code {reply.code}"

@@ -14,6 +14,7 @@ from deploy.bundle.load import Bundle
 from deploy.release.carried import paper_sizes
 from deploy.release.plan import plan_release
 from deploy.release.run import install_release
+from tests.support.counting import counting_streamer
 from tests.support.fakestream import stream
 from tests.support.initboard import InitBoard
 from tests.support.initsession import ROOT, InitSession, bundle_of, deploy, facts_of
@@ -84,8 +85,11 @@ def power_cut(board: InitBoard) -> None:
 ENDS: dict[str, Callable[[InitBoard], None]] = {"reboot": InitBoard.reboot, "power cut": power_cut}
 
 
-def test_a_release_that_was_not_confirmed_is_taken_back_at_the_next_start(board: InitBoard) -> None:
-    session, old, new = InitSession(board), bundle_of(board, OLD), bundle_of(board, NEW)
+def test_a_release_that_was_not_confirmed_is_taken_back_at_the_next_start(
+    board: InitBoard, figure: Callable[[str], None]
+) -> None:
+    session, program = InitSession(board), counting_streamer("x86_64", board.engine)
+    old, new = (bundle_of(board.system.name, streams, "", program) for streams in (OLD, NEW))
     deploy(session, old)
     until(streaming(board, old), board)
     tried = 0
@@ -105,7 +109,7 @@ def test_a_release_that_was_not_confirmed_is_taken_back_at_the_next_start(board:
     # Once more: there is nothing left to do.
     power_cut(board)
     until(streaming(board, old), board)
-    print(f"{board.system.name}: {tried} of {tried} starts went back by themselves, 0 steps by hand")
+    figure(f"{board.system.name}: {tried} of {tried} starts went back by themselves, 0 steps by hand")
 
     deploy(session, new)
     until(streaming(board, new), board)

@@ -172,7 +172,7 @@ def test_another_release_changes_takes_away_and_adds_what_streams(root: Path, na
     assert not state(root, back).installed
     assert not (root / "services" / f"{back}.sh").exists()
     assert not Path(f"/var/run/boardcast-{back}").exists()
-    assert sorted(path.name for path in (root / "applied").iterdir()) == sorted((front, side))
+    assert sorted(path.name for path in (root / "applied").iterdir()) == sorted(("_boot", front, side))
     facts = probe_host(LocalSession(), str(root), [])
     assert roll_back_release(LocalSession(), "cam", str(root), facts, lambda: None) == first.id
     assert running(root, front)
@@ -259,7 +259,7 @@ def test_a_run_that_was_cut_is_made_good_by_the_next(root: Path, names: Callable
     assert running(root, front)
     assert running(root, back)
     assert not state(root, names("old")).installed
-    assert sorted(path.name for path in (root / "applied").iterdir()) == sorted((front, back))
+    assert sorted(path.name for path in (root / "applied").iterdir()) == sorted(("_boot", front, back))
     assert streams_check(look(second))[0] == "passed"
 
 

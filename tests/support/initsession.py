@@ -10,13 +10,14 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from deploy.boards.probe import HostFacts, probe_host
-from deploy.boards.session import TEXT_BYTES, Reply, Traffic
+from deploy.boards.session import TEXT_BYTES, BoardSession, Reply, Traffic
 from deploy.bundle.assemble import pack_bundle
 from deploy.bundle.load import Bundle
 from deploy.bundle.streams import service_rows
 from deploy.release.carried import paper_sizes
 from deploy.release.plan import plan_release
 from deploy.release.run import ReleaseResult, deploy_release
+from recipes.arch import Arch
 from tests.support import bundles
 from tests.support.fakestream import STREAMER, board_of, contents_of
 from tests.support.initboard import InitBoard
@@ -25,7 +26,7 @@ from tests.support.localboard import ARCH
 ROOT = PurePosixPath("/opt/boardcast")
 
 
-class InitSession:
+class InitSession(BoardSession):
     """A session whose commands are carried out in the container of a board."""
 
     def __init__(self, board: InitBoard) -> None:
@@ -56,21 +57,23 @@ class InitSession:
         return int(code), out or b"", err or b""
 
 
-def bundle_of(board: InitBoard, streams: Mapping[str, Any], tag: str = "", streamer: bytes = STREAMER) -> Bundle:
-    """Return a signed bundle of these streams for the board's init system."""
-    init = {"init": board.system.name, "service": {"log_folder": "/var/log/boardcast", "groups": []}}
+def bundle_of(
+    init_name: str, streams: Mapping[str, Any], tag: str = "", streamer: bytes = STREAMER, arch: Arch = ARCH
+) -> Bundle:
+    """Return a signed bundle of these streams for a board of this init system."""
+    init = {"init": init_name, "service": {"log_folder": "/var/log/boardcast", "groups": []}}
     made = board_of(ROOT, dict(streams), **init)
     nothing: dict[str, Any] = {"entries": (), "decisions": (), "proofs": (), "refused": (), "providers": {}}
-    plain = bundles.manifest(arch=ARCH.name, machines=ARCH.machine, root=str(ROOT), build_ids={}, **nothing)
+    plain = bundles.manifest(arch=arch.name, machines=arch.machine, root=str(ROOT), build_ids={}, **nothing)
     contents = contents_of(made, streamer) | {"run/note": (tag.encode(), 0o644)}
     return pack_bundle(plain.model_copy(update={"services": service_rows(made)}), contents)
 
 
-def facts_of(session: InitSession) -> HostFacts:
+def facts_of(session: BoardSession) -> HostFacts:
     return replace(probe_host(session, str(ROOT), []), files={"/etc/ld.so.cache": "absent"})
 
 
-def deploy(session: InitSession, bundle: Bundle, check: Any = lambda: None) -> ReleaseResult:
+def deploy(session: BoardSession, bundle: Bundle, check: Any = lambda: None) -> ReleaseResult:
     facts = facts_of(session)
     planned = plan_release(bundle.id, bundle.manifest, facts, papers=paper_sizes(bundle))
     return deploy_release(session, "cam", bundle, check, planned=planned, tools=facts.tools, who="a test")
