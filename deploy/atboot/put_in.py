@@ -74,15 +74,15 @@ unchanged() {
     [ -n "$from" ] && [ "$before" != "$id" ] && made_of "$from" "$1" > "$root/.was" 2>/dev/null &&
         made_of "$id" "$1" > "$root/.is" && cmp -s "$root/.was" "$root/.is"
 }
-# $1 a service: `running` and the like, `unknown` before it says so; nothing where nothing would tell.
+# $1 a service: its phase as its loop wrote it down, nothing where it did not. No process is started for it: this is
+# asked while a stream is down.
 phase() {
-    said=$(sh "$applied/$1/status" < /dev/null 2>/dev/null)
-    [ -n "$said" ] || return 0
-    phase=unknown
-    while IFS= read -r line; do case $line in state=*) phase=${line#*=}; break ;; esac; done <<EOF
-$said
-EOF
-    echo "$phase"
+    phase='' pid='' looped=''
+    while IFS='=' read -r key value; do
+        case $key in state) phase=$value ;; pid) pid=$value ;; esac
+    done 2>/dev/null < "/var/run/boardcast-$1/state"
+    { read -r looped _ < "/var/run/boardcast-$1/supervisor"; } 2>/dev/null
+    if [ "$phase" = running ] && ! { [ -d "/proc/$pid" ] && [ -d "/proc/${looped:-none}" ]; }; then phase=unknown; fi
 }
 clock() { read -r now _ < /proc/uptime; now=$((${now%.*} * 100 + 1${now#*.} - 100)); }
 # $1 a service, $2 since when it is down: waits until its program runs, for a few seconds; the checks judge the rest.
@@ -90,7 +90,8 @@ await() {
     clock
     end=$((now + 600))
     while [ "$now" -lt "$end" ]; do
-        case $(phase "$1") in
+        phase "$1"
+        case $phase in
             running) clock; echo "down=$1 $((now - $2))"; return ;;
             '' | failed | restarting) return ;;
         esac
@@ -129,7 +130,8 @@ if [ -n "$new" ]; then
         case $fresh in *" $name "*) go "$name"; continue ;; esac
         record=$applied/$name
         [ -d "$record" ] || continue
-        if unchanged "$name" && { [ "$name" = _boot ] || [ "$(phase "$name")" = running ]; }; then
+        phase "$name"
+        if unchanged "$name" && { [ "$name" = _boot ] || [ "$phase" = running ]; }; then
             echo "kept=$name"
             continue
         fi
