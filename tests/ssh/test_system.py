@@ -64,7 +64,6 @@ def test_large_streams_go_both_ways_within_their_limits(line: Line) -> None:
     with connect(line.target) as session:
         assert session.fetch("cat", stdin=(chunk for _ in range(8)), most=9 << 20) == chunk * 8
         assert session.traffic.sent == session.traffic.received == 8 << 20
-        assert session.run("head -c 5; exit 0", stdin=(chunk for _ in range(64))).code == 0, "it ends before its input"
         with pytest.raises(PreflightError, match=r"answers with more than 1\.0 KiB"):
             session.run("yes", most=1024)
         assert session.run("echo on").out == "on\n"

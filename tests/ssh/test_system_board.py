@@ -37,6 +37,8 @@ def test_a_release_goes_to_a_board_by_the_systems_ssh(tiny: SimState, tiny_bundl
 
 
 def test_an_emulated_board_gets_what_is_sent(arm: SimState) -> None:
-    data = bytes(range(256)) * 4096
+    data = bytes(range(32, 127)) * 9000
     with connect(replace(host_target(arm.name), openssh=True)) as session:
+        reply = session.run("head -c 5; exit 3", stdin=(data for _ in range(16)))
+        assert (len(reply.out), reply.code) == (5, 3), "it ended before its input"
         assert session.fetch("sha256sum", stdin=[data], most=200).split()[0] == sha256(data).hexdigest().encode()
