@@ -52,7 +52,8 @@ class Cut:
 
     def __call__(self) -> None:
         if self.kind == "connection":
-            self.session._connection.transport.sock.close()
+            link: Any = self.session
+            link._connection.transport.sock.close()
         elif self.kind == "shell":
             self.board.exec_run(["/bin/sh", "-c", CHILDREN])
         else:
