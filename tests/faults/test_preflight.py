@@ -37,10 +37,6 @@ MOUNTS = {
     "/no-exec": "noexec,size=8m,mode=0755",
     "/few": "nr_inodes=40,size=16m,mode=0755,exec",
 }
-    "/read-only": "ro,size=8m,mode=0755",
-    "/no-exec": "noexec,size=8m,mode=0755",
-    "/few": "nr_inodes=40,size=16m,mode=0755,exec",
-}
 
 
 @pytest.fixture(scope="module")
