@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from deploy.transfer.delta import make_delta
-from recipes.archives.tarfiles import USTAR, TarEntry, tar_parts
+from recipes.archives.tarfiles import TarEntry, tar_parts
 
 RESUME = 1 << 13
 """Bytes of a file from which on the rest of it is sent, and not all of it again."""
@@ -102,7 +102,7 @@ def with_deltas(parts: Iterable[Part], bases: Mapping[str, tuple[str, bytes]]) -
 
 def tar_of_parts(parts: Iterable[Part]) -> Iterator[bytes]:
     """Return the tar that `incoming` unpacks, as it is produced."""
-    return tar_parts((TarEntry(name=part.name, content=part.data, mode=part.mode) for part in parts), form=USTAR)
+    return tar_parts(TarEntry(name=part.name, content=part.data, mode=part.mode) for part in parts)
 
 
 def tar_of_links(listing: bytes, rows: Iterable[tuple[str, str]], folder: str) -> Iterator[bytes]:
@@ -115,7 +115,7 @@ def tar_of_links(listing: bytes, rows: Iterable[tuple[str, str]], folder: str) -
     folder:
         Of the release, below our root; so are the targets of the links, for tar takes no `..` and no leading `/`.
     """
-    yield from tar_parts(_links(listing, rows, folder), form=USTAR)
+    yield from tar_parts(_links(listing, rows, folder))
 
 
 def fits(path: str) -> bool:
