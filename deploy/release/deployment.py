@@ -120,7 +120,8 @@ def _prepare(session: BoardSession, host_name: str, bundle: Bundle, wishes: Wish
         The bundle is not for this board, is not proved there any more, or could not run there.
     """
     manifest = bundle.manifest
-    facts = probe_host(session, manifest.root, watched_paths(manifest))
+    wanted = "" if wishes.again else bundle.id
+    facts = probe_host(session, manifest.root, watched_paths(manifest), wanted=wanted)
     if not facts.writable and facts.machine in manifest.machines:
         raise refuse_unwritable(look_before(session, manifest.root, manifest.loader), manifest.root)
     refuse_unfit(manifest, facts)
@@ -137,8 +138,8 @@ def _prepare(session: BoardSession, host_name: str, bundle: Bundle, wishes: Wish
         downgrade=wishes.downgrade,
     )
     plan = replace(plan, by=means.words())
-    wanted = [blob for step in plan.steps for blob in step.blobs] if means.patch and not wishes.again else []
-    bases = older_contents(bundle, facts.current, wanted, facts.blobs)
+    changed = [blob for step in plan.steps for blob in step.blobs] if means.patch and not wishes.again else []
+    bases = older_contents(bundle, facts.current, changed, facts.blobs)
     if plan.steps:
         refuse_unfounded(look_before(session, manifest.root, manifest.loader), manifest)
     return _Prepared(facts=facts, plan=plan, means=means, bases=bases, proved_again=tuple(proved.notes.values()))

@@ -118,6 +118,41 @@ def tar_of_links(listing: bytes, rows: Iterable[tuple[str, str]], folder: str) -
     yield from tar_parts(_links(listing, rows, folder))
 
 
+Rows = Sequence[tuple[str, str]]
+"""What a release is made of: store name and path of each file, in the order of its list on the board."""
+EDIT_MOST = 64
+"""Rows that may be others in a release that is made of the one before: each costs the board a process or two."""
+
+
+def edit_of_rows(old: Rows, new: Rows) -> bytes | None:
+    """Return what makes the list of a release of that of another: a script for `sed`; None where too much is new. Pure.
+
+    Comments in it say what that is for the files: `#-PATH` goes, `#+BLOB PATH` is linked anew.
+    """
+    before, after = set(old), set(new)
+    gone = [row for row in old if row not in after]
+    come = [row for row in new if row not in before]
+    if len(gone) + len(come) > EDIT_MOST or [row for row in old if row in after] != [
+        row for row in new if row in before
+    ]:
+        return None
+    notes = [f"#-{path}" for _, path in gone] + [f"#+{blob} {path}" for blob, path in come]
+    edits, waiting = [], list(new)
+    for number, row in enumerate(old, 1):
+        text: list[str] = []
+        while waiting and waiting[0] not in before:
+            text.append("{} {}".format(*waiting.pop(0)))
+        if text:
+            edits.append(f"{number}i\\\n" + "\\\n".join(text))
+        if row in after:
+            waiting.pop(0)
+        else:
+            edits.append(f"{number}d")
+    if waiting:
+        edits.append("$a\\\n" + "\\\n".join(f"{blob} {path}" for blob, path in waiting))
+    return "\n".join([*notes, *edits, ""]).encode()
+
+
 def fits(path: str) -> bool:
     """Tell whether a path has room in a header; the board's script itself links the others."""
     head, _, tail = path.rpartition("/")

@@ -97,7 +97,7 @@ def tar_bytes(entries: Iterable[TarEntry], *, form: int = PAX) -> bytes:
 
 
 def tar_parts(entries: Iterable[TarEntry]) -> Iterator[bytes]:
-    """Return a USTAR archive of files in memory and hard links, in parts, as they are asked for.
+    """Return a USTAR archive of files in memory and hard links, as it is asked for: each content is a part of its own.
 
     The same bytes as those of `write_tar`, in a tenth of its time: a deploy has thousands of entries.
 
@@ -106,22 +106,18 @@ def tar_parts(entries: Iterable[TarEntry]) -> Iterator[bytes]:
     ValueError
         A name is too long, or an entry is of another kind.
     """
-    length = 0
+    length, padding = 0, b""
     for entry in entries:
         if not isinstance(entry.content, bytes) or entry.link is not None or entry.folder or entry.time:
             raise ValueError(f"{entry.name} is neither a file in memory nor a hard link")
         content = entry.content if entry.same_as is None else b""
-        part = b"".join(
-            (
-                ustar_header(entry.name, len(content), entry.mode, entry.same_as or "", entry.owner),
-                content,
-                bytes(-len(content) % tarfile.BLOCKSIZE),
-            )
-        )
-        length += len(part)
-        yield part
+        yield padding + ustar_header(entry.name, len(content), entry.mode, entry.same_as or "", entry.owner)
+        if content:
+            yield content
+        padding = bytes(-len(content) % tarfile.BLOCKSIZE)
+        length += tarfile.BLOCKSIZE + len(content) + len(padding)
     end = 2 * tarfile.BLOCKSIZE
-    yield bytes(end + -(length + end) % tarfile.RECORDSIZE)
+    yield padding + bytes(end + -(length + end) % tarfile.RECORDSIZE)
 
 
 def ustar_header(name: str, size: int, mode: int, same_as: str = "", owner: tuple[int, int] = (0, 0)) -> bytes:
