@@ -234,7 +234,7 @@ echo "uid=$(id -u)"
 echo "gid=$(id -g)"
 echo "clock=$(date +%s)"
 have() { command -v "$1" >/dev/null 2>&1; }
-for tool in tar sha256sum sync zstd xz gzip; do have "$tool" && echo "tool=$tool"; done
+for tool in tar sha256sum sync zstd xz gzip rsync; do have "$tool" && echo "tool=$tool"; done
 mv --help 2>&1 | grep -q -e '-T' && echo tool=mv-T
 for dir in /usr/lib/openssh /usr/lib/ssh /usr/lib /usr/libexec /usr/libexec/openssh; do
     if [ -x "$dir/sftp-server" ]; then echo tool=sftp; break; fi

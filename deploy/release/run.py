@@ -87,7 +87,8 @@ def install_release(
 def _send(session: BoardSession, bundle: Bundle, step: RemoteStep, means: Means, who: str, bases: Bases) -> None:
     """Send contents to the board's store; what is damaged there after all is sent again, once."""
     root, contents = bundle.manifest.root, bundle.blobs() | dict(bundle_papers(bundle).values())
-    parts = parts_of(step.blobs, contents, step.offsets)
+    paths = dict(release_rows(bundle))
+    parts = parts_of(step.blobs, contents, step.offsets, paths)
     reply = send_parts(session, root, with_deltas(parts, bases.contents) if means.patch else parts, means, who)
     if reply.code == DAMAGED:
         # A part of an earlier run may be what the power left of it; and one of another bundle is none of ours.

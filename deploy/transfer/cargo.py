@@ -23,6 +23,8 @@ class Part:
     """Bytes of it that are there already."""
     delta: bytes = b""
     """What makes it of another content in the store, where that travels in its place."""
+    path: str = ""
+    """Of the file in its release; empty where nobody asks."""
 
     @property
     def name(self) -> str:
@@ -80,8 +82,16 @@ def _joined(blob: str, incoming: Mapping[str, int]) -> int:
     return size + incoming.get(f"{blob}@{size}", 0) if size else 0
 
 
-def parts_of(blobs: Sequence[str], contents: Mapping[str, bytes], offsets: Mapping[str, int]) -> list[Part]:
-    return [Part(blob=blob, content=contents[blob], offset=offsets.get(blob, 0)) for blob in blobs]
+def parts_of(
+    blobs: Sequence[str],
+    contents: Mapping[str, bytes],
+    offsets: Mapping[str, int],
+    paths: Mapping[str, str] | None = None,
+) -> list[Part]:
+    paths = paths or {}
+    return [
+        Part(blob=blob, content=contents[blob], offset=offsets.get(blob, 0), path=paths.get(blob, "")) for blob in blobs
+    ]
 
 
 def with_deltas(parts: Iterable[Part], bases: Mapping[str, tuple[str, bytes]]) -> list[Part]:

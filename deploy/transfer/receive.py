@@ -44,7 +44,8 @@ unpack() { if [ "$pack" = none ]; then cat; else "$pack" -dc; fi; }
 """
 RECEIVE = terse(
     r"""
-# $1 our folder; $2 what comes: tar, nothing, the name of one content, or `later` by another way; $3 how it is packed:
+# $1 our folder; $2 what comes: tar, nothing, the name of one content, or `later` by another way; `basis` for
+# what rsync is to begin with, "BLOB PATH" lines, `failed` where it did not come to its end; $3 how it is packed:
 # zstd, xz, gzip or none; $4 who; $5 a file in `incoming` to read instead of stdin. Nothing enters the store unchecked.
 # A content in `incoming` has its name, and so has what a cut left of one; NAME@BYTES is what follows these bytes of it.
 set -u
@@ -75,8 +76,17 @@ failed() {
     rm -f .try ${from:+"$from"}
     exit 71
 }
+rm -rf ../.basis .[0-9a-f]*.?????? # of rsync
 join
-[ "$what" != later ] || exit 0
+case $what in
+    later) exit 0 ;;
+    failed) failed ;;
+    basis)
+        mkdir ../.basis || exit 70
+        while read -r blob path; do ln "../current/$path" "../.basis/$blob" 2>/dev/null; done
+        exit 0
+        ;;
+esac
 [ -z "$from" ] || exec < "$from" || exit 71
 case $what in
     tar) if [ "$pack" = none ]; then tar -xf -; else unpack | tar -xf -; fi || failed ;;

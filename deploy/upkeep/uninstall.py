@@ -29,8 +29,8 @@ lock "$2"
 # What other programs find of ours goes first: from here on nothing starts a part of a release.
 rm -f "$root/current" "$root/previous" || exit 70
 rm -rf "$root/releases" "$root/store" "$root/incoming" "$root/applied" || exit 70
-rm -rf "$root"/.serving* "$root/.list" "$root/.hashes" "$root/.files" "$root/.sums" "$root/.bad" "$root/.edit"
-rm -rf "$root"/.current.new "$root"/.previous.new
+rm -rf "$root"/.serving* "$root/.list" "$root/.hashes" "$root/.files" "$root/.sums" "$root/.bad"
+rm -rf "$root/.edit" "$root/.basis" "$root"/.current.new "$root"/.previous.new
 sync
 unlock
 rm -rf "$root"/.lock.*
