@@ -5,16 +5,18 @@ from __future__ import annotations
 import datetime as dt
 import getpass
 import hashlib
+import re
 import socket
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
+from deploy.atboot.put_in import put_in
 from deploy.boards.probe import HostFacts
 from deploy.boards.session import BoardSession, Reply, within
 from deploy.bundle.load import Bundle
 from deploy.release.carried import Bases, bundle_papers, release_rows
 from deploy.release.plan import ReleasePlan, RemoteStep, StepKind
-from deploy.release.scripts import ACTIVATE, CONFIRM, ROLL_BACK, SERVICES
+from deploy.release.scripts import ACTIVATE, CONFIRM, ROLL_BACK
 from deploy.transfer.cargo import edit_of_rows, fits, parts_of, tar_of_links, with_deltas
 from deploy.transfer.means import Means, choose_means
 from deploy.transfer.pace import paced
@@ -29,6 +31,23 @@ BACK_SECONDS = 180
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServicesMoved:
+    """What became of services that ran before a switch and run after it."""
+
+    kept: tuple[str, ...] = ()
+    """Those that run on as they were: the release changes nothing of them."""
+    down: Mapping[str, float] = field(default_factory=dict)
+    """Name to the seconds from the order to stop until its program ran again."""
+
+
+def services_moved(text: str) -> ServicesMoved:
+    """Read what SERVICES printed; lines that it does not know are passed over."""
+    kept = re.findall(r"^kept=([a-z0-9][a-z0-9._-]{0,62})$", text, re.MULTILINE)
+    down = re.findall(r"^down=([a-z0-9][a-z0-9._-]{0,62}) (\d{1,7})$", text, re.MULTILINE)
+    return ServicesMoved(kept=tuple(kept), down={name: int(hundredths) / 100 for name, hundredths in down})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseResult:
     """What a deploy did to one host."""
 
@@ -39,6 +58,7 @@ class ReleaseResult:
     round_trips: int
     payload: int
     """Bytes sent, contents and lists."""
+    services: ServicesMoved = ServicesMoved()
 
 
 def this_user() -> str:
@@ -132,8 +152,8 @@ def _has_services(reply: Reply) -> bool:
     return "services=yes" in reply.out.splitlines()
 
 
-def _start_services(session: BoardSession, root: str, identity: str, who: str) -> None:
-    """Put in and start what a release brings for boot, and take away what an earlier one brought.
+def _start_services(session: BoardSession, root: str, identity: str, who: str) -> ServicesMoved:
+    """Put in and start what a release brings for boot, and take away what an earlier one brought; returns what became.
 
     Raises
     ------
@@ -141,11 +161,12 @@ def _start_services(session: BoardSession, root: str, identity: str, who: str) -
         A service could not be put in or started; the message has what the board said.
     """
     with progress("starting the services"):
-        reply = session.run(SERVICES, [root, identity, who])
+        reply = put_in(session, root, identity, who)
     try:
         _check(reply, root)
     except PreflightError as error:
         raise ServicesDownError(error.what, where=error.where, why=error.why, next_step=error.next_step) from error
+    return services_moved(reply.out)
 
 
 DAMAGED, UNLIKE = 73, 91
@@ -216,12 +237,12 @@ def deploy_release(
     RolledBackError
         The checks were red: the release from before runs again, and the reason is given.
     """
-    before = session.traffic.sent
+    before, moved = session.traffic.sent, ServicesMoved()
     if planned.steps:
         services = install_release(session, bundle, planned, tools, who, means=means, bases=bases)
         try:
             if services:
-                _start_services(session, bundle.manifest.root, bundle.id, who)
+                moved = _start_services(session, bundle.manifest.root, bundle.id, who)
             check()
         except UserError as error:
             raise _rolled_back(host, _taken_back(session, bundle, host, error, who), error) from error
@@ -239,6 +260,7 @@ def deploy_release(
         because=planned.because,
         round_trips=session.traffic.round_trips,
         payload=session.traffic.sent - before,
+        services=moved,
     )
 
 
