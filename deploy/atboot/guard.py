@@ -50,19 +50,21 @@ lock "$who" < /dev/null
 id='' born='' age=''
 read -r id born age < "$trial"
 current=$(target current)
-# Power may have taken the marker's content: it is of what is switched on.
+# Power may have taken the marker's content.
 id=${id:-$current}
 case $age in '' | *[!0-9]*) age=0 ;; esac
 if [ "$born" = "$(this_start)" ] && [ "$(uptime)" -ge "$age" ]; then unlock; exit 0; fi
 back=$(target previous)
-if verified "$id" || { [ "$current" = "$id" ] && ! verified "$back"; }; then
-    # Confirmed, and the power went before the marker did; or the first one here, which is better than none.
+if verified "$current"; then
+    # Confirmed, and the power went before the marker did.
+    if verified "$id"; then rm -f "$trial"; unlock; exit 0; fi
+elif ! verified "$back"; then
+    # The first one here: better than none.
     rm -f "$trial"
     unlock
     exit 0
-fi
-if [ "$current" = "$id" ]; then
-    echo "$id $back $(date +%s)" > "$root/.reverted.new" && sync && mv -f "$root/.reverted.new" "$root/.reverted"
+else
+    echo "$current $back $(date +%s)" > "$root/.reverted.new" && sync && mv -f "$root/.reverted.new" "$root/.reverted"
     if [ -d "$root/applied" ]; then
         echo "$back" > "$root/.serving.new" && sync && mv -f "$root/.serving.new" "$root/.serving"
     fi

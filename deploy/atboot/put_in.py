@@ -133,6 +133,8 @@ if [ -n "$new" ]; then
         phase "$name"
         if unchanged "$name" && { [ "$name" = _boot ] || [ "$phase" = running ]; }; then
             echo "kept=$name"
+            # Nothing of it runs: no release has to stay for it.
+            [ "$name" != _boot ] || echo "$id" > "$record/.from"
             continue
         fi
         if cmp -s "$record/stop" "$new/$name/stop" && cmp -s "$record/disable" "$new/$name/disable"; then

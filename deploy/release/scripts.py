@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from deploy.atboot.trial import BEGIN_TRIAL, THIS_START
+from deploy.ssh.brief import brief
 from deploy.transfer.lock import LOCK
-from deploy.transfer.receive import FLUSH, SUMS, UNPACK, terse
+from deploy.transfer.receive import FLUSH, SUMS, UNPACK
 
 _SWITCH = (
     LOCK
@@ -25,7 +26,22 @@ target() { [ -L "$root/$1" ] && { t=$(readlink "$root/$1"); echo "${t##*/}"; }; 
 served() { if [ -d "$root/applied" ] || [ -f "$root/releases/$1/services/list" ]; then echo services=yes; fi; }
 """
 )
-ACTIVATE = terse(
+_SWEEP = r"""
+# Thousands of blobs are looked up by one process. Without a whole list of what is wanted nothing goes.
+sweep() {
+    if sed 's/ .*//' "$root"/releases/*/.list > "$root/.lock/wanted"; then
+        cd "$root/store" && printf '%s\n' * | grep -vxFf "$root/.lock/wanted" | {
+            set --
+            while read -r blob; do
+                set -- "$@" "./$blob"
+                if [ $# -ge 128 ]; then rm -f "$@"; set --; fi
+            done
+            [ $# = 0 ] || rm -f "$@"
+        }
+    fi
+}
+"""
+ACTIVATE = brief(
     r"""
 # $1 our folder, $2 release id, $3 the list's sha256, $4 who; stdin: the list, "BLOB PATH" lines, packed as $5 says;
 # where $6 is tar, in a tar with the links that it stands for, or with some; where it is edit, what makes the list of
@@ -40,7 +56,16 @@ root=$1 id=$2 list=$3 who=${4:-} pack=${5:-none} form=${6:-list} number=${7:-0} 
     + SUMS
     + THIS_START
     + BEGIN_TRIAL
+    + _SWEEP
     + r"""
+# What ends without the switch leaves nothing for a moment behind; on a full disk no contents either, for what runs
+# there needs the room.
+unlock() {
+    cd "$root" && rm -rf "releases/.$id.part" .hashes .sums .bad .trial.new
+    if now=$(target current); then [ "$now" = "$id" ] || begin_trial "$now"; else rm -f .trial; fi
+    dd if=/dev/zero of=.try bs=4096 count=16 2>/dev/null || { rm -f .try; sweep; }
+    rm -rf "$root/.try" "$root/.lock"
+}
 # $1 a list: writes it down as `.sums`, in the form of sha256sum.
 sums() { sed 's/^\([0-9a-f]*\)[.x]* /\1  .\//' "$1" > "$root/.sums"; }
 place() { case $2 in */*) [ -d "$1/${2%/*}" ] || mkdir -p "$1/${2%/*}" || exit 70 ;; esac; }
@@ -128,13 +153,14 @@ served "$id"
 echo "current=$(target current)"
 """
 )
-CONFIRM = terse(
+CONFIRM = brief(
     r"""
 # $1 our folder, $2 release id, $3 how many releases stay, $4 who. The checks were green: it may be gone back to.
 set -u
 root=$1 id=$2 keep=$3
 """
     + _SWITCH
+    + _SWEEP
     + r"""
 lock "${4:-}"
 # Another deploy, or a person, may have switched while the checks ran: what does not run is not confirmed.
@@ -152,22 +178,12 @@ ls -dt "$root"/releases/*/ | while read -r dir; do
     rm -rf "$dir"
 done
 rm -rf "$root"/releases/.*.part "$root"/releases/.*.old "$root"/.lock.* "$root"/incoming/* "$root"/incoming/.packed-*
-# Thousands of blobs are looked up by one process. Without a whole list of what is wanted nothing goes.
-if sed 's/ .*//' "$root"/releases/*/.list > "$root/.lock/wanted"; then
-    cd "$root/store" && printf '%s\n' * | grep -vxFf "$root/.lock/wanted" | {
-        set --
-        while read -r blob; do
-            set -- "$@" "./$blob"
-            if [ $# -ge 128 ]; then rm -f "$@"; set --; fi
-        done
-        [ $# = 0 ] || rm -f "$@"
-    }
-fi
+sweep
 unlock
 exit 0
 """
 )
-ROLL_BACK = terse(
+ROLL_BACK = brief(
     r"""
 # $1 our folder, $2 the release that is to go, $3 keep: it may be gone back to; drop: it never held; $4 who.
 set -u

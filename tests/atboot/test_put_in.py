@@ -10,6 +10,7 @@ from deploy.atboot.trial import told_reverted
 from deploy.boards.probe import PROBE_SCRIPT
 from deploy.release import scripts
 from deploy.release.run import services_moved
+from deploy.ssh.brief import COMMAND_BYTES, brief
 from deploy.transfer import lock, receive
 
 SENT = {
@@ -24,7 +25,12 @@ SENT = {
 
 @pytest.mark.parametrize("name", SENT)
 def test_a_script_that_is_sent_as_a_command_is_one_that_dropbear_takes(name: str) -> None:
-    assert len(shlex.quote(SENT[name])) < 8600, "its arguments come on top: send it as input"
+    assert len(shlex.quote(SENT[name])) < COMMAND_BYTES - 600, "its arguments come on top: send it as input"
+
+
+def test_a_brief_script_does_the_same() -> None:
+    script = "# says\nif true; then\n    # it\n    echo '# a  b' # c\n\nfi\n"
+    assert brief(script) == "if true; then\necho '# a  b' # c\nfi\n"
 
 
 def test_what_became_of_services_is_read_line_by_line() -> None:

@@ -39,8 +39,8 @@ def small(bundle: Bundle, tag: str, extra: int = 0) -> Bundle:
     """Return a release of a few small files: each of its writes is a page or a few."""
     contents = {f"run/{name}": (f"#!/bin/sh\necho {tag} {name}\n".encode(), 0o755) for name in ("a", "b", "c")}
     contents |= {"share/extra": (secrets.token_bytes(extra), 0o644)} if extra else {}
-    nothing: dict[str, Any] = {"entries": (), "build_ids": {}, "decisions": (), "providers": {}}
-    return pack_bundle(bundle.manifest.model_copy(update=nothing), contents)
+    nothing: dict[str, Any] = dict.fromkeys(("entries", "decisions", "proofs", "refused"), ())
+    return pack_bundle(bundle.manifest.model_copy(update={**nothing, "build_ids": {}, "providers": {}}), contents)
 
 
 def deploy(session: SshSession, bundle: Bundle) -> None:
