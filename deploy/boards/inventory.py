@@ -78,6 +78,10 @@ class Host(Strict):
     """Path of the private key on this machine; the SSH agent and the user's own keys where it is empty."""
     host_key: Annotated[Text, AfterValidator(_host_key)] = ""
     """The board's host key: its type and base64, or whole lines of `ssh-keyscan`, of which the best key is taken."""
+    groups: tuple[Name, ...] = Field(default=(), max_length=64, examples=[["cameras"]])
+    """Names of your own, for `--group`: a host may be in several; `all` is every host."""
+    labels: dict[Name, Name] = Field(default_factory=dict, max_length=64, examples=[{"site": "north"}])
+    """Properties of your own, for `--label site=north`."""
 
 
 class HostsFile(Strict):

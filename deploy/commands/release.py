@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 from invoke import Context, Exit
 
-from deploy.cli.command import HOST, command
+from deploy.cli.command import GROUP, HOST, LABEL, command
 from deploy.cli.verifying import FULL_WATCH, OUTAGE, WITHIN
+from deploy.fleet.waves import USUAL_ERRORS, USUAL_WAVES
 from recipes.errors import ConfigError, PreflightError, UserError, VerifyError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from deploy.release.deployment import DeployOutcome, HostVerdict
+    from deploy.release.deployment import DeployOutcome, HostVerdict, Wishes
 
 _AGAIN = "send everything, though it runs there already: what was damaged there is repaired"
 _FAST = "look at the services, and do not wait for pictures"
@@ -24,8 +25,17 @@ _BUILD = "build and bundle again first what changed since the bundle was made"
 
 
 @command(
+    iterable=["host", "group", "label"],
     help={
-        "host": HOST,
+        "host": f"{HOST}; may be given more than once",
+        "group": GROUP,
+        "label": LABEL,
+        "waves": f"how many hosts have it after each wave, for a group; {USUAL_WAVES} without it",
+        "parallel": "hosts that are worked on at once",
+        "errors": f"hosts that may fail, a count or 5%: the wave that crosses it is the last; {USUAL_ERRORS}",
+        "resume": "go on with the last rollout of these hosts, which was cut or stopped",
+        "retry_failed": "do again those hosts of the last rollout that failed, and no others",
+        "stage_only": "all up to the switch: sent, hashed and proved there; invoke activate switches",
         "bundle": "file to deploy, or the id of a bundle here, or its beginning; the board's last one without it",
         "build": _BUILD,
         "again": _AGAIN,
@@ -33,12 +43,20 @@ _BUILD = "build and bundle again first what changed since the bundle was made"
         "via": "way that files travel: tar, sftp or cat; what the probe finds best without it",
         "allow_downgrade": "deploy a bundle whose `number` is lower than that of what runs there",
         "limit": "of what is sent, for a camera that streams over the same link: a rate such as 200KiB (a second)",
-    }
+    },
 )
 def deploy(
     _: Context,
-    host: str,
+    host: list[str],
+    group: list[str],
+    label: list[str],
     bundle: str = "",
+    waves: str = "",
+    errors: str = "",
+    parallel: int = 8,
+    resume: bool = False,
+    retry_failed: bool = False,
+    stage_only: bool = False,
     build: bool = False,
     again: bool = False,
     fast: bool = False,
@@ -49,13 +67,32 @@ def deploy(
     dry_run: bool = False,
 ) -> None:
     """Send a bundle, switch to it, check it; go back if red."""
-    from deploy.cli.output import outcome_facts, print_outcome, print_release_plan
-    from deploy.release.deployment import Wishes, bundle_for, plan_deploy
+    from deploy.cli.command import require_hosts
+    from deploy.cli.rollout import RolloutAsked, deploy_many
+    from deploy.fleet.selection import selection_of
+    from deploy.release.deployment import Wishes
     from deploy.transfer.means import known_way
     from deploy.transfer.pace import parse_rate
+
+    chosen = selection_of(host, group, label)
+    require_hosts("deploy", named=chosen.named)
+    wishes = Wishes(again=again, fast=fast, via=known_way(via), rate=parse_rate(limit), downgrade=allow_downgrade)
+    if not (chosen.many or stage_only or waves or errors or resume or retry_failed):
+        _deploy_one(chosen.hosts[0], bundle, wishes, build=build, json=json, dry_run=dry_run)
+        return
+    deploy_many(
+        RolloutAsked(
+            chosen=chosen, bundle=bundle, build=build, wishes=wishes, waves=waves, errors=errors, parallel=parallel,
+            stage=stage_only, resume=resume, retry=retry_failed, json=json, dry_run=dry_run,
+        )
+    )  # fmt: skip
+
+
+def _deploy_one(host: str, bundle: str, wishes: Wishes, *, build: bool, json: bool, dry_run: bool) -> None:
+    from deploy.cli.output import outcome_facts, print_outcome, print_release_plan
+    from deploy.release.deployment import bundle_for, plan_deploy
     from recipes import console
 
-    wishes = Wishes(again=again, fast=fast, via=known_way(via), rate=parse_rate(limit), downgrade=allow_downgrade)
     chosen = bundle_for(host, bundle, build=build and not dry_run, make=not dry_run)
     if dry_run:
         planned = plan_deploy(host, chosen, wishes)

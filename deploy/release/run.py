@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from deploy.boards.probe import HostFacts
 from deploy.boards.session import BoardSession, Reply, within
 from deploy.bundle.load import Bundle
-from deploy.release.carried import Bases, bundle_papers
+from deploy.release.carried import Bases, KnownRelease, bundle_papers
 from deploy.release.plan import ReleasePlan, RemoteStep, StepKind
 from deploy.release.scripts import ACTIVATE, CONFIRM, ROLL_BACK, SERVICES
 from deploy.transfer.cargo import fits, parts_of, tar_of_links, with_deltas
@@ -56,6 +56,7 @@ def install_release(
     *,
     means: Means | None = None,
     bases: Bases | None = None,
+    stage: bool = False,
 ) -> bool:
     """Send what a board lacks and switch to the release; its services and the checks are still to come.
 
@@ -69,6 +70,8 @@ def install_release(
         How contents travel; chosen by the board's tools without it.
     bases:
         What changed files were, of which the board makes the new ones.
+    stage:
+        Do not switch: the release is whole and read back there, and what runs stays.
 
     Raises
     ------
@@ -80,7 +83,7 @@ def install_release(
         if step.kind is StepKind.SEND:
             _send(session, bundle, step, means, who, bases or {})
         else:
-            services = _activate(session, bundle, means, who)
+            services = _activate(session, bundle, means, who, stage=stage)
     return services
 
 
@@ -95,7 +98,7 @@ def _send(session: BoardSession, bundle: Bundle, step: RemoteStep, means: Means,
         if not again:
             return
         reply = send_parts(session, root, parts_of(again, contents, {}), means, who)
-    _check(reply, root)
+    check_reply(reply, root)
 
 
 def _damaged(reply: Reply) -> list[str]:
@@ -103,8 +106,8 @@ def _damaged(reply: Reply) -> list[str]:
     return [value for name, _, value in rows if name == "damaged"]
 
 
-def _activate(session: BoardSession, bundle: Bundle, means: Means, who: str) -> bool:
-    """Build the release from the board's store and switch to it; returns whether there are services."""
+def _activate(session: BoardSession, bundle: Bundle, means: Means, who: str, *, stage: bool) -> bool:
+    """Build the release from the board's store and switch to it; returns whether there are services to start."""
     manifest = bundle.manifest
     rows = [(file.blob, file.path) for file in manifest.files]
     rows += [(blob, path) for path, (blob, _) in bundle_papers(bundle).items()]
@@ -115,15 +118,16 @@ def _activate(session: BoardSession, bundle: Bundle, means: Means, who: str) -> 
         folder = f"releases/.{bundle.id}.part"
         form = "tar" if all(fits(f"{folder}/{path}") for _, path in rows) else "some"
         stream = tar_of_links(listing, rows, folder)
-    arguments = [manifest.root, bundle.id, digest, who, means.packing.value, form, str(manifest.number)]
-    with progress("reading the release back on the board, and switching to it"):
+    until = "stage" if stage else "switch"
+    arguments = [manifest.root, bundle.id, digest, who, means.packing.value, form, str(manifest.number), until]
+    with progress(f"reading the release back on the board{'' if stage else ', and switching to it'}"):
         packed = paced(pack(stream, means.packing, slow=means.slow), means.rate)
         reply = session.run(ACTIVATE, arguments, packed)
-    _check(reply, manifest.root)
-    return _has_services(reply)
+    check_reply(reply, manifest.root)
+    return has_services(reply)
 
 
-def _has_services(reply: Reply) -> bool:
+def has_services(reply: Reply) -> bool:
     return "services=yes" in reply.out.splitlines()
 
 
@@ -138,7 +142,7 @@ def _start_services(session: BoardSession, root: str, identity: str, who: str) -
     with progress("starting the services"):
         reply = session.run(SERVICES, [root, identity, who])
     try:
-        _check(reply, root)
+        check_reply(reply, root)
     except PreflightError as error:
         raise ServicesDownError(error.what, where=error.where, why=error.why, next_step=error.next_step) from error
 
@@ -170,7 +174,7 @@ class ServicesDownError(PreflightError):
     """The switch was made, and a service of what runs now could not be put in or started."""
 
 
-def _check(reply: Reply, root: str) -> None:
+def check_reply(reply: Reply, root: str) -> None:
     """Raise PreflightError for a script that did not run to its end, with the reason behind its exit code."""
     if reply.code == 0:
         return
@@ -213,19 +217,7 @@ def deploy_release(
     before = session.traffic.sent
     if planned.steps:
         services = install_release(session, bundle, planned, tools, who, means=means, bases=bases)
-        try:
-            if services:
-                _start_services(session, bundle.manifest.root, bundle.id, who)
-            check()
-        except UserError as error:
-            raise _rolled_back(host, _taken_back(session, bundle, host, error, who), error) from error
-        except KeyboardInterrupt:
-            # Nobody will read the verdict: an unverified release must not stay on because a person went away.
-            with within(session, BACK_SECONDS):
-                _go_back(session, bundle, who)
-            raise
-        root, keep = bundle.manifest.root, str(bundle.manifest.keep)
-        _check(session.run(CONFIRM, [root, bundle.id, keep, who]), root)
+        settle_release(session, host, bundle, check, services=services, who=who)
     return ReleaseResult(
         host=host,
         id=bundle.id,
@@ -236,11 +228,43 @@ def deploy_release(
     )
 
 
-def _taken_back(session: BoardSession, bundle: Bundle, host: str, error: UserError, who: str) -> str:
+def settle_release(
+    session: BoardSession, host: str, release: KnownRelease, check: Callable[[], object], *, services: bool, who: str
+) -> None:
+    """Start the services of a release that was switched on, check it, and confirm it, or go back.
+
+    Parameters
+    ----------
+    services:
+        Whether there are any to start or to take away.
+
+    Raises
+    ------
+    PreflightError
+        It could not be confirmed; or the board was lost before a red release was taken back.
+    RolledBackError
+        The checks were red: the release from before runs again.
+    """
+    root = release.manifest.root
+    try:
+        if services:
+            _start_services(session, root, release.id, who)
+        check()
+    except UserError as error:
+        raise _rolled_back(host, _taken_back(session, release, host, error, who), error) from error
+    except KeyboardInterrupt:
+        # Nobody will read the verdict: an unverified release must not stay on because a person went away.
+        with within(session, BACK_SECONDS):
+            _go_back(session, release, who)
+        raise
+    check_reply(session.run(CONFIRM, [root, release.id, str(release.manifest.keep), who]), root)
+
+
+def _taken_back(session: BoardSession, release: KnownRelease, host: str, error: UserError, who: str) -> str:
     """Take back a release that did not hold; says what is on where the board is not reached for that."""
     try:
         with within(session, BACK_SECONDS):
-            return _go_back(session, bundle, who)
+            return _go_back(session, release, who)
     except ServicesDownError as down:
         raise PreflightError(
             f"{host}: the release from before runs there again, but not all of its services",
@@ -250,22 +274,22 @@ def _taken_back(session: BoardSession, bundle: Bundle, host: str, error: UserErr
     except PreflightError as lost:
         raise PreflightError(
             f"{host}: the new release is switched on, and neither confirmed nor taken back",
-            where=bundle.id[:12],
+            where=release.id[:12],
             why=f"{error.what}; then: {lost.what}",
             next_step=f"once it answers: invoke deploy --host {host}, which checks it, and goes back where it is red",
         ) from error
 
 
-def _go_back(session: BoardSession, bundle: Bundle, who: str) -> str:
+def _go_back(session: BoardSession, release: KnownRelease, who: str) -> str:
     """Take back a release that was not confirmed, its services too; returns the id that runs now, empty for none."""
-    return _switch_back(session, bundle.manifest.root, bundle.id, "drop", who)
+    return _switch_back(session, release.manifest.root, release.id, "drop", who)
 
 
 def _switch_back(session: BoardSession, root: str, gone: str, keep: str, who: str) -> str:
     """Switch to the release before and start its services; returns the id that runs now, empty for none."""
     reply = session.run(ROLL_BACK, [root, gone, keep, who])
-    _check(reply, root)
-    if _has_services(reply):
+    check_reply(reply, root)
+    if has_services(reply):
         _start_services(session, root, _current(reply), who)
     return _current(reply)
 
@@ -311,10 +335,10 @@ def roll_back_release(
     """
     refuse_no_way_back(root, facts)
     reply = session.run(ROLL_BACK, [root, facts.current, "keep", who])
-    _check(reply, root)
+    check_reply(reply, root)
     now = _current(reply)
     try:
-        if _has_services(reply):
+        if has_services(reply):
             _start_services(session, root, now, who)
         check()
     except (UserError, KeyboardInterrupt) as error:

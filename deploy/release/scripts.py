@@ -5,7 +5,7 @@ from __future__ import annotations
 from deploy.transfer.lock import LOCK
 from deploy.transfer.receive import FLUSH, SUMS, UNPACK
 
-_SWITCH = (
+SWITCH = (
     LOCK
     + FLUSH
     + r"""
@@ -28,12 +28,13 @@ ACTIVATE = (
     r"""
 # $1 our folder, $2 release id, $3 the list's sha256, $4 who; stdin: the list, "BLOB PATH" lines, packed as $5 says;
 # where $6 is tar, in a tar with the links that it stands for, or with some. $7 the release's number. Builds the release
-# beside the others, reads every file back, then switches. What is cut before the switch leaves `current` as it was.
+# beside the others, reads every file back, then switches; where $8 is `stage` it only says which one is ready for it.
+# What is cut before the switch leaves `current` as it was.
 set -u
 umask 022
-root=$1 id=$2 list=$3 who=${4:-} pack=${5:-none} form=${6:-list} number=${7:-0}
+root=$1 id=$2 list=$3 who=${4:-} pack=${5:-none} form=${6:-list} number=${7:-0} until=${8:-switch}
 """
-    + _SWITCH
+    + SWITCH
     + UNPACK
     + SUMS
     + r"""
@@ -87,6 +88,14 @@ else
 fi
 echo "$who" > "$root/releases/$id/.deployed"
 flush "$root/releases/$id" "$root/releases"
+if [ "$until" = stage ]; then
+    echo "$id" > "$root/.staged.new" && flush "$root/.staged.new" || exit 70
+    mv -f "$root/.staged.new" "$root/.staged" || exit 72
+    flush "$root"
+    rm -f "$root/.hashes" "$root/.sums" "$root/.bad"
+    unlock
+    exit 0
+fi
 if [ "$current" != "$id" ]; then
     if [ -n "$current" ] && [ -f "$root/releases/$current/.confirmed" ]; then point previous "$current" || exit 72; fi
     point current "$id" || exit 72
@@ -103,7 +112,7 @@ CONFIRM = (
 set -u
 root=$1 id=$2 keep=$3
 """
-    + _SWITCH
+    + SWITCH
     + r"""
 lock "${4:-}"
 # Another deploy, or a person, may have switched while the checks ran: what does not run is not confirmed.
@@ -138,7 +147,7 @@ ROLL_BACK = (
 set -u
 root=$1 bad=$2
 """
-    + _SWITCH
+    + SWITCH
     + r"""
 lock "${4:-}"
 current=$(target current || true)
