@@ -13,7 +13,7 @@ from deploy.commands.build import build, images, shell, why
 from deploy.commands.inputs import fetch, pins
 from deploy.commands.kvs import kvs
 from deploy.commands.project import bench, demo, matrix, security, sim
-from deploy.commands.release import deploy, releases, rollback, status, uninstall, up, verify
+from deploy.commands.release import activate, deploy, releases, rollback, status, uninstall, up, verify
 from deploy.commands.streams import doctor, logs, render, restart, start, stop
 from deploy.commands.watch import watch
 
@@ -39,6 +39,7 @@ ns = Collection(
     shell,
     bundle,
     deploy,
+    activate,
     verify,
     rollback,
     releases,

@@ -154,7 +154,7 @@ def _carry_out(asked: RolloutAsked, journal: Journal) -> None:
     except KeyboardInterrupt:
         raise _interrupted(asked, journal) from None
     finally:
-        _index()
+        write_index()
     _end(asked, journal, ended)
 
 
@@ -184,7 +184,7 @@ def _begins(step: Next) -> None:
     console.say(f"wave {step.wave} of {step.waves}: {hosts}: {console.first_few(step.hosts, _FEW)}")
 
 
-def _index() -> None:
+def write_index() -> None:
     """Write the page over all hosts, which reads the verdict of each, once."""
     from deploy.verdicts.publish import publish_index
 

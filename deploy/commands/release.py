@@ -123,6 +123,49 @@ def _interrupted(host: str) -> Exit:
 
 
 @command(
+    iterable=["host", "group", "label"],
+    help={
+        "host": f"{HOST}; may be given more than once",
+        "group": GROUP,
+        "label": LABEL,
+        "at": "when: 02:00, 2026-12-01T02:00 or +10m, within a day; as soon as all are ready without it",
+        "errors": "hosts that may be left behind, a count or 5%: of more none is switched; 0 without it",
+        "parallel": "hosts that are switched together",
+        "fast": _FAST,
+        "allow_downgrade": "switch to a release whose `number` is lower than that of what runs there",
+        "dry_run": "look at what is staged, prove it on the boards as they are now, and switch nothing",
+    },
+)
+def activate(
+    _: Context,
+    host: list[str],
+    group: list[str],
+    label: list[str],
+    at: str = "",
+    errors: str = "",
+    parallel: int = 64,
+    fast: bool = False,
+    allow_downgrade: bool = False,
+    json: bool = False,
+    dry_run: bool = False,
+) -> None:
+    """Switch on what is staged on boards, at one moment; check it."""
+    from deploy.cli.activating import ActivationAsked, activate_many, asked_errors
+    from deploy.cli.command import require_hosts
+    from deploy.fleet.selection import selection_of
+    from deploy.release.deployment import Wishes
+
+    chosen = selection_of(host, group, label)
+    require_hosts("activate", named=chosen.named)
+    activate_many(
+        ActivationAsked(
+            chosen=chosen, at=at, errors=asked_errors(errors), parallel=parallel,
+            wishes=Wishes(fast=fast, downgrade=allow_downgrade), json=json, dry_run=dry_run,
+        )
+    )  # fmt: skip
+
+
+@command(
     iterable=["host", "drill"],
     help={
         "host": f"{HOST}; every reachable one without it",

@@ -131,13 +131,23 @@ def roll_out(
     return step
 
 
-def crew_ended(crew: Crew[str, HostRecord], told: Callable[[HostRecord], object]) -> None:
-    """Take what a crew brings until it has ended; an end by hand waits for what is at work, and is raised then."""
+def crew_ended(
+    crew: Crew[str, HostRecord], told: Callable[[HostRecord], object], *, ending: Callable[[], object] | None = None
+) -> None:
+    """Take what a crew brings until it has ended; an end by hand waits for what is at work, and is raised then.
+
+    Parameters
+    ----------
+    ending:
+        Called on an end by hand, before that wait.
+    """
     try:
         for _, record in crew:
             told(record)
     except KeyboardInterrupt:
         left = crew.stop()
+        if ending is not None:
+            ending()
         if left:
             told_of = console.first_few(crew.at_work(), 4)
             console.say(f"no host more is begun; {left} at work come to their end: {told_of}; Ctrl-C again leaves them")

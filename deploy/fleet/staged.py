@@ -29,6 +29,7 @@ from deploy.verify.run import own_checks, refuse_broken_checks, run_checks
 from deploy.verify.verdict import Verdict, require_green
 from recipes import console
 from recipes.errors import ConfigError, PreflightError
+from recipes.progress import progress
 from recipes.text import one_line
 
 LATE_SECONDS = 30.0
@@ -266,7 +267,8 @@ def activate_on(host: str, moment: Moment, wishes: Wishes) -> ReleaseResult:
             session = stack.enter_context(connect(host_target(host)))
             waiting = look_at_staged(session, host, downgrade=wishes.downgrade)
             refuse_broken_checks(host, waiting.release.id, waiting.release.manifest, own)
-        moment.wait()
+        with progress("ready, and waiting for the moment"):
+            moment.wait()
         release, who = waiting.release, this_user()
         root = release.manifest.root
         reply = session.run(_SWITCH_ON, [root, release.id, who])
