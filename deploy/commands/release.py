@@ -347,9 +347,39 @@ def uninstall(_: Context, host: str, json: bool = False, dry_run: bool = False) 
         console.out(f"{host}: nothing of ours is left{kept}")
 
 
-@command(iterable=["stream"], help={"host": HOST, "stream": "name of a stream; all without it"})
-def status(_: Context, host: str, stream: list[str], json: bool = False) -> None:
-    """Say what runs on a host, what ran before, how its streams are."""
+@command(
+    iterable=["host", "group", "label", "stream"],
+    help={
+        "host": f"{HOST}; may be given more than once; of one alone more is told",
+        "group": f"{GROUP}; all without it, and without --host and --label",
+        "label": LABEL,
+        "stream": "of one host: name of a stream; all without it",
+        "html": "file that a page of all hosts is written to",
+        "parallel": "hosts that are asked at once",
+    },
+)
+def status(
+    _: Context,
+    host: list[str],
+    group: list[str],
+    label: list[str],
+    stream: list[str],
+    html: str = "",
+    parallel: int = 32,
+    json: bool = False,
+) -> None:
+    """Say what runs on hosts, what has drifted, how their streams are."""
+    from deploy.cli.surveying import survey
+    from deploy.fleet.selection import selection_of
+
+    chosen = selection_of(host, group, label)
+    if chosen.hosts and not chosen.many and not html:
+        _status_of_one(chosen.hosts[0], stream, json=json)
+    else:
+        survey(chosen, parallel=parallel, json=json, html=html)
+
+
+def _status_of_one(host: str, stream: list[str], *, json: bool) -> None:
     from deploy.commands.streams import print_services
     from deploy.control.services import services_if_any
     from deploy.release.status import host_status
