@@ -22,7 +22,7 @@ COLUMNS = (
     "clock",
     "certificate",
     "last fragment",
-    "what is to be said",
+    "to be said",
 )
 ROOMY = ("free", "clock", "certificate")
 _STYLE = """
@@ -131,7 +131,8 @@ def fleet_page(title: str, views: Sequence[HostView]) -> str:
     )
     rows = "\n".join(_row(view, now.timestamp()) for view in sorted(views, key=sort_key))
     names = "".join(f"<th>{_fit(name)}</th>" for name in COLUMNS)
-    body = f'{head}\n<div class="counts">{counts}</div>\n<section class="fleet"><table><tr>{names}</tr>\n{rows}\n</table></section>'
+    table = f"<table><tr>{names}</tr>\n{rows}\n</table>"
+    body = f'{head}\n<div class="counts">{counts}</div>\n<section class="fleet">{table}</section>'
     return document(title, body, now.isoformat(timespec="seconds"), style=_STYLE)
 
 

@@ -1,6 +1,6 @@
-"""How each host of a fleet is: its release, its proof, room, clock, certificate, streams; and what is not as it should be.
+"""How each host of a fleet is: release, proof, room, clock, certificate, streams; and what is not as it should be.
 
-A host is asked over one connection, in three round trips; a fourth brings the signed manifest where its bundle is not
+A host is asked over one connection, in two round trips; a third brings the signed manifest where its bundle is not
 here. Nothing is written there.
 """
 
@@ -41,7 +41,7 @@ LOW_FLASH, SHORT_DAYS, SKEW_TOLD = 2 << 20, 30, 60
 _FILES = 20
 _SCRIPT = (
     r"""
-# $1 our folder, $2 how many changed files are named; stdin: `hash PATH`, `report NAME PATH`, `end PATH`. Writes nothing.
+# $1 our folder, $2 how many changed files are named; stdin: `hash PATH`, `report NAME PATH`, `end PATH`.
 root=$1
 """
     + HOLDER
