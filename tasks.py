@@ -13,7 +13,7 @@ from deploy.commands.build import build, images, shell, why
 from deploy.commands.inputs import fetch, pins
 from deploy.commands.kvs import kvs
 from deploy.commands.project import bench, demo, matrix, security, sim
-from deploy.commands.release import activate, deploy, releases, rollback, status, uninstall, up, verify
+from deploy.commands.release import activate, deploy, prune, releases, rollback, status, uninstall, up, verify
 from deploy.commands.streams import doctor, logs, render, restart, start, stop
 from deploy.commands.watch import watch
 
@@ -43,6 +43,7 @@ ns = Collection(
     verify,
     rollback,
     releases,
+    prune,
     uninstall,
     status,
     up,

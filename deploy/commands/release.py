@@ -322,6 +322,37 @@ def releases(_: Context, host: str, json: bool = False) -> None:
     console.table(host, ["release", "is", "verified", "files", "brought by"], rows, right=["files"])
 
 
+@command(
+    iterable=["host", "group", "label"],
+    help={
+        "host": f"{HOST}; may be given more than once",
+        "group": GROUP,
+        "label": LABEL,
+        "keep": "releases that stay; as many as the board's file says without it",
+        "parallel": "hosts that are worked on at once",
+        "dry_run": "say which releases would go, and remove nothing",
+    },
+)
+def prune(
+    _: Context,
+    host: list[str],
+    group: list[str],
+    label: list[str],
+    keep: int = 0,
+    parallel: int = 16,
+    json: bool = False,
+    dry_run: bool = False,
+) -> None:
+    """Remove old releases; what runs or can be gone back to stays."""
+    from deploy.cli.command import require_hosts
+    from deploy.cli.pruning import prune_many
+    from deploy.fleet.selection import selection_of
+
+    chosen = selection_of(host, group, label)
+    require_hosts("prune", named=chosen.named)
+    prune_many(chosen, keep=keep, parallel=parallel, json=json, dry_run=dry_run)
+
+
 @command(help={"host": HOST, "dry_run": "say whether there is anything of ours, and remove nothing"})
 def uninstall(_: Context, host: str, json: bool = False, dry_run: bool = False) -> None:
     """Take everything of ours off a host: services, releases, folder."""

@@ -22,7 +22,7 @@ COLUMNS = (
     "clock",
     "certificate",
     "last fragment",
-    "to be said",
+    "notes",
 )
 ROOMY = ("free", "clock", "certificate")
 _STYLE = """
@@ -47,7 +47,8 @@ font-size:12.5px;overflow-wrap:anywhere}
 @media(max-width:820px){.fleet table,.fleet tbody,.fleet tr,.fleet td{display:block}.fleet tr:first-child{display:none}
 .fleet tr{border-top:1px solid var(--line);padding:10px 0}.fleet td{border:0;padding:2px 0;white-space:normal}
 .fleet td.host{font-size:16px}.fleet .label{display:inline-block;width:108px;color:var(--soft);font-size:13px}
-.fleet td.said:empty{display:none}.counts{grid-template-columns:repeat(2,1fr)}}
+.fleet td.said:empty,.fleet td.none{display:none}.fleet tr{display:flex;flex-direction:column}
+.fleet td.host{order:-2}.fleet td.said{order:-1}.counts{grid-template-columns:repeat(2,1fr)}}
 """
 
 
@@ -70,7 +71,7 @@ def cells(view: HostView, now: float) -> list[str]:
         return age_words(None if at is None else now - at)
 
     verified = "no" if not view.verified else ago(view.verified_at)
-    proof = f"{view.proof}, {ago(view.proof_at)}" if view.proof and view.proof_at else view.proof or "-"
+    proof = f"{view.proof}, {ago(view.proof_at)} old" if view.proof and view.proof_at else view.proof or "-"
     return [
         view.host,
         view.release[:12] or "nothing",
@@ -143,7 +144,7 @@ def _row(view: HostView, now: float) -> str:
     parts = [f'<td class="host">{_fit(view.host)}<span>{_fit(about)}</span></td>']
     if view.state == "ok":
         parts += [
-            f'<td><span class="label">{name}</span>{_fit(value)}</td>'
+            f'<td{" class=none" * (value == "-")}><span class="label">{name}</span>{_fit(value)}</td>'
             for name, value in zip(COLUMNS[1:-1], values[1:-1], strict=True)
         ]
         parts.append(f'<td class="said">{_list(view)}</td>')

@@ -172,18 +172,17 @@ class Manifests:
 
 def view_of(host_name: str, manifests: Manifests) -> HostView:
     """Ask a host how it is; why it does not tell is a result too."""
-    board = ""
+    seen = HostView(host=host_name, state="ok")
     try:
         host = load_host(host_name)
-        board = host.board
-        seen = HostView(host=host_name, board=board, groups=host.groups, labels=host.labels, state="ok")
+        seen = replace(seen, board=host.board, groups=host.groups, labels=host.labels)
         with connect(host_target(host_name), seconds=ASK_SECONDS) as session:
             return _asked(session, seen, manifests)
     except UserError as error:
+        if is_off(error):
+            return replace(seen, state="off", error=one_line(error.why or error.what, most=300))
         why = ": ".join(part for part in (error.what, error.why) if part)
-        return HostView(
-            host=host_name, board=board, state="off" if is_off(error) else "error", error=one_line(why, most=300)
-        )
+        return replace(seen, state="error", error=one_line(why, most=300))
 
 
 def _asked(session: BoardSession, seen: HostView, manifests: Manifests) -> HostView:

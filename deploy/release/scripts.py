@@ -24,6 +24,20 @@ target() { [ -L "$root/$1" ] && { t=$(readlink "$root/$1"); echo "${t##*/}"; }; 
 served() { if [ -d "$root/applied" ] || [ -f "$root/releases/$1/services/list" ]; then echo services=yes; fi; }
 """
 )
+SWEEP = r"""
+# Takes out of the store what no release has; under the lock.
+# Thousands of blobs are looked up by one process. Without a whole list of what is wanted nothing goes.
+if sed 's/ .*//' "$root"/releases/*/.list > "$root/.lock/wanted"; then
+    cd "$root/store" && printf '%s\n' * | grep -vxFf "$root/.lock/wanted" | {
+        set --
+        while read -r blob; do
+            set -- "$@" "./$blob"
+            if [ $# -ge 128 ]; then rm -f "$@"; set --; fi
+        done
+        [ $# = 0 ] || rm -f "$@"
+    }
+fi
+"""
 ACTIVATE = (
     r"""
 # $1 our folder, $2 release id, $3 the list's sha256, $4 who; stdin: the list, "BLOB PATH" lines, packed as $5 says;
@@ -126,17 +140,9 @@ ls -dt "$root"/releases/*/ | while read -r dir; do
     rm -rf "$dir"
 done
 rm -rf "$root"/releases/.*.part "$root"/releases/.*.old "$root"/.lock.* "$root"/incoming/* "$root"/incoming/.packed-*
-# Thousands of blobs are looked up by one process. Without a whole list of what is wanted nothing goes.
-if sed 's/ .*//' "$root"/releases/*/.list > "$root/.lock/wanted"; then
-    cd "$root/store" && printf '%s\n' * | grep -vxFf "$root/.lock/wanted" | {
-        set --
-        while read -r blob; do
-            set -- "$@" "./$blob"
-            if [ $# -ge 128 ]; then rm -f "$@"; set --; fi
-        done
-        [ $# = 0 ] || rm -f "$@"
-    }
-fi
+"""
+    + SWEEP
+    + r"""
 unlock
 exit 0
 """
