@@ -188,9 +188,16 @@ def progress(what: str, moved: Callable[[], int] | None = None, *, total: int = 
     step = Step(what=what, moved=moved, total=total)
     if getattr(_WITHIN, "busy", False):
         outer: Step | None = getattr(_WITHIN, "phases", None)
-        if outer is not None:
-            outer.at(what, moved=moved, total=total)
-        yield outer or step
+        if outer is None:
+            yield step
+            return
+        # What is within a phase stays silent, as what is within a step does.
+        _WITHIN.phases = None
+        outer.at(what, moved=moved, total=total)
+        try:
+            yield outer
+        finally:
+            _WITHIN.phases = outer
         return
     _WITHIN.busy = True
     try:

@@ -55,7 +55,8 @@ class HostRecord(Strict):
     @property
     def words(self) -> str:
         """What is told of it beside its state: why it failed."""
-        return ": ".join(part for part in (self.error, self.why) if part)
+        told = ("", self.why or self.error) if self.state == "off" else (self.error, self.why)
+        return ": ".join(part for part in told if part)
 
 
 def failed_record(host: str, error: UserError, seconds: float) -> HostRecord:

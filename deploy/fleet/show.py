@@ -27,6 +27,8 @@ class Display:
     total: int
     json: bool = False
     """A line of JSON for each outcome, on stdout."""
+    _table: bool = False
+    """A terminal shows the table; what went well needs no line then."""
     _running: dict[str, Step] = field(default_factory=dict)
     _done: list[HostRecord] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -48,7 +50,8 @@ class Display:
             self._done.append(record)
         if self.json:
             console.emit_line(record.model_dump())
-        console.say(self._line(record))
+        if not self._table or record.state in BAD:
+            console.say(self._line(record))
 
     def _line(self, record: HostRecord) -> str:
         told = f"{record.host}: {outcome_words(record)} ({record.seconds:.1f} s)"
@@ -62,6 +65,7 @@ class Display:
             stack.enter_context(quiet())
             stack.callback(over.set)
             if sys.stderr.isatty() and not (self.json and sys.stdout.isatty()):
+                self._table = True
                 stack.enter_context(console.live_table(_COLUMNS, self._drawn, right=["s"]))
             else:
                 threading.Thread(target=self._beat, args=(over,), name="rollout", daemon=True).start()
