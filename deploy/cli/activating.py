@@ -13,11 +13,11 @@ from invoke import Exit
 
 from deploy.cli.durations import in_words, seconds_of
 from deploy.cli.rollout import MOST_PARALLEL, refuse_parallel, write_index
-from deploy.fleet.journal import HostRecord
+from deploy.fleet.journal import HostRecord, failed_record
 from deploy.fleet.rollout import crew_ended, outcome_of
 from deploy.fleet.selection import Selection, select_hosts
 from deploy.fleet.show import BAD, Display, print_results
-from deploy.fleet.staged import Moment, NothingStagedError, activate_on, looked_at
+from deploy.fleet.staged import Moment, NothingStagedError, NotSwitchedError, activate_on, looked_at
 from deploy.fleet.waves import Share, parse_errors
 from deploy.fleet.workers import Crew
 from deploy.release.deployment import Wishes
@@ -160,6 +160,8 @@ def _activated(host: str, moment: Moment, wishes: Wishes) -> HostRecord:
         if not error.switched:
             raise
         return HostRecord(host=host, state="unchanged", release=error.current)
+    except NotSwitchedError as error:
+        return failed_record(host, error, 0).model_copy(update={"state": "waiting"})
     return HostRecord(host=host, state="activated", release=done.id, sent=done.payload, round_trips=done.round_trips)
 
 
@@ -214,10 +216,13 @@ def _wait(at: float) -> None:
 def _end(asked: ActivationAsked, hosts: Sequence[str], results: dict[str, HostRecord]) -> None:
     if not asked.json:
         print_results(asked.command, hosts, results)
-    bad = [results[host] for host in hosts if host in results and results[host].state in BAD]
-    if not bad:
+    found = [results[host] for host in hosts if host in results]
+    bad = [record for record in found if record.state in BAD]
+    ready = [record for record in found if record.state == "waiting"]
+    if not bad and not ready:
         return
-    what = f"{len(bad)} of {len(hosts)} hosts were not switched"
+    what = f"{len(bad) + len(ready)} of {len(hosts)} hosts were not switched"
+    what += f", {len(ready)} of them were ready: {ready[0].why}" if ready else ""
     error = FleetError(what, why=_whys(bad), next_step=f"{asked.command}, once that is cured")
     raise Exit(error.for_people(), int(error.code)) if asked.json else error
 

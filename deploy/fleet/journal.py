@@ -21,7 +21,7 @@ from recipes.errors import ConfigError, UserError
 from recipes.files import write_whole
 from recipes.text import one_line
 
-State = Literal["deployed", "unchanged", "staged", "activated", "removed", "failed", "off"]
+State = Literal["deployed", "unchanged", "staged", "activated", "waiting", "failed", "off"]
 _BAD = ("failed", "off")
 _MOST_BYTES = 16 << 20
 _MOST_JOURNALS = 64
@@ -34,7 +34,8 @@ class HostRecord(Strict):
 
     host: Name
     state: State
-    """`off` for one that does not answer; `unchanged` where nothing was to be done."""
+    """`off` for one that does not answer; `unchanged` where nothing was to be done; `waiting` where what is staged was
+    ready, and was not switched on."""
     release: OneLine = ""
     sent: int = Field(default=0, ge=0)
     """Bytes of contents and lists."""

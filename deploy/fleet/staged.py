@@ -162,7 +162,7 @@ class Moment:
                 self._change.wait(max(0.01, left))
             why = self._called_off or self._too_many() or self._too_late()
         if why:
-            raise PreflightError("it was not switched, and waits there still", why=why, next_step=_ACTIVATE)
+            raise NotSwitchedError("it was ready, and waits there still", why=why, next_step=_ACTIVATE)
 
     def done(self) -> None:
         """Write down that a board switched just now."""
@@ -187,6 +187,10 @@ class Moment:
 
 
 _ACTIVATE = "invoke activate --host HOST"
+
+
+class NotSwitchedError(PreflightError):
+    """A board was ready, and the moment did not come for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

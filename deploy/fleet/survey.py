@@ -297,7 +297,7 @@ def with_warnings(view: HostView) -> HostView:
     if view.changed_files:
         drift.append(f"files changed: {console.first_few(view.changed_files)}")
     if view.proof == "changed":
-        drift.append(f"not proved any more: {console.first_few(view.proof_changes)}")
+        drift.append(f"changed since the proof: {console.first_few(view.proof_changes)}")
     if view.release and not view.verified:
         warnings.append("not verified")
     if view.skew is not None and abs(view.skew) >= SKEW_TOLD:
