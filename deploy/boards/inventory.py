@@ -76,6 +76,8 @@ class Host(Strict):
     """Who logs in."""
     key: LocalPath = ""
     """Path of the private key on this machine; the SSH agent and the user's own keys where it is empty."""
+    ssh: Literal["own", "openssh"] = "own"
+    """Who speaks SSH: Boardcast itself, or the system's `ssh`, for keys on a token (FIDO) and for odd algorithms."""
     host_key: Annotated[Text, AfterValidator(_host_key)] = ""
     """The board's host key: its type and base64, or whole lines of `ssh-keyscan`, of which the best key is taken."""
     groups: tuple[Name, ...] = Field(default=(), max_length=64, examples=[["cameras"]])
@@ -334,4 +336,5 @@ def target_of(host_name: str, host: Host) -> Target:
         key=Path(host.key).expanduser() if host.key else None,
         host_key=host.host_key,
         inventory=paths.shown_path(inventory_of(host_name)),
+        openssh=host.ssh == "openssh",
     )

@@ -105,6 +105,7 @@ def _launch_script(board: Board, program: StreamProgram, *, plugins: bool) -> by
         log_configuration=LOG_CONFIGURATION,
         environment_file=environment_file,
         reader=environment_reader().rstrip() if environment_file else "",
+        core_files=board.file.limits.core_files,
     )
     return launch_script(
         title=f"stream {program.stream} of {board.name}",

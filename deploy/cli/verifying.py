@@ -94,7 +94,9 @@ def asked_of(
     from deploy.verdicts.flow import CloudWay
 
     if fast and (full or drill or soak):
-        raise ConfigError("--fast waits for nothing; --full, --drill and --soak wait")
+        raise ConfigError(
+            "--fast waits for nothing; --full, --drill and --soak wait", next_step="leave out --fast, or the others"
+        )
     if (drill or soak) and len(names) != 1:
         raise ConfigError(
             "--drill and --soak are for one host at a time", why=", ".join(names), next_step="add --host HOST"
