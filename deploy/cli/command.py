@@ -102,7 +102,7 @@ def require_hosts(task: str, *, named: bool) -> None:
     if not named:
         raise UserError(
             "--host is missing",
-            why=f"it takes the {HOST}{_known('host')}; --group and --label mean several",
+            why=f"--group or --label mean several{_known('host')}",
             next_step=f"invoke {task} --host HOST",
         )
 

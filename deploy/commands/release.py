@@ -10,17 +10,12 @@ from invoke import Context, Exit
 from deploy.cli.command import GROUP, HOST, LABEL, command
 from deploy.cli.verifying import FULL_WATCH, OUTAGE, WITHIN
 from deploy.fleet.waves import USUAL_ERRORS, USUAL_WAVES
-from recipes.errors import ConfigError, PreflightError, UserError, VerifyError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from deploy.release.deployment import DeployOutcome, HostVerdict, Wishes
+    from deploy.release.deployment import DeployOutcome, Wishes
 
 _AGAIN = "send everything, though it runs there already: what was damaged there is repaired"
 _FAST = "look at the services, and do not wait for pictures"
-_LONGEST_WATCH = 3600
-_MOST_PARALLEL = 64
 _BUILD = "build and bundle again first what changed since the bundle was made"
 
 
@@ -166,9 +161,11 @@ def activate(
 
 
 @command(
-    iterable=["host", "drill"],
+    iterable=["host", "group", "label", "drill"],
     help={
-        "host": f"{HOST}; every reachable one without it",
+        "host": f"{HOST}; every reachable one without it, and without --group and --label",
+        "group": GROUP,
+        "label": LABEL,
         "cloud": "look also at what the service has of the streams: fragments, pictures, sound, clocks, a viewer",
         "watch": "seconds that each stream is watched at least; implies --cloud",
         "profile": "of your AWS configuration: ask AWS with it, and not the local service",
@@ -186,6 +183,8 @@ def activate(
 def verify(
     _: Context,
     host: list[str],
+    group: list[str],
+    label: list[str],
     drill: list[str],
     fast: bool = False,
     full: bool = False,
@@ -203,12 +202,14 @@ def verify(
 ) -> None:
     """Check what runs on boards, with evidence and JUnit."""
     from deploy.cli.fleet import verify_hosts
-    from deploy.cli.verifying import asked_of, steps_of
+    from deploy.cli.verifying import asked_of, check_request, how_it_ends, print_outcomes, steps_of
+    from deploy.fleet.selection import select_hosts, selection_of
     from deploy.release.deployment import reachable_hosts
     from recipes import console, paths
 
-    names = host or reachable_hosts()
-    _check_request(names, watch, parallel)
+    chosen = selection_of(host, group, label)
+    names = select_hosts(chosen) if group or label else host or reachable_hosts()
+    check_request(names, watch, parallel)
     asked = asked_of(
         names, fast=fast, full=full, cloud=cloud, watch=watch, profile=profile, aws=aws,
         drill=drill, outage=outage, within=within, soak=soak, interval=interval,
@@ -222,59 +223,13 @@ def verify(
         return
     finished = verify_hosts(names, asked.way, further=asked.further, fast=fast, parallel=parallel)
     done = [outcome for outcome, _ in finished]
-    ends = _ends(names, done, named=bool(host))
-    _tell(done, ends, json=json)
+    ends = how_it_ends(names, done, named=bool(host))
+    print_outcomes(done, ends, json=json)
     if not json:
         console.out(*(f"  page: {paths.shown_path(papers.page)}" for _, papers in finished if papers))
     if ends:
         # The result is JSON already; a second one for the error would make both unreadable.
         raise Exit(ends.for_people(), int(ends.code)) if json else ends
-
-
-def _ends(names: Sequence[str], done: Sequence[HostVerdict], *, named: bool) -> UserError | None:
-    """Return the error that verifying ends with: the first red verdict, else the first host that has none.
-
-    A host that was named has to answer; of all hosts, those that are off are no fault.
-    """
-    from deploy.verify.verdict import require_green
-
-    verdicts = [outcome.verdict for outcome in done if outcome.verdict]
-    errors = [outcome.error for outcome in done if outcome.error and (named or not outcome.off)]
-    if not verdicts and not errors:
-        return PreflightError("no host answers", why=", ".join(names), next_step="invoke sim status")
-    try:
-        for verdict in verdicts:
-            require_green(verdict)
-    except VerifyError as red:
-        return red
-    return errors[0] if errors else None
-
-
-def _check_request(names: Sequence[str], watch: int, parallel: int) -> None:
-    if not names:
-        raise ConfigError(
-            "no host to verify",
-            why="no simulated board is up, no real one is in the inventory",
-            next_step="invoke sim up",
-        )
-    if not 0 <= watch <= _LONGEST_WATCH:
-        raise ConfigError(f"--watch {watch}: 0 to {_LONGEST_WATCH} seconds")
-    if not 1 <= parallel <= _MOST_PARALLEL:
-        raise ConfigError(f"--parallel {parallel}: 1 to {_MOST_PARALLEL} hosts at once")
-
-
-def _tell(done: Sequence[HostVerdict], ends: UserError | None, *, json: bool) -> None:
-    """Print what verifying came to; the error that follows says all of its host, so that host is not told twice."""
-    from deploy.cli.output import print_verdicts
-    from recipes import console
-
-    if json:
-        console.emit([outcome.as_dict() for outcome in done])
-        return
-    print_verdicts([outcome.verdict for outcome in done if outcome.verdict])
-    for outcome in done:
-        if outcome.error and outcome.error is not ends:
-            console.out(f"  {outcome.host}: {outcome.state}")
 
 
 @command(help={"host": HOST, "dry_run": "prove the release before on the board, and print which one it is"})
@@ -376,54 +331,6 @@ def uninstall(_: Context, host: str, json: bool = False, dry_run: bool = False) 
     else:
         kept = f"; not ours, and left there: {', '.join(done.left)}" if done.left else ""
         console.out(f"{host}: nothing of ours is left{kept}")
-
-
-@command(
-    iterable=["host", "group", "label", "stream"],
-    help={
-        "host": f"{HOST}; may be given more than once; of one alone more is told",
-        "group": f"{GROUP}; all without it, and without --host and --label",
-        "label": LABEL,
-        "stream": "of one host: name of a stream; all without it",
-        "html": "file that a page of all hosts is written to",
-        "parallel": "hosts that are asked at once",
-    },
-)
-def status(
-    _: Context,
-    host: list[str],
-    group: list[str],
-    label: list[str],
-    stream: list[str],
-    html: str = "",
-    parallel: int = 32,
-    json: bool = False,
-) -> None:
-    """Say what runs on hosts, what has drifted, how their streams are."""
-    from deploy.cli.surveying import survey
-    from deploy.fleet.selection import selection_of
-
-    chosen = selection_of(host, group, label)
-    if chosen.hosts and not chosen.many and not html:
-        _status_of_one(chosen.hosts[0], stream, json=json)
-    else:
-        survey(chosen, parallel=parallel, json=json, html=html)
-
-
-def _status_of_one(host: str, stream: list[str], *, json: bool) -> None:
-    from deploy.commands.streams import print_services
-    from deploy.control.services import services_if_any
-    from deploy.release.status import host_status
-    from recipes import console
-
-    found = host_status(host)
-    services = services_if_any(host, stream) if found.release else ()
-    if json:
-        console.emit(found.as_dict() | {"services": [service.as_dict() for service in services]})
-        return
-    console.fields(host, found.lines())
-    if services:
-        print_services(host, services, json=False)
 
 
 @command(help={"host": HOST})

@@ -143,6 +143,12 @@ class Moment:
             self._refused += 1
             self._change.notify_all()
 
+    def leave(self) -> None:
+        """Say that a host has nothing to switch: what was staged there runs."""
+        with self._change:
+            self.hosts -= 1
+            self._change.notify_all()
+
     def call_off(self, why: str) -> None:
         """Switch none of those that wait."""
         with self._change:
@@ -306,6 +312,9 @@ def _counted(moment: Moment) -> Iterator[None]:
     """Count a host that fails in the block as one that is not switched."""
     try:
         yield
+    except NothingStagedError as error:
+        (moment.leave if error.switched else moment.refuse)()
+        raise
     except BaseException:
         moment.refuse()
         raise
