@@ -35,7 +35,7 @@ _BUILD = "build and bundle again first what changed since the bundle was made"
         "build": _BUILD,
         "again": _AGAIN,
         "fast": _FAST,
-        "via": "way that files travel: tar, sftp or cat; what the probe finds best without it",
+        "via": "way that files travel: tar, sftp, rsync or cat; what the probe finds best without it",
         "allow_downgrade": "deploy a bundle whose `number` is lower than that of what runs there",
         "limit": "of what is sent, for a camera that streams over the same link: a rate such as 200KiB (a second)",
     },

@@ -23,7 +23,7 @@ from deploy.release.plan import plan_release
 from deploy.release.recheck import still_proved, watched_paths
 from deploy.release.run import ReleaseResult, check_reply, has_services, install_release, settle_release, this_user
 from deploy.release.scripts import SWITCH
-from deploy.transfer.receive import SUMS
+from deploy.transfer.receive import SUMS, terse
 from deploy.verdicts.publish import publish
 from deploy.verify.run import own_checks, refuse_broken_checks, run_checks
 from deploy.verify.verdict import Verdict, require_green
@@ -36,7 +36,7 @@ LATE_SECONDS = 30.0
 """After the moment that was named: a board that is ready only then is not switched."""
 PATIENCE_SECONDS = 300.0
 """For all boards that are switched together to be ready."""
-_LOOK = (
+_LOOK = terse(
     r"""
 # $1 our folder, $2 who. Which release waits here, and which of its files are not what its list says. Keeps the lock.
 set -u
@@ -60,7 +60,7 @@ rm -f "$root/.hashes" "$root/.sums" "$root/.bad"
 exit 0
 """
 )
-_SWITCH_ON = (
+_SWITCH_ON = terse(
     r"""
 # $1 our folder, $2 the release that was looked at, $3 who. The switch, and nothing else.
 set -u

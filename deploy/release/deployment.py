@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -18,7 +19,7 @@ from deploy.release.plan import ReleasePlan, plan_release, refuse_unfit
 from deploy.release.preflight import look_before, refuse_unfounded, refuse_unwritable
 from deploy.release.recheck import still_proved, watched_paths
 from deploy.release.run import ReleaseResult, deploy_release, refuse_no_way_back, roll_back_release, this_user
-from deploy.transfer.means import Means, choose_means
+from deploy.transfer.means import Means, by_rsync, choose_means
 from deploy.verify.gather import NOWHERE
 from deploy.verify.run import (
     RUNNING_PATIENCE,
@@ -120,13 +121,15 @@ def prepare_host(session: BoardSession, host_name: str, bundle: Bundle, wishes: 
         The bundle is not for this board, is not proved there any more, or could not run there.
     """
     manifest = bundle.manifest
-    facts = probe_host(session, manifest.root, watched_paths(manifest))
+    wanted = "" if wishes.again else bundle.id
+    facts = probe_host(session, manifest.root, watched_paths(manifest), wanted=wanted)
     if not facts.writable and facts.machine in manifest.machines:
         raise refuse_unwritable(look_before(session, manifest.root, manifest.loader), manifest.root)
     refuse_unfit(manifest, facts)
     proved = still_proved(session, bundle, facts, host_name)
     papers = paper_sizes(bundle)
-    means = choose_means(facts.tools, forced=wishes.via, rate=wishes.rate, latency=session.traffic.latency)
+    tools = facts.tools if shutil.which("rsync") else facts.tools - {"rsync"}
+    means = choose_means(tools, forced=wishes.via, rate=wishes.rate, latency=session.traffic.latency)
     plan = plan_release(
         bundle.id,
         manifest,
@@ -136,9 +139,12 @@ def prepare_host(session: BoardSession, host_name: str, bundle: Bundle, wishes: 
         again=wishes.again,
         downgrade=wishes.downgrade,
     )
+    changed = [blob for step in plan.steps for blob in step.blobs] if means.patch and not wishes.again else []
+    bases = older_contents(bundle, facts.current, changed, facts.blobs)
+    if not wishes.via and not wishes.again:
+        size, known = sum(step.size for step in plan.steps), bool(bases.rows) or not facts.current
+        means = by_rsync(means, tools, known=known, files=len(changed), size=size)
     plan = replace(plan, by=means.words())
-    wanted = [blob for step in plan.steps for blob in step.blobs] if means.patch and not wishes.again else []
-    bases = older_contents(bundle, facts.current, wanted, facts.blobs)
     if plan.steps:
         refuse_unfounded(look_before(session, manifest.root, manifest.loader), manifest)
     return Prepared(facts=facts, plan=plan, means=means, bases=bases, proved_again=tuple(proved.notes.values()))

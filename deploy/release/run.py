@@ -6,16 +6,16 @@ import datetime as dt
 import getpass
 import hashlib
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from deploy.boards.probe import HostFacts
 from deploy.boards.session import BoardSession, Reply, within
 from deploy.bundle.load import Bundle
-from deploy.release.carried import Bases, KnownRelease, bundle_papers
+from deploy.release.carried import Bases, KnownRelease, bundle_papers, release_rows
 from deploy.release.plan import ReleasePlan, RemoteStep, StepKind
 from deploy.release.scripts import ACTIVATE, CONFIRM, ROLL_BACK, SERVICES
-from deploy.transfer.cargo import fits, parts_of, tar_of_links, with_deltas
+from deploy.transfer.cargo import edit_of_rows, fits, parts_of, tar_of_links, with_deltas
 from deploy.transfer.means import Means, choose_means
 from deploy.transfer.pace import paced
 from deploy.transfer.packing import pack
@@ -78,20 +78,21 @@ def install_release(
     PreflightError
         Something arrived damaged, the disk filled up or the connection went; the old release runs on.
     """
-    services, means = False, means or choose_means(tools)
+    services, means, bases = False, means or choose_means(tools), bases or Bases()
     for step in planned.steps:
         if step.kind is StepKind.SEND:
-            _send(session, bundle, step, means, who, bases or {})
+            _send(session, bundle, step, means, who, bases)
         else:
-            services = _activate(session, bundle, means, who, stage=stage)
+            services = _activate(session, bundle, means, who, bases, stage=stage)
     return services
 
 
 def _send(session: BoardSession, bundle: Bundle, step: RemoteStep, means: Means, who: str, bases: Bases) -> None:
     """Send contents to the board's store; what is damaged there after all is sent again, once."""
     root, contents = bundle.manifest.root, bundle.blobs() | dict(bundle_papers(bundle).values())
-    parts = parts_of(step.blobs, contents, step.offsets)
-    reply = send_parts(session, root, with_deltas(parts, bases) if means.patch else parts, means, who)
+    paths = dict(release_rows(bundle))
+    parts = parts_of(step.blobs, contents, step.offsets, paths)
+    reply = send_parts(session, root, with_deltas(parts, bases.contents) if means.patch else parts, means, who)
     if reply.code == DAMAGED:
         # A part of an earlier run may be what the power left of it; and one of another bundle is none of ours.
         again = [blob for blob in _damaged(reply) if blob in contents]
@@ -106,23 +107,27 @@ def _damaged(reply: Reply) -> list[str]:
     return [value for name, _, value in rows if name == "damaged"]
 
 
-def _activate(session: BoardSession, bundle: Bundle, means: Means, who: str, *, stage: bool) -> bool:
+def _activate(session: BoardSession, bundle: Bundle, means: Means, who: str, bases: Bases, *, stage: bool) -> bool:
     """Build the release from the board's store and switch to it; returns whether there are services to start."""
-    manifest = bundle.manifest
-    rows = [(file.blob, file.path) for file in manifest.files]
-    rows += [(blob, path) for path, (blob, _) in bundle_papers(bundle).items()]
+    manifest, rows = bundle.manifest, release_rows(bundle)
     listing = "".join(f"{blob} {path}\n" for blob, path in rows).encode()
     digest = hashlib.sha256(listing).hexdigest()
-    form, stream = "list", iter((listing,))
-    if means.tar:
-        folder = f"releases/.{bundle.id}.part"
-        form = "tar" if all(fits(f"{folder}/{path}") for _, path in rows) else "some"
-        stream = tar_of_links(listing, rows, folder)
-    until = "stage" if stage else "switch"
-    arguments = [manifest.root, bundle.id, digest, who, means.packing.value, form, str(manifest.number), until]
+
+    def build(form: str, stream: Iterable[bytes], old: str = "") -> Reply:
+        arguments = [manifest.root, bundle.id, digest, who, means.packing.value, form, str(manifest.number), old]
+        arguments += ["stage"] if stage else []
+        packed = pack(stream, means.packing, slow=means.slow)
+        return session.run(ACTIVATE, arguments, paced(packed, means.rate))
+
     with progress(f"reading the release back on the board{'' if stage else ', and switching to it'}"):
-        packed = paced(pack(stream, means.packing, slow=means.slow), means.rate)
-        reply = session.run(ACTIVATE, arguments, packed)
+        edit = edit_of_rows(bases.rows, rows) if bases.release not in ("", bundle.id) else None
+        reply = build("edit", [edit], bases.release) if edit else Reply(code=UNLIKE, out="", err="")
+        if reply.code == UNLIKE and means.tar:
+            folder = f"releases/.{bundle.id}.part"
+            form = "tar" if all(fits(f"{folder}/{path}") for _, path in rows) else "some"
+            reply = build(form, tar_of_links(listing, rows, folder))
+        elif reply.code == UNLIKE:
+            reply = build("list", [listing])
     check_reply(reply, manifest.root)
     return has_services(reply)
 
@@ -147,7 +152,7 @@ def _start_services(session: BoardSession, root: str, identity: str, who: str) -
         raise ServicesDownError(error.what, where=error.where, why=error.why, next_step=error.next_step) from error
 
 
-DAMAGED = 73
+DAMAGED, UNLIKE = 73, 91
 _REASONS = {
     70: "a folder could not be made",
     71: "what was sent could not be written",
@@ -160,6 +165,7 @@ _REASONS = {
     78: "another release was switched on while the checks ran",
     79: "its user may not put in what starts at boot",
     80: "a service could not be put in or started",
+    UNLIKE: "the release that runs is not what it was made as",
 }
 
 _CURES = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deploy.transfer.lock import LOCK
-from deploy.transfer.receive import FLUSH, SUMS, UNPACK
+from deploy.transfer.receive import FLUSH, SUMS, UNPACK, terse
 
 SWITCH = (
     LOCK
@@ -38,15 +38,16 @@ if sed 's/ .*//' "$root"/releases/*/.list > "$root/.lock/wanted"; then
     }
 fi
 """
-ACTIVATE = (
+ACTIVATE = terse(
     r"""
 # $1 our folder, $2 release id, $3 the list's sha256, $4 who; stdin: the list, "BLOB PATH" lines, packed as $5 says;
-# where $6 is tar, in a tar with the links that it stands for, or with some. $7 the release's number. Builds the release
-# beside the others, reads every file back, then switches; where $8 is `stage` it only says which one is ready for it.
-# What is cut before the switch leaves `current` as it was.
+# where $6 is tar, in a tar with the links that it stands for, or with some; where it is edit, what makes the list of
+# that of release $8, whose files are linked too. $7 the release's number. Builds the release beside the others, reads
+# every file back, then switches; where $9 is `stage` it only says which one is ready for it. What is cut before the
+# switch leaves `current` as it was.
 set -u
 umask 022
-root=$1 id=$2 list=$3 who=${4:-} pack=${5:-none} form=${6:-list} number=${7:-0} until=${8:-switch}
+root=$1 id=$2 list=$3 who=${4:-} pack=${5:-none} form=${6:-list} number=${7:-0} old=${8:-} until=${9:-switch}
 """
     + SWITCH
     + UNPACK
@@ -64,6 +65,27 @@ repair() {
     done < "$root/.bad"
     mv -f "$2/.list" "$1/.list" || exit 72
 }
+# $1 the release that another is made of. Not a byte of it is written to: links go, and come.
+edit() {
+    unpack > "$root/.edit" && cp -al "$1/." "$part/" || return 1
+    rm -f "$part/.list" "$part/.number" "$part/.deployed" "$part/.confirmed"
+    sed -f "$root/.edit" "$1/.list" > "$part/.list" || return 1
+    set -- $(sha256sum "$part/.list")
+    [ "${1:-}" = "$list" ] || return 1
+    while IFS= read -r line; do
+        case $line in
+            '#-'*) rm -f "$part/${line#??}" ;;
+            '#+'*) line=${line#??}; blob=${line%% *} path=${line#* }
+                place "$part" "$path"
+                ln "$root/store/$blob" "$part/$path" || return 1 ;;
+            *) break ;;
+        esac
+    done < "$root/.edit"
+    # Nothing else may be in there, such as what a person put beside it, or a link to elsewhere.
+    [ "$(find "$part" ! -type d | wc -l)" -eq "$(($(wc -l < "$part/.list") + 1))" ] || return 1
+    [ -z "$(find "$part" ! -type d ! -type f)" ]
+}
+unlike() { rm -rf "$part" "$root/.edit"; exit 91; }
 lock "$who"
 [ -f "$root/.boardcast" ] || : > "$root/.boardcast"  # what is below is ours: no index of this board names it
 part=$root/releases/.$id.part
@@ -71,6 +93,10 @@ rm -rf "$part"
 mkdir -p "$part" || exit 70
 linked=no
 if [ "$form" = list ]; then unpack > "$part/.list"
+elif [ "$form" = edit ]; then
+    # Where that does not come to what it should, here or below, all of it is asked for.
+    edit "$root/releases/$old" 2>/dev/null || unlike
+    linked=tar
 elif unpack | tar -C "$root" -xf - 2>/dev/null; then linked=$form; fi
 # A line that was cut looks like the end of the list: a release of half the files must not come of it.
 set -- $(sha256sum "$part/.list" 2>/dev/null)
@@ -83,6 +109,7 @@ set -- $(sha256sum "$part/.list" 2>/dev/null)
 done < "$part/.list"
 sums "$part/.list" && echo "$number" > "$part/.number" && flush "$part" || exit 70
 damaged "$part" "$root/.sums" > "$root/.bad" || exit 70
+[ "$form" != edit ] || [ ! -s "$root/.bad" ] || unlike
 if [ -s "$root/.bad" ]; then
     # Named, so that the content goes too: the next run sends it again.
     while read -r path; do
@@ -106,7 +133,7 @@ if [ "$until" = stage ]; then
     echo "$id" > "$root/.staged.new" && flush "$root/.staged.new" || exit 70
     mv -f "$root/.staged.new" "$root/.staged" || exit 72
     flush "$root"
-    rm -f "$root/.hashes" "$root/.sums" "$root/.bad"
+    rm -f "$root/.hashes" "$root/.sums" "$root/.bad" "$root/.edit"
     unlock
     exit 0
 fi
@@ -115,12 +142,12 @@ if [ "$current" != "$id" ]; then
     point current "$id" || exit 72
 fi
 flush "$root"
-rm -f "$root/.hashes" "$root/.sums" "$root/.bad"
+rm -f "$root/.hashes" "$root/.sums" "$root/.bad" "$root/.edit"
 served "$id"
 echo "current=$(target current)"
 """
 )
-CONFIRM = (
+CONFIRM = terse(
     r"""
 # $1 our folder, $2 release id, $3 how many releases stay, $4 who. The checks were green: it may be gone back to.
 set -u
@@ -147,7 +174,7 @@ unlock
 exit 0
 """
 )
-ROLL_BACK = (
+ROLL_BACK = terse(
     r"""
 # $1 our folder, $2 the release that is to go, $3 keep: it may be gone back to; drop: it never held; $4 who.
 set -u
@@ -174,7 +201,7 @@ unlock
 echo "current=$(target current || true)"
 """
 )
-SERVICES = (
+SERVICES = terse(
     r"""
 # $1 our folder, $2 release id, empty for none; $3 who. Puts in what the release brings to be started at boot, takes
 # away what an earlier one brought, and starts all. What was put in is written down in `applied`, one folder for each

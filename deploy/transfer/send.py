@@ -11,6 +11,7 @@ from deploy.transfer.means import Means, Way
 from deploy.transfer.pace import paced
 from deploy.transfer.packing import Packing, ahead, pack
 from deploy.transfer.receive import RECEIVE
+from deploy.transfer.rsync import rsync_parts
 from recipes.progress import Step, progress
 
 
@@ -30,6 +31,10 @@ def send_parts(session: BoardSession, root: str, parts: Sequence[Part], means: M
     with progress(f"sending {count} ({means.words()})") as step:
         if means.way is Way.CAT:
             return _each(session, root, parts, means, who, step)
+        if means.way is Way.RSYNC:
+            before = session.traffic.sent
+            step.at("", moved=lambda: session.traffic.sent - before)
+            return rsync_parts(session, root, parts, who, lambda pieces: paced(pieces, means.rate))
         if means.way is Way.SFTP:
             return _by_sftp(session, root, parts, means, who, step)
         return _stream(session, root, parts, means, who, step)

@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass
 
 from deploy.boards.session import BoardSession
 from deploy.release.scripts import SWEEP, SWITCH
+from deploy.transfer.receive import terse
 from deploy.upkeep.releases import KnownRelease, board_releases
 from recipes.errors import PreflightError
 from recipes.text import one_line
 
-_REMOVE = (
+_REMOVE = terse(
     r"""
 # $1 our folder, $2 who; stdin: ids of releases that are to go. Each is looked at once more, under the lock: what runs,
 # what is gone back to, what streams and what waits stays. Then what no release uses goes from the store.

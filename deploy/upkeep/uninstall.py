@@ -30,7 +30,7 @@ lock "$2"
 rm -f "$root/current" "$root/previous" || exit 70
 rm -rf "$root/releases" "$root/store" "$root/incoming" "$root/applied" || exit 70
 rm -rf "$root"/.serving* "$root/.list" "$root/.hashes" "$root/.files" "$root/.sums" "$root/.bad"
-rm -rf "$root"/.current.new "$root"/.previous.new "$root"/.staged* "$root/.activated"
+rm -rf "$root/.edit" "$root/.basis" "$root"/.current.new "$root"/.previous.new "$root"/.staged* "$root/.activated"
 sync
 unlock
 rm -rf "$root"/.lock.*
