@@ -21,6 +21,7 @@ from deploy.fleet.staged import Moment, NothingStagedError, NotSwitchedError, ac
 from deploy.fleet.waves import Share, parse_errors
 from deploy.fleet.workers import Crew
 from deploy.release.deployment import Wishes
+from deploy.verify.warm import ready
 from recipes import console
 from recipes.errors import ConfigError, FleetError
 
@@ -117,12 +118,12 @@ def activate_many(asked: ActivationAsked) -> None:
 
     try:
         if asked.dry_run or at - time.time() > LEAD_SECONDS:
-            ready = _look(asked, hosts)
+            found = _look(asked, hosts)
             if asked.dry_run:
                 return
-            _refuse_too_many(asked, ready)
+            _refuse_too_many(asked, found)
             _wait(at)
-        with display.shown():
+        with display.shown(), ready():
             for begin in range(0, len(hosts), asked.parallel):
                 _switch(asked, hosts[begin : begin + asked.parallel], at, display, told)
     except KeyboardInterrupt:

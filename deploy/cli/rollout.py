@@ -25,6 +25,8 @@ from deploy.fleet.waves import (
     plan_next,
 )
 from deploy.release.deployment import Wishes
+from deploy.transfer.packing import packed_once
+from deploy.verify.warm import ready
 from recipes import console, paths
 from recipes.errors import ConfigError, FleetError
 from recipes.files import exclusive
@@ -149,7 +151,7 @@ def _carry_out(asked: RolloutAsked, journal: Journal) -> None:
         display.told(record)
 
     try:
-        with display.shown():
+        with display.shown(), ready(), packed_once():
             ended = roll_out(rollout, tried, work, asked.parallel, told, _begins) if work else plan_next(rollout, tried)
     except KeyboardInterrupt:
         raise _interrupted(asked, journal) from None
