@@ -1,4 +1,4 @@
-"""Many hosts: five hundred that do not answer, and what that takes of memory; a hundred small boards, and their time."""
+"""Many hosts: five hundred that do not answer, and their memory; a hundred small boards, and their time."""
 
 from __future__ import annotations
 
