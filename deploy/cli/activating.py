@@ -119,9 +119,9 @@ def activate_many(asked: ActivationAsked) -> None:
     try:
         if asked.dry_run or at - time.time() > LEAD_SECONDS:
             found = _look(asked, hosts)
+            _refuse_too_many(asked, found)
             if asked.dry_run:
                 return
-            _refuse_too_many(asked, found)
             _wait(at)
         with display.shown(), ready():
             for begin in range(0, len(hosts), asked.parallel):
@@ -197,11 +197,12 @@ def _kept(found: dict[str, HostRecord], display: Display, record: HostRecord) ->
 def _refuse_too_many(asked: ActivationAsked, found: dict[str, HostRecord]) -> None:
     bad = [record for record in found.values() if record.state in BAD]
     if asked.errors.exceeded_by(len(bad), len(found)):
-        raise FleetError(
+        error = FleetError(
             f"{len(bad)} of {len(found)} hosts cannot be switched, and {asked.errors} may be left behind",
             why=_whys(bad),
             next_step=f"cure that, or: {asked.command} --errors {len(bad)}",
         )
+        raise Exit(error.for_people(), int(error.code)) if asked.json else error
 
 
 def _wait(at: float) -> None:

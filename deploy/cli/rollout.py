@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -90,6 +91,8 @@ def _fresh(asked: RolloutAsked) -> Journal:
 
     waves, errors = asked.waves or USUAL_WAVES, asked.errors or USUAL_ERRORS
     parse_waves(waves), parse_errors(errors)
+    if not asked.dry_run:
+        _tell_unfinished(asked)
     hosts, known = select_hosts(asked.chosen), load_hosts()
     boards = by_board(hosts, lambda host: known[host].board)
     build = asked.build and not asked.dry_run
@@ -106,6 +109,17 @@ def _fresh(asked: RolloutAsked) -> Journal:
         bundles=bundles,
         hosts=hosts,
     )
+
+
+def _tell_unfinished(asked: RolloutAsked) -> None:
+    """Say that an earlier rollout was not finished, whose place this one takes."""
+    with suppress(ConfigError):
+        old = read_journal(asked.chosen.key)
+        if old is not None and (left := old.left()):
+            console.say(
+                f"the rollout that began {old.begun} was not finished, {len(left)} hosts were still to come; "
+                "a new one begins (--resume goes on with it)"
+            )
 
 
 def _kept(asked: RolloutAsked) -> Journal:
@@ -150,9 +164,12 @@ def _carry_out(asked: RolloutAsked, journal: Journal) -> None:
         write_journal(asked.chosen.key, journal)
         display.told(record)
 
+    if work is None:
+        _end(asked, journal, plan_next(rollout, tried))
+        return
     try:
         with display.shown(), ready(), packed_once():
-            ended = roll_out(rollout, tried, work, asked.parallel, told, _begins) if work else plan_next(rollout, tried)
+            ended = roll_out(rollout, tried, work, asked.parallel, told, _begins)
     except KeyboardInterrupt:
         raise _interrupted(asked, journal) from None
     finally:
