@@ -59,7 +59,7 @@ class DeployOutcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Prepared:
+class Prepared:
     """What is known of a host before anything is changed there."""
 
     facts: HostFacts
@@ -118,10 +118,10 @@ def bundle_for(host_name: str, given: str = "", *, build: bool = False, make: bo
 def plan_deploy(host_name: str, bundle: Bundle, wishes: Wishes = _NO_WISHES) -> ReleasePlan:
     """Probe a host and return what a deploy would do; nothing is changed there."""
     with connect(host_target(host_name)) as session:
-        return _prepare(session, host_name, bundle, wishes).plan
+        return prepare_host(session, host_name, bundle, wishes).plan
 
 
-def _prepare(session: BoardSession, host_name: str, bundle: Bundle, wishes: Wishes) -> _Prepared:
+def prepare_host(session: BoardSession, host_name: str, bundle: Bundle, wishes: Wishes = _NO_WISHES) -> Prepared:
     """Probe a board, check that the bundle is still proved there, and plan.
 
     Raises
@@ -158,7 +158,7 @@ def _prepare(session: BoardSession, host_name: str, bundle: Bundle, wishes: Wish
         refuse_greedy(bundle, facts)
         footing = look_before(session, manifest.root, manifest.loader)
         refuse_unfounded(look_again_where_locked(session, manifest, footing), manifest)
-    return _Prepared(facts=facts, plan=plan, means=means, bases=bases, proved_again=tuple(proved.notes.values()))
+    return Prepared(facts=facts, plan=plan, means=means, bases=bases, proved_again=tuple(proved.notes.values()))
 
 
 def deploy_to(
@@ -189,7 +189,7 @@ def deploy_to(
             verdicts.append(run_checks(session, host_name, bundle.id, bundle.manifest, own=own, fast=wishes.fast))
             require_green(verdicts[-1])
 
-        prepared = _prepare(session, host_name, bundle, wishes)
+        prepared = prepare_host(session, host_name, bundle, wishes)
         try:
             result = deploy_release(
                 session,

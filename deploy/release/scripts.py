@@ -7,7 +7,7 @@ from deploy.ssh.brief import brief
 from deploy.transfer.lock import LOCK
 from deploy.transfer.receive import FLUSH, SUMS, UNPACK
 
-_SWITCH = (
+SWITCH = (
     LOCK
     + FLUSH
     + r"""
@@ -26,7 +26,8 @@ target() { [ -L "$root/$1" ] && { t=$(readlink "$root/$1"); echo "${t##*/}"; }; 
 served() { if [ -d "$root/applied" ] || [ -f "$root/releases/$1/services/list" ]; then echo services=yes; fi; }
 """
 )
-_SWEEP = r"""
+SWEEP = r"""
+# Takes out of the store what no release has; under the lock.
 # Thousands of blobs are looked up by one process. Without a whole list of what is wanted nothing goes.
 sweep() {
     if sed 's/ .*//' "$root"/releases/*/.list > "$root/.lock/wanted"; then
@@ -46,17 +47,18 @@ ACTIVATE = brief(
 # $1 our folder, $2 release id, $3 the list's sha256, $4 who; stdin: the list, "BLOB PATH" lines, packed as $5 says;
 # where $6 is tar, in a tar with the links that it stands for, or with some; where it is edit, what makes the list of
 # that of release $8, whose files are linked too. $7 the release's number. Builds the release beside the others, reads
-# every file back, then switches. What is cut before the switch leaves `current` as it was.
+# every file back, then switches; where $9 is `stage` it only says which one is ready for it. What is cut before the
+# switch leaves `current` as it was.
 set -u
 umask 022
-root=$1 id=$2 list=$3 who=${4:-} pack=${5:-none} form=${6:-list} number=${7:-0} old=${8:-}
+root=$1 id=$2 list=$3 who=${4:-} pack=${5:-none} form=${6:-list} number=${7:-0} old=${8:-} until=${9:-switch}
 """
-    + _SWITCH
+    + SWITCH
     + UNPACK
     + SUMS
     + THIS_START
     + BEGIN_TRIAL
-    + _SWEEP
+    + SWEEP
     + r"""
 # What ends without the switch leaves nothing for a moment behind; on a full disk no contents either, for what runs
 # there needs the room.
@@ -141,6 +143,15 @@ else
     mv "$part" "$root/releases/$id" || exit 72
 fi
 echo "$who" > "$root/releases/$id/.deployed"
+if [ "$until" = stage ]; then
+    flush "$root/releases/$id" "$root/releases"
+    echo "$id" > "$root/.staged.new" && flush "$root/.staged.new" || exit 70
+    mv -f "$root/.staged.new" "$root/.staged" || exit 72
+    flush "$root"
+    rm -f "$root/.hashes" "$root/.sums" "$root/.bad" "$root/.edit"
+    unlock
+    exit 0
+fi
 begin_trial "$id" || exit 70
 flush "$root/releases/$id" "$root/releases" "$root"
 if [ "$current" != "$id" ]; then
@@ -159,8 +170,8 @@ CONFIRM = brief(
 set -u
 root=$1 id=$2 keep=$3
 """
-    + _SWITCH
-    + _SWEEP
+    + SWITCH
+    + SWEEP
     + r"""
 lock "${4:-}"
 # Another deploy, or a person, may have switched while the checks ran: what does not run is not confirmed.
@@ -169,10 +180,12 @@ lock "${4:-}"
 rm -f "$root/.trial" "$root/.reverted"
 # A service that no release changed since runs on from the one that it was started from.
 used=" $(cat "$root"/applied/*/.from 2>/dev/null | tr '\n' ' ') "
+staged=''; { read -r staged < "$root/.staged"; } 2>/dev/null
 kept=0
 ls -dt "$root"/releases/*/ | while read -r dir; do
     name=${dir%/}; name=${name##*/}
     case $used in *" $name "*) continue ;; esac
+    [ "$name" != "$staged" ] || continue
     if [ "$name" = "$id" ] || [ "$name" = "$(target previous || true)" ]; then kept=$((kept + 1)); continue; fi
     if [ "$kept" -lt "$keep" ] && [ -f "$dir/.confirmed" ]; then kept=$((kept + 1)); continue; fi
     rm -rf "$dir"
@@ -189,7 +202,7 @@ ROLL_BACK = brief(
 set -u
 root=$1 bad=$2
 """
-    + _SWITCH
+    + SWITCH
     + r"""
 lock "${4:-}"
 current=$(target current || true)
