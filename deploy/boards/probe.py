@@ -70,7 +70,7 @@ class HostFacts:
     confirmed: frozenset[str]
     """Ids of the releases whose checks were green."""
     blobs: frozenset[str]
-    """Names of the contents in its store."""
+    """Names of the contents in its store; none where `probe_host` was not to list them."""
     incoming: Mapping[str, int] = field(default_factory=dict)
     """Name to bytes of what a run that was cut left of contents on their way."""
 
@@ -106,11 +106,16 @@ _LINES: dict[str, tuple[str, str]] = {
 }
 
 
-def probe_host(session: BoardSession, root: str, watched: Iterable[str]) -> HostFacts:
+def probe_host(session: BoardSession, root: str, watched: Iterable[str], *, wanted: str = "") -> HostFacts:
     """Ask a board everything that a plan needs, in one round trip.
 
     A file is written below `root`, or where that would be made, and taken away at once: on a board whose file system
     is read only nothing else tells. No other trace is left.
+
+    Parameters
+    ----------
+    wanted:
+        Id of the release that a plan is for: where that runs and was verified, the store is not listed.
 
     Raises
     ------
@@ -119,7 +124,7 @@ def probe_host(session: BoardSession, root: str, watched: Iterable[str]) -> Host
     """
     lines = "".join(f"{path}\n" for path in watched).encode()
     begun = time.time()
-    reply = session.run(PROBE_SCRIPT, [root], [lines])
+    reply = session.run(PROBE_SCRIPT, [root, wanted] if wanted else [root], [lines])
     if reply.code != 0:
         raise PreflightError("the probe did not run through", why=one_line(reply.err or reply.out))
     return parse_facts(framed(reply.out), now=(begun + time.time()) / 2)
@@ -233,9 +238,10 @@ def _let_in(folder: BoardFolder, facts: HostFacts) -> str:
 
 PROBE_SCRIPT = (
     r"""
-# $1 our folder; stdin: board files whose hashes a proof rests on, one a line. Prints name=value lines.
+# $1 our folder; $2 a release: where that runs and was verified, nobody needs the names of what is in the store; stdin:
+# board files whose hashes a proof rests on, one a line. Prints name=value lines.
 set -f
-root=$1
+root=$1 asked=${2:-none}
 """
     + HEAD_FUNCTION
     + r"""
@@ -246,7 +252,7 @@ echo "uid=$(id -u)"
 echo "gid=$(id -g)"
 echo "clock=$(date +%s)"
 have() { command -v "$1" >/dev/null 2>&1; }
-for tool in tar sha256sum sync zstd xz gzip; do have "$tool" && echo "tool=$tool"; done
+for tool in tar sha256sum sync zstd xz gzip rsync; do have "$tool" && echo "tool=$tool"; done
 mv --help 2>&1 | grep -q -e '-T' && echo tool=mv-T
 for dir in /usr/lib/openssh /usr/lib/ssh /usr/lib /usr/libexec /usr/libexec/openssh; do
     if [ -x "$dir/sftp-server" ]; then echo tool=sftp; break; fi
@@ -304,13 +310,17 @@ rm -rf "$try"
 trap - EXIT
 set +f
 link() { [ -L "$root/$1" ] && { target=$(readlink "$root/$1"); echo "$1=${target##*/}"; }; }
+target=''
 link current
+settled=no
+if [ -f "$root/current/.confirmed" ] && [ "${target##*/}" = "$asked" ]; then settled=yes; fi
 link previous
 number=''
 if [ -f "$root/current/.confirmed" ]; then { read -r number < "$root/current/.number"; } 2>/dev/null; fi
 [ -z "$number" ] || echo "number=$number"
 serving=''; { read -r serving < "$root/.serving"; } 2>/dev/null
 [ -z "$serving" ] || echo "serving=$serving"
+case $serving in '' | "$asked") ;; *) settled=no ;; esac
 reverted=''; { read -r reverted < "$root/.reverted"; } 2>/dev/null
 [ -z "$reverted" ] || echo "reverted=$reverted"
 for dir in "$root"/releases/*/; do
@@ -318,7 +328,8 @@ for dir in "$root"/releases/*/; do
     id=${dir%/}; id=${id##*/}
     if [ -f "$dir/.confirmed" ]; then echo "confirmed=$id"; else echo "unconfirmed=$id"; fi
 done
-for blob in "$root"/store/*; do [ -f "$blob" ] && echo "blob=${blob##*/}"; done
+# Thousands of names come in a few writes: a shell's own `echo` makes one of each.
+if [ "$settled" = no ]; then ls "$root/store" 2>/dev/null | sed 's/^/blob=/'; fi
 for part in "$root"/incoming/*; do
     [ -f "$part" ] || continue
     LC_ALL=C ls -ln "$root/incoming" | while read -r mode _ _ _ size rest; do

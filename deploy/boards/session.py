@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+from deploy.ssh.bridge import Bridge
 from deploy.ssh.channel import COMMAND_SECONDS, SILENT_SECONDS, Exchange, Pulse, TooLongError
 from deploy.ssh.dial import CONNECT_SECONDS, Target, dial, hang_up, place_of
 from deploy.ssh.files import NotWrittenError, put_file
@@ -96,6 +98,18 @@ class FileSession(Protocol):
         ...
 
 
+@runtime_checkable
+class BridgeSession(Protocol):
+    """What the way by rsync needs besides."""
+
+    def bridge(self, link: socket.socket, *, pace: Pace, most: int) -> Reply:
+        """Run the command that a local program asks for at the other end of a socket, its input and output there.
+
+        Raises PreflightError where the connection goes, or more than `most` bytes come.
+        """
+        ...
+
+
 @dataclass(slots=True, kw_only=True)
 class SshSession:
     """A session by SSH: what both of its kinds share."""
@@ -140,7 +154,7 @@ class SshSession:
         return PreflightError(
             f"{self.target.name} answers with more than {console.size(most)}; the connection was ended",
             where=place_of(self.target),
-            why=f"the answer begins: {one_line(begin, most=120)}",
+            why=f"the answer begins: {one_line(begin, most=120)}" if begin else "more than rsync has to say",
             next_step="no board of ours answers like this: is hosts.toml naming the right one?",
         )
 
@@ -199,6 +213,28 @@ class OwnSession(SshSession):
             ) from error
         except (OSError, EOFError, paramiko.SSHException) as error:
             raise self._lost(error) from error
+
+    def bridge(self, link: socket.socket, *, pace: Pace, most: int) -> Reply:
+        """Run the command that a local program asks for; see `BridgeSession`."""
+        import paramiko
+
+        self.traffic.round_trips += 1
+        guard = threading.Timer(self._left() + _BEYOND_SECONDS, self.cut)
+        guard.daemon = True
+        try:
+            if math.isfinite(self.deadline):
+                guard.start()
+            code, said = Bridge(
+                transport=self._connection.transport, pulse=self._pulse, traffic=self.traffic,
+                link=link, pace=pace, most=most,
+            ).carry()  # fmt: skip
+        except TooLongError as error:
+            raise self._too_long(most, b"") from error
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise self._lost(error) from error
+        finally:
+            guard.cancel()
+        return Reply(code=code, out="", err=said)
 
     def _run(
         self, script: str, arguments: Sequence[str], stdin: Iterable[bytes], most: int

@@ -7,7 +7,7 @@ from deploy.ssh.brief import brief
 from deploy.transfer.lock import LOCK
 from deploy.transfer.receive import FLUSH, SUMS, UNPACK
 
-_SWITCH = (
+SWITCH = (
     LOCK
     + FLUSH
     + r"""
@@ -26,7 +26,8 @@ target() { [ -L "$root/$1" ] && { t=$(readlink "$root/$1"); echo "${t##*/}"; }; 
 served() { if [ -d "$root/applied" ] || [ -f "$root/releases/$1/services/list" ]; then echo services=yes; fi; }
 """
 )
-_SWEEP = r"""
+SWEEP = r"""
+# Takes out of the store what no release has; under the lock.
 # Thousands of blobs are looked up by one process. Without a whole list of what is wanted nothing goes.
 sweep() {
     if sed 's/ .*//' "$root"/releases/*/.list > "$root/.lock/wanted"; then
@@ -44,18 +45,20 @@ sweep() {
 ACTIVATE = brief(
     r"""
 # $1 our folder, $2 release id, $3 the list's sha256, $4 who; stdin: the list, "BLOB PATH" lines, packed as $5 says;
-# where $6 is tar, in a tar with the links that it stands for, or with some. $7 the release's number. Builds the release
-# beside the others, reads every file back, then switches. What is cut before the switch leaves `current` as it was.
+# where $6 is tar, in a tar with the links that it stands for, or with some; where it is edit, what makes the list of
+# that of release $8, whose files are linked too. $7 the release's number. Builds the release beside the others, reads
+# every file back, then switches; where $9 is `stage` it only says which one is ready for it. What is cut before the
+# switch leaves `current` as it was.
 set -u
 umask 022
-root=$1 id=$2 list=$3 who=${4:-} pack=${5:-none} form=${6:-list} number=${7:-0}
+root=$1 id=$2 list=$3 who=${4:-} pack=${5:-none} form=${6:-list} number=${7:-0} old=${8:-} until=${9:-switch}
 """
-    + _SWITCH
+    + SWITCH
     + UNPACK
     + SUMS
     + THIS_START
     + BEGIN_TRIAL
-    + _SWEEP
+    + SWEEP
     + r"""
 # What ends without the switch leaves nothing for a moment behind; on a full disk no contents either, for what runs
 # there needs the room.
@@ -77,6 +80,27 @@ repair() {
     done < "$root/.bad"
     mv -f "$2/.list" "$1/.list" || exit 72
 }
+# $1 the release that another is made of. Not a byte of it is written to: links go, and come.
+edit() {
+    unpack > "$root/.edit" && cp -al "$1/." "$part/" || return 1
+    rm -f "$part/.list" "$part/.number" "$part/.deployed" "$part/.confirmed"
+    sed -f "$root/.edit" "$1/.list" > "$part/.list" || return 1
+    set -- $(sha256sum "$part/.list")
+    [ "${1:-}" = "$list" ] || return 1
+    while IFS= read -r line; do
+        case $line in
+            '#-'*) rm -f "$part/${line#??}" ;;
+            '#+'*) line=${line#??}; blob=${line%% *} path=${line#* }
+                place "$part" "$path"
+                ln "$root/store/$blob" "$part/$path" || return 1 ;;
+            *) break ;;
+        esac
+    done < "$root/.edit"
+    # Nothing else may be in there, such as what a person put beside it, or a link to elsewhere.
+    [ "$(find "$part" ! -type d | wc -l)" -eq "$(($(wc -l < "$part/.list") + 1))" ] || return 1
+    [ -z "$(find "$part" ! -type d ! -type f)" ]
+}
+unlike() { rm -rf "$part" "$root/.edit"; exit 91; }
 lock "$who"
 [ -f "$root/.boardcast" ] || : > "$root/.boardcast"  # what is below is ours: no index of this board names it
 part=$root/releases/.$id.part
@@ -84,6 +108,10 @@ rm -rf "$part"
 mkdir -p "$part" || exit 70
 linked=no
 if [ "$form" = list ]; then unpack > "$part/.list"
+elif [ "$form" = edit ]; then
+    # Where that does not come to what it should, here or below, all of it is asked for.
+    edit "$root/releases/$old" 2>/dev/null || unlike
+    linked=tar
 elif unpack | tar -C "$root" -xf - 2>/dev/null; then linked=$form; fi
 # A line that was cut looks like the end of the list: a release of half the files must not come of it.
 set -- $(sha256sum "$part/.list" 2>/dev/null)
@@ -96,6 +124,7 @@ set -- $(sha256sum "$part/.list" 2>/dev/null)
 done < "$part/.list"
 sums "$part/.list" && echo "$number" > "$part/.number" && flush "$part" || exit 70
 damaged "$part" "$root/.sums" > "$root/.bad" || exit 70
+[ "$form" != edit ] || [ ! -s "$root/.bad" ] || unlike
 if [ -s "$root/.bad" ]; then
     # Named, so that the content goes too: the next run sends it again.
     while read -r path; do
@@ -114,6 +143,15 @@ else
     mv "$part" "$root/releases/$id" || exit 72
 fi
 echo "$who" > "$root/releases/$id/.deployed"
+if [ "$until" = stage ]; then
+    flush "$root/releases/$id" "$root/releases"
+    echo "$id" > "$root/.staged.new" && flush "$root/.staged.new" || exit 70
+    mv -f "$root/.staged.new" "$root/.staged" || exit 72
+    flush "$root"
+    rm -f "$root/.hashes" "$root/.sums" "$root/.bad" "$root/.edit"
+    unlock
+    exit 0
+fi
 begin_trial "$id" || exit 70
 flush "$root/releases/$id" "$root/releases" "$root"
 if [ "$current" != "$id" ]; then
@@ -121,19 +159,19 @@ if [ "$current" != "$id" ]; then
     point current "$id" || exit 72
 fi
 flush "$root"
-rm -f "$root/.hashes" "$root/.sums" "$root/.bad"
+rm -f "$root/.hashes" "$root/.sums" "$root/.bad" "$root/.edit"
 served "$id"
 echo "current=$(target current)"
 """
 )
-CONFIRM = (
+CONFIRM = brief(
     r"""
 # $1 our folder, $2 release id, $3 how many releases stay, $4 who. The checks were green: it may be gone back to.
 set -u
 root=$1 id=$2 keep=$3
 """
-    + _SWITCH
-    + _SWEEP
+    + SWITCH
+    + SWEEP
     + r"""
 lock "${4:-}"
 # Another deploy, or a person, may have switched while the checks ran: what does not run is not confirmed.
@@ -142,10 +180,12 @@ lock "${4:-}"
 rm -f "$root/.trial" "$root/.reverted"
 # A service that no release changed since runs on from the one that it was started from.
 used=" $(cat "$root"/applied/*/.from 2>/dev/null | tr '\n' ' ') "
+staged=''; { read -r staged < "$root/.staged"; } 2>/dev/null
 kept=0
 ls -dt "$root"/releases/*/ | while read -r dir; do
     name=${dir%/}; name=${name##*/}
     case $used in *" $name "*) continue ;; esac
+    [ "$name" != "$staged" ] || continue
     if [ "$name" = "$id" ] || [ "$name" = "$(target previous || true)" ]; then kept=$((kept + 1)); continue; fi
     if [ "$kept" -lt "$keep" ] && [ -f "$dir/.confirmed" ]; then kept=$((kept + 1)); continue; fi
     rm -rf "$dir"
@@ -156,13 +196,13 @@ unlock
 exit 0
 """
 )
-ROLL_BACK = (
+ROLL_BACK = brief(
     r"""
 # $1 our folder, $2 the release that is to go, $3 keep: it may be gone back to; drop: it never held; $4 who.
 set -u
 root=$1 bad=$2
 """
-    + _SWITCH
+    + SWITCH
     + r"""
 lock "${4:-}"
 current=$(target current || true)

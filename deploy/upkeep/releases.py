@@ -15,9 +15,9 @@ _RELEASES = r"""
 # $1 our folder, $2 how many at most. One line a release, the newest first.
 echo; echo boardcast=begin
 named() { t=''; [ ! -L "$1/$2" ] || { t=$(readlink "$1/$2"); t=${t##*/}; }; echo "$t"; }
-current=$(named "$1" current) previous=$(named "$1" previous) serving=''
-reverted=''
+current=$(named "$1" current) previous=$(named "$1" previous) serving='' staged='' reverted=''
 { read -r serving < "$1/.serving"; } 2>/dev/null
+{ read -r staged < "$1/.staged"; } 2>/dev/null
 { read -r reverted _ < "$1/.reverted"; } 2>/dev/null
 ls -dt "$1"/releases/*/ 2>/dev/null | head -n "$2" | while read -r folder; do
     folder=${folder%/} name=${folder##*/} by='' verified=no files=0
@@ -25,6 +25,7 @@ ls -dt "$1"/releases/*/ 2>/dev/null | head -n "$2" | while read -r folder; do
     [ ! -f "$folder/.confirmed" ] || verified=yes
     [ ! -f "$folder/.list" ] || files=$(wc -l < "$folder/.list")
     role=kept
+    [ "$name" != "$staged" ] || role=staged
     [ "$name" != "$previous" ] || role=previous
     [ "$name" != "$current" ] || role=current
     [ "$name" != "$serving" ] || role=$role,streams
@@ -35,7 +36,7 @@ done
 echo boardcast=end
 exit 0
 """
-_LINE = r"([0-9a-f]{1,64}) (kept|previous|current)(,streams)?(,reverted)? (yes|no) (\d{1,7}) (.{0,200})"
+_LINE = r"([0-9a-f]{1,64}) (kept|staged|previous|current)(,streams)?(,reverted)? (yes|no) (\d{1,7}) (.{0,200})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,7 @@ class KnownRelease:
 
     id: str
     role: str
-    """`current`, `previous`, or `kept`: one that no link names."""
+    """`current`, `previous`, `staged`: one that waits to be switched on, or `kept`: no link names it."""
     streams: bool
     """Whether its programs are what the services start."""
     verified: bool

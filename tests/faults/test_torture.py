@@ -52,8 +52,7 @@ class Cut:
 
     def __call__(self) -> None:
         if self.kind == "connection":
-            link: Any = self.session
-            link._connection.transport.sock.close()
+            self.session.cut()
         elif self.kind == "shell":
             self.board.exec_run(["/bin/sh", "-c", CHILDREN])
         else:
