@@ -47,7 +47,8 @@ class HoleSession:
         return self.session.run(script, arguments, stdin, most=most)
 
 
-@pytest.mark.parametrize("share", [5, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("share", [5, 1])
 def test_a_board_that_is_lost_at_any_step_is_given_up_in_time(
     tiny: SimState,
     tiny_bundle: Bundle,

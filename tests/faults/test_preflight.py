@@ -27,7 +27,7 @@ from recipes.engine.docker import Engine
 from recipes.engine.services import Services
 from recipes.errors import PreflightError
 from tests.support.fakestream import stream
-from tests.support.simboard import streaming_bundle
+from tests.support.simboard import rounds, streaming_bundle
 from tests.support.simrelease import FLASH, shell, variant
 
 pytestmark = [pytest.mark.engine, pytest.mark.sim]
@@ -160,8 +160,8 @@ def deploy_into(done: dict[str, Any], host: str, bundle: Bundle) -> None:
 
 def test_of_two_deploys_at_once_one_wins(tiny: SimState, tiny_bundle: Bundle, figure: Callable[[str], None]) -> None:
     shell(tiny.name, f"rm -rf {FLASH}")
-    rounds, refusals = 3, 0
-    for number in range(rounds):
+    times, refusals = rounds(1, 10), 0
+    for number in range(times):
         pair = [variant(tiny_bundle, f"{number} {side}") for side in ("left", "right")]
         done: dict[str, Any] = {}
 
@@ -177,7 +177,7 @@ def test_of_two_deploys_at_once_one_wins(tiny: SimState, tiny_bundle: Bundle, fi
         refusals += len(errors)
         current = shell(tiny.name, f"readlink {FLASH}/current").strip().rpartition("/")[2]
         assert not isinstance(done[current], PreflightError)
-    figure(f"{rounds} times two deploys at once: {refusals} refused with who is at work there, one won each time")
+    figure(f"{times} times two deploys at once: {refusals} refused with who is at work there, one won each time")
 
 
 HOLD = """
