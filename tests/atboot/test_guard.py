@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,18 +11,12 @@ import pytest
 
 from deploy.atboot.guard import guard_files, guard_scripts
 from deploy.services.systems import INIT_SYSTEMS
+from tests.support.powercut import wrap_commands
 
 pytestmark = pytest.mark.process
 OLD, NEW, EARLIER = "0" * 32, "1" * 32, "another-start:7 100"
 SHELLS = pytest.mark.parametrize("shell", [("sh",), ("busybox", "ash")], ids=["sh", "busybox"])
 COMMANDS = ("cat", "date", "grep", "ln", "mkdir", "mv", "readlink", "rm", "sync")
-WRAPPER = """#!/bin/sh
-count=0
-read -r count <"$COUNTER"
-echo $((count + 1)) >"$COUNTER"
-[ "$count" != "$CUT" ] || kill -s KILL 0
-exec {real} "$@"
-"""
 
 
 class Flash:
@@ -53,10 +46,7 @@ class Flash:
         """Start the board, up to the command of this number; tells whether the guard came to its end."""
         tools = self.folder / "tools"
         if cut >= 0 and not tools.is_dir():
-            tools.mkdir()
-            for command in COMMANDS:
-                (tools / command).write_text(WRAPPER.format(real=shutil.which(command)))
-                (tools / command).chmod(0o755)
+            wrap_commands(tools, COMMANDS)
         (self.folder / "counter").write_text("0\n")
         variables = {**os.environ, "COUNTER": str(self.folder / "counter"), "CUT": str(cut)}
         if cut >= 0:

@@ -12,7 +12,6 @@ import pytest
 from recipes.engine.docker import Engine
 from tests.support.initboard import MACHINES, NETWORK, InitBoard, container_of
 
-
 _BOOTED = [
     pytest.param(machine, id=machine.system, marks=[pytest.mark.slow] if machine.system == "openrc" else [])
     for machine in MACHINES
