@@ -48,13 +48,14 @@ class Bundle:
         with _LOCK:
             if _LAST.get("of") != key:
                 _LAST.clear()
-                found = self._read()
+                found = self.read_blobs()
                 if self.packed > _STAYS:
                     return found
                 _LAST.update(of=key, contents=found)
             return dict(_LAST["contents"])
 
-    def _read(self) -> dict[str, bytes]:
+    def read_blobs(self) -> dict[str, bytes]:
+        """Read the contents back as `blobs` does, whatever is in memory."""
         with open_archive(self.path, _suffix(self.path)) as archive:
             if archive.manifest != self.manifest.canonical():
                 raise ConfigError("the bundle was changed since it was read", where=str(self.path))

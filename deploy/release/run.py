@@ -8,6 +8,7 @@ import hashlib
 import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from deploy.boards.probe import HostFacts
 from deploy.boards.session import BoardSession, Reply, within
@@ -15,10 +16,10 @@ from deploy.bundle.load import Bundle
 from deploy.release.carried import Bases, bundle_papers, release_rows
 from deploy.release.plan import ReleasePlan, RemoteStep, StepKind
 from deploy.release.scripts import ACTIVATE, CONFIRM, ROLL_BACK, SERVICES
-from deploy.transfer.cargo import edit_of_rows, fits, parts_of, tar_of_links, with_deltas
+from deploy.transfer.cargo import Rows, edit_of_rows, fits, parts_of, tar_of_links, with_deltas
 from deploy.transfer.means import Means, choose_means
 from deploy.transfer.pace import paced
-from deploy.transfer.packing import pack
+from deploy.transfer.packing import Packing, pack
 from deploy.transfer.send import send_parts
 from recipes.errors import ConfigError, PreflightError, RolledBackError, UserError
 from recipes.progress import progress
@@ -110,22 +111,31 @@ def _activate(session: BoardSession, bundle: Bundle, means: Means, who: str, bas
     listing = "".join(f"{blob} {path}\n" for blob, path in rows).encode()
     digest = hashlib.sha256(listing).hexdigest()
 
-    def build(form: str, stream: Iterable[bytes], old: str = "") -> Reply:
+    def build(form: str, packed: Iterable[bytes], old: str = "") -> Reply:
         arguments = [manifest.root, bundle.id, digest, who, means.packing.value, form, str(manifest.number), old]
-        packed = pack(stream, means.packing, slow=means.slow)
         return session.run(ACTIVATE, arguments, paced(packed, means.rate))
 
     with progress("reading the release back on the board, and switching to it"):
         edit = edit_of_rows(bases.rows, rows) if bases.release not in ("", bundle.id) else None
-        reply = build("edit", [edit], bases.release) if edit else Reply(code=UNLIKE, out="", err="")
+        reply = (
+            build("edit", pack([edit], means.packing, slow=means.slow), bases.release)
+            if edit
+            else Reply(code=UNLIKE, out="", err="")
+        )
         if reply.code == UNLIKE and means.tar:
             folder = f"releases/.{bundle.id}.part"
             form = "tar" if all(fits(f"{folder}/{path}") for _, path in rows) else "some"
-            reply = build(form, tar_of_links(listing, rows, folder))
+            reply = build(form, _links(listing, tuple(rows), folder, means.packing, means.slow))
         elif reply.code == UNLIKE:
-            reply = build("list", [listing])
+            reply = build("list", pack([listing], means.packing, slow=means.slow))
     _check(reply, manifest.root)
     return _has_services(reply)
+
+
+@lru_cache(maxsize=4)
+def _links(listing: bytes, rows: Rows, folder: str, packing: Packing, slow: bool) -> list[bytes]:
+    """Return the links of a release, packed once for all boards that get it."""
+    return list(pack(tar_of_links(listing, rows, folder), packing, slow=slow))
 
 
 def _has_services(reply: Reply) -> bool:

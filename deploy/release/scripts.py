@@ -144,8 +144,10 @@ ls -dt "$root"/releases/*/ | while read -r dir; do
     rm -rf "$dir"
 done
 rm -rf "$root"/releases/.*.part "$root"/releases/.*.old "$root"/.lock.* "$root"/incoming/* "$root"/incoming/.packed-*
-# Thousands of blobs are looked up by one process. Without a whole list of what is wanted nothing goes.
-if sed 's/ .*//' "$root"/releases/*/.list > "$root/.lock/wanted"; then
+# Thousands of blobs are looked up by one process, and only where there are more than are wanted. Without a whole list
+# of what is wanted nothing goes.
+if sed 's/ .*//' "$root"/releases/*/.list > "$root/.lock/wanted" &&
+    [ "$(sort -u "$root/.lock/wanted" 2>/dev/null | wc -l)" -ne "$(ls "$root/store" | wc -l)" ]; then
     cd "$root/store" && printf '%s\n' * | grep -vxFf "$root/.lock/wanted" | {
         set --
         while read -r blob; do

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,7 +55,7 @@ def test_what_is_packed_already_is_stored_between_what_is_not(unpacker: list[str
     if not shutil.which(unpacker[0]):
         pytest.skip("no BusyBox here")
     draw = random.Random(11)
-    kinds = [
+    kinds: list[Callable[[], bytes]] = [
         lambda: draw.randbytes(draw.randrange(1, 9000)),
         lambda: draw.randbytes(draw.randrange(60_000, 200_000)),
         lambda: b"text and more of it " * draw.randrange(1, 4000),
