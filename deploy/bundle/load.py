@@ -8,6 +8,7 @@ import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +66,14 @@ class Bundle:
 
     def papers(self) -> dict[str, bytes]:
         """Return the manifest and its signature, by their names in the archive: what a release on a board carries."""
-        with open_archive(self.path, _suffix(self.path)) as archive:
-            return {MANIFEST_NAME: archive.manifest, SIGNATURE_NAME: archive.signature}
+        facts = self.path.stat()
+        return dict(_papers(self.path, (facts.st_ino, facts.st_size, facts.st_mtime_ns)))
+
+
+@lru_cache(maxsize=4)
+def _papers(path: Path, _facts: tuple[int, int, int]) -> Mapping[str, bytes]:
+    with open_archive(path, _suffix(path)) as archive:
+        return {MANIFEST_NAME: archive.manifest, SIGNATURE_NAME: archive.signature}
 
 
 class MadeOf(Strict):

@@ -5,21 +5,22 @@ from __future__ import annotations
 import datetime as dt
 import getpass
 import hashlib
+import re
 import socket
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
+from deploy.atboot.put_in import put_in
 from deploy.boards.probe import HostFacts
 from deploy.boards.session import BoardSession, Reply, within
 from deploy.bundle.load import Bundle
-from deploy.release.carried import Bases, bundle_papers, release_rows
+from deploy.release.carried import Bases, KnownRelease, bundle_papers, release_rows
 from deploy.release.plan import ReleasePlan, RemoteStep, StepKind
-from deploy.release.scripts import ACTIVATE, CONFIRM, ROLL_BACK, SERVICES
-from deploy.transfer.cargo import Rows, edit_of_rows, fits, parts_of, tar_of_links, with_deltas
+from deploy.release.scripts import ACTIVATE, CONFIRM, ROLL_BACK
+from deploy.transfer.cargo import edit_of_rows, fits, parts_of, tar_of_links, with_deltas
 from deploy.transfer.means import Means, choose_means
 from deploy.transfer.pace import paced
-from deploy.transfer.packing import Packing, pack
+from deploy.transfer.packing import pack, shared_packs
 from deploy.transfer.send import send_parts
 from recipes.errors import ConfigError, PreflightError, RolledBackError, UserError
 from recipes.progress import progress
@@ -27,6 +28,23 @@ from recipes.text import one_line
 
 BACK_SECONDS = 180
 """For going back, the services of the release before started: a board that is gone by then is told to be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServicesMoved:
+    """What became of services that ran before a switch and run after it."""
+
+    kept: tuple[str, ...] = ()
+    """Those that run on as they were: the release changes nothing of them."""
+    down: Mapping[str, float] = field(default_factory=dict)
+    """Name to the seconds from the order to stop until its program ran again."""
+
+
+def services_moved(text: str) -> ServicesMoved:
+    """Read what SERVICES printed; lines that it does not know are passed over."""
+    kept = re.findall(r"^kept=([a-z0-9][a-z0-9._-]{0,62})$", text, re.MULTILINE)
+    down = re.findall(r"^down=([a-z0-9][a-z0-9._-]{0,62}) (\d{1,7})$", text, re.MULTILINE)
+    return ServicesMoved(kept=tuple(kept), down={name: int(hundredths) / 100 for name, hundredths in down})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +58,7 @@ class ReleaseResult:
     round_trips: int
     payload: int
     """Bytes sent, contents and lists."""
+    services: ServicesMoved = ServicesMoved()
 
 
 def this_user() -> str:
@@ -57,6 +76,7 @@ def install_release(
     *,
     means: Means | None = None,
     bases: Bases | None = None,
+    stage: bool = False,
 ) -> bool:
     """Send what a board lacks and switch to the release; its services and the checks are still to come.
 
@@ -70,6 +90,8 @@ def install_release(
         How contents travel; chosen by the board's tools without it.
     bases:
         What changed files were, of which the board makes the new ones.
+    stage:
+        Do not switch: the release is whole and read back there, and what runs stays.
 
     Raises
     ------
@@ -81,7 +103,7 @@ def install_release(
         if step.kind is StepKind.SEND:
             _send(session, bundle, step, means, who, bases)
         else:
-            services = _activate(session, bundle, means, who, bases)
+            services = _activate(session, bundle, means, who, bases, stage=stage)
     return services
 
 
@@ -97,7 +119,7 @@ def _send(session: BoardSession, bundle: Bundle, step: RemoteStep, means: Means,
         if not again:
             return
         reply = send_parts(session, root, parts_of(again, contents, {}), means, who)
-    _check(reply, root)
+    check_reply(reply, root)
 
 
 def _damaged(reply: Reply) -> list[str]:
@@ -105,45 +127,40 @@ def _damaged(reply: Reply) -> list[str]:
     return [value for name, _, value in rows if name == "damaged"]
 
 
-def _activate(session: BoardSession, bundle: Bundle, means: Means, who: str, bases: Bases) -> bool:
-    """Build the release from the board's store and switch to it; returns whether there are services."""
+def _activate(session: BoardSession, bundle: Bundle, means: Means, who: str, bases: Bases, *, stage: bool) -> bool:
+    """Build the release from the board's store and switch to it; returns whether there are services to start."""
     manifest, rows = bundle.manifest, release_rows(bundle)
     listing = "".join(f"{blob} {path}\n" for blob, path in rows).encode()
     digest = hashlib.sha256(listing).hexdigest()
 
-    def build(form: str, packed: Iterable[bytes], old: str = "") -> Reply:
+    def build(form: str, stream: Iterable[bytes], old: str = "") -> Reply:
         arguments = [manifest.root, bundle.id, digest, who, means.packing.value, form, str(manifest.number), old]
+        arguments += ["stage"] if stage else []
+        packs, key = shared_packs(), f"{form} {bundle.id} {old} {means.packing.value} {means.slow}"
+        packed: Iterable[bytes] = pack(stream, means.packing, slow=means.slow)
+        if packs:
+            packed = packs.get(key, lambda made=packed: made)  # type: ignore[misc]
         return session.run(ACTIVATE, arguments, paced(packed, means.rate))
 
-    with progress("reading the release back on the board, and switching to it"):
+    with progress(f"reading the release back on the board{'' if stage else ', and switching to it'}"):
         edit = edit_of_rows(bases.rows, rows) if bases.release not in ("", bundle.id) else None
-        reply = (
-            build("edit", pack([edit], means.packing, slow=means.slow), bases.release)
-            if edit
-            else Reply(code=UNLIKE, out="", err="")
-        )
+        reply = build("edit", [edit], bases.release) if edit else Reply(code=UNLIKE, out="", err="")
         if reply.code == UNLIKE and means.tar:
             folder = f"releases/.{bundle.id}.part"
             form = "tar" if all(fits(f"{folder}/{path}") for _, path in rows) else "some"
-            reply = build(form, _links(listing, tuple(rows), folder, means.packing, means.slow))
+            reply = build(form, tar_of_links(listing, rows, folder))
         elif reply.code == UNLIKE:
-            reply = build("list", pack([listing], means.packing, slow=means.slow))
-    _check(reply, manifest.root)
-    return _has_services(reply)
+            reply = build("list", [listing])
+    check_reply(reply, manifest.root)
+    return has_services(reply)
 
 
-@lru_cache(maxsize=4)
-def _links(listing: bytes, rows: Rows, folder: str, packing: Packing, slow: bool) -> list[bytes]:
-    """Return the links of a release, packed once for all boards that get it."""
-    return list(pack(tar_of_links(listing, rows, folder), packing, slow=slow))
-
-
-def _has_services(reply: Reply) -> bool:
+def has_services(reply: Reply) -> bool:
     return "services=yes" in reply.out.splitlines()
 
 
-def _start_services(session: BoardSession, root: str, identity: str, who: str) -> None:
-    """Put in and start what a release brings for boot, and take away what an earlier one brought.
+def _start_services(session: BoardSession, root: str, identity: str, who: str) -> ServicesMoved:
+    """Put in and start what a release brings for boot, and take away what an earlier one brought; returns what became.
 
     Raises
     ------
@@ -151,11 +168,12 @@ def _start_services(session: BoardSession, root: str, identity: str, who: str) -
         A service could not be put in or started; the message has what the board said.
     """
     with progress("starting the services"):
-        reply = session.run(SERVICES, [root, identity, who])
+        reply = put_in(session, root, identity, who)
     try:
-        _check(reply, root)
+        check_reply(reply, root)
     except PreflightError as error:
         raise ServicesDownError(error.what, where=error.where, why=error.why, next_step=error.next_step) from error
+    return services_moved(reply.out)
 
 
 DAMAGED, UNLIKE = 73, 91
@@ -186,7 +204,7 @@ class ServicesDownError(PreflightError):
     """The switch was made, and a service of what runs now could not be put in or started."""
 
 
-def _check(reply: Reply, root: str) -> None:
+def check_reply(reply: Reply, root: str) -> None:
     """Raise PreflightError for a script that did not run to its end, with the reason behind its exit code."""
     if reply.code == 0:
         return
@@ -226,22 +244,10 @@ def deploy_release(
     RolledBackError
         The checks were red: the release from before runs again, and the reason is given.
     """
-    before = session.traffic.sent
+    before, moved = session.traffic.sent, ServicesMoved()
     if planned.steps:
         services = install_release(session, bundle, planned, tools, who, means=means, bases=bases)
-        try:
-            if services:
-                _start_services(session, bundle.manifest.root, bundle.id, who)
-            check()
-        except UserError as error:
-            raise _rolled_back(host, _taken_back(session, bundle, host, error, who), error) from error
-        except KeyboardInterrupt:
-            # Nobody will read the verdict: an unverified release must not stay on because a person went away.
-            with within(session, BACK_SECONDS):
-                _go_back(session, bundle, who)
-            raise
-        root, keep = bundle.manifest.root, str(bundle.manifest.keep)
-        _check(session.run(CONFIRM, [root, bundle.id, keep, who]), root)
+        moved = settle_release(session, host, bundle, check, services=services, who=who)
     return ReleaseResult(
         host=host,
         id=bundle.id,
@@ -249,14 +255,50 @@ def deploy_release(
         because=planned.because,
         round_trips=session.traffic.round_trips,
         payload=session.traffic.sent - before,
+        services=moved,
     )
 
 
-def _taken_back(session: BoardSession, bundle: Bundle, host: str, error: UserError, who: str) -> str:
+def settle_release(
+    session: BoardSession, host: str, release: KnownRelease, check: Callable[[], object], *, services: bool, who: str
+) -> ServicesMoved:
+    """Start the services of a release that was switched on, check it, and confirm it, or go back.
+
+    Returns what became of the services.
+
+    Parameters
+    ----------
+    services:
+        Whether there are any to start or to take away.
+
+    Raises
+    ------
+    PreflightError
+        It could not be confirmed; or the board was lost before a red release was taken back.
+    RolledBackError
+        The checks were red: the release from before runs again.
+    """
+    root, moved = release.manifest.root, ServicesMoved()
+    try:
+        if services:
+            moved = _start_services(session, root, release.id, who)
+        check()
+    except UserError as error:
+        raise _rolled_back(host, _taken_back(session, release, host, error, who), error) from error
+    except KeyboardInterrupt:
+        # Nobody will read the verdict: an unverified release must not stay on because a person went away.
+        with within(session, BACK_SECONDS):
+            _go_back(session, release, who)
+        raise
+    check_reply(session.run(CONFIRM, [root, release.id, str(release.manifest.keep), who]), root)
+    return moved
+
+
+def _taken_back(session: BoardSession, release: KnownRelease, host: str, error: UserError, who: str) -> str:
     """Take back a release that did not hold; says what is on where the board is not reached for that."""
     try:
         with within(session, BACK_SECONDS):
-            return _go_back(session, bundle, who)
+            return _go_back(session, release, who)
     except ServicesDownError as down:
         raise PreflightError(
             f"{host}: the release from before runs there again, but not all of its services",
@@ -266,22 +308,22 @@ def _taken_back(session: BoardSession, bundle: Bundle, host: str, error: UserErr
     except PreflightError as lost:
         raise PreflightError(
             f"{host}: the new release is switched on, and neither confirmed nor taken back",
-            where=bundle.id[:12],
+            where=release.id[:12],
             why=f"{error.what}; then: {lost.what}",
             next_step=f"once it answers: invoke deploy --host {host}, which checks it, and goes back where it is red",
         ) from error
 
 
-def _go_back(session: BoardSession, bundle: Bundle, who: str) -> str:
+def _go_back(session: BoardSession, release: KnownRelease, who: str) -> str:
     """Take back a release that was not confirmed, its services too; returns the id that runs now, empty for none."""
-    return _switch_back(session, bundle.manifest.root, bundle.id, "drop", who)
+    return _switch_back(session, release.manifest.root, release.id, "drop", who)
 
 
 def _switch_back(session: BoardSession, root: str, gone: str, keep: str, who: str) -> str:
     """Switch to the release before and start its services; returns the id that runs now, empty for none."""
     reply = session.run(ROLL_BACK, [root, gone, keep, who])
-    _check(reply, root)
-    if _has_services(reply):
+    check_reply(reply, root)
+    if has_services(reply):
         _start_services(session, root, _current(reply), who)
     return _current(reply)
 
@@ -327,10 +369,10 @@ def roll_back_release(
     """
     refuse_no_way_back(root, facts)
     reply = session.run(ROLL_BACK, [root, facts.current, "keep", who])
-    _check(reply, root)
+    check_reply(reply, root)
     now = _current(reply)
     try:
-        if _has_services(reply):
+        if has_services(reply):
             _start_services(session, root, now, who)
         check()
     except (UserError, KeyboardInterrupt) as error:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from enum import Enum
 from typing import Any, Protocol
 
@@ -37,6 +38,49 @@ def choose_packing(tools: Iterable[str], *, slow: bool) -> Packing:
 def pack(parts: Iterable[bytes], packing: Packing, *, slow: bool) -> Iterator[bytes]:
     """Pack a stream as it is produced; the same content makes the same bytes."""
     return _pieces(_packed(parts, packing, slow=slow))
+
+
+class Packs:
+    """Streams that were packed, by what is in them: many boards get the same one."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held: dict[str, tuple[bytes, ...]] = {}
+        self._lock = threading.Lock()
+
+    def get(self, key: str, make: Callable[[], Iterable[bytes]]) -> tuple[bytes, ...]:
+        """Return the pieces of a stream, made once; who asks meanwhile waits for that."""
+        with self._lock:
+            found = self._held.get(key)
+            if found is None:
+                found = tuple(make())
+                size = sum(map(len, found))
+                while self._held and size + self._size() > self._most:
+                    del self._held[next(iter(self._held))]
+                self._held[key] = found
+            return found
+
+    def _size(self) -> int:
+        return sum(len(piece) for pieces in self._held.values() for piece in pieces)
+
+
+_PACKS: list[Packs] = []
+_MOST_HELD = 32 << 20
+
+
+@contextmanager
+def packed_once(most: int = _MOST_HELD) -> Iterator[None]:
+    """Pack streams of the same content once within the block, and hold so many bytes of them."""
+    _PACKS.append(Packs(most))
+    try:
+        yield
+    finally:
+        _PACKS.pop()
+
+
+def shared_packs() -> Packs | None:
+    """Return what is held in the block that we are in; None where there is none."""
+    return _PACKS[-1] if _PACKS else None
 
 
 class _Packer(Protocol):

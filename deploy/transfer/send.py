@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
 from deploy.boards.session import BoardSession, FileSession, Reply
 from deploy.transfer.cargo import Part, tar_of_parts
 from deploy.transfer.means import Means, Way
 from deploy.transfer.pace import paced
-from deploy.transfer.packing import PIECE, Packing, ahead, pack
+from deploy.transfer.packing import Packing, ahead, pack, shared_packs
 from deploy.transfer.receive import RECEIVE
 from deploy.transfer.rsync import rsync_parts
-from recipes import paths
-from recipes.errors import ConfigError
-from recipes.files import write_whole
 from recipes.progress import Step, progress
 
 
@@ -91,65 +86,27 @@ def _by_sftp(session: BoardSession, root: str, parts: Sequence[Part], means: Mea
 
 
 def _counted(session: BoardSession, parts: Sequence[Part], means: Means, step: Step) -> Iterator[bytes]:
-    """Return the packed stream of parts, and tell the step how far it is.
+    """Return the packed stream, and tell the step how far it is.
 
     For a slow link all is packed first: that takes little of the time, and how much there is to send is known then.
+    What many boards get is packed first too, and once.
     """
-    before = session.traffic.sent
-    if kept := _kept(parts, means):
-        step.at("", moved=lambda: session.traffic.sent - before, total=kept.stat().st_size - _SEAL)
-        return paced(_read(kept), means.rate)
-    tar = tar_of_parts(parts)
-    if means.slow or means.packing is Packing.NONE:
-        pieces = list(pack(tar, means.packing, slow=means.slow))
+    before, packs = session.traffic.sent, shared_packs()
+
+    def packed() -> Iterator[bytes]:
+        return pack(tar_of_parts(parts), means.packing, slow=means.slow)
+
+    if packs or means.slow or means.packing is Packing.NONE:
+        pieces = packs.get(_key_of(parts, means), packed) if packs else list(packed())
         step.at("", moved=lambda: session.traffic.sent - before, total=sum(map(len, pieces)))
         return paced(pieces, means.rate)
     step.at("", moved=lambda: session.traffic.sent - before)
-    return ahead(pack(tar, means.packing, slow=False))
+    return ahead(packed())
 
 
-_SEAL = 32
-_LEAST, _MOST = 1 << 20, 64 << 20
-"""Bytes, unpacked, of a stream that is kept for the next board: below packing takes no time, above much room."""
-_STREAMS = 4
-
-
-def _kept(parts: Sequence[Part], means: Means) -> Path | None:
-    """Return the file of a packed stream, made now where no board got the same before; None for one not worth it.
-
-    It is trusted with nothing: a board looks at the hash of each content.
-    """
-    rows = [f"{part.name} {len(part.data)}" for part in parts]
-    if means.packing is Packing.NONE or not _LEAST <= sum(len(part.data) for part in parts) <= _MOST:
-        return None
-    if any(part.delta for part in parts):
-        return None
-    key = hashlib.sha256("\n".join([means.packing.value, str(means.slow), *rows]).encode()).hexdigest()
-    folder = paths.work() / "packed"
-    path = folder / key
-    try:
-        if not _is_whole(path):
-            packed = b"".join(pack(tar_of_parts(parts), means.packing, slow=means.slow))
-            write_whole(path, hashlib.sha256(packed).digest() + packed, mode=0o600)
-            for old in sorted(folder.iterdir(), key=lambda file: file.stat().st_mtime, reverse=True)[_STREAMS:]:
-                old.unlink(missing_ok=True)
-        os.utime(path)
-    except (OSError, ConfigError):  # another run took it away, or there is no room here
-        return None
-    return path
-
-
-def _is_whole(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            seal = file.read(_SEAL)
-            return len(seal) == _SEAL and hashlib.file_digest(file, "sha256").digest() == seal
-    except FileNotFoundError:
-        return False
-
-
-def _read(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        file.seek(_SEAL)
-        while piece := file.read(PIECE):
-            yield piece
+def _key_of(parts: Sequence[Part], means: Means) -> str:
+    """Return a name for what a packed stream holds: a content's own name is its hash, a difference is hashed here."""
+    told = hashlib.sha256(f"{means.packing.value} {means.slow}".encode())
+    for part in parts:
+        told.update(f"\n{part.name} {hashlib.sha256(part.delta).hexdigest() if part.delta else ''}".encode())
+    return told.hexdigest()

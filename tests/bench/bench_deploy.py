@@ -26,7 +26,7 @@ from deploy.release.run import ReleaseResult, deploy_release
 from deploy.sim.boards import bring_up, is_up, prepare_board, take_down
 from deploy.transfer.delta import make_delta
 from deploy.transfer.means import choose_means
-from deploy.transfer.packing import Packing, pack
+from deploy.transfer.packing import Packing, pack, packed_once
 from recipes import console, paths
 from recipes.builder.run import build_stage, prepare_build
 from recipes.engine.docker import Engine
@@ -89,8 +89,6 @@ def compare(host: str, name: str, folder: Path) -> dict[str, object]:
         clear(host, board.file.root)
         times.setdefault("tar", []).append(seconds(lambda: peers.tar_over_ssh(target, trees[0], folder, to)))
         clear(host, board.file.root)
-        # No board got it before.
-        shutil.rmtree(paths.work() / "packed", ignore_errors=True)
         ours("first", first)
         ours("again", first)
         ours("changed", changed)
@@ -161,9 +159,8 @@ def _at_once(names: list[str], folder: Path) -> dict[str, float]:
     works += [("", lambda name: clear(name, root))]
     works += [(tag, lambda name, tag=tag: bring(name, bundles[tag])) for tag in TAGS]  # type: ignore[misc]
     times: dict[str, float] = {}
-    with ThreadPoolExecutor(len(names)) as pool:
-        for _ in range(ROUNDS):
-            shutil.rmtree(paths.work() / "packed", ignore_errors=True)  # no board got it before
+    for _ in range(ROUNDS):
+        with packed_once(), ThreadPoolExecutor(len(names)) as pool:
             for key, work in works:
                 took = seconds(lambda work=work: list(pool.map(work, names)))  # type: ignore[misc]
                 times[key] = min(took, times.get(key, took))

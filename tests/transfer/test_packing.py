@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 import shutil
 import subprocess
 import threading
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from deploy.transfer import send
-from deploy.transfer.cargo import Part, tar_of_parts
-from deploy.transfer.means import Means, Way
-from deploy.transfer.packing import PIECE, Packing, ahead, pack
+from deploy.transfer.packing import PIECE, Packing, ahead, pack, packed_once, shared_packs
 
 pytestmark = pytest.mark.process
 DRAW = random.Random(4)
@@ -72,35 +67,6 @@ def test_what_is_packed_already_is_stored_between_what_is_not(unpacker: list[str
         assert len(packed) <= plain * 1.02 + 64 * len(parts)
 
 
-def test_a_packed_stream_is_kept_for_the_next_board(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = [DRAW.randbytes(700_000), b"text " * 200_000]
-    parts = [Part(blob=hashlib.sha256(part).hexdigest(), content=part) for part in data]
-    means = Means(way=Way.TAR, packing=Packing.GZIP)
-    made = b"".join(pack(tar_of_parts(parts), Packing.GZIP, slow=False))
-    first = send._kept(parts, means)
-    assert first is not None
-    assert b"".join(send._read(first)) == made
-    begun = first.stat().st_ino
-    assert send._kept(parts, means) == first
-    assert first.stat().st_ino == begun, "it was packed again"
-    # A file that is damaged is made anew, and no more than a few stay.
-    first.write_bytes(first.read_bytes()[:-1] + b"?")
-    assert send._kept(parts, means) == first
-    assert b"".join(send._read(first)) == made
-    for number in range(6):
-        send._kept([*parts, Part(blob=f"{number}" * 64, content=b"x")], means)
-    assert len(list(first.parent.iterdir())) == 4
-    # Another part of the same content, another packing and a difference are other streams.
-    more = replace(parts[0], offset=10_000)
-    assert send._kept([more, parts[1]], means) not in (None, send._kept(parts, means))
-    assert send._kept(parts, replace(means, slow=True)) != send._kept(parts, means)
-    assert send._kept([replace(parts[0], delta=b"x" * 2_000_000)], means) is None
-    assert send._kept(parts, replace(means, packing=Packing.NONE)) is None
-    # Without room for it, it is packed as it is sent.
-    monkeypatch.setenv("BOARDCAST_WORK", "/proc/none")
-    assert send._kept(parts, means) is None
-
-
 def test_a_stream_is_produced_ahead_and_in_order() -> None:
     assert list(ahead(bytes([number]) for number in range(100))) == [bytes([number]) for number in range(100)]
 
@@ -121,3 +87,25 @@ def test_the_thread_ends_with_who_takes() -> None:
     next(taken)
     taken.close()  # type: ignore[attr-defined]
     assert "packing" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_what_many_boards_get_is_packed_once_and_bounded() -> None:
+    made: list[int] = []
+
+    def make(number: int) -> Iterator[bytes]:
+        made.append(number)
+        yield bytes(400)
+        yield bytes([number])
+
+    assert shared_packs() is None
+    with packed_once(1000):
+        packs = shared_packs()
+        assert packs is not None
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(lambda number: packs.get(f"{number % 2}", lambda: make(number % 2)), range(40)))
+        assert sorted(made) == [0, 1], "each was made once, whoever asked at once"
+        assert [pieces[1][0] for pieces in found] == [0, 1] * 20
+        packs.get("2", lambda: make(2))
+        packs.get("0", lambda: make(0))
+        assert made.count(0) == 2, "the oldest makes room"
+    assert shared_packs() is None
