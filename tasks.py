@@ -12,7 +12,7 @@ from deploy.commands.board import enroll, probe
 from deploy.commands.build import build, images, shell, why
 from deploy.commands.inputs import fetch, pins
 from deploy.commands.kvs import kvs
-from deploy.commands.project import bench, demo, matrix, security, sim
+from deploy.commands.project import bench, demo, matrix, security, sim, try_promises
 from deploy.commands.release import activate, deploy, prune, releases, rollback, uninstall, up, verify
 from deploy.commands.streams import doctor, logs, render, restart, start, status, stop
 from deploy.commands.watch import watch
@@ -59,6 +59,7 @@ ns = Collection(
     matrix,
     demo,
     bench,
+    try_promises,
     selftest,
 )
 read_ahead(ns)

@@ -45,6 +45,10 @@ class HostFacts:
 
     free_kib: int
     """On the file system of our folder."""
+    free_inodes: int | None = None
+    """Files that may still be made there; None where the file system has no such limit, or nothing tells."""
+    memory_kib: int = 0
+    """RAM of the board; 0 where nothing tells."""
     writable: bool
     """A file was written there, and taken away again."""
     executes: bool = True
@@ -61,6 +65,8 @@ class HostFacts:
     """Of the release that runs, where it was verified: the order that its manifest has; 0 for none."""
     serving: str = ""
     """Id of the release whose services were put in last, `nothing` for none yet; empty where nothing is put in."""
+    reverted: str = ""
+    """`RELEASE BACK CLOCK` where the board went back by itself at a start, and no release was confirmed since."""
     confirmed: frozenset[str]
     """Ids of the releases whose checks were green."""
     blobs: frozenset[str]
@@ -80,6 +86,8 @@ _LINES: dict[str, tuple[str, str]] = {
     "gid": (NUMBER, "id -g"),
     "clock": (NUMBER, "date +%s"),
     "free_kib": (NUMBER, "df -Pk"),
+    "inodes": (r"\d{1,20} \d{1,20}", "stat -f"),
+    "memory_kib": (r"\d{1,15}", "/proc/meminfo"),
     "writable": (YES, "mkdir"),
     "executes": (YES, "a script of two lines"),
     "folder": (r"[a-z-][rwxsStTlL-]{9}[.+@]? \d{1,10} \d{1,10} /.*", "ls -ldn"),
@@ -89,6 +97,7 @@ _LINES: dict[str, tuple[str, str]] = {
     "previous": (NAME, "readlink"),
     "number": (r"\d{1,12}", "read"),
     "serving": (NAME, "read"),
+    "reverted": (r"[0-9a-f]{1,64} [0-9a-f]{1,64} \d{1,12}", "read"),
     "confirmed": (NAME, "ls"),
     "unconfirmed": (NAME, "ls"),
     "blob": (r".{1,255}", "ls"),
@@ -140,6 +149,8 @@ def parse_facts(text: str, *, now: float) -> HostFacts:
         clock=clock,
         skew=round(clock - now),
         free_kib=int(single.get("free_kib", 0)),
+        free_inodes=_inodes(single.get("inodes", "")),
+        memory_kib=int(single.get("memory_kib", 0)),
         writable=single.get("writable") == "yes",
         executes=single.get("executes", "yes") == "yes",
         folders=tuple(_folder(value, many.get("acl", ())) for value in many.get("folder", ())),
@@ -148,11 +159,18 @@ def parse_facts(text: str, *, now: float) -> HostFacts:
         previous=single.get("previous", ""),
         number=int(single.get("number", 0)),
         serving=single.get("serving", ""),
+        reverted=single.get("reverted", ""),
         confirmed=frozenset(many.get("confirmed", ())),
         blobs=frozenset(many.get("blob", ())),
         incoming={name: int(size) for size, _, name in (value.partition(" ") for value in many.get("part", ()))},
         files={path: digest for digest, _, path in (value.partition(" ") for value in many.get("file", ()))},
     )
+
+
+def _inodes(value: str) -> int | None:
+    """Read how many files a file system may have, and how many are left: 0 of 0 is one without such a limit."""
+    total, _, free = value.partition(" ")
+    return int(free) if total.strip("0") else None
 
 
 def _folder(value: str, lists: Iterable[str]) -> BoardFolder:
@@ -251,6 +269,8 @@ case $kib in
         ;;
 esac
 echo "free_kib=$kib"
+nodes=$(stat -f -c '%c %d' "$base" 2>/dev/null) && echo "inodes=$nodes"
+while read -r name value rest; do [ "$name" != MemTotal: ] || echo "memory_kib=$value"; done 2>/dev/null < /proc/meminfo
 folder() { echo "folder=$1 $3 $4 $dir"; }
 entries() { # of the access list of $dir; without getfacl none, and the list counts as open
     LC_ALL=C getfacl -cnp "$dir" 2>/dev/null | while IFS= read -r entry; do
@@ -301,6 +321,8 @@ if [ -f "$root/current/.confirmed" ]; then { read -r number < "$root/current/.nu
 serving=''; { read -r serving < "$root/.serving"; } 2>/dev/null
 [ -z "$serving" ] || echo "serving=$serving"
 case $serving in '' | "$asked") ;; *) settled=no ;; esac
+reverted=''; { read -r reverted < "$root/.reverted"; } 2>/dev/null
+[ -z "$reverted" ] || echo "reverted=$reverted"
 for dir in "$root"/releases/*/; do
     [ -d "$dir" ] || continue
     id=${dir%/}; id=${id##*/}

@@ -264,7 +264,7 @@ def releases(_: Context, host: str, json: bool = False) -> None:
     rows = [
         [
             release.id[:12],
-            f"{release.role}{', streams' if release.streams else ''}",
+            f"{release.role}{', streams' * release.streams}{', taken back at a start' * release.reverted}",
             "yes" if release.verified else "no",
             str(release.files),
             release.brought_by.replace(" since ", ", ") or "not written down",

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
+from deploy.atboot.trial import BEGIN_TRIAL, THIS_START
 from deploy.boards.board import load_board
 from deploy.boards.inventory import host_target, load_host
 from deploy.boards.probe import probe_host
@@ -23,7 +24,8 @@ from deploy.release.plan import plan_release
 from deploy.release.recheck import still_proved, watched_paths
 from deploy.release.run import ReleaseResult, check_reply, has_services, install_release, settle_release, this_user
 from deploy.release.scripts import SWITCH
-from deploy.transfer.receive import SUMS, terse
+from deploy.ssh.brief import brief
+from deploy.transfer.receive import SUMS
 from deploy.verdicts.publish import publish
 from deploy.verify.run import own_checks, refuse_broken_checks, run_checks
 from deploy.verify.verdict import Verdict, require_green
@@ -36,7 +38,7 @@ LATE_SECONDS = 30.0
 """After the moment that was named: a board that is ready only then is not switched."""
 PATIENCE_SECONDS = 300.0
 """For all boards that are switched together to be ready."""
-_LOOK = terse(
+_LOOK = brief(
     r"""
 # $1 our folder, $2 who. Which release waits here, and which of its files are not what its list says. Keeps the lock.
 set -u
@@ -60,13 +62,15 @@ rm -f "$root/.hashes" "$root/.sums" "$root/.bad"
 exit 0
 """
 )
-_SWITCH_ON = terse(
+_SWITCH_ON = brief(
     r"""
 # $1 our folder, $2 the release that was looked at, $3 who. The switch, and nothing else.
 set -u
 root=$1 id=$2
 """
     + SWITCH
+    + THIS_START
+    + BEGIN_TRIAL
     + r"""
 lock "$3"
 staged=''; { read -r staged < "$root/.staged"; } 2>/dev/null
@@ -75,6 +79,8 @@ current=$(target current || true)
 if [ -n "$current" ] && [ "$current" != "$id" ] && [ -f "$root/releases/$current/.confirmed" ]; then
     point previous "$current" || exit 72
 fi
+begin_trial "$id" || exit 70
+flush "$root"
 point current "$id" || exit 72
 mv -f "$root/.staged" "$root/.activated"
 flush "$root"

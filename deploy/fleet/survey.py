@@ -25,8 +25,8 @@ from deploy.release.carried import find_release
 from deploy.release.deployment import is_off
 from deploy.release.recheck import ABSENT, changed_proofs, watched_paths
 from deploy.ssh.answers import NAME, framed, read_values
+from deploy.ssh.brief import brief
 from deploy.transfer.lock import HOLDER
-from deploy.transfer.receive import terse
 from deploy.verdicts.record import read_record
 from deploy.verify.facts import json_object
 from deploy.verify.verdict import SKEW_REFUSED
@@ -40,7 +40,7 @@ ASK_SECONDS = 120.0
 LOW_FLASH, SHORT_DAYS, SKEW_TOLD = 2 << 20, 30, 60
 """From here on it is said: bytes that are free, days that a certificate is good for, seconds that a clock is off."""
 _FILES = 20
-_SCRIPT = terse(
+_SCRIPT = brief(
     r"""
 # $1 our folder, $2 how many changed files are named; stdin: `hash PATH`, `report NAME PATH`, `end PATH`.
 root=$1

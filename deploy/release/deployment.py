@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from deploy.atboot.trial import told_reverted
 from deploy.boards.board import load_board
 from deploy.boards.inventory import host_target, load_host, load_hosts, sim_state
 from deploy.boards.probe import HostFacts, probe_host
@@ -16,7 +17,13 @@ from deploy.reach.ask import prepare
 from deploy.release.carried import Bases, find_release, older_contents, paper_sizes
 from deploy.release.fresh import current_bundle
 from deploy.release.plan import ReleasePlan, plan_release, refuse_unfit
-from deploy.release.preflight import look_before, refuse_unfounded, refuse_unwritable
+from deploy.release.preflight import (
+    look_again_where_locked,
+    look_before,
+    refuse_greedy,
+    refuse_unfounded,
+    refuse_unwritable,
+)
 from deploy.release.recheck import still_proved, watched_paths
 from deploy.release.run import ReleaseResult, deploy_release, refuse_no_way_back, roll_back_release, this_user
 from deploy.transfer.means import Means, by_rsync, choose_means
@@ -47,6 +54,8 @@ class DeployOutcome:
     verdict: Verdict | None
     proved_again: tuple[str, ...] = ()
     """What changed on the board since the bundle was made, and was proved again."""
+    reverted: str = ""
+    """That the board went back by itself since the last deploy, in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +155,9 @@ def prepare_host(session: BoardSession, host_name: str, bundle: Bundle, wishes: 
         means = by_rsync(means, tools, known=known, files=len(changed), size=size)
     plan = replace(plan, by=means.words())
     if plan.steps:
-        refuse_unfounded(look_before(session, manifest.root, manifest.loader), manifest)
+        refuse_greedy(bundle, facts)
+        footing = look_before(session, manifest.root, manifest.loader)
+        refuse_unfounded(look_again_where_locked(session, manifest, footing), manifest)
     return Prepared(facts=facts, plan=plan, means=means, bases=bases, proved_again=tuple(proved.notes.values()))
 
 
@@ -199,6 +210,7 @@ def deploy_to(
         plan=prepared.plan,
         verdict=verdicts[-1] if verdicts else None,
         proved_again=prepared.proved_again,
+        reverted=told_reverted(prepared.facts.reverted),
     )
 
 

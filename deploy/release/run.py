@@ -5,16 +5,18 @@ from __future__ import annotations
 import datetime as dt
 import getpass
 import hashlib
+import re
 import socket
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
+from deploy.atboot.put_in import put_in
 from deploy.boards.probe import HostFacts
 from deploy.boards.session import BoardSession, Reply, within
 from deploy.bundle.load import Bundle
 from deploy.release.carried import Bases, KnownRelease, bundle_papers, release_rows
 from deploy.release.plan import ReleasePlan, RemoteStep, StepKind
-from deploy.release.scripts import ACTIVATE, CONFIRM, ROLL_BACK, SERVICES
+from deploy.release.scripts import ACTIVATE, CONFIRM, ROLL_BACK
 from deploy.transfer.cargo import edit_of_rows, fits, parts_of, tar_of_links, with_deltas
 from deploy.transfer.means import Means, choose_means
 from deploy.transfer.pace import paced
@@ -29,6 +31,23 @@ BACK_SECONDS = 180
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServicesMoved:
+    """What became of services that ran before a switch and run after it."""
+
+    kept: tuple[str, ...] = ()
+    """Those that run on as they were: the release changes nothing of them."""
+    down: Mapping[str, float] = field(default_factory=dict)
+    """Name to the seconds from the order to stop until its program ran again."""
+
+
+def services_moved(text: str) -> ServicesMoved:
+    """Read what SERVICES printed; lines that it does not know are passed over."""
+    kept = re.findall(r"^kept=([a-z0-9][a-z0-9._-]{0,62})$", text, re.MULTILINE)
+    down = re.findall(r"^down=([a-z0-9][a-z0-9._-]{0,62}) (\d{1,7})$", text, re.MULTILINE)
+    return ServicesMoved(kept=tuple(kept), down={name: int(hundredths) / 100 for name, hundredths in down})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseResult:
     """What a deploy did to one host."""
 
@@ -39,6 +58,7 @@ class ReleaseResult:
     round_trips: int
     payload: int
     """Bytes sent, contents and lists."""
+    services: ServicesMoved = ServicesMoved()
 
 
 def this_user() -> str:
@@ -136,8 +156,8 @@ def has_services(reply: Reply) -> bool:
     return "services=yes" in reply.out.splitlines()
 
 
-def _start_services(session: BoardSession, root: str, identity: str, who: str) -> None:
-    """Put in and start what a release brings for boot, and take away what an earlier one brought.
+def _start_services(session: BoardSession, root: str, identity: str, who: str) -> ServicesMoved:
+    """Put in and start what a release brings for boot, and take away what an earlier one brought; returns what became.
 
     Raises
     ------
@@ -145,11 +165,12 @@ def _start_services(session: BoardSession, root: str, identity: str, who: str) -
         A service could not be put in or started; the message has what the board said.
     """
     with progress("starting the services"):
-        reply = session.run(SERVICES, [root, identity, who])
+        reply = put_in(session, root, identity, who)
     try:
         check_reply(reply, root)
     except PreflightError as error:
         raise ServicesDownError(error.what, where=error.where, why=error.why, next_step=error.next_step) from error
+    return services_moved(reply.out)
 
 
 DAMAGED, UNLIKE = 73, 91
@@ -220,10 +241,10 @@ def deploy_release(
     RolledBackError
         The checks were red: the release from before runs again, and the reason is given.
     """
-    before = session.traffic.sent
+    before, moved = session.traffic.sent, ServicesMoved()
     if planned.steps:
         services = install_release(session, bundle, planned, tools, who, means=means, bases=bases)
-        settle_release(session, host, bundle, check, services=services, who=who)
+        moved = settle_release(session, host, bundle, check, services=services, who=who)
     return ReleaseResult(
         host=host,
         id=bundle.id,
@@ -231,13 +252,16 @@ def deploy_release(
         because=planned.because,
         round_trips=session.traffic.round_trips,
         payload=session.traffic.sent - before,
+        services=moved,
     )
 
 
 def settle_release(
     session: BoardSession, host: str, release: KnownRelease, check: Callable[[], object], *, services: bool, who: str
-) -> None:
+) -> ServicesMoved:
     """Start the services of a release that was switched on, check it, and confirm it, or go back.
+
+    Returns what became of the services.
 
     Parameters
     ----------
@@ -251,10 +275,10 @@ def settle_release(
     RolledBackError
         The checks were red: the release from before runs again.
     """
-    root = release.manifest.root
+    root, moved = release.manifest.root, ServicesMoved()
     try:
         if services:
-            _start_services(session, root, release.id, who)
+            moved = _start_services(session, root, release.id, who)
         check()
     except UserError as error:
         raise _rolled_back(host, _taken_back(session, release, host, error, who), error) from error
@@ -264,6 +288,7 @@ def settle_release(
             _go_back(session, release, who)
         raise
     check_reply(session.run(CONFIRM, [root, release.id, str(release.manifest.keep), who]), root)
+    return moved
 
 
 def _taken_back(session: BoardSession, release: KnownRelease, host: str, error: UserError, who: str) -> str:

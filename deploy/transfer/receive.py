@@ -5,18 +5,9 @@ POSIX sh and BusyBox, nothing else. Every value arrives as an argument or on std
 
 from __future__ import annotations
 
+from deploy.ssh.brief import brief
 from deploy.transfer.delta import PATCH
 from deploy.transfer.lock import LOCK
-
-
-def terse(script: str) -> str:
-    """Return a script without comments and indentation: dropbear takes 9,000 bytes of a command (MAX_CMD_LEN).
-
-    For scripts without texts of several lines.
-    """
-    lines = (line.strip() for line in script.splitlines())
-    return "\n".join(line for line in lines if line and not line.startswith("#"))
-
 
 FLUSH = r"""
 # Writes out what has to survive a power cut, before the rename that makes it count: of our file system alone where
@@ -42,7 +33,7 @@ damaged() {
 UNPACK = r"""
 unpack() { if [ "$pack" = none ]; then cat; else "$pack" -dc; fi; }
 """
-RECEIVE = terse(
+RECEIVE = brief(
     r"""
 # $1 our folder; $2 what comes: tar, nothing, the name of one content, or `later` by another way; `basis` for
 # what rsync is to begin with, "BLOB PATH" lines, `failed` where it did not come to its end; $3 how it is packed:

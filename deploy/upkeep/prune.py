@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 
 from deploy.boards.session import BoardSession
 from deploy.release.scripts import SWEEP, SWITCH
-from deploy.transfer.receive import terse
+from deploy.ssh.brief import brief
 from deploy.upkeep.releases import KnownRelease, board_releases
 from recipes.errors import PreflightError
 from recipes.text import one_line
 
-_REMOVE = terse(
+_REMOVE = brief(
     r"""
 # $1 our folder, $2 who; stdin: ids of releases that are to go. Each is looked at once more, under the lock: what runs,
 # what is gone back to, what streams and what waits stays. Then what no release uses goes from the store.
@@ -20,6 +20,7 @@ set -u
 root=$1
 """
     + SWITCH
+    + SWEEP
     + r"""
 lock "$2"
 free() { set -- $(df -Pk "$root" 2>/dev/null | tail -n 1); echo "${4:-0}"; }
@@ -27,7 +28,10 @@ before=$(free)
 current=$(target current || true) previous=$(target previous || true) serving='' staged=''
 { read -r serving < "$root/.serving"; } 2>/dev/null
 { read -r staged < "$root/.staged"; } 2>/dev/null
+# A service that no release changed since runs on from the one that it was started from.
+used=" $(cat "$root"/applied/*/.from 2>/dev/null | tr '\n' ' ') "
 while read -r id; do
+    case $used in *" $id "*) continue ;; esac
     case $id in '' | "$current" | "$previous" | "$serving" | "$staged") continue ;; esac
     [ -d "$root/releases/$id" ] || continue
     # Out of the way first: what is cut is no release any more.
@@ -35,9 +39,7 @@ while read -r id; do
     echo "removed=$id"
 done
 rm -rf "$root"/releases/.*.old "$root"/releases/.*.part
-"""
-    + SWEEP
-    + r"""
+(sweep)
 flush "$root/releases" "$root/store"
 after=$(free)
 echo "freed=$((after - before))"

@@ -103,6 +103,8 @@ MISTAKES = [
     (["sysroot", "--name", "debian1"], 2, "no sysroot 'debian1'"),
     (["bench", "everything"], 2, "no bench 'everything'"),
     (["bench", "elf", "--svg", "x.svg"], 2, "bench elf draws nothing"),
+    (["test", "everything"], 2, "no kind of test 'everything'"),
+    (["test", "faults", "--seed", "x"], 2, "--seed x: a number"),
     (["selftest.security", "--kind", "everything"], 2, "no kind of hostile input 'everything'"),
     (["build", "--arch", "armv7", "--board", "../sim-tiny"], 2, "cannot be the name of a board"),
     (["deploy", "--host", "-oProxyCommand=x"], 2, "cannot be the name of a host"),
@@ -163,6 +165,7 @@ def test_no_network_and_an_empty_cache(tmp_path: Path) -> None:
         ["demo", "--dry-run"],
         ["sim", "up", "--dry-run"],
         ["bench", "elf", "--dry-run"],
+        ["test", "faults", "--dry-run"],
         ["bench", "dedupe", "--svg", "x.svg", "--dry-run"],
     ],
 )
