@@ -160,6 +160,7 @@ if [ "$current" != "$id" ]; then
     if [ -n "$current" ] && [ -f "$root/releases/$current/.confirmed" ]; then point previous "$current" || exit 72; fi
     point current "$id" || exit 72
 fi
+[ "$(cat "$root/.staged" 2>/dev/null)" != "$id" ] || rm -f "$root/.staged"  # it waits no more
 flush "$root"
 rm -f "$root/.hashes" "$root/.sums" "$root/.bad" "$root/.edit"
 served "$id"
