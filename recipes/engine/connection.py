@@ -8,8 +8,8 @@ import platform
 import pwd
 import signal
 import threading
-from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from recipes.errors import BuildError
@@ -107,53 +107,6 @@ def refusals(what: str) -> Iterator[None]:
         told = one_line(str(error.explanation or error))
         cure = next((cure for words, cure in _REFUSALS.items() if words in told.lower()), "")
         raise BuildError(what, where=engine_endpoint()[0], why=told, next_step=cure) from error
-
-
-# $@ what is mounted; prints those that are empty, or a folder where a file was mounted (its name begins with `file:`).
-_EMPTY = r"""
-for path; do
-    case $path in
-        file:*) [ -f "${path#file:}" ] || echo "${path#file:}" ;;
-        *) [ -n "$(ls -A "$path" 2>/dev/null)" ] || echo "$path" ;;
-    esac
-done
-"""
-
-
-def refuse_unseen(container: Any, bound: Mapping[Path, PurePosixPath]) -> None:
-    """Refuse an engine that does not see the files of this program, though its socket is here.
-
-    So it is in a container that was given the engine's socket: paths mean those of the machine, and an engine makes an
-    empty folder of a path that it does not have.
-
-    Raises
-    ------
-    BuildError
-        What is mounted in this running container is empty, and here it is not.
-    """
-    full = {target: source for source, target in bound.items() if source.is_file() or _holds_something(source)}
-    words = [f"{'file:' * source.is_file()}{target}" for target, source in full.items()]
-    if not words:
-        return
-    code, printed = container.exec_run(["sh", "-c", _EMPTY, "sh", *words])
-    missing = printed.decode("utf-8", "replace").split("\n") if code == 0 else []
-    lost = next((source for target, source in full.items() if str(target) in missing), None)
-    if lost is not None:
-        raise BuildError(
-            "the container engine does not see the files of this program",
-            where=str(lost),
-            why="what it mounted is empty: it was asked over a socket that is here, and its files are elsewhere"
-            " (docker.sock in a container, a virtual machine that does not share this folder)",
-            next_step="give the container the same folders under the same paths (docker run -v DIR:DIR), and point"
-            " BOARDCAST_WORK and BOARDCAST_CACHE there; or name the engine by its address (DOCKER_HOST=ssh://…):"
-            " then files are copied",
-        )
-
-
-def _holds_something(folder: Path) -> bool:
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        return next(entries, None) is not None
-    return False
 
 
 def _user_name() -> str:

@@ -6,11 +6,11 @@ import base64
 import json
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
-from recipes.archives.intake import AbsoluteLinks, Limits, RefusedError, Taken, take
+from recipes.archives.intake import AbsoluteLinks, Limits, Part, RefusedError, Taken, take, take_parts
 from recipes.archives.tarreader import Kind, Reader, TarError
 from recipes.engine.confinement import Rights, build_ids
 from recipes.engine.tarstream import empty_folder, files_tar, pack_folder, read_chunks
@@ -245,6 +245,24 @@ class ContainerSession:
                 root=root,
                 skip_odd=skip_odd,
             )
+
+    def take_parts(self, path: PurePosixPath, parts: Sequence[Part], *, limits: Limits) -> list[Taken]:
+        """Take folders below one of the container, in one call; see `intake.take_parts`.
+
+        Parameters
+        ----------
+        parts:
+            Each `below` is from that folder on.
+
+        Raises
+        ------
+        AbsentError
+            It is not there.
+        RefusedError
+            It is no folder, or one of the parts holds what is not taken.
+        """
+        with closing(self.get(str(path))) as chunks:
+            return take_parts(chunks, [replace(part, below=path.name / part.below) for part in parts], limits=limits)
 
     def still(self) -> None:
         """End everything that runs in the container, for good: what is read of it afterwards changes no more."""
