@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import os
+import pwd
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +17,26 @@ from recipes.errors import BuildError
 
 # What a child may see of our environment. The rest stays here: a leaked CC, LD_LIBRARY_PATH or token changes builds.
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "TERM", "SSL_CERT_FILE", "SSL_CERT_DIR", "DOCKER_HOST")
+
+
+def user_name() -> str:
+    """Return the name of who runs this program; the number of a user who has none, as in some containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.geteuid())
+
+
+def name_user() -> None:
+    """Give a user who is only a number a name and a home in the environment: libraries fail that find neither.
+
+    The home is what an engine gives to such a user of a container.
+    """
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError:
+        os.environ.setdefault("LOGNAME", user_name())
+        os.environ.setdefault("HOME", "/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
