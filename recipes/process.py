@@ -136,6 +136,11 @@ class Child:
         """Tell whether it has ended."""
         return self._started.poll() is not None
 
+    def end(self) -> None:
+        """End it where it runs, and wait until it has."""
+        self._started.kill()
+        self._started.wait()
+
 
 @contextmanager
 def child(
@@ -165,6 +170,20 @@ def child(
         if started.poll() is None:
             started.kill()
         started.wait()
+
+
+def start_on_link(argv: Sequence[str], link: int, *, env: Mapping[str, str], errors: IO[bytes]) -> Child:
+    """Start a program whose input and output are one end of a connection; Ctrl-C does not end it, `end` does.
+
+    Parameters
+    ----------
+    link:
+        The descriptor of that end; ours can be closed then.
+    errors:
+        An open file that takes its other stream.
+    """
+    words = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh", *argv]
+    return Child(subprocess.Popen(words, env=environment(env), stdin=link, stdout=link, stderr=errors))
 
 
 def passthrough(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:

@@ -102,6 +102,22 @@ class Job:
         }
         return dict(self.environment) | told
 
+    def shell(self, held: Sequence[str]) -> list[str]:
+        """Return the command line that opens a shell in such a container.
+
+        Parameters
+        ----------
+        held:
+            Words for `docker run`: labels, and what it may do.
+        """
+        words = ["docker", "run", "--rm", "-it", "--init", "--network", self.network, "--workdir", str(self.cwd), *held]
+        words += ["--mount", f"type=volume,target={self.volume}"] if self.volume else []
+        told = self.variables(self.mounts)
+        words += [word for name, value in sorted(told.items()) for word in ("--env", f"{name}={value}")]
+        for mount in self.mounts:
+            words += ["--volume", f"{mount.source}:{mount.target}:{'rw' if mount.kept else 'ro'}"]
+        return [*words, self.image, "bash"]
+
 
 class Log(Protocol):
     """What takes the output of a command."""

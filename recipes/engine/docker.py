@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from recipes.console import say
-from recipes.engine.confinement import Confinement
+from recipes.engine.confinement import NOBODY, Confinement, is_rootless
 from recipes.engine.connection import (
+    engine_client,
     engine_endpoint,
-    no_engine,
     owner_is_gone,
     owner_mark,
     refusals,
@@ -23,9 +25,9 @@ from recipes.engine.connection import (
 )
 from recipes.engine.container import ContainerSession, Job, Mount
 from recipes.engine.disk import engine_folders, watched
-from recipes.engine.mounts import fill, first_unseen, is_copied, keyed_volumes
+from recipes.engine.mounts import begin, first_unseen, is_copied, keyed_volumes
 from recipes.engine.services import LABEL, Services
-from recipes.engine.tarstream import empty_folder, files_tar
+from recipes.engine.tarstream import files_tar
 from recipes.errors import BuildError
 from recipes.progress import Step, progress
 from recipes.text import one_line
@@ -44,19 +46,6 @@ def pull_total(layers: dict[str, tuple[int, int]], event: Mapping[str, Any]) -> 
     return sum(total for _, total in layers.values())
 
 
-def _client() -> Any:
-    """Return a connection to the engine that is meant; raises BuildError where none answers, or not to this user."""
-    import docker
-
-    host, tls = engine_endpoint()
-    try:
-        client = docker.DockerClient(base_url=host, tls=tls, timeout=600, use_ssh_client=True)
-        client.ping()
-    except (docker.errors.DockerException, OSError) as error:
-        raise no_engine(host, error) from error
-    return client
-
-
 class _Removal(threading.Thread):
     """The removal of one container, over a connection of its own."""
 
@@ -67,7 +56,7 @@ class _Removal(threading.Thread):
 
     def run(self) -> None:
         try:
-            with contextlib.closing(_client()) as client:
+            with contextlib.closing(engine_client()) as client:
                 Services(client).remove(self._container)
         except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
             self.error = error
@@ -99,7 +88,7 @@ class Engine:
             None answers, or the one that is there is not for this user; says what was tried and how to get one.
         """
         host, _ = engine_endpoint()
-        engine = Engine(_client(), remote=not host.startswith(("unix://", "npipe://")))
+        engine = Engine(engine_client(), remote=not host.startswith(("unix://", "npipe://")))
         engine.sweep()
         return engine
 
@@ -156,7 +145,8 @@ class Engine:
 
     def save(self, tag: str, into: IO[bytes]) -> None:
         """Write an image, with its name and all its layers, as the engine's own kind of tar file."""
-        for part in self._client.images.get(tag).save(named=tag):
+        # Podman has names with a registry before them, so the SDK finds this one not among the image's.
+        for part in self._client.api.get_image(tag):
             into.write(part)
 
     def load(self, archive: IO[bytes]) -> None:
@@ -263,6 +253,7 @@ class Engine:
 
     def _create(self, job: Job, name: str) -> tuple[Any, list[Mount], dict[Path, PurePosixPath]]:
         """Create the container of a session; return it, what is to be copied into it, and what is bound."""
+        job, own_ids = self._for_its_user(job)
         mounted = [mount for mount in job.mounts if not (self.remote and mount.kept)]
         copied = [mount for mount in mounted if is_copied(mount, job, remote=self.remote)]
         bound = [mount for mount in mounted if mount not in copied]
@@ -270,22 +261,44 @@ class Engine:
         binds = {
             str(mount.source): {"bind": str(mount.target), "mode": "rw" if mount.kept else "ro"} for mount in bound
         }
+        held = self._confined(job).options()
+        api = self._client.api
         with refusals("the container engine makes no container of this image"):
-            container = self._client.containers.create(
+            host = api.create_host_config(
+                init=True,
+                binds=binds | keyed_volumes(self._client, [mount for mount in copied if mount.key], job, labels),
+                mounts=[{"Type": "volume", "Target": str(job.volume)}] if job.volume else [],
+                network_mode=job.network,
+                **{name: value for name, value in held.items() if name != "user"},
+            )
+            if own_ids:  # the SDK knows docker's words alone
+                host["UsernsMode"] = "keep-id"
+            made = api.create_container(
                 job.image,
                 ["sleep", "86400"],
                 name=name,
-                init=True,
                 labels=labels,
                 environment=job.variables(mounted),
-                volumes=binds | keyed_volumes(self._client, [mount for mount in copied if mount.key], job, labels),
-                mounts=[{"Type": "volume", "Target": str(job.volume)}] if job.volume else [],
-                network_mode=job.network,
+                user=held["user"],
                 working_dir=str(job.cwd),
-                **self._confined(job).options(),
+                host_config=host,
             )
+            container = self._client.containers.get(made["Id"])
         own = [mount for mount in copied if not mount.key]
         return container, own, {mount.source: mount.target for mount in bound}
+
+    def _for_its_user(self, job: Job) -> tuple[Job, bool]:
+        """Return a job as an engine that runs as a user can carry it out, and whether it shows that user's own ids.
+
+        To the ids of such an engine's containers this user's files are root's: podman can let them be what they are.
+        With docker a build is nobody, who gets copies; what it would write to is left out.
+        """
+        if not is_rootless(self._facts()) or job.runs_as.startswith("0:"):
+            return job, False
+        if self.is_podman() and job.runs_as.startswith(f"{os.getuid()}:"):
+            return job, True
+        mounts = tuple(mount for mount in job.mounts if not mount.kept)
+        return replace(job, user=NOBODY, mounts=mounts), False
 
     def _goes_blind(self, lost: Path, name: str) -> None:
         """Copy from now on, and remove the container that was shown something else."""
@@ -315,20 +328,8 @@ class Engine:
             container.kill()
 
     def _begin(self, container: Any, copied: Sequence[Mount], job: Job) -> None:
-        """Fill a container's volume and start it.
-
-        Podman copies into a new volume what its image has there, and gives it to the container's user, when it starts:
-        and copies nothing into one that holds something already. So it is filled afterwards, and its top taken back.
-        """
         with refusals("the container engine does not start a container"):
-            if not self.is_podman():
-                fill(container, copied, job)
-                container.start()
-                return
-            container.start()
-            fill(container, copied, job)
-            if job.volume:
-                container.put_archive(str(job.volume), empty_folder(PurePosixPath("."), "0:0"))
+            begin(container, copied, job, podman=self.is_podman())
 
     def is_podman(self) -> bool:
         """Tell whether podman answers behind docker's API; it is asked once."""
@@ -351,15 +352,8 @@ class Engine:
                 why="its folders are mounted, and the engine that DOCKER_HOST or the context names is elsewhere",
                 next_step="unset DOCKER_HOST, or docker context use default",
             )
-        words = ["docker", "run", "--rm", "-it", "--init", "--network", job.network, "--workdir", str(job.cwd)]
-        words += ["--label", f"{LABEL}=session", "--label", f"{OWNER_LABEL}={owner_mark()}"]
-        words += self._confined(job).words()
-        words += ["--mount", f"type=volume,target={job.volume}"] if job.volume else []
-        told = job.variables(job.mounts)
-        words += [word for name, value in sorted(told.items()) for word in ("--env", f"{name}={value}")]
-        for mount in job.mounts:
-            words += ["--volume", f"{mount.source}:{mount.target}:{'rw' if mount.kept else 'ro'}"]
-        return [*words, job.image, "bash"]
+        held = ["--label", f"{LABEL}=session", "--label", f"{OWNER_LABEL}={owner_mark()}"]
+        return job.shell([*held, *self._confined(job).words()])
 
     def sweep(self) -> None:
         """Remove containers of runs that were killed: they carry our label, and their owner is gone."""

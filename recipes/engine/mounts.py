@@ -39,16 +39,31 @@ def is_copied(mount: Mount, job: Job, *, remote: bool) -> bool:
     return remote or not mount.read_only or not is_readable(mount.source, job.runs_as, deep=not mount.key)
 
 
-def fill(container: Any, mounts: Sequence[Mount], job: Job) -> None:
+def begin(container: Any, copied: Sequence[Mount], job: Job, *, podman: bool) -> None:
+    """Fill a container's volume and start it.
+
+    Podman copies into a new volume what its image has there, and gives it to the container's user, when it starts:
+    and copies nothing into one that holds something already. So it is filled afterwards, and its top taken back.
+    """
+    if podman:
+        container.start()
+    _fill(container, copied, job)
+    if not podman:
+        container.start()
+    elif job.volume:
+        container.put_archive(str(job.volume), empty_folder(PurePosixPath("."), "0:0"))
+
+
+def _fill(container: Any, mounts: Sequence[Mount], job: Job) -> None:
     """Make the working folder, its user's own, and copy what is not bound, in the container's own volume."""
     top = job.volume or PurePosixPath("/")
     if job.volume and job.cwd not in (top, *(mount.target for mount in job.mounts)):
         container.put_archive(str(top), empty_folder(job.cwd.relative_to(top), job.runs_as))
     for mount in mounts:
-        copy_in(container, mount, job.runs_as, top)
+        _copy_in(container, mount, job.runs_as, top)
 
 
-def copy_in(container: Any, mount: Mount, user: str, top: PurePosixPath) -> None:
+def _copy_in(container: Any, mount: Mount, user: str, top: PurePosixPath) -> None:
     """Copy a mount into a container, below `top`, owned by `user` (uid:gid)."""
     with pack_folder(mount.source, mount.target.relative_to(top), user) as archive:
         container.put_archive(str(top), read_chunks(archive))
@@ -76,7 +91,7 @@ def keyed_volumes(
             filler = client.containers.create(job.image, ["true"], labels=dict(labels), volumes=place)
             try:
                 # Podman follows no volume below the folder that it unpacks in: it is the volume itself.
-                copy_in(filler, mount, job.runs_as, mount.target)
+                _copy_in(filler, mount, job.runs_as, mount.target)
             finally:
                 filler.remove(force=True)
             client.volumes.create(proof, labels={LABEL: "volume"})

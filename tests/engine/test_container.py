@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shlex
 import subprocess
 import sys
@@ -67,6 +68,7 @@ _HIDDEN = {
 }
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root hides a folder from the engine")
 @pytest.mark.parametrize("hidden", _HIDDEN)
 @pytest.mark.parametrize("file", [False, True])
 def test_an_engine_that_does_not_see_our_files_gets_copies(
