@@ -92,6 +92,9 @@ def _no_engine(where: str, error: BaseException, said: str = "") -> BuildError:
     )
 
 
+_LONGEST_PLACE = 50
+
+
 class _SshWay:
     """A socket here that leads to the engine of another machine by this machine's own ssh.
 
@@ -101,7 +104,9 @@ class _SshWay:
     """
 
     def __init__(self, host: str) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="boardcast-ssh-")
+        # A socket's name has 108 characters at most (unix(7); 104 on macOS), and ssh adds 17 of its own to one of its.
+        short = None if len(tempfile.gettempdir()) < _LONGEST_PLACE else "/tmp"  # noqa: S108 - a folder of our own in it
+        self._folder = tempfile.TemporaryDirectory(prefix="boardcast-ssh-", dir=short)
         place = Path(self._folder.name)
         self.address = f"unix://{place / 'engine'}"
         self._said = (place / "said").open("a+b")

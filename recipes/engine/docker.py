@@ -38,6 +38,11 @@ RUN_LABEL = f"{LABEL}.run"
 _STEP = re.compile(r"Step (\d{1,4})/(\d{1,4}) :")
 
 
+def debian_processor(name: str) -> str:
+    """Return what Debian calls a processor that `uname -m`, macOS or an engine names."""
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(name.lower(), name.lower())
+
+
 def pull_total(layers: dict[str, tuple[int, int]], event: Mapping[str, Any]) -> int:
     """Note what one event of a pull tells (layer to bytes that came, and bytes in all); return the bytes of all."""
     if event.get("status") == "Downloading":
@@ -313,6 +318,11 @@ class Engine:
         if self._told is None:
             self._told = dict(self._client.info())
         return self._told
+
+    @property
+    def processor(self) -> str:
+        """That of the engine's machine, as Debian calls it: amd64, arm64, …."""
+        return debian_processor(str(self._facts().get("Architecture") or ""))
 
     def _memory(self) -> int:
         return int(self._facts().get("MemTotal") or 0)

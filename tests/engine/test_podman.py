@@ -6,11 +6,13 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from recipes import paths
 from recipes.engine.docker import Engine
 from recipes.tools.base import ensure_base_image
 from tests.support.rootless import RootlessUser, missing, own, rootless_user, served
@@ -30,15 +32,23 @@ def all_passed(ran: subprocess.CompletedProcess[str]) -> None:
 
 
 @pytest.fixture
-def podman(tmp_path: Path) -> Iterator[str]:
+def place() -> Iterator[Path]:
+    """Return a folder that anybody may pass through, with a short name: podman takes no other."""
+    with tempfile.TemporaryDirectory(prefix="bc-", dir="/tmp", ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def podman(place: Path) -> Iterator[str]:
     """Serve docker's API by podman, with images and containers of its own."""
-    (tmp_path / "containers.conf").write_text(CONFIG)
-    places = ["--root", str(tmp_path / "root"), "--runroot", str(tmp_path / "run")]
-    environment = {**os.environ, "CONTAINERS_CONF": str(tmp_path / "containers.conf")}
-    socket = tmp_path / "podman.sock"
+    (place / "containers.conf").write_text(CONFIG)
+    places = ["--root", str(place / "root"), "--runroot", str(place / "run")]
+    environment = {**os.environ, "CONTAINERS_CONF": str(place / "containers.conf")}
+    socket = place / "podman.sock"
     argv = ["podman", *places, "system", "service", "--time=0", f"unix://{socket}"]
     try:
-        with served(argv, socket, tmp_path / "podman.log", environment) as address:
+        with served(argv, socket, place / "podman.log", environment) as address:
             yield address
     finally:
         subprocess.run(["podman", *places, "system", "reset", "--force"], env=environment, check=True)
@@ -47,11 +57,15 @@ def podman(tmp_path: Path) -> Iterator[str]:
 @pytest.mark.skipif(bool(missing("podman", "catatonit", "runc")), reason="without podman")
 def test_podman_does_what_docker_does(podman: str, tmp_path: Path) -> None:
     """Confinement, copies, links, volumes, networks, a full disk, an engine elsewhere, and a build of both."""
+    # Which images there are is remembered in the cache, and what they are is part of a build's name there.
+    (tmp_path / "cache").mkdir()
+    for name in ("archives", "git", "sysroots", "index"):
+        (tmp_path / "cache" / name).symlink_to(paths.cache() / name)
+    mine = {"DOCKER_HOST": podman, "BOARDCAST_WORK": str(tmp_path / "work"), "BOARDCAST_CACHE": str(tmp_path / "cache")}
     all_passed(
         subprocess.run(
             [sys.executable, "-m", "pytest", f"--basetemp={tmp_path / 'pytest'}", *WORDS, *TESTS],
-            # Which images there are is remembered in the working folder.
-            env={**os.environ, "DOCKER_HOST": podman, "BOARDCAST_WORK": str(tmp_path / "work")},
+            env={**os.environ, **mine},
             capture_output=True,
             text=True,
             check=False,
@@ -60,10 +74,10 @@ def test_podman_does_what_docker_does(podman: str, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def user(tmp_path: Path) -> RootlessUser:
+def user(place: Path) -> RootlessUser:
     if os.getuid() != 0:
         pytest.skip("only root becomes another user")
-    return rootless_user(tmp_path)
+    return rootless_user(place)
 
 
 @pytest.fixture
