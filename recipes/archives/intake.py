@@ -289,7 +289,13 @@ def _take_one(tree: _Tree, reader: Reader, member: Member, path: str, rules: _Ru
     if member.kind is Kind.FOLDER:
         os.close(tree.folder(path))
     elif member.kind is Kind.FILE:
-        tree.add(path, reader.content(), member.mode)
+        try:
+            tree.add(path, reader.content(), member.mode)
+        except FileExistsError:
+            # None of this run's: a disk to which two names are one, such as those of kernel headers on macOS.
+            if not rules.skip_odd:
+                raise
+            tree.left_out.append(path)
     elif member.kind is Kind.LINK:
         tree.link(path, _target(path, member.target, rules))
     elif member.kind is Kind.HARD_LINK:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from recipes.arch import debian_processor
 from recipes.console import say
 from recipes.engine.confinement import NOBODY, Confinement, is_rootless
 from recipes.engine.connection import (
@@ -36,11 +37,6 @@ OWNER_LABEL = f"{LABEL}.owner"
 RUN_LABEL = f"{LABEL}.run"
 
 _STEP = re.compile(r"Step (\d{1,4})/(\d{1,4}) :")
-
-
-def debian_processor(name: str) -> str:
-    """Return what Debian calls a processor that `uname -m`, macOS or an engine names."""
-    return {"x86_64": "amd64", "aarch64": "arm64"}.get(name.lower(), name.lower())
 
 
 def pull_total(layers: dict[str, tuple[int, int]], event: Mapping[str, Any]) -> int:
@@ -229,6 +225,7 @@ class Engine:
         """
         if self._aborted:
             raise BuildError("stopped")
+        job = self._for_its_user(job)
         name = f"{LABEL}-{self._run}-{uuid.uuid4().hex[:6]}"
         ended_well = False
         try:
@@ -258,7 +255,6 @@ class Engine:
 
     def _create(self, job: Job, name: str) -> tuple[Any, list[Mount], dict[Path, PurePosixPath]]:
         """Create the container of a session; return it, what is to be copied into it, and what is bound."""
-        job, own_ids = self._for_its_user(job)
         mounted = [mount for mount in job.mounts if not (self.remote and mount.kept)]
         copied = [mount for mount in mounted if is_copied(mount, job, remote=self.remote)]
         bound = [mount for mount in mounted if mount not in copied]
@@ -276,7 +272,7 @@ class Engine:
                 network_mode=job.network,
                 **{name: value for name, value in held.items() if name != "user"},
             )
-            if own_ids:  # the SDK knows docker's words alone
+            if self._keeps_ids(job):  # the SDK knows docker's words alone
                 host["UsernsMode"] = "keep-id"
             made = api.create_container(
                 job.image,
@@ -292,18 +288,20 @@ class Engine:
         own = [mount for mount in copied if not mount.key]
         return container, own, {mount.source: mount.target for mount in bound}
 
-    def _for_its_user(self, job: Job) -> tuple[Job, bool]:
-        """Return a job as an engine that runs as a user can carry it out, and whether it shows that user's own ids.
+    def _for_its_user(self, job: Job) -> Job:
+        """Return a job as an engine that runs as a user can carry it out.
 
-        To the ids of such an engine's containers this user's files are root's: podman can let them be what they are.
-        With docker a build is nobody, who gets copies; what it would write to is left out.
+        To the ids of such an engine's containers this user's files are root's. With docker a build is nobody, who gets
+        copies; what it would write to is left out.
         """
-        if not is_rootless(self._facts()) or job.runs_as.startswith("0:"):
-            return job, False
-        if self.is_podman() and job.runs_as.startswith(f"{os.getuid()}:"):
-            return job, True
-        mounts = tuple(mount for mount in job.mounts if not mount.kept)
-        return replace(job, user=NOBODY, mounts=mounts), False
+        if not is_rootless(self._facts()) or job.runs_as.startswith("0:") or self._keeps_ids(job):
+            return job
+        return replace(job, user=NOBODY, mounts=tuple(mount for mount in job.mounts if not mount.kept))
+
+    def _keeps_ids(self, job: Job) -> bool:
+        """Tell whether a container's user has this user's own id: podman can let it be what it is here."""
+        mine = job.runs_as.startswith(f"{os.getuid()}:") and not job.runs_as.startswith("0:")
+        return mine and is_rootless(self._facts()) and self.is_podman()
 
     def _goes_blind(self, lost: Path, name: str) -> None:
         """Copy from now on, and remove the container that was shown something else."""

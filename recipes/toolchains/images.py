@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recipes import elf, paths
-from recipes.arch import ARCHES, Arch
+from recipes.arch import ARCHES, Arch, debian_processor
 from recipes.engine.container import ContainerSession, Job
-from recipes.engine.docker import Engine, debian_processor
+from recipes.engine.docker import Engine
 from recipes.engine.layout import WORK
 from recipes.errors import BuildError
 from recipes.files import whole_file, write_whole

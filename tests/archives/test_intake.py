@@ -382,3 +382,15 @@ def test_limits_are_of_all_parts_together(halves: tuple[Part, Part]) -> None:
     half = (member("left/out/prefix/a", b"x"), member("left/debug/a", b"x"))
     with pytest.raises(RefusedError, match="one more than 1 members"):
         take_parts(stream(*half), halves, limits=Limits(members=1))
+
+
+def test_a_name_that_the_disk_has_already_is_left_out_of_a_root(into: Path) -> None:
+    """As on a disk to which xt_MARK.h and xt_mark.h are one file; elsewhere it is refused."""
+    (into / "xt_mark.h").write_bytes(b"first")
+    members = (member("xt_mark.h", b"second"), member("after", b"x"))
+    with pytest.raises(UserError):
+        take(stream(*members), into)
+    taken = take(stream(*members), into, skip_odd=True)
+    assert taken.left_out == ("xt_mark.h",)
+    assert (into / "xt_mark.h").read_bytes() == b"first"
+    assert (into / "after").read_bytes() == b"x"

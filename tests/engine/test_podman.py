@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,28 +13,17 @@ import pytest
 from recipes import paths
 from recipes.engine.docker import Engine
 from recipes.tools.base import ensure_base_image
-from tests.support.rootless import RootlessUser, missing, own, rootless_user, served
+from tests.support.rootless import TESTS, RootlessUser, all_passed, missing, own, rootless_user, served, short_place
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 CONFIG = '[engine]\nruntime = "runc"\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'
 """A runtime for every kind of cgroups (crun has none for hybrid ones), and nothing that needs systemd."""
-WORDS = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-m", "engine and not slow"]
-TESTS = ["tests/engine"]
-
-
-def all_passed(ran: subprocess.CompletedProcess[str]) -> None:
-    assert ran.returncode == 0, ran.stdout[-12000:] + ran.stderr[-2000:]
-    found = re.search(r"(\d+) passed", ran.stdout)
-    assert found, ran.stdout[-12000:]
-    assert int(found[1]) >= 20
 
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    """Return a folder that anybody may pass through, with a short name: podman takes no other."""
-    with tempfile.TemporaryDirectory(prefix="bc-", dir="/tmp", ignore_cleanup_errors=True) as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
+    with short_place() as folder:
+        yield folder
 
 
 @pytest.fixture
@@ -64,7 +51,7 @@ def test_podman_does_what_docker_does(podman: str, tmp_path: Path) -> None:
     mine = {"DOCKER_HOST": podman, "BOARDCAST_WORK": str(tmp_path / "work"), "BOARDCAST_CACHE": str(tmp_path / "cache")}
     all_passed(
         subprocess.run(
-            [sys.executable, "-m", "pytest", f"--basetemp={tmp_path / 'pytest'}", *WORDS, *TESTS],
+            [sys.executable, *TESTS, f"--basetemp={tmp_path / 'pytest'}"],
             env={**os.environ, **mine},
             capture_output=True,
             text=True,
@@ -104,5 +91,5 @@ def rootless(user: RootlessUser, engine: Engine) -> Iterator[str]:
 )
 def test_a_users_podman_does_too(rootless: str, user: RootlessUser) -> None:
     """The same, as that user: a build's files are his there too, and he keeps the compiler's cache."""
-    all_passed(user.python(rootless, "-m", "pytest", f"--basetemp={user.home / 'pytest'}", *WORDS, *TESTS))
+    all_passed(user.python(rootless, *TESTS, f"--basetemp={user.home / 'pytest'}"))
     assert list((user.home / "cache" / "ccache").rglob("*R")), "nothing was kept of the compiler"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +17,9 @@ from pathlib import Path
 from recipes.paths import CHECKOUT
 from tests.support.otheruser import open_to
 
+_QUIETLY = ("-q", "-p", "no:cacheprovider", "-p", "no:randomly")
+TESTS = ("-m", "pytest", *_QUIETLY, "-m", "engine and not slow", "tests/engine")
+"""What an interpreter is given to run the tests of the engine."""
 NAME, NUMBER, FIRST, IDS = "engineer", 54_322, 6_000_000, 65_536
 # $1 a folder with this user's files of /etc. Nobody else sees them, and they go with the last program here.
 _ENTER = r"""
@@ -53,6 +58,22 @@ class RootlessUser:
         }
         argv = [*self.words(environment), sys.executable, *words]
         return subprocess.run(argv, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+
+
+def all_passed(ran: subprocess.CompletedProcess[str]) -> None:
+    """Fail with what the tests of the engine said where one of them failed, or hardly any ran."""
+    assert ran.returncode == 0, ran.stdout[-12000:] + ran.stderr[-2000:]
+    found = re.search(r"(\d+) passed", ran.stdout)
+    assert found, ran.stdout[-12000:]
+    assert int(found[1]) >= 20
+
+
+@contextlib.contextmanager
+def short_place() -> Iterator[Path]:
+    """Give a folder that anybody may pass through, with a short name: podman takes no other."""
+    with tempfile.TemporaryDirectory(prefix="bc-", dir="/tmp", ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 def rootless_user(folder: Path) -> RootlessUser:
