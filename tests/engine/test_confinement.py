@@ -146,6 +146,24 @@ def test_what_its_user_may_not_read_is_copied(engine: Engine, tmp_path: Path) ->
 
 
 @pytest.mark.engine
+def test_what_is_kept_is_its_owners_here_and_there(engine: Engine, tmp_path: Path) -> None:
+    """The compiler's cache, which others may not look into. To a user's docker nothing of this user's can be given."""
+    kept, owner = tmp_path / "kept", [int(part) for part in build_ids().split(":")]
+    kept.mkdir(mode=0o700)
+    os.chown(kept, *owner)
+    place = PurePosixPath("/bc/ccache")
+    mount = Mount(source=kept, target=place, read_only=False, kept=True)
+    job = Job(image=ensure_base_image(engine), cwd=WORK, mounts=(mount,), present={place: ("KEPT", "LEFT_OUT")})
+    with engine.session(job) as session:
+        told = ask(session, "mkdir $KEPT/new 2> /dev/null; echo $KEPT$LEFT_OUT")
+    if is_rootless(engine._facts()) and not engine.is_podman():
+        assert (told, list(kept.iterdir())) == ("1", [])
+    else:
+        assert told == str(place)
+        assert (kept / "new").stat().st_uid == owner[0]
+
+
+@pytest.mark.engine
 def test_a_volume_goes_with_its_container(engine: Engine) -> None:
     before = {volume.name for volume in engine._client.volumes.list()}
     with engine.session(Job(image=ensure_base_image(engine), cwd=WORK)) as session:
