@@ -82,7 +82,7 @@ def test_processes_without_end_end(engine: Engine) -> None:
     if not limits(engine):
         pytest.skip("this engine has no limit of processes")
     with engine.session(Job(image=ensure_base_image(engine), cwd=WORK)) as session:
-        started = ask(session, "n=0; while [ $n -lt 6000 ]; do n=$((n+1)); echo $n; sleep 60 & done 2> /dev/null")
+        started = ask(session, "n=0; while [ $n -lt 6000 ]; do n=$((n+1)); echo $n; sleep 600 & done 2> /dev/null")
     assert 3000 < int(started.split()[-1]) < 4100
 
 
