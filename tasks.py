@@ -12,9 +12,9 @@ from deploy.commands.board import enroll, probe
 from deploy.commands.build import build, images, shell, why
 from deploy.commands.inputs import fetch, pins
 from deploy.commands.kvs import kvs
-from deploy.commands.project import bench, demo, matrix, security, sim
-from deploy.commands.release import deploy, releases, rollback, status, uninstall, up, verify
-from deploy.commands.streams import doctor, logs, render, restart, start, stop
+from deploy.commands.project import bench, demo, matrix, security, sim, try_promises
+from deploy.commands.release import activate, deploy, prune, releases, rollback, uninstall, up, verify
+from deploy.commands.streams import doctor, logs, render, restart, start, status, stop
 from deploy.commands.watch import watch
 
 # A task cannot have words of its own that may be left out, so these are `invoke bundle`, `invoke bundle.why`, ….
@@ -39,9 +39,11 @@ ns = Collection(
     shell,
     bundle,
     deploy,
+    activate,
     verify,
     rollback,
     releases,
+    prune,
     uninstall,
     status,
     up,
@@ -57,6 +59,7 @@ ns = Collection(
     matrix,
     demo,
     bench,
+    try_promises,
     selftest,
 )
 read_ahead(ns)

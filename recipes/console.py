@@ -12,7 +12,9 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 from recipes.text import shown
 
@@ -24,14 +26,20 @@ _WIPE = "\r\x1b[K"
 _LOCK = threading.Lock()
 _START = time.monotonic()
 _SAID = [_START]
+_LIVE: list[Any] = []
+"""The table that changes on the terminal, while there is one: lines are printed above it."""
 
 
 def say(line: str) -> None:
     """Print one progress line on stderr with the seconds since the start; stdout stays for results."""
     with _LOCK:
         _SAID[0] = time.monotonic()
+        told = f"[{_SAID[0] - _START:6.1f}s] {_cell(line)}"
+        if _LIVE:
+            _LIVE[0].console.print(told, markup=False, highlight=False, soft_wrap=True)
+            return
         wipe = _WIPE if sys.stderr.isatty() else ""
-        print(f"{wipe}[{_SAID[0] - _START:6.1f}s] {_cell(line)}", file=sys.stderr, flush=True)
+        print(f"{wipe}{told}", file=sys.stderr, flush=True)
 
 
 def out(*lines: str) -> None:
@@ -79,8 +87,17 @@ def wipe_state() -> None:
 
 def emit(data: object) -> None:
     """Print a result as JSON, for `--json`."""
+    print(_json(data, indent=2))
+
+
+def emit_line(data: object) -> None:
+    """Print one of several results as JSON on a line of its own, at once."""
+    print(_json(data), flush=True)
+
+
+def _json(data: object, *, indent: int | None = None) -> str:
     # JSON in ASCII escapes all that acts but DEL.
-    print(json.dumps(data, indent=2, sort_keys=True).replace("\x7f", "\\u007f"))
+    return json.dumps(data, indent=indent, sort_keys=True).replace("\x7f", "\\u007f")
 
 
 def table(
@@ -104,25 +121,73 @@ def table(
     """
     title, rows = _cell(title), [[_cell(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
-        from rich import box
         from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
 
         console = Console()
-        # A plain string would be read for rich's own marks.
-        ruled = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-        taken = [at for at, column in enumerate(columns) if console.width >= _ROOMY or column not in roomy]
-        for at in taken:
-            short = max((len(row[at]) for row in rows), default=0) <= _SHORT
-            ruled.add_column(
-                columns[at], justify="right" if columns[at] in right else "left", no_wrap=short, overflow="fold"
-            )
-        for row in rows:
-            ruled.add_row(*(Text(row[at]) for at in taken))
-        console.print(ruled)
+        console.print(_ruled(console.width, title, columns, rows, right, roomy))
         return
     _plain_table(title, columns, rows, right)
+
+
+def _ruled(
+    width: int,
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    right: Sequence[str],
+    roomy: Sequence[str],
+) -> Any:
+    """Return a table of rich for a terminal of this width."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    # A plain string would be read for rich's own marks.
+    ruled = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    taken = [at for at, column in enumerate(columns) if width >= _ROOMY or column not in roomy]
+    for at in taken:
+        short = max((len(row[at]) for row in rows), default=0) <= _SHORT
+        ruled.add_column(
+            columns[at], justify="right" if columns[at] in right else "left", no_wrap=short, overflow="fold"
+        )
+    for row in rows:
+        ruled.add_row(*(Text(row[at]) for at in taken))
+    return ruled
+
+
+Drawn = tuple[str, Sequence[Sequence[str]]]
+"""A title, and rows."""
+
+
+@contextmanager
+def live_table(columns: Sequence[str], draw: Callable[[int], Drawn], *, right: Sequence[str] = ()) -> Iterator[None]:
+    """Show a table on the terminal of stderr that changes until the block ends; nothing of it stays.
+
+    Parameters
+    ----------
+    draw:
+        Gets the lines that there is room for; it is asked some times a second, from another thread.
+    right:
+        Columns of figures.
+    """
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console(stderr=True)
+
+    def drawn() -> Any:
+        title, rows = draw(max(3, console.height - 6))
+        cells = [[_cell(cell) for cell in row] for row in rows]
+        return _ruled(console.width, _cell(title), columns, cells, right, ())
+
+    with Live(
+        get_renderable=drawn, console=console, transient=True, redirect_stdout=False, redirect_stderr=False
+    ) as live:
+        _LIVE.append(live)
+        try:
+            yield
+        finally:
+            _LIVE.clear()
 
 
 def _plain_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str]) -> None:

@@ -157,6 +157,12 @@ class VerifyError(UserError):
     code = ExitCode.VERIFY
 
 
+class FleetError(UserError):
+    """Some hosts of many did not come to what they should."""
+
+    code = ExitCode.FLEET
+
+
 def unknown(kind: str, name: str, known: Iterable[str], *, where: str = "", next_step: str = "") -> ConfigError:
     """Build the error for a name that nobody knows: what was found instead, and the nearest match."""
     names = sorted(known)

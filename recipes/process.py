@@ -5,8 +5,9 @@ from __future__ import annotations
 import getpass
 import os
 import pwd
+import selectors
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,9 +143,146 @@ class Child:
         self._started.wait()
 
 
+class TooMuchError(Exception):
+    """A program printed more than it may; with the begin of that."""
+
+    def __init__(self, begin: bytes) -> None:
+        super().__init__("a program printed more than it may")
+        self.begin = begin
+
+
+_PART = 64 << 10
+
+
+def converse(
+    argv: Sequence[str],
+    stdin: Iterable[bytes],
+    *,
+    env: Mapping[str, str],
+    most: int,
+    left: Callable[[], float],
+    moved: Callable[[int, int], None],
+) -> Result:
+    """Run a program that is sent a stream while it answers; it is ended with the call, however that ends.
+
+    Parameters
+    ----------
+    most:
+        Bytes of both of its streams that are taken.
+    left:
+        Gives the seconds that it may go on for; asked while nothing moves.
+    moved:
+        Hears how many bytes went there, and came back.
+
+    Raises
+    ------
+    TooMuchError
+        It printed more than `most` bytes.
+    TimeoutError
+        `left` gave none.
+    OSError
+        It cannot be started.
+    """
+    started = subprocess.Popen(
+        list(argv), env=environment(env), bufsize=0, start_new_session=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        out, err = _Talk(started, iter(stdin), most, left, moved).to_the_end()
+        return Result(argv=tuple(argv), code=started.wait(max(0.1, left())), stdout=out, stderr=err)
+    except subprocess.TimeoutExpired as error:
+        raise TimeoutError("it closed its output and went on") from error
+    finally:
+        if started.poll() is None:
+            started.kill()
+        started.wait()
+        for pipe in (started.stdin, started.stdout, started.stderr):
+            if pipe is not None:
+                pipe.close()
+
+
+class _Talk:
+    """The three pipes of a program, moved side by side."""
+
+    def __init__(
+        self,
+        started: subprocess.Popen[bytes],
+        source: Iterator[bytes],
+        most: int,
+        left: Callable[[], float],
+        moved: Callable[[int, int], None],
+    ) -> None:
+        self._source, self._most, self._left, self._moved = source, most, left, moved
+        self._waiting = memoryview(b"")
+        self._ready = selectors.DefaultSelector()
+        self._heard: dict[int, bytearray] = {}
+        for pipe in (started.stdout, started.stderr):
+            if pipe is not None:
+                os.set_blocking(pipe.fileno(), False)
+                self._ready.register(pipe, selectors.EVENT_READ)
+                self._heard[pipe.fileno()] = bytearray()
+        self._input = started.stdin
+        if self._input is not None:
+            os.set_blocking(self._input.fileno(), False)
+            self._ready.register(self._input, selectors.EVENT_WRITE)
+
+    def to_the_end(self) -> tuple[bytes, bytes]:
+        with self._ready:
+            while self._ready.get_map():
+                seconds = self._left()
+                if seconds <= 0:
+                    raise TimeoutError("no answer in time")
+                for key, _ in self._ready.select(min(seconds, 1.0)):
+                    if key.fileobj is self._input:
+                        self._send()
+                    else:
+                        self._take(key.fd, key.fileobj)
+        out, err = self._heard.values()
+        return bytes(out), bytes(err)
+
+    def _send(self) -> None:
+        if self._input is None:
+            return
+        if not self._waiting:
+            chunk = next(self._source, None)
+            if chunk is None:
+                self._end_input()
+                return
+            self._waiting = memoryview(chunk)
+        try:
+            count = self._input.write(self._waiting[:_PART]) or 0  # None where the pipe is full
+        except BrokenPipeError:
+            self._end_input()  # who ends before its input does says why by its exit code
+            return
+        self._waiting = self._waiting[count:]
+        self._moved(count, 0)
+
+    def _end_input(self) -> None:
+        if self._input is not None:
+            self._ready.unregister(self._input)
+            self._input.close()
+            self._input = None
+
+    def _take(self, descriptor: int, pipe: object) -> None:
+        part = os.read(descriptor, _PART)
+        if not part:
+            self._ready.unregister(pipe)  # type: ignore[arg-type]
+            return
+        self._heard[descriptor] += part
+        self._moved(0, len(part))
+        if sum(map(len, self._heard.values())) > self._most:
+            raise TooMuchError(bytes(next(iter(self._heard.values()))[:200]))
+
+
 @contextmanager
 def child(
-    argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], output: IO[bytes], descriptor: int | None = None
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    output: IO[bytes],
+    descriptor: int | None = None,
+    alone: bool = False,
 ) -> Iterator[Child]:
     """Start a program that talks to us while it runs; it is ended with the block, however that ends.
 
@@ -154,6 +292,8 @@ def child(
         An open file that takes both of its streams.
     descriptor:
         An open descriptor of ours that it may use too, under the same number; None for none.
+    alone:
+        In a session of its own: it has no terminal on which it could ask somebody, and Ctrl-C is ours.
     """
     started = subprocess.Popen(
         list(argv),
@@ -163,6 +303,7 @@ def child(
         stdout=output,
         stderr=output,
         pass_fds=() if descriptor is None else (descriptor,),
+        start_new_session=alone,
     )
     try:
         yield Child(started)

@@ -187,7 +187,17 @@ def progress(what: str, moved: Callable[[], int] | None = None, *, total: int = 
     """
     step = Step(what=what, moved=moved, total=total)
     if getattr(_WITHIN, "busy", False):
-        yield step
+        outer: Step | None = getattr(_WITHIN, "phases", None)
+        if outer is None:
+            yield step
+            return
+        # What is within a phase stays silent, as what is within a step does.
+        _WITHIN.phases = None
+        outer.at(what, moved=moved, total=total)
+        try:
+            yield outer
+        finally:
+            _WITHIN.phases = outer
         return
     _WITHIN.busy = True
     try:
@@ -198,6 +208,17 @@ def progress(what: str, moved: Callable[[], int] | None = None, *, total: int = 
     if step.seconds() > QUIET_SECONDS:
         count = step.count()
         say(f"{what}: done in {step.seconds():.1f} s" + (f", {size(count)}" if count else ""))
+
+
+@contextmanager
+def phases_of(what: str) -> Iterator[Step]:
+    """Take the steps that this thread begins in the block as phases of one, which the caller shows: nothing is said."""
+    step = Step(what=what)
+    _WITHIN.busy, _WITHIN.phases = True, step
+    try:
+        yield step
+    finally:
+        _WITHIN.busy, _WITHIN.phases = False, None
 
 
 @contextmanager

@@ -40,13 +40,22 @@ def pytest_configure() -> None:
     paths.work().mkdir(parents=True, exist_ok=True)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the files that take longest first, so that side by side none is left for the end."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the files that take longest first, so that side by side none is left for the end; let real parts try twice.
+
+    Four workers share two cores with compilers, emulated boards and a browser, and what is late there is no fault of
+    the code. A test of such parts that failed is run once more, and pytest's summary counts it as a rerun.
+    """
     places = {name: place for place, name in enumerate(_LONGEST)}
     items.sort(key=lambda item: places.get(item.path.relative_to(_HERE).with_suffix("").as_posix(), len(places)))
+    again = config.pluginmanager.hasplugin("rerunfailures")
+    for item in items:
+        if again and any(item.get_closest_marker(name) for name in _REAL):
+            item.add_marker(pytest.mark.flaky(reruns=1, reruns_delay=3))
 
 
 _HERE = Path(__file__).parent
+_REAL = ("engine", "sim", "process", "loopback")
 _LONGEST = (
     *("integration/test_first_hour", "release/test_recheck", "corpus/test_corpus", "faults/test_cuts"),
     *("services/test_init_systems", "services/test_init_releases", "builder/test_reproducible", "release/test_tiny"),
@@ -61,7 +70,7 @@ _LONGEST = (
 def _no_world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make processes and sockets raise in a test without a marker: a unit test that needs one is not one."""
     marks = {mark.name for mark in request.node.iter_markers()}
-    if marks & {"engine", "sim", "process", "loopback"}:
+    if marks & set(_REAL):
         return
 
     def refuse(*_: object, **__: object) -> Any:

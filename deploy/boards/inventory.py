@@ -76,8 +76,14 @@ class Host(Strict):
     """Who logs in."""
     key: LocalPath = ""
     """Path of the private key on this machine; the SSH agent and the user's own keys where it is empty."""
+    ssh: Literal["own", "openssh"] = "own"
+    """Who speaks SSH: Boardcast itself, or the system's `ssh`, for keys on a token (FIDO) and for odd algorithms."""
     host_key: Annotated[Text, AfterValidator(_host_key)] = ""
     """The board's host key: its type and base64, or whole lines of `ssh-keyscan`, of which the best key is taken."""
+    groups: tuple[Name, ...] = Field(default=(), max_length=64, examples=[["cameras"]])
+    """Names of your own, for `--group`: a host may be in several; `all` is every host."""
+    labels: dict[Name, Name] = Field(default_factory=dict, max_length=64, examples=[{"site": "north"}])
+    """Properties of your own, for `--label site=north`."""
 
 
 class HostsFile(Strict):
@@ -103,20 +109,50 @@ def _inventories() -> list[Path]:
 def inventory_of(host: str) -> Path:
     """Return the inventory that has a host's table; for a new host the one that it will be written to."""
     for path in _inventories():
-        if path.is_file() and host in read_tables(path, HostsFile, "hosts")[0].hosts:
+        if path.is_file() and host in _tables(path)[0].hosts:
             return path
     return inventory_path()
 
 
-def _read(*, any_board: bool = False, any_key: bool = False) -> tuple[dict[str, Host], dict[str, ConfigError]]:
-    """Read the inventories: the hosts that are right, and for each other one its faults. The first of a name counts."""
+def _tables(path: Path) -> tuple[HostsFile, dict[str, ConfigError], list[str]]:
+    """Return an inventory, the faults of its hosts, and its lines; a file that is the same is read once.
+
+    A rollout asks for each of hundreds of hosts several times.
+    """
+    try:
+        told = path.stat()
+        state = (told.st_ino, told.st_mtime_ns, told.st_size)
+    except OSError:
+        state = None
+    kept = _KEPT.get(path)
+    if kept is None or state is None or kept[0] != state:
+        read, wrong = read_tables(path, HostsFile, "hosts")
+        kept = _KEPT[path] = (state, read, wrong, path.read_text().splitlines())
+    return kept[1], dict(kept[2]), kept[3]
+
+
+_KEPT: dict[Path, tuple[tuple[int, int, int] | None, HostsFile, dict[str, ConfigError], list[str]]] = {}
+
+
+def _read(
+    *, any_board: bool = False, any_key: bool = False, only: str = ""
+) -> tuple[dict[str, Host], dict[str, ConfigError]]:
+    """Read the inventories: the hosts that are right, and for each other one its faults. The first of a name counts.
+
+    Parameters
+    ----------
+    any_board, any_key:
+        A host whose board nobody knows, or whose host key is missing, is right too.
+    only:
+        Name of the one host that is asked for; all without it.
+    """
     known = None if any_board else board_names()
     hosts: dict[str, Host] = {}
     faults: dict[str, ConfigError] = {}
     for path in _inventories():
-        read, wrong = read_tables(path, HostsFile, "hosts")
-        lines = path.read_text().splitlines()
-        for name, host in read.hosts.items():
+        read, wrong, lines = _tables(path)
+        asked = {only: read.hosts[only]} if only in read.hosts else {} if only else read.hosts
+        for name, host in asked.items():
             if why := _unfit(name, host, known, any_key=any_key):
                 at, _ = line_of(lines, ("hosts", name))
                 told = f"line {at}: hosts.{name}: {why}"
@@ -156,11 +192,11 @@ def load_hosts() -> dict[str, Host]:
 def load_host(name: str) -> Host:
     """Return one host of the inventory; raises ConfigError for its faults alone, and for a name that nobody knows."""
     checked_name("host", name)
-    hosts, faults = _read()
+    hosts, faults = _read(only=name)
     if name in faults:
         raise faults[name]
     if name not in hosts:
-        raise unknown("host", name, hosts, where=", ".join(map(str, _inventories())))
+        raise unknown("host", name, _read()[0], where=", ".join(map(str, _inventories())))
     return hosts[name]
 
 
@@ -330,4 +366,5 @@ def target_of(host_name: str, host: Host) -> Target:
         key=Path(host.key).expanduser() if host.key else None,
         host_key=host.host_key,
         inventory=paths.shown_path(inventory_of(host_name)),
+        openssh=host.ssh == "openssh",
     )

@@ -45,6 +45,10 @@ class HostFacts:
 
     free_kib: int
     """On the file system of our folder."""
+    free_inodes: int | None = None
+    """Files that may still be made there; None where the file system has no such limit, or nothing tells."""
+    memory_kib: int = 0
+    """RAM of the board; 0 where nothing tells."""
     writable: bool
     """A file was written there, and taken away again."""
     executes: bool = True
@@ -61,10 +65,12 @@ class HostFacts:
     """Of the release that runs, where it was verified: the order that its manifest has; 0 for none."""
     serving: str = ""
     """Id of the release whose services were put in last, `nothing` for none yet; empty where nothing is put in."""
+    reverted: str = ""
+    """`RELEASE BACK CLOCK` where the board went back by itself at a start, and no release was confirmed since."""
     confirmed: frozenset[str]
     """Ids of the releases whose checks were green."""
     blobs: frozenset[str]
-    """Names of the contents in its store."""
+    """Names of the contents in its store; none where `probe_host` was not to list them."""
     incoming: Mapping[str, int] = field(default_factory=dict)
     """Name to bytes of what a run that was cut left of contents on their way."""
 
@@ -80,6 +86,8 @@ _LINES: dict[str, tuple[str, str]] = {
     "gid": (NUMBER, "id -g"),
     "clock": (NUMBER, "date +%s"),
     "free_kib": (NUMBER, "df -Pk"),
+    "inodes": (r"\d{1,20} \d{1,20}", "stat -f"),
+    "memory_kib": (r"\d{1,15}", "/proc/meminfo"),
     "writable": (YES, "mkdir"),
     "executes": (YES, "a script of two lines"),
     "folder": (r"[a-z-][rwxsStTlL-]{9}[.+@]? \d{1,10} \d{1,10} /.*", "ls -ldn"),
@@ -89,6 +97,7 @@ _LINES: dict[str, tuple[str, str]] = {
     "previous": (NAME, "readlink"),
     "number": (r"\d{1,12}", "read"),
     "serving": (NAME, "read"),
+    "reverted": (r"[0-9a-f]{1,64} [0-9a-f]{1,64} \d{1,12}", "read"),
     "confirmed": (NAME, "ls"),
     "unconfirmed": (NAME, "ls"),
     "blob": (r".{1,255}", "ls"),
@@ -97,11 +106,16 @@ _LINES: dict[str, tuple[str, str]] = {
 }
 
 
-def probe_host(session: BoardSession, root: str, watched: Iterable[str]) -> HostFacts:
+def probe_host(session: BoardSession, root: str, watched: Iterable[str], *, wanted: str = "") -> HostFacts:
     """Ask a board everything that a plan needs, in one round trip.
 
     A file is written below `root`, or where that would be made, and taken away at once: on a board whose file system
     is read only nothing else tells. No other trace is left.
+
+    Parameters
+    ----------
+    wanted:
+        Id of the release that a plan is for: where that runs and was verified, the store is not listed.
 
     Raises
     ------
@@ -110,7 +124,7 @@ def probe_host(session: BoardSession, root: str, watched: Iterable[str]) -> Host
     """
     lines = "".join(f"{path}\n" for path in watched).encode()
     begun = time.time()
-    reply = session.run(PROBE_SCRIPT, [root], [lines])
+    reply = session.run(PROBE_SCRIPT, [root, wanted] if wanted else [root], [lines])
     if reply.code != 0:
         raise PreflightError("the probe did not run through", why=one_line(reply.err or reply.out))
     return parse_facts(framed(reply.out), now=(begun + time.time()) / 2)
@@ -135,6 +149,8 @@ def parse_facts(text: str, *, now: float) -> HostFacts:
         clock=clock,
         skew=round(clock - now),
         free_kib=int(single.get("free_kib", 0)),
+        free_inodes=_inodes(single.get("inodes", "")),
+        memory_kib=int(single.get("memory_kib", 0)),
         writable=single.get("writable") == "yes",
         executes=single.get("executes", "yes") == "yes",
         folders=tuple(_folder(value, many.get("acl", ())) for value in many.get("folder", ())),
@@ -143,11 +159,18 @@ def parse_facts(text: str, *, now: float) -> HostFacts:
         previous=single.get("previous", ""),
         number=int(single.get("number", 0)),
         serving=single.get("serving", ""),
+        reverted=single.get("reverted", ""),
         confirmed=frozenset(many.get("confirmed", ())),
         blobs=frozenset(many.get("blob", ())),
         incoming={name: int(size) for size, _, name in (value.partition(" ") for value in many.get("part", ()))},
         files={path: digest for digest, _, path in (value.partition(" ") for value in many.get("file", ()))},
     )
+
+
+def _inodes(value: str) -> int | None:
+    """Read how many files a file system may have, and how many are left: 0 of 0 is one without such a limit."""
+    total, _, free = value.partition(" ")
+    return int(free) if total.strip("0") else None
 
 
 def _folder(value: str, lists: Iterable[str]) -> BoardFolder:
@@ -215,9 +238,10 @@ def _let_in(folder: BoardFolder, facts: HostFacts) -> str:
 
 PROBE_SCRIPT = (
     r"""
-# $1 our folder; stdin: board files whose hashes a proof rests on, one a line. Prints name=value lines.
+# $1 our folder; $2 a release: where that runs and was verified, nobody needs the names of what is in the store; stdin:
+# board files whose hashes a proof rests on, one a line. Prints name=value lines.
 set -f
-root=$1
+root=$1 asked=${2:-none}
 """
     + HEAD_FUNCTION
     + r"""
@@ -228,7 +252,7 @@ echo "uid=$(id -u)"
 echo "gid=$(id -g)"
 echo "clock=$(date +%s)"
 have() { command -v "$1" >/dev/null 2>&1; }
-for tool in tar sha256sum sync zstd xz gzip; do have "$tool" && echo "tool=$tool"; done
+for tool in tar sha256sum sync zstd xz gzip rsync; do have "$tool" && echo "tool=$tool"; done
 mv --help 2>&1 | grep -q -e '-T' && echo tool=mv-T
 for dir in /usr/lib/openssh /usr/lib/ssh /usr/lib /usr/libexec /usr/libexec/openssh; do
     if [ -x "$dir/sftp-server" ]; then echo tool=sftp; break; fi
@@ -245,6 +269,8 @@ case $kib in
         ;;
 esac
 echo "free_kib=$kib"
+nodes=$(stat -f -c '%c %d' "$base" 2>/dev/null) && echo "inodes=$nodes"
+while read -r name value rest; do [ "$name" != MemTotal: ] || echo "memory_kib=$value"; done 2>/dev/null < /proc/meminfo
 folder() { echo "folder=$1 $3 $4 $dir"; }
 entries() { # of the access list of $dir; without getfacl none, and the list counts as open
     LC_ALL=C getfacl -cnp "$dir" 2>/dev/null | while IFS= read -r entry; do
@@ -284,19 +310,26 @@ rm -rf "$try"
 trap - EXIT
 set +f
 link() { [ -L "$root/$1" ] && { target=$(readlink "$root/$1"); echo "$1=${target##*/}"; }; }
+target=''
 link current
+settled=no
+if [ -f "$root/current/.confirmed" ] && [ "${target##*/}" = "$asked" ]; then settled=yes; fi
 link previous
 number=''
 if [ -f "$root/current/.confirmed" ]; then { read -r number < "$root/current/.number"; } 2>/dev/null; fi
 [ -z "$number" ] || echo "number=$number"
 serving=''; { read -r serving < "$root/.serving"; } 2>/dev/null
 [ -z "$serving" ] || echo "serving=$serving"
+case $serving in '' | "$asked") ;; *) settled=no ;; esac
+reverted=''; { read -r reverted < "$root/.reverted"; } 2>/dev/null
+[ -z "$reverted" ] || echo "reverted=$reverted"
 for dir in "$root"/releases/*/; do
     [ -d "$dir" ] || continue
     id=${dir%/}; id=${id##*/}
     if [ -f "$dir/.confirmed" ]; then echo "confirmed=$id"; else echo "unconfirmed=$id"; fi
 done
-for blob in "$root"/store/*; do [ -f "$blob" ] && echo "blob=${blob##*/}"; done
+# Thousands of names come in a few writes: a shell's own `echo` makes one of each.
+if [ "$settled" = no ]; then ls "$root/store" 2>/dev/null | sed 's/^/blob=/'; fi
 for part in "$root"/incoming/*; do
     [ -f "$part" ] || continue
     LC_ALL=C ls -ln "$root/incoming" | while read -r mode _ _ _ size rest; do

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import math
 import shlex
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+from deploy.ssh.bridge import Bridge
 from deploy.ssh.channel import COMMAND_SECONDS, SILENT_SECONDS, Exchange, Pulse, TooLongError
 from deploy.ssh.dial import CONNECT_SECONDS, Target, dial, hang_up, place_of
 from deploy.ssh.files import NotWrittenError, put_file
+from deploy.ssh.system import Line, open_line
 from recipes import console
 from recipes.errors import PreflightError
+from recipes.process import TooMuchError
 from recipes.progress import progress
 from recipes.text import one_line
 
@@ -94,16 +98,26 @@ class FileSession(Protocol):
         ...
 
 
-@dataclass(slots=True)
+@runtime_checkable
+class BridgeSession(Protocol):
+    """What the way by rsync needs besides."""
+
+    def bridge(self, link: socket.socket, *, pace: Pace, most: int) -> Reply:
+        """Run the command that a local program asks for at the other end of a socket, its input and output there.
+
+        Raises PreflightError where the connection goes, or more than `most` bytes come.
+        """
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
 class SshSession:
-    """A session over fabric's connection; one that is lost between two commands is opened again."""
+    """A session by SSH: what both of its kinds share."""
 
     target: Target
-    _connection: Any
-    _pulse: Pulse
-    _reopened: int = 0
     traffic: Traffic = field(default_factory=Traffic)
     deadline: float = math.inf
+    _reopened: int = 0
 
     def run(
         self, script: str, arguments: Sequence[str] = (), stdin: Iterable[bytes] = (), *, most: int = TEXT_BYTES
@@ -123,6 +137,66 @@ class SshSession:
             )
         return out
 
+    def _run(
+        self, script: str, arguments: Sequence[str], stdin: Iterable[bytes], most: int
+    ) -> tuple[int, bytes, bytes]:
+        raise NotImplementedError
+
+    def cut(self) -> None:
+        """End the connection at once, whatever goes on over it."""
+        raise NotImplementedError
+
+    def _left(self) -> float:
+        """Return the seconds until the deadline; as long as a command may take at most where there is none."""
+        return max(0.0, min(self.deadline - time.monotonic(), COMMAND_SECONDS))
+
+    def _too_long(self, most: int, begin: bytes) -> PreflightError:
+        return PreflightError(
+            f"{self.target.name} answers with more than {console.size(most)}; the connection was ended",
+            where=place_of(self.target),
+            why=f"the answer begins: {one_line(begin, most=120)}" if begin else "more than rsync has to say",
+            next_step="no board of ours answers like this: is hosts.toml naming the right one?",
+        )
+
+    def _late(self, seconds: float) -> PreflightError:
+        return PreflightError(
+            f"{self.target.name} did not do in time what it was asked",
+            where=place_of(self.target),
+            why=f"the time for all of it is over; its last command had {seconds:.0f} s of that",
+            next_step=_AGAIN,
+        )
+
+    def _silent(self) -> PreflightError:
+        return PreflightError(
+            f"{self.target.name} stopped answering",
+            where=place_of(self.target),
+            why=f"not a byte, and no answer to SSH's own question, for {SILENT_SECONDS:.0f} s",
+            next_step=f"is it still switched on and in reach? Then {_AGAIN}",
+        )
+
+    def _gone(self, why: str) -> PreflightError:
+        return PreflightError(
+            f"the connection to {self.target.name} was lost", where=place_of(self.target), why=why, next_step=_AGAIN
+        )
+
+    def _say_reopened(self, why: str) -> None:
+        self._reopened += 1
+        console.say(f"{self.target.name}: the connection went ({why}); it is opened again")
+
+
+def _command(script: str, arguments: Sequence[str]) -> str:
+    """Return the command line of a script, as the board's own shell reads it."""
+    words = " ".join(shlex.quote(word) for word in ("boardcast", *arguments))
+    return f"sh -c {shlex.quote(script)} {words}"
+
+
+@dataclass(slots=True, kw_only=True)
+class OwnSession(SshSession):
+    """A session over fabric's connection; one that is lost between two commands is opened again."""
+
+    _connection: Any
+    _pulse: Pulse
+
     def put(self, path: str, data: bytes, *, pace: Pace, offset: int | None = None) -> None:
         """Write a file by SFTP; see `FileSession`."""
         import paramiko
@@ -140,17 +214,38 @@ class SshSession:
         except (OSError, EOFError, paramiko.SSHException) as error:
             raise self._lost(error) from error
 
+    def bridge(self, link: socket.socket, *, pace: Pace, most: int) -> Reply:
+        """Run the command that a local program asks for; see `BridgeSession`."""
+        import paramiko
+
+        self.traffic.round_trips += 1
+        guard = threading.Timer(self._left() + _BEYOND_SECONDS, self.cut)
+        guard.daemon = True
+        try:
+            if math.isfinite(self.deadline):
+                guard.start()
+            code, said = Bridge(
+                transport=self._connection.transport, pulse=self._pulse, traffic=self.traffic,
+                link=link, pace=pace, most=most,
+            ).carry()  # fmt: skip
+        except TooLongError as error:
+            raise self._too_long(most, b"") from error
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise self._lost(error) from error
+        finally:
+            guard.cancel()
+        return Reply(code=code, out="", err=said)
+
     def _run(
         self, script: str, arguments: Sequence[str], stdin: Iterable[bytes], most: int
     ) -> tuple[int, bytes, bytes]:
         import paramiko
 
         name, traffic = self.target.name, self.traffic
-        words = " ".join(shlex.quote(word) for word in ("boardcast", *arguments))
-        command = f"sh -c {shlex.quote(script)} {words}"
+        command = _command(script, arguments)
         traffic.round_trips += 1
         before, begun = traffic.sent + traffic.received, time.monotonic()
-        guard = threading.Timer(self._left() + _BEYOND_SECONDS, self._cut)
+        guard = threading.Timer(self._left() + _BEYOND_SECONDS, self.cut)
         guard.daemon = True
         try:
             if math.isfinite(self.deadline):
@@ -163,12 +258,7 @@ class SshSession:
             traffic.latency = self._pulse.latency
             return code, bytes(exchange.out), bytes(exchange.err)
         except TooLongError as error:
-            raise PreflightError(
-                f"{name} answers with more than {console.size(most)}; the connection was ended",
-                where=place_of(self.target),
-                why=f"the answer begins: {one_line(bytes(exchange.out[:200]), most=120)}",
-                next_step="no board of ours answers like this: is hosts.toml naming the right one?",
-            ) from error
+            raise self._too_long(most, bytes(exchange.out[:200])) from error
         except (OSError, EOFError, paramiko.SSHException) as error:
             if time.monotonic() >= self.deadline and not self._pulse.silent:
                 raise self._late(time.monotonic() - begun) from error
@@ -176,12 +266,9 @@ class SshSession:
         finally:
             guard.cancel()
 
-    def _cut(self) -> None:
+    def cut(self) -> None:
+        """End the connection at once, whatever goes on over it."""
         self._connection.transport.close()
-
-    def _left(self) -> float:
-        """Return the seconds until the deadline; as long as a command may take at most where there is none."""
-        return max(0.0, min(self.deadline - time.monotonic(), COMMAND_SECONDS))
 
     def _channel(self) -> Any:
         """Return a channel for a command; where the connection went before that was asked for, over a new one.
@@ -204,8 +291,7 @@ class SshSession:
 
     def _reopen(self, lost: Any) -> None:
         """Open the connection again; raises PreflightError where that fails."""
-        self._reopened += 1
-        console.say(f"{self.target.name}: the connection went ({_ended(lost)}); it is opened again")
+        self._say_reopened(_ended(lost))
         self.close()
         # TCP, banner and log-in have a limit each.
         self._connection = dial(self.target, seconds=max(1.0, min(CONNECT_SECONDS, self._left() / 3)))
@@ -221,28 +307,64 @@ class SshSession:
         self._pulse.stop()
         hang_up(self._connection)
 
-    def _late(self, seconds: float) -> PreflightError:
-        return PreflightError(
-            f"{self.target.name} did not do in time what it was asked",
-            where=place_of(self.target),
-            why=f"the time for all of it is over; its last command had {seconds:.0f} s of that",
-            next_step=_AGAIN,
-        )
-
     def _lost(self, error: Exception) -> PreflightError:
         if self._pulse.silent:
-            return PreflightError(
-                f"{self.target.name} stopped answering",
-                where=place_of(self.target),
-                why=f"not a byte, and no answer to SSH's own question, for {SILENT_SECONDS:.0f} s",
-                next_step=f"is it still switched on and in reach? Then {_AGAIN}",
-            )
-        return PreflightError(
-            f"the connection to {self.target.name} was lost",
-            where=place_of(self.target),
-            why=f"{one_line(str(error)) or type(error).__name__}: {_ended(self._connection.transport)}",
-            next_step=_AGAIN,
-        )
+            return self._silent()
+        return self._gone(f"{one_line(str(error)) or type(error).__name__}: {_ended(self._connection.transport)}")
+
+
+@dataclass(slots=True, kw_only=True)
+class SystemSession(SshSession):
+    """A session by the system's ssh; one that is lost between two commands is opened again."""
+
+    _line: Line
+    _held: ExitStack
+
+    def _run(
+        self, script: str, arguments: Sequence[str], stdin: Iterable[bytes], most: int
+    ) -> tuple[int, bytes, bytes]:
+        traffic, begun = self.traffic, time.monotonic()
+        before, last = traffic.sent + traffic.received, [begun]
+
+        def moved(sent: int, received: int) -> None:
+            traffic.sent += sent
+            traffic.received += received
+            last[0] = time.monotonic()
+
+        def left() -> float:
+            return min(self.deadline - time.monotonic(), COMMAND_SECONDS + last[0] - time.monotonic())
+
+        traffic.round_trips += 1
+        try:
+            self._reopen_if_lost()
+            with progress(f"{self.target.name}: at work", lambda: traffic.sent + traffic.received - before):
+                done = self._line.run(_command(script, arguments), stdin, most=most, left=left, moved=moved)
+        except TooMuchError as error:
+            raise self._too_long(most, error.begin) from error
+        except TimeoutError as error:
+            raise self._late(time.monotonic() - begun) from error
+        except OSError as error:
+            said = one_line(str(error))
+            raise (self._silent() if "not responding" in said else self._gone(said)) from error
+        return done.code, done.stdout, done.stderr
+
+    def _reopen_if_lost(self) -> None:
+        if not self._line.master.ended():
+            return
+        if self._reopened >= _REOPENED:
+            raise ConnectionError(self._line.words() or "the other side closed it")
+        self._say_reopened(self._line.words() or "the other side closed it")
+        self.close()
+        seconds = max(1.0, min(CONNECT_SECONDS, self._left() / 3))
+        self._line = self._held.enter_context(open_line(self.target, seconds=seconds))
+
+    def cut(self) -> None:
+        """End the connection at once, whatever goes on over it."""
+        self._held.close()
+
+    def close(self) -> None:
+        """End the connection."""
+        self._held.close()
 
 
 def _ended(transport: Any) -> str:
@@ -255,7 +377,7 @@ def _ended(transport: Any) -> str:
 
 @contextmanager
 def connect(target: Target, *, seconds: float = math.inf) -> Iterator[SshSession]:
-    """Open a session to a board and close it when the block ends; raises what `dial` does.
+    """Open a session to a board and close it when the block ends; raises what `dial` or `open_line` does.
 
     Parameters
     ----------
@@ -263,8 +385,13 @@ def connect(target: Target, *, seconds: float = math.inf) -> Iterator[SshSession
         For all of it, from now on.
     """
     deadline = time.monotonic() + seconds
+    if target.openssh:
+        with ExitStack() as held:
+            line = held.enter_context(open_line(target))
+            yield SystemSession(target=target, deadline=deadline, _line=line, _held=held)
+        return
     connection = dial(target)
-    session = SshSession(target, connection, Pulse(connection.transport), deadline=deadline)
+    session = OwnSession(target=target, deadline=deadline, _connection=connection, _pulse=Pulse(connection.transport))
     session.start()
     try:
         yield session

@@ -20,7 +20,7 @@ from typing import IO, Literal, get_args
 
 from deploy.bundle.manifest import MANIFEST_NAME, SBOM_NAME, SIGNATURE_NAME
 from recipes.archives.packed import PackedError, PackedReader
-from recipes.archives.tarfiles import USTAR, TarEntry, tar_bytes
+from recipes.archives.tarfiles import USTAR, TarEntry, read_ustar, tar_bytes
 from recipes.config import is_relative_path
 from recipes.errors import ConfigError
 from recipes.text import one_line
@@ -167,14 +167,12 @@ class ArchiveReader:
         raw = self._read(_HEADER)
         if raw == bytes(_HEADER):
             return None
+        if (plain := read_ustar(raw)) is not None and plain[0].isprintable():
+            return plain
         info = tarfile.TarInfo.frombuf(raw, "utf-8", "surrogateescape")
         if not info.isreg():
             raise _refused(self._where, f"{info.name!r} is a link or no file at all")
-        plain = tarfile.TarInfo(info.name)
-        plain.size, plain.mode = info.size, info.mode
-        if not info.name.isprintable() or plain.tobuf(tarfile.USTAR_FORMAT, "utf-8", "surrogateescape") != raw:
-            raise _refused(self._where, f"{info.name!r} is not written in the form that a bundle has")
-        return info.name, info.size, info.mode
+        raise _refused(self._where, f"{info.name!r} is not written in the form that a bundle has")
 
     def _content(self, size: int, most: int) -> bytes:
         if not 0 <= size <= most:

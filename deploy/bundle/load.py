@@ -148,6 +148,19 @@ def load_bundle(path: Path) -> Bundle:
     return verify_bundle(path).bundle
 
 
+def read_bundle(path: Path) -> Bundle:
+    """Read a bundle of which only contents are wanted, each by its hash: neither signature nor account is checked.
+
+    Raises
+    ------
+    ConfigError
+        It is damaged.
+    """
+    with open_archive(path, _suffix(path)) as archive:
+        manifest = _read_manifest(archive.manifest, str(path))
+    return Bundle(id=manifest.identity, path=path, manifest=manifest, packed=path.stat().st_size)
+
+
 def verify_bundle(path: Path, keys: Mapping[str, bytes] | None = None) -> VerifiedBundle:
     """Check a bundle to its last byte; needs the file and the keys, and neither a network nor a Stage nor a sysroot.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Collection, Iterable
 
+from deploy.atboot import guard
 from deploy.boards.board import Board
 from deploy.bundle.manifest import ServiceRow
 from deploy.dedupe.byname import OpenedByName, Presence
@@ -105,6 +106,7 @@ def _launch_script(board: Board, program: StreamProgram, *, plugins: bool) -> by
         log_configuration=LOG_CONFIGURATION,
         environment_file=environment_file,
         reader=environment_reader().rstrip() if environment_file else "",
+        core_files=board.file.limits.core_files,
     )
     return launch_script(
         title=f"stream {program.stream} of {board.name}",
@@ -126,7 +128,15 @@ def _services(board: Board, programs: Iterable[StreamProgram]) -> Contents:
         place = f"{SERVICES_FOLDER}{service.name}/"
         found |= {f"{place}files{path}": file for path, file in init.files(service).items()}
         found |= {f"{place}{verb}": (_script(init, service, verb), 0o644) for verb in VERBS}
-    found[f"{SERVICES_FOLDER}list"] = ("".join(f"{service.name}\n" for service in services).encode(), 0o644)
+    # First: it is there before anything that it watches over.
+    place, root = f"{SERVICES_FOLDER}{guard.NAME}/", board.file.root
+    found |= {f"{place}files{path}": file for path, file in guard.guard_files(init.name, root).items()}
+    found |= {
+        f"{place}{verb}": (f"#!/bin/sh\n# Rendered by Boardcast.\n{body}\n".encode(), 0o644)
+        for verb, body in guard.guard_scripts(init.name, root).items()
+    }
+    names = [guard.NAME, *(service.name for service in services)]
+    found[f"{SERVICES_FOLDER}list"] = ("".join(f"{name}\n" for name in names).encode(), 0o644)
     return found
 
 

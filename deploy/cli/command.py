@@ -32,6 +32,8 @@ ARCH = "{arches}, or a toolchain of your own"
 JSON = "print the result as JSON"
 DRY = "print what would be done, and do nothing"
 HOST = "name of a host in board-configs/hosts.toml"
+GROUP = "hosts of a group in board-configs/hosts.toml, all for every one; may be given more than once"
+LABEL = "hosts that have this label there, such as site=north; of several all; may be given more than once"
 BOARD = "name of a folder in board-configs/"
 MIRROR = "directory with archives/ and git/; may be given more than once"
 UNEXPECTED = 70
@@ -93,6 +95,16 @@ def _require(arguments: dict[str, Any], texts: dict[str, str]) -> None:
                 why=f"it takes the {texts[name]}{_known(name)}",
                 next_step=f"the same command with --{name.replace('_', '-')} {name.upper()}; --help has the rest",
             )
+
+
+def require_hosts(task: str, *, named: bool) -> None:
+    """Refuse a command for hosts that names none."""
+    if not named:
+        raise UserError(
+            "--host is missing",
+            why=f"--group or --label mean several{_known('host')}",
+            next_step=f"invoke {task} --host HOST",
+        )
 
 
 def _known(argument: str) -> str:

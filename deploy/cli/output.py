@@ -204,13 +204,18 @@ def print_release_plan(host: str, planned: ReleasePlan) -> None:
 
 def outcome_facts(done: DeployOutcome) -> dict[str, object]:
     """Return what a deploy did, for `--json`."""
+    release = done.release
     return {
-        "host": done.release.host,
-        "release": done.release.id,
-        "changed": done.release.changed,
-        "payload": done.release.payload,
-        "round_trips": done.release.round_trips,
+        "host": release.host,
+        "release": release.id,
+        "changed": release.changed,
+        "payload": release.payload,
+        "round_trips": release.round_trips,
         "via": done.plan.by,
+        "services_kept": list(release.services.kept),
+        "services_down_seconds": dict(release.services.down),
+        "reverted": done.reverted,
+        "warnings": list(done.plan.warnings),
         "verdict": done.verdict.as_dict() if done.verdict else None,
     }
 
@@ -224,7 +229,13 @@ def print_outcome(done: DeployOutcome) -> None:
         return
     sent = console.size(release.payload)
     console.out(f"Deploy to {release.host}: {release.id[:12]} runs there now ({sent} sent, {trips})")
-    for line in done.proved_again:
+    moved = release.services
+    if moved.down:
+        longest = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in moved.down.items())
+        _fill(f"streams were down for: {longest}", "  ", "    ")
+    if moved.kept:
+        _fill(f"not changed, so not restarted: {', '.join(moved.kept)}", "  ", "    ")
+    for line in (*filter(None, [done.reverted]), *done.plan.warnings, *done.proved_again):
         _fill(f"note: {line}", "  ", "    ")
     if done.verdict is not None:
         print_verdicts([done.verdict])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast, get_args
 
 from deploy.cli.durations import in_words, seconds_of
-from recipes.errors import ConfigError, unknown
+from recipes.errors import ConfigError, PreflightError, UserError, VerifyError, unknown
 
 if TYPE_CHECKING:
     from deploy.drills.faults import Kind
@@ -21,6 +21,8 @@ FULL_WATCH = 20
 OUTAGE, WITHIN = "60s", "60s; 3m after power"
 _USUAL, _BOOTS = 60, 180
 _LONGEST = 72 * 3600
+_LONGEST_WATCH = 3600
+_MOST_PARALLEL = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +96,9 @@ def asked_of(
     from deploy.verdicts.flow import CloudWay
 
     if fast and (full or drill or soak):
-        raise ConfigError("--fast waits for nothing; --full, --drill and --soak wait")
+        raise ConfigError(
+            "--fast waits for nothing; --full, --drill and --soak wait", next_step="leave out --fast, or the others"
+        )
     if (drill or soak) and len(names) != 1:
         raise ConfigError(
             "--drill and --soak are for one host at a time", why=", ".join(names), next_step="add --host HOST"
@@ -137,3 +141,49 @@ def steps_of(asked: Asked) -> list[str]:
     if asked.soak:
         steps.append(f"a soak of {in_words(asked.soak)}")
     return steps
+
+
+def how_it_ends(names: Sequence[str], done: Sequence[HostVerdict], *, named: bool) -> UserError | None:
+    """Return the error that verifying ends with: the first red verdict, else the first host that has none.
+
+    A host that was named has to answer; of all hosts, those that are off are no fault.
+    """
+    from deploy.verify.verdict import require_green
+
+    verdicts = [outcome.verdict for outcome in done if outcome.verdict]
+    errors = [outcome.error for outcome in done if outcome.error and (named or not outcome.off)]
+    if not verdicts and not errors:
+        return PreflightError("no host answers", why=", ".join(names), next_step="invoke sim status")
+    try:
+        for verdict in verdicts:
+            require_green(verdict)
+    except VerifyError as red:
+        return red
+    return errors[0] if errors else None
+
+
+def check_request(names: Sequence[str], watch: int, parallel: int) -> None:
+    if not names:
+        raise ConfigError(
+            "no host to verify",
+            why="no simulated board is up, no real one is in the inventory",
+            next_step="invoke sim up",
+        )
+    if not 0 <= watch <= _LONGEST_WATCH:
+        raise ConfigError(f"--watch {watch}: 0 to {_LONGEST_WATCH} seconds")
+    if not 1 <= parallel <= _MOST_PARALLEL:
+        raise ConfigError(f"--parallel {parallel}: 1 to {_MOST_PARALLEL} hosts at once")
+
+
+def print_outcomes(done: Sequence[HostVerdict], ends: UserError | None, *, json: bool) -> None:
+    """Print what verifying came to; the error that follows says all of its host, so that host is not told twice."""
+    from deploy.cli.output import print_verdicts
+    from recipes import console
+
+    if json:
+        console.emit([outcome.as_dict() for outcome in done])
+        return
+    print_verdicts([outcome.verdict for outcome in done if outcome.verdict])
+    for outcome in done:
+        if outcome.error and outcome.error is not ends:
+            console.out(f"  {outcome.host}: {outcome.state}")

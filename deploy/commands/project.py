@@ -15,6 +15,7 @@ from recipes.text import shown
 KINDS = ("store", "bundle", "names", "board", "build", "media")
 """Where hostile input may come from; the marks of the tests name them."""
 _SELFTEST_SECONDS = 1800
+_FAULTS_SECONDS = 4 * 3600
 
 
 @command(
@@ -42,6 +43,57 @@ def bench(_: Context, what: str, svg: str = "", json: bool = False, dry_run: boo
         console.out(*shlex.join(argv).splitlines())
     elif code := process.passthrough(argv, env={"PYTHONPATH": str(paths.CHECKOUT)}):
         raise Exit("", code)
+
+
+@command(
+    name="test",
+    positional=["what"],
+    help={
+        "what": "faults: cut deploys and boards in full, and print what that came to",
+        "seed": "repeats what a run before tried at random, by the number that it printed",
+        "dry_run": "print the command line only",
+    },
+)
+def try_promises(_: Context, what: str, seed: str = "", json: bool = False, dry_run: bool = False) -> None:
+    """Try the promises of a deploy on simulated boards, in full."""
+    import secrets
+    import shlex
+    import tempfile
+
+    from recipes import console, paths, process
+
+    if what != "faults":
+        raise unknown("kind of test", what, ["faults"], next_step="invoke test faults")
+    if seed and not seed.isdecimal():
+        raise ConfigError(f"--seed {seed}: a number")
+    tests = paths.CHECKOUT / "tests"
+    if not tests.is_dir():
+        raise ConfigError("the tests are not here", where=str(tests), next_step="run it in a checkout of Boardcast")
+    seed = seed or str(secrets.randbelow(10**6))
+    with tempfile.TemporaryDirectory(prefix="boardcast-test-") as folder:
+        argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:rerunfailures", f"--basetemp={folder}/pytest"]
+        argv += ["--", str(tests / "faults")]
+        if dry_run:
+            console.emit(argv) if json else console.out(*shlex.join(argv).splitlines())
+            return
+        figures = Path(folder) / "figures"
+        environment = {
+            "PYTHONPATH": str(paths.CHECKOUT),
+            "BOARDCAST_FULL": "yes",
+            "BOARDCAST_SEED": seed,
+            "BOARDCAST_FIGURES": str(figures),
+        }
+        console.say(f"seed {seed}; this takes about an hour")
+        done = process.run(argv, cwd=paths.CHECKOUT, env=environment, check=False, timeout=_FAULTS_SECONDS)
+        told = figures.read_text().splitlines() if figures.is_file() else []
+    rows = [line.split("\t", 1) for line in told if "\t" in line]
+    if json:
+        console.emit({"seed": seed, "figures": [{"test": name, "figure": text} for name, text in rows]})
+    else:
+        console.table(f"Faults, seed {seed}", ["test", "figure"], rows, roomy=["figure"])
+    if done.code:
+        tail = shown("\n".join(done.text.splitlines()[-12:]))
+        raise VerifyError("a promise of a deploy was not kept", why=tail, next_step=f"invoke test faults --seed {seed}")
 
 
 @command(

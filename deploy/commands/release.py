@@ -7,38 +7,51 @@ from typing import TYPE_CHECKING
 
 from invoke import Context, Exit
 
-from deploy.cli.command import HOST, command
+from deploy.cli.command import GROUP, HOST, LABEL, command
 from deploy.cli.verifying import FULL_WATCH, OUTAGE, WITHIN
-from recipes.errors import ConfigError, PreflightError, UserError, VerifyError
+from deploy.fleet.waves import USUAL_ERRORS, USUAL_WAVES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from deploy.release.deployment import DeployOutcome, HostVerdict
+    from deploy.release.deployment import DeployOutcome, Wishes
 
 _AGAIN = "send everything, though it runs there already: what was damaged there is repaired"
 _FAST = "look at the services, and do not wait for pictures"
-_LONGEST_WATCH = 3600
-_MOST_PARALLEL = 64
 _BUILD = "build and bundle again first what changed since the bundle was made"
 
 
 @command(
+    iterable=["host", "group", "label"],
     help={
-        "host": HOST,
+        "host": f"{HOST}; may be given more than once",
+        "group": GROUP,
+        "label": LABEL,
+        "waves": f"how many hosts have it after each wave, for a group; {USUAL_WAVES} without it",
+        "parallel": "hosts that are worked on at once",
+        "errors": f"hosts that may fail, a count or 5%: the wave that crosses it is the last; {USUAL_ERRORS}",
+        "resume": "go on with the last rollout of these hosts, which was cut or stopped",
+        "retry_failed": "do again those hosts of the last rollout that failed, and no others",
+        "stage_only": "all up to the switch: sent, hashed and proved there; invoke activate switches",
         "bundle": "file to deploy, or the id of a bundle here, or its beginning; the board's last one without it",
         "build": _BUILD,
         "again": _AGAIN,
         "fast": _FAST,
-        "via": "way that files travel: tar, sftp or cat; what the probe finds best without it",
+        "via": "way that files travel: tar, sftp, rsync or cat; what the probe finds best without it",
         "allow_downgrade": "deploy a bundle whose `number` is lower than that of what runs there",
         "limit": "of what is sent, for a camera that streams over the same link: a rate such as 200KiB (a second)",
-    }
+    },
 )
 def deploy(
     _: Context,
-    host: str,
+    host: list[str],
+    group: list[str],
+    label: list[str],
     bundle: str = "",
+    waves: str = "",
+    errors: str = "",
+    parallel: int = 8,
+    resume: bool = False,
+    retry_failed: bool = False,
+    stage_only: bool = False,
     build: bool = False,
     again: bool = False,
     fast: bool = False,
@@ -49,13 +62,32 @@ def deploy(
     dry_run: bool = False,
 ) -> None:
     """Send a bundle, switch to it, check it; go back if red."""
-    from deploy.cli.output import outcome_facts, print_outcome, print_release_plan
-    from deploy.release.deployment import Wishes, bundle_for, plan_deploy
+    from deploy.cli.command import require_hosts
+    from deploy.cli.rollout import RolloutAsked, deploy_many
+    from deploy.fleet.selection import selection_of
+    from deploy.release.deployment import Wishes
     from deploy.transfer.means import known_way
     from deploy.transfer.pace import parse_rate
+
+    chosen = selection_of(host, group, label)
+    require_hosts("deploy", named=chosen.named)
+    wishes = Wishes(again=again, fast=fast, via=known_way(via), rate=parse_rate(limit), downgrade=allow_downgrade)
+    if not (chosen.many or stage_only or waves or errors or resume or retry_failed):
+        _deploy_one(chosen.hosts[0], bundle, wishes, build=build, json=json, dry_run=dry_run)
+        return
+    deploy_many(
+        RolloutAsked(
+            chosen=chosen, bundle=bundle, build=build, wishes=wishes, waves=waves, errors=errors, parallel=parallel,
+            stage=stage_only, resume=resume, retry=retry_failed, json=json, dry_run=dry_run,
+        )
+    )  # fmt: skip
+
+
+def _deploy_one(host: str, bundle: str, wishes: Wishes, *, build: bool, json: bool, dry_run: bool) -> None:
+    from deploy.cli.output import outcome_facts, print_outcome, print_release_plan
+    from deploy.release.deployment import bundle_for, plan_deploy
     from recipes import console
 
-    wishes = Wishes(again=again, fast=fast, via=known_way(via), rate=parse_rate(limit), downgrade=allow_downgrade)
     chosen = bundle_for(host, bundle, build=build and not dry_run, make=not dry_run)
     if dry_run:
         planned = plan_deploy(host, chosen, wishes)
@@ -86,9 +118,54 @@ def _interrupted(host: str) -> Exit:
 
 
 @command(
-    iterable=["host", "drill"],
+    iterable=["host", "group", "label"],
     help={
-        "host": f"{HOST}; every reachable one without it",
+        "host": f"{HOST}; may be given more than once",
+        "group": GROUP,
+        "label": LABEL,
+        "at": "when: 02:00, 2026-12-01T02:00 or +10m, within a day; as soon as all are ready without it",
+        "errors": "hosts that may be left behind, a count or 5%: of more none is switched; 0 without it",
+        "parallel": "hosts that are switched together",
+        "fast": _FAST,
+        "allow_downgrade": "switch to a release whose `number` is lower than that of what runs there",
+        "dry_run": "look at what is staged, prove it on the boards as they are now, and switch nothing",
+    },
+)
+def activate(
+    _: Context,
+    host: list[str],
+    group: list[str],
+    label: list[str],
+    at: str = "",
+    errors: str = "",
+    parallel: int = 64,
+    fast: bool = False,
+    allow_downgrade: bool = False,
+    json: bool = False,
+    dry_run: bool = False,
+) -> None:
+    """Switch on what is staged on boards, at one moment; check it."""
+    from deploy.cli.activating import ActivationAsked, activate_many, asked_errors
+    from deploy.cli.command import require_hosts
+    from deploy.fleet.selection import selection_of
+    from deploy.release.deployment import Wishes
+
+    chosen = selection_of(host, group, label)
+    require_hosts("activate", named=chosen.named)
+    activate_many(
+        ActivationAsked(
+            chosen=chosen, at=at, errors=asked_errors(errors), parallel=parallel,
+            wishes=Wishes(fast=fast, downgrade=allow_downgrade), json=json, dry_run=dry_run,
+        )
+    )  # fmt: skip
+
+
+@command(
+    iterable=["host", "group", "label", "drill"],
+    help={
+        "host": f"{HOST}; every reachable one without it, and without --group and --label",
+        "group": GROUP,
+        "label": LABEL,
         "cloud": "look also at what the service has of the streams: fragments, pictures, sound, clocks, a viewer",
         "watch": "seconds that each stream is watched at least; implies --cloud",
         "profile": "of your AWS configuration: ask AWS with it, and not the local service",
@@ -106,6 +183,8 @@ def _interrupted(host: str) -> Exit:
 def verify(
     _: Context,
     host: list[str],
+    group: list[str],
+    label: list[str],
     drill: list[str],
     fast: bool = False,
     full: bool = False,
@@ -123,12 +202,14 @@ def verify(
 ) -> None:
     """Check what runs on boards, with evidence and JUnit."""
     from deploy.cli.fleet import verify_hosts
-    from deploy.cli.verifying import asked_of, steps_of
+    from deploy.cli.verifying import asked_of, check_request, how_it_ends, print_outcomes, steps_of
+    from deploy.fleet.selection import select_hosts, selection_of
     from deploy.release.deployment import reachable_hosts
     from recipes import console, paths
 
-    names = host or reachable_hosts()
-    _check_request(names, watch, parallel)
+    chosen = selection_of(host, group, label)
+    names = select_hosts(chosen) if group or label else host or reachable_hosts()
+    check_request(names, watch, parallel)
     asked = asked_of(
         names, fast=fast, full=full, cloud=cloud, watch=watch, profile=profile, aws=aws,
         drill=drill, outage=outage, within=within, soak=soak, interval=interval,
@@ -142,59 +223,13 @@ def verify(
         return
     finished = verify_hosts(names, asked.way, further=asked.further, fast=fast, parallel=parallel)
     done = [outcome for outcome, _ in finished]
-    ends = _ends(names, done, named=bool(host))
-    _tell(done, ends, json=json)
+    ends = how_it_ends(names, done, named=bool(host))
+    print_outcomes(done, ends, json=json)
     if not json:
         console.out(*(f"  page: {paths.shown_path(papers.page)}" for _, papers in finished if papers))
     if ends:
         # The result is JSON already; a second one for the error would make both unreadable.
         raise Exit(ends.for_people(), int(ends.code)) if json else ends
-
-
-def _ends(names: Sequence[str], done: Sequence[HostVerdict], *, named: bool) -> UserError | None:
-    """Return the error that verifying ends with: the first red verdict, else the first host that has none.
-
-    A host that was named has to answer; of all hosts, those that are off are no fault.
-    """
-    from deploy.verify.verdict import require_green
-
-    verdicts = [outcome.verdict for outcome in done if outcome.verdict]
-    errors = [outcome.error for outcome in done if outcome.error and (named or not outcome.off)]
-    if not verdicts and not errors:
-        return PreflightError("no host answers", why=", ".join(names), next_step="invoke sim status")
-    try:
-        for verdict in verdicts:
-            require_green(verdict)
-    except VerifyError as red:
-        return red
-    return errors[0] if errors else None
-
-
-def _check_request(names: Sequence[str], watch: int, parallel: int) -> None:
-    if not names:
-        raise ConfigError(
-            "no host to verify",
-            why="no simulated board is up, no real one is in the inventory",
-            next_step="invoke sim up",
-        )
-    if not 0 <= watch <= _LONGEST_WATCH:
-        raise ConfigError(f"--watch {watch}: 0 to {_LONGEST_WATCH} seconds")
-    if not 1 <= parallel <= _MOST_PARALLEL:
-        raise ConfigError(f"--parallel {parallel}: 1 to {_MOST_PARALLEL} hosts at once")
-
-
-def _tell(done: Sequence[HostVerdict], ends: UserError | None, *, json: bool) -> None:
-    """Print what verifying came to; the error that follows says all of its host, so that host is not told twice."""
-    from deploy.cli.output import print_verdicts
-    from recipes import console
-
-    if json:
-        console.emit([outcome.as_dict() for outcome in done])
-        return
-    print_verdicts([outcome.verdict for outcome in done if outcome.verdict])
-    for outcome in done:
-        if outcome.error and outcome.error is not ends:
-            console.out(f"  {outcome.host}: {outcome.state}")
 
 
 @command(help={"host": HOST, "dry_run": "prove the release before on the board, and print which one it is"})
@@ -229,7 +264,7 @@ def releases(_: Context, host: str, json: bool = False) -> None:
     rows = [
         [
             release.id[:12],
-            f"{release.role}{', streams' if release.streams else ''}",
+            f"{release.role}{', streams' * release.streams}{', taken back at a start' * release.reverted}",
             "yes" if release.verified else "no",
             str(release.files),
             release.brought_by.replace(" since ", ", ") or "not written down",
@@ -240,6 +275,37 @@ def releases(_: Context, host: str, json: bool = False) -> None:
         console.out(f"{host} has no release of ours")
         return
     console.table(host, ["release", "is", "verified", "files", "brought by"], rows, right=["files"])
+
+
+@command(
+    iterable=["host", "group", "label"],
+    help={
+        "host": f"{HOST}; may be given more than once",
+        "group": GROUP,
+        "label": LABEL,
+        "keep": "releases that stay; as many as the board's file says without it",
+        "parallel": "hosts that are worked on at once",
+        "dry_run": "say which releases would go, and remove nothing",
+    },
+)
+def prune(
+    _: Context,
+    host: list[str],
+    group: list[str],
+    label: list[str],
+    keep: int = 0,
+    parallel: int = 16,
+    json: bool = False,
+    dry_run: bool = False,
+) -> None:
+    """Remove old releases; what runs or can be gone back to stays."""
+    from deploy.cli.command import require_hosts
+    from deploy.cli.pruning import prune_many
+    from deploy.fleet.selection import selection_of
+
+    chosen = selection_of(host, group, label)
+    require_hosts("prune", named=chosen.named)
+    prune_many(chosen, keep=keep, parallel=parallel, json=json, dry_run=dry_run)
 
 
 @command(help={"host": HOST, "dry_run": "say whether there is anything of ours, and remove nothing"})
@@ -265,24 +331,6 @@ def uninstall(_: Context, host: str, json: bool = False, dry_run: bool = False) 
     else:
         kept = f"; not ours, and left there: {', '.join(done.left)}" if done.left else ""
         console.out(f"{host}: nothing of ours is left{kept}")
-
-
-@command(iterable=["stream"], help={"host": HOST, "stream": "name of a stream; all without it"})
-def status(_: Context, host: str, stream: list[str], json: bool = False) -> None:
-    """Say what runs on a host, what ran before, how its streams are."""
-    from deploy.commands.streams import print_services
-    from deploy.control.services import services_if_any
-    from deploy.release.status import host_status
-    from recipes import console
-
-    found = host_status(host)
-    services = services_if_any(host, stream) if found.release else ()
-    if json:
-        console.emit(found.as_dict() | {"services": [service.as_dict() for service in services]})
-        return
-    console.fields(host, found.lines())
-    if services:
-        print_services(host, services, json=False)
 
 
 @command(help={"host": HOST})

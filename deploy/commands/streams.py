@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from invoke import Context
 
-from deploy.cli.command import BOARD, HOST, command
+from deploy.cli.command import BOARD, GROUP, HOST, LABEL, command
 from recipes.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
@@ -165,3 +165,50 @@ def doctor(_: Context, host: str, stream: list[str], json: bool = False) -> None
         console.out(*diagnosis_page(host, found.streams, found.diagnoses).splitlines())
     if any(diagnosis.level is Level.ERROR for diagnosis in found.diagnoses):
         raise Exit(None, int(ExitCode.VERIFY))
+
+
+@command(
+    iterable=["host", "group", "label", "stream"],
+    help={
+        "host": f"{HOST}; may be given more than once; of one alone more is told",
+        "group": f"{GROUP}; all without it, and without --host and --label",
+        "label": LABEL,
+        "stream": "of one host: name of a stream; all without it",
+        "html": "file that a page of all hosts is written to",
+        "parallel": "hosts that are asked at once",
+    },
+)
+def status(
+    _: Context,
+    host: list[str],
+    group: list[str],
+    label: list[str],
+    stream: list[str],
+    html: str = "",
+    parallel: int = 32,
+    json: bool = False,
+) -> None:
+    """Say what runs on hosts, what has drifted, how their streams are."""
+    from deploy.cli.surveying import survey
+    from deploy.fleet.selection import selection_of
+
+    chosen = selection_of(host, group, label)
+    if chosen.hosts and not chosen.many and not html:
+        _status_of_one(chosen.hosts[0], stream, json=json)
+    else:
+        survey(chosen, parallel=parallel, json=json, html=html)
+
+
+def _status_of_one(host: str, stream: list[str], *, json: bool) -> None:
+    from deploy.control.services import services_if_any
+    from deploy.release.status import host_status
+    from recipes import console
+
+    found = host_status(host)
+    services = services_if_any(host, stream) if found.release else ()
+    if json:
+        console.emit(found.as_dict() | {"services": [service.as_dict() for service in services]})
+        return
+    console.fields(host, found.lines())
+    if services:
+        print_services(host, services, json=False)

@@ -14,7 +14,7 @@ from recipes.errors import ConfigError, VerifyError
 
 if TYPE_CHECKING:
     from deploy.cloud.session import Calls
-    from deploy.watch.feed import Wanted
+    from deploy.watch.cameras import Wanted
     from deploy.watch.once import Seen
 
 _WAIT = 30.0
@@ -73,7 +73,7 @@ def watch(
 
 def _wanted(board: str, streams: Sequence[str], channels: Sequence[str]) -> tuple[Wanted, str]:
     """Return which cameras are asked for, and the region that the board's file says; empty without a board."""
-    from deploy.watch.feed import Wanted
+    from deploy.watch.cameras import Wanted
 
     if not board:
         return Wanted(streams=frozenset(streams), channels=frozenset(channels)), ""

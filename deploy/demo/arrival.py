@@ -66,7 +66,8 @@ def wait_for_picture(running: Running, view: View, folder: Path) -> Arrival:
 
 
 async def _look(calls: Calls, name: str, folder: Path) -> Arrival:
-    from deploy.watch.feed import Feed, Wanted
+    from deploy.watch.cameras import Wanted
+    from deploy.watch.feed import Feed
     from deploy.watch.once import choose, take
 
     feed = Feed(calls, Wanted(streams=frozenset({name}), channels=frozenset()))
@@ -100,7 +101,7 @@ async def serve_page(feed_of: Calls, view: View, *, stay: bool) -> str:
 
     Without staying it is asked for once: what a browser would get is there.
     """
-    from deploy.watch.feed import Wanted
+    from deploy.watch.cameras import Wanted
     from deploy.watch.libraries import libraries
     from deploy.watch.server import start
     from recipes import console

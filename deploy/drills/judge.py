@@ -4,36 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from deploy.cloud.promise import StreamPromise
+from deploy.cloud.promise import ChannelPromise, StreamPromise
 from deploy.cloud.reasons import Finding, ok, red, skipped
 from deploy.control.services import HostService
 from deploy.drills.faults import Kind, Made
 from deploy.services.systems import Phase
 
 
-def check_of(kind: Kind) -> str:
+def check_of(kind: Kind, promise: StreamPromise | ChannelPromise | None = None) -> str:
     """Return the name of the check: what is behind its last blank is the fault."""
-    return f"comes back after {kind}"
+    return f"{'is seen again' if isinstance(promise, ChannelPromise) else 'comes back'} after {kind}"
 
 
 def judge_drill(
     kind: Kind,
     made: Made,
-    streams: Sequence[StreamPromise],
+    streams: Sequence[StreamPromise | ChannelPromise],
     back: Mapping[str, float],
     through: Mapping[str, int],
     after: Sequence[HostService],
     within: float,
     unread: str = "",
 ) -> list[Finding]:
-    """Return a finding for each stream.
+    """Return a finding for each stream, or each channel.
 
     Parameters
     ----------
     back:
-        By stream, seconds from the fault's end to a fragment that was filmed after it.
+        By stream, seconds from the fault's end to a fragment that was filmed after it; by channel, to the pictures of a
+        viewer who came after it.
     through:
-        By stream, fragments that arrived in a time in which none should have.
+        By stream, fragments that arrived in a time in which none should have; by channel, such pictures.
     after:
         How the services are now; empty where the board does not answer.
     unread:
@@ -45,14 +46,15 @@ def judge_drill(
 def _judge(
     kind: Kind,
     made: Made,
-    stream: StreamPromise,
+    stream: StreamPromise | ChannelPromise,
     back: Mapping[str, float],
     through: Mapping[str, int],
     after: Sequence[HostService],
     within: float,
     unread: str,
 ) -> Finding:
-    name, check = stream.name, check_of(kind)
+    name, check = stream.name, check_of(kind, stream)
+    viewed = isinstance(stream, ChannelPromise)
     lasted = f" for {made.lasted:.0f} s" if made.lasted else ""
     fault = f"{made.done}{lasted}"
     if made.trouble:
@@ -60,13 +62,22 @@ def _judge(
     if unread:
         return skipped(name, check, f"{fault}; what came back is not known: {unread}")
     if count := through.get(name, 0):
-        return red("drill-no-fault", name, check, f"{fault}; meanwhile {count} fragments arrived", through=count)
+        things = ("picture" if viewed else "fragment") + ("" if count == 1 else "s")
+        return red(
+            "drill-no-fault",
+            name,
+            check,
+            f"{fault}; meanwhile {count} {things} arrived",
+            through=count,
+        )
     if name in back:
         seconds = back[name]
-        said = f"a new fragment {seconds:.1f} s after it, of {within:.0f} s"
+        new = "a viewer had its pictures" if viewed else "a new fragment"
+        said = f"{new} {seconds:.1f} s after it, of {within:.0f} s"
         return ok(name, check, f"{fault}; {said}", seconds=seconds, within=within)
     reason, state = _why(kind, [one for one in after if one.row.stream == stream.stream], answers=bool(after))
-    what = f"{fault}; no fragment that was filmed after it arrived in {within:.0f} s; {state}"
+    none = "no viewer got pictures" if viewed else "no fragment that was filmed after it arrived"
+    what = f"{fault}; {none} in {within:.0f} s; {state}"
     return red(reason, name, check, what, within=within)
 
 

@@ -100,6 +100,13 @@ def _write(file: Path, data: bytes, mode: int) -> None:
     write_whole(file, data, mode=mode)
 
 
+def certificate_end(data: bytes) -> dt.datetime:
+    """Return when a certificate in DER ends; raises ValueError for what is none."""
+    from cryptography import x509
+
+    return x509.load_der_x509_certificate(data).not_valid_after_utc
+
+
 def _name(text: str) -> x509.Name:
     from cryptography import x509
     from cryptography.x509.oid import NameOID

@@ -32,6 +32,8 @@ class WorkPlace:
     """File on the board with lines `NAME="value"`; empty for none."""
     reader: str = ""
     """The function of sh that reads it: `read_environment`."""
+    core_files: bool = False
+    """Whether it may leave one where it crashes."""
 
 
 def launch_script(

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from deploy.boards.session import BoardSession
-from deploy.bundle.load import Bundle, bundle_path, load_bundle, signed_manifest
+from deploy.bundle.load import Bundle, bundle_path, load_bundle, read_bundle, signed_manifest
 from deploy.bundle.manifest import ID_LETTERS, MANIFEST_NAME, SIGNATURE_NAME, Manifest
+from deploy.transfer.cargo import Rows
 from recipes.errors import PreflightError
 
 PAPERS_FOLDER = ".bundle"
@@ -34,8 +35,15 @@ while IFS= read -r path; do cat "./$path" || exit 1; done
 """
 
 
-Bases = Mapping[str, tuple[str, bytes]]
-"""Store name of a content to that of an older one of the same file, and its bytes."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bases:
+    """What is known here of the release that runs on a board, so that a newer one is made of it there."""
+
+    release: str = ""
+    """Its id; empty for none."""
+    rows: Rows = ()
+    contents: Mapping[str, tuple[str, bytes]] = field(default_factory=dict)
+    """Store name of a content to that of an older one of the same file, and its bytes."""
 
 
 class KnownRelease(Protocol):
@@ -87,7 +95,9 @@ class CarriedRelease:
 
 
 def older_contents(bundle: Bundle, current: str, wanted: Sequence[str], there: frozenset[str]) -> Bases:
-    """Return what changed files were in the release that runs, by the bundle of it that is here; nothing without one.
+    """Return what the release that runs is made of, by the bundle of it that is here; nothing without one.
+
+    Nobody's word is taken for it: the board looks at the hash of all that comes of it.
 
     Parameters
     ----------
@@ -100,17 +110,21 @@ def older_contents(bundle: Bundle, current: str, wanted: Sequence[str], there: f
     """
     manifest = bundle.manifest
     if not current or not wanted or not (path := bundle_path(manifest.board, current)).is_file():
-        return {}
-    old = load_bundle(path)
-    before = {file.path: file.blob for file in old.manifest.files}
+        return Bases()
+    old = read_bundle(path)
     papers = bundle_papers(old)
-    before |= {path: blob for path, (blob, _) in papers.items()}
-    named = {file.path: file.blob for file in manifest.files}
-    named |= {path: blob for path, (blob, _) in bundle_papers(bundle).items()}
-    pairs = {blob: before.get(path, "") for path, blob in named.items() if blob in wanted}
+    rows = release_rows(old)
+    before = {path: blob for blob, path in rows}
+    pairs = {blob: before.get(path, "") for blob, path in release_rows(bundle) if blob in wanted}
     pairs = {blob: base for blob, base in pairs.items() if base in there}
     contents = old.blobs() | dict(papers.values()) if pairs else {}
-    return {blob: (base, contents[base]) for blob, base in pairs.items()}
+    return Bases(release=current, rows=rows, contents={blob: (base, contents[base]) for blob, base in pairs.items()})
+
+
+def release_rows(bundle: Bundle) -> Rows:
+    """Return what a release is made of, as its list on the board has it."""
+    rows = [(file.blob, file.path) for file in bundle.manifest.files]
+    return [*rows, *((blob, path) for path, (blob, _) in bundle_papers(bundle).items())]
 
 
 def find_release(session: BoardSession, host: str, board: str, root: str, identity: str) -> tuple[KnownRelease, str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from deploy.atboot.trial import told_reverted
 from deploy.boards.board import load_board
 from deploy.boards.inventory import host_target, load_host, load_hosts, sim_state
 from deploy.boards.probe import HostFacts, probe_host
@@ -15,10 +17,16 @@ from deploy.reach.ask import prepare
 from deploy.release.carried import Bases, find_release, older_contents, paper_sizes
 from deploy.release.fresh import current_bundle
 from deploy.release.plan import ReleasePlan, plan_release, refuse_unfit
-from deploy.release.preflight import look_before, refuse_unfounded, refuse_unwritable
+from deploy.release.preflight import (
+    look_again_where_locked,
+    look_before,
+    refuse_greedy,
+    refuse_unfounded,
+    refuse_unwritable,
+)
 from deploy.release.recheck import still_proved, watched_paths
 from deploy.release.run import ReleaseResult, deploy_release, refuse_no_way_back, roll_back_release, this_user
-from deploy.transfer.means import Means, choose_means
+from deploy.transfer.means import Means, by_rsync, choose_means
 from deploy.verify.gather import NOWHERE
 from deploy.verify.run import (
     RUNNING_PATIENCE,
@@ -46,10 +54,12 @@ class DeployOutcome:
     verdict: Verdict | None
     proved_again: tuple[str, ...] = ()
     """What changed on the board since the bundle was made, and was proved again."""
+    reverted: str = ""
+    """That the board went back by itself since the last deploy, in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Prepared:
+class Prepared:
     """What is known of a host before anything is changed there."""
 
     facts: HostFacts
@@ -108,10 +118,10 @@ def bundle_for(host_name: str, given: str = "", *, build: bool = False, make: bo
 def plan_deploy(host_name: str, bundle: Bundle, wishes: Wishes = _NO_WISHES) -> ReleasePlan:
     """Probe a host and return what a deploy would do; nothing is changed there."""
     with connect(host_target(host_name)) as session:
-        return _prepare(session, host_name, bundle, wishes).plan
+        return prepare_host(session, host_name, bundle, wishes).plan
 
 
-def _prepare(session: BoardSession, host_name: str, bundle: Bundle, wishes: Wishes) -> _Prepared:
+def prepare_host(session: BoardSession, host_name: str, bundle: Bundle, wishes: Wishes = _NO_WISHES) -> Prepared:
     """Probe a board, check that the bundle is still proved there, and plan.
 
     Raises
@@ -120,13 +130,15 @@ def _prepare(session: BoardSession, host_name: str, bundle: Bundle, wishes: Wish
         The bundle is not for this board, is not proved there any more, or could not run there.
     """
     manifest = bundle.manifest
-    facts = probe_host(session, manifest.root, watched_paths(manifest))
+    wanted = "" if wishes.again else bundle.id
+    facts = probe_host(session, manifest.root, watched_paths(manifest), wanted=wanted)
     if not facts.writable and facts.machine in manifest.machines:
         raise refuse_unwritable(look_before(session, manifest.root, manifest.loader), manifest.root)
     refuse_unfit(manifest, facts)
     proved = still_proved(session, bundle, facts, host_name)
     papers = paper_sizes(bundle)
-    means = choose_means(facts.tools, forced=wishes.via, rate=wishes.rate, latency=session.traffic.latency)
+    tools = facts.tools if shutil.which("rsync") else facts.tools - {"rsync"}
+    means = choose_means(tools, forced=wishes.via, rate=wishes.rate, latency=session.traffic.latency)
     plan = plan_release(
         bundle.id,
         manifest,
@@ -136,12 +148,17 @@ def _prepare(session: BoardSession, host_name: str, bundle: Bundle, wishes: Wish
         again=wishes.again,
         downgrade=wishes.downgrade,
     )
+    changed = [blob for step in plan.steps for blob in step.blobs] if means.patch and not wishes.again else []
+    bases = older_contents(bundle, facts.current, changed, facts.blobs)
+    if not wishes.via and not wishes.again:
+        size, known = sum(step.size for step in plan.steps), bool(bases.rows) or not facts.current
+        means = by_rsync(means, tools, known=known, files=len(changed), size=size)
     plan = replace(plan, by=means.words())
-    wanted = [blob for step in plan.steps for blob in step.blobs] if means.patch and not wishes.again else []
-    bases = older_contents(bundle, facts.current, wanted, facts.blobs)
     if plan.steps:
-        refuse_unfounded(look_before(session, manifest.root, manifest.loader), manifest)
-    return _Prepared(facts=facts, plan=plan, means=means, bases=bases, proved_again=tuple(proved.notes.values()))
+        refuse_greedy(bundle, facts)
+        footing = look_before(session, manifest.root, manifest.loader)
+        refuse_unfounded(look_again_where_locked(session, manifest, footing), manifest)
+    return Prepared(facts=facts, plan=plan, means=means, bases=bases, proved_again=tuple(proved.notes.values()))
 
 
 def deploy_to(
@@ -172,7 +189,7 @@ def deploy_to(
             verdicts.append(run_checks(session, host_name, bundle.id, bundle.manifest, own=own, fast=wishes.fast))
             require_green(verdicts[-1])
 
-        prepared = _prepare(session, host_name, bundle, wishes)
+        prepared = prepare_host(session, host_name, bundle, wishes)
         try:
             result = deploy_release(
                 session,
@@ -193,6 +210,7 @@ def deploy_to(
         plan=prepared.plan,
         verdict=verdicts[-1] if verdicts else None,
         proved_again=prepared.proved_again,
+        reverted=told_reverted(prepared.facts.reverted),
     )
 
 

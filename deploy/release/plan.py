@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import PurePosixPath
 
 from deploy.boards.probe import HostFacts, open_to_others
 from deploy.bundle.manifest import Manifest
 from deploy.release.recheck import cache_moved, changed_proofs
 from deploy.ssh.answers import runs_there
 from deploy.transfer.cargo import find_missing
-from deploy.verify.verdict import SKEW_REFUSED
+from deploy.verify.verdict import SKEW_ODD, SKEW_REFUSED
 from recipes import console
 from recipes.arch import Identity
 from recipes.errors import ConfigError, PreflightError
@@ -20,6 +21,10 @@ from recipes.toolchains.vendor import parse_arch
 
 RESERVE_KIB = 1024
 """Left free on the board's file system, besides a fifth of what is sent."""
+
+
+RESERVE_INODES = 64
+"""Left free besides: services, locks and what is written for a moment."""
 
 
 class StepKind(Enum):
@@ -50,6 +55,8 @@ class ReleasePlan:
     because: str
     by: str = ""
     """How contents travel, in words."""
+    warnings: tuple[str, ...] = ()
+    """What is not as it should be, and no reason to refuse."""
 
 
 def plan_release(
@@ -99,7 +106,14 @@ def plan_release(
     steps = _send_step(manifest, facts, papers or {}, again=again)
     before = f"now {facts.current[:12]}" if facts.current else "nothing runs there now"
     steps.append(RemoteStep(kind=StepKind.ACTIVATE, detail=f"switch to {identity[:12]} ({before})"))
-    return ReleasePlan(steps=tuple(steps), because="")
+    return ReleasePlan(steps=tuple(steps), because="", warnings=_warnings(facts))
+
+
+def _warnings(facts: HostFacts) -> tuple[str, ...]:
+    if abs(facts.skew) < SKEW_ODD:
+        return ()
+    off = f"the board's clock is {facts.skew:+d} s off"
+    return (f"{off}; from {SKEW_REFUSED} s on a deploy is refused: let it use NTP",)
 
 
 def _send_step(manifest: Manifest, facts: HostFacts, papers: Mapping[str, int], *, again: bool) -> list[RemoteStep]:
@@ -115,6 +129,7 @@ def _send_step(manifest: Manifest, facts: HostFacts, papers: Mapping[str, int], 
             why=f"{needed:,} KiB needed, {facts.free_kib:,} KiB free",
             next_step="free some space there, or lower `keep` in the board's file",
         )
+    _refuse_few_inodes(manifest, facts, len(needs.blobs) + len(needs.arrived))
     if not needs.blobs and not needs.arrived:
         return []
     files = sum(blob in sizes for blob in needs.blobs)
@@ -126,6 +141,19 @@ def _send_step(manifest: Manifest, facts: HostFacts, papers: Mapping[str, int], 
     return [
         RemoteStep(kind=StepKind.SEND, blobs=needs.blobs, offsets=needs.offsets, size=payload, detail=detail),
     ]
+
+
+def _refuse_few_inodes(manifest: Manifest, facts: HostFacts, contents: int) -> None:
+    """Raise PreflightError where the file system takes too few new files; of a release itself only folders are new."""
+    folders = {str(parent) for file in manifest.files for parent in PurePosixPath(file.path).parents}
+    needed = contents + len(folders) + RESERVE_INODES
+    if facts.free_inodes is not None and facts.free_inodes < needed:
+        raise PreflightError(
+            "there is no room for more files on the board; nothing was changed",
+            where=manifest.root,
+            why=f"{needed:,} inodes needed, {facts.free_inodes:,} free",
+            next_step="remove files there, or lower `keep` in the board's file",
+        )
 
 
 def _refuse_older(manifest: Manifest, facts: HostFacts) -> None:

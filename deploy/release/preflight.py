@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
+from deploy.boards.probe import HostFacts
 from deploy.boards.session import BoardSession
+from deploy.bundle.load import Bundle
 from deploy.bundle.manifest import Manifest
-from deploy.transfer.lock import HOLDER
+from deploy.transfer.lock import HOLDER, WATCH
 from recipes.errors import PreflightError
+from recipes.progress import progress
 from recipes.text import one_line
 
 
@@ -51,6 +55,18 @@ def look_before(session: BoardSession, root: str, loader: str) -> Footing:
     )
 
 
+def look_again_where_locked(session: BoardSession, manifest: Manifest, first: Footing) -> Footing:
+    """Return the footing once it is settled whether who holds the board lives; one that does not is ended there.
+
+    Takes a moment where it lives, half a minute where its workstation is gone and its connection still stands.
+    """
+    if not first.locked:
+        return first
+    with progress("another deploy is at work there: does its workstation still answer?"):
+        session.run(WATCH, [manifest.root])
+    return look_before(session, manifest.root, manifest.loader)
+
+
 def refuse_unwritable(footing: Footing, root: str) -> PreflightError:
     """Return the error for a root that the user may not write to: whose it is, and what to do about it."""
     return PreflightError(
@@ -84,6 +100,30 @@ def refuse_unfounded(footing: Footing, manifest: Manifest) -> None:
             "mounted noexec?",
         )
 
+
+def refuse_greedy(bundle: Bundle, facts: HostFacts) -> None:
+    """Raise PreflightError where the streams of a bundle would keep more in memory than a board can give them.
+
+    kvssink keeps up to its storage-size of what is not confirmed yet: where the network goes for a while, it fills.
+    """
+    started = {f"run/{row.name}" for row in bundle.manifest.services}
+    blobs = [file.blob for file in bundle.manifest.files if file.path in started]
+    if not blobs or not facts.memory_kib:
+        return
+    contents = bundle.blobs()
+    mib = sum(int(size) for blob in blobs for size in _STORAGE.findall(contents[blob][:_SCRIPT_BYTES]))
+    if mib * 1024 > facts.memory_kib * _SHARE // 100:
+        raise PreflightError(
+            "the streams would keep more in memory than the board has to give; nothing was changed",
+            why=f"storage_size comes to {mib:,} MiB, the board has {facts.memory_kib // 1024:,} MiB of RAM, "
+            f"of which {_SHARE} % are for that at most",
+            next_step="write a smaller storage_size into the board's file, and a shorter buffer_duration",
+        )
+
+
+_STORAGE = re.compile(rb"\bstorage-size=(\d{1,9})\b")
+_SCRIPT_BYTES = 1 << 20
+_SHARE = 80
 
 _LOOK = (
     r"""

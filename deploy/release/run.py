@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import re
 import socket
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
+from deploy.atboot.put_in import put_in
 from deploy.boards.probe import HostFacts
 from deploy.boards.session import BoardSession, Reply, within
 from deploy.bundle.load import Bundle
-from deploy.release.carried import Bases, bundle_papers
+from deploy.release.carried import Bases, KnownRelease, bundle_papers, release_rows
 from deploy.release.plan import ReleasePlan, RemoteStep, StepKind
-from deploy.release.scripts import ACTIVATE, CONFIRM, ROLL_BACK, SERVICES
-from deploy.transfer.cargo import fits, parts_of, tar_of_links, with_deltas
+from deploy.release.scripts import ACTIVATE, CONFIRM, ROLL_BACK
+from deploy.transfer.cargo import edit_of_rows, fits, parts_of, tar_of_links, with_deltas
 from deploy.transfer.means import Means, choose_means
 from deploy.transfer.pace import paced
 from deploy.transfer.packing import pack
@@ -29,6 +31,23 @@ BACK_SECONDS = 180
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServicesMoved:
+    """What became of services that ran before a switch and run after it."""
+
+    kept: tuple[str, ...] = ()
+    """Those that run on as they were: the release changes nothing of them."""
+    down: Mapping[str, float] = field(default_factory=dict)
+    """Name to the seconds from the order to stop until its program ran again."""
+
+
+def services_moved(text: str) -> ServicesMoved:
+    """Read what SERVICES printed; lines that it does not know are passed over."""
+    kept = re.findall(r"^kept=([a-z0-9][a-z0-9._-]{0,62})$", text, re.MULTILINE)
+    down = re.findall(r"^down=([a-z0-9][a-z0-9._-]{0,62}) (\d{1,7})$", text, re.MULTILINE)
+    return ServicesMoved(kept=tuple(kept), down={name: int(hundredths) / 100 for name, hundredths in down})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseResult:
     """What a deploy did to one host."""
 
@@ -39,6 +58,7 @@ class ReleaseResult:
     round_trips: int
     payload: int
     """Bytes sent, contents and lists."""
+    services: ServicesMoved = ServicesMoved()
 
 
 def this_user() -> str:
@@ -56,6 +76,7 @@ def install_release(
     *,
     means: Means | None = None,
     bases: Bases | None = None,
+    stage: bool = False,
 ) -> bool:
     """Send what a board lacks and switch to the release; its services and the checks are still to come.
 
@@ -69,33 +90,36 @@ def install_release(
         How contents travel; chosen by the board's tools without it.
     bases:
         What changed files were, of which the board makes the new ones.
+    stage:
+        Do not switch: the release is whole and read back there, and what runs stays.
 
     Raises
     ------
     PreflightError
         Something arrived damaged, the disk filled up or the connection went; the old release runs on.
     """
-    services, means = False, means or choose_means(tools)
+    services, means, bases = False, means or choose_means(tools), bases or Bases()
     for step in planned.steps:
         if step.kind is StepKind.SEND:
-            _send(session, bundle, step, means, who, bases or {})
+            _send(session, bundle, step, means, who, bases)
         else:
-            services = _activate(session, bundle, means, who)
+            services = _activate(session, bundle, means, who, bases, stage=stage)
     return services
 
 
 def _send(session: BoardSession, bundle: Bundle, step: RemoteStep, means: Means, who: str, bases: Bases) -> None:
     """Send contents to the board's store; what is damaged there after all is sent again, once."""
     root, contents = bundle.manifest.root, bundle.blobs() | dict(bundle_papers(bundle).values())
-    parts = parts_of(step.blobs, contents, step.offsets)
-    reply = send_parts(session, root, with_deltas(parts, bases) if means.patch else parts, means, who)
+    paths = dict(release_rows(bundle))
+    parts = parts_of(step.blobs, contents, step.offsets, paths)
+    reply = send_parts(session, root, with_deltas(parts, bases.contents) if means.patch else parts, means, who)
     if reply.code == DAMAGED:
         # A part of an earlier run may be what the power left of it; and one of another bundle is none of ours.
         again = [blob for blob in _damaged(reply) if blob in contents]
         if not again:
             return
         reply = send_parts(session, root, parts_of(again, contents, {}), means, who)
-    _check(reply, root)
+    check_reply(reply, root)
 
 
 def _damaged(reply: Reply) -> list[str]:
@@ -103,32 +127,37 @@ def _damaged(reply: Reply) -> list[str]:
     return [value for name, _, value in rows if name == "damaged"]
 
 
-def _activate(session: BoardSession, bundle: Bundle, means: Means, who: str) -> bool:
-    """Build the release from the board's store and switch to it; returns whether there are services."""
-    manifest = bundle.manifest
-    rows = [(file.blob, file.path) for file in manifest.files]
-    rows += [(blob, path) for path, (blob, _) in bundle_papers(bundle).items()]
+def _activate(session: BoardSession, bundle: Bundle, means: Means, who: str, bases: Bases, *, stage: bool) -> bool:
+    """Build the release from the board's store and switch to it; returns whether there are services to start."""
+    manifest, rows = bundle.manifest, release_rows(bundle)
     listing = "".join(f"{blob} {path}\n" for blob, path in rows).encode()
     digest = hashlib.sha256(listing).hexdigest()
-    form, stream = "list", iter((listing,))
-    if means.tar:
-        folder = f"releases/.{bundle.id}.part"
-        form = "tar" if all(fits(f"{folder}/{path}") for _, path in rows) else "some"
-        stream = tar_of_links(listing, rows, folder)
-    arguments = [manifest.root, bundle.id, digest, who, means.packing.value, form, str(manifest.number)]
-    with progress("reading the release back on the board, and switching to it"):
-        packed = paced(pack(stream, means.packing, slow=means.slow), means.rate)
-        reply = session.run(ACTIVATE, arguments, packed)
-    _check(reply, manifest.root)
-    return _has_services(reply)
+
+    def build(form: str, stream: Iterable[bytes], old: str = "") -> Reply:
+        arguments = [manifest.root, bundle.id, digest, who, means.packing.value, form, str(manifest.number), old]
+        arguments += ["stage"] if stage else []
+        packed = pack(stream, means.packing, slow=means.slow)
+        return session.run(ACTIVATE, arguments, paced(packed, means.rate))
+
+    with progress(f"reading the release back on the board{'' if stage else ', and switching to it'}"):
+        edit = edit_of_rows(bases.rows, rows) if bases.release not in ("", bundle.id) else None
+        reply = build("edit", [edit], bases.release) if edit else Reply(code=UNLIKE, out="", err="")
+        if reply.code == UNLIKE and means.tar:
+            folder = f"releases/.{bundle.id}.part"
+            form = "tar" if all(fits(f"{folder}/{path}") for _, path in rows) else "some"
+            reply = build(form, tar_of_links(listing, rows, folder))
+        elif reply.code == UNLIKE:
+            reply = build("list", [listing])
+    check_reply(reply, manifest.root)
+    return has_services(reply)
 
 
-def _has_services(reply: Reply) -> bool:
+def has_services(reply: Reply) -> bool:
     return "services=yes" in reply.out.splitlines()
 
 
-def _start_services(session: BoardSession, root: str, identity: str, who: str) -> None:
-    """Put in and start what a release brings for boot, and take away what an earlier one brought.
+def _start_services(session: BoardSession, root: str, identity: str, who: str) -> ServicesMoved:
+    """Put in and start what a release brings for boot, and take away what an earlier one brought; returns what became.
 
     Raises
     ------
@@ -136,14 +165,15 @@ def _start_services(session: BoardSession, root: str, identity: str, who: str) -
         A service could not be put in or started; the message has what the board said.
     """
     with progress("starting the services"):
-        reply = session.run(SERVICES, [root, identity, who])
+        reply = put_in(session, root, identity, who)
     try:
-        _check(reply, root)
+        check_reply(reply, root)
     except PreflightError as error:
         raise ServicesDownError(error.what, where=error.where, why=error.why, next_step=error.next_step) from error
+    return services_moved(reply.out)
 
 
-DAMAGED = 73
+DAMAGED, UNLIKE = 73, 91
 _REASONS = {
     70: "a folder could not be made",
     71: "what was sent could not be written",
@@ -156,6 +186,7 @@ _REASONS = {
     78: "another release was switched on while the checks ran",
     79: "its user may not put in what starts at boot",
     80: "a service could not be put in or started",
+    UNLIKE: "the release that runs is not what it was made as",
 }
 
 _CURES = {
@@ -170,7 +201,7 @@ class ServicesDownError(PreflightError):
     """The switch was made, and a service of what runs now could not be put in or started."""
 
 
-def _check(reply: Reply, root: str) -> None:
+def check_reply(reply: Reply, root: str) -> None:
     """Raise PreflightError for a script that did not run to its end, with the reason behind its exit code."""
     if reply.code == 0:
         return
@@ -210,22 +241,10 @@ def deploy_release(
     RolledBackError
         The checks were red: the release from before runs again, and the reason is given.
     """
-    before = session.traffic.sent
+    before, moved = session.traffic.sent, ServicesMoved()
     if planned.steps:
         services = install_release(session, bundle, planned, tools, who, means=means, bases=bases)
-        try:
-            if services:
-                _start_services(session, bundle.manifest.root, bundle.id, who)
-            check()
-        except UserError as error:
-            raise _rolled_back(host, _taken_back(session, bundle, host, error, who), error) from error
-        except KeyboardInterrupt:
-            # Nobody will read the verdict: an unverified release must not stay on because a person went away.
-            with within(session, BACK_SECONDS):
-                _go_back(session, bundle, who)
-            raise
-        root, keep = bundle.manifest.root, str(bundle.manifest.keep)
-        _check(session.run(CONFIRM, [root, bundle.id, keep, who]), root)
+        moved = settle_release(session, host, bundle, check, services=services, who=who)
     return ReleaseResult(
         host=host,
         id=bundle.id,
@@ -233,14 +252,50 @@ def deploy_release(
         because=planned.because,
         round_trips=session.traffic.round_trips,
         payload=session.traffic.sent - before,
+        services=moved,
     )
 
 
-def _taken_back(session: BoardSession, bundle: Bundle, host: str, error: UserError, who: str) -> str:
+def settle_release(
+    session: BoardSession, host: str, release: KnownRelease, check: Callable[[], object], *, services: bool, who: str
+) -> ServicesMoved:
+    """Start the services of a release that was switched on, check it, and confirm it, or go back.
+
+    Returns what became of the services.
+
+    Parameters
+    ----------
+    services:
+        Whether there are any to start or to take away.
+
+    Raises
+    ------
+    PreflightError
+        It could not be confirmed; or the board was lost before a red release was taken back.
+    RolledBackError
+        The checks were red: the release from before runs again.
+    """
+    root, moved = release.manifest.root, ServicesMoved()
+    try:
+        if services:
+            moved = _start_services(session, root, release.id, who)
+        check()
+    except UserError as error:
+        raise _rolled_back(host, _taken_back(session, release, host, error, who), error) from error
+    except KeyboardInterrupt:
+        # Nobody will read the verdict: an unverified release must not stay on because a person went away.
+        with within(session, BACK_SECONDS):
+            _go_back(session, release, who)
+        raise
+    check_reply(session.run(CONFIRM, [root, release.id, str(release.manifest.keep), who]), root)
+    return moved
+
+
+def _taken_back(session: BoardSession, release: KnownRelease, host: str, error: UserError, who: str) -> str:
     """Take back a release that did not hold; says what is on where the board is not reached for that."""
     try:
         with within(session, BACK_SECONDS):
-            return _go_back(session, bundle, who)
+            return _go_back(session, release, who)
     except ServicesDownError as down:
         raise PreflightError(
             f"{host}: the release from before runs there again, but not all of its services",
@@ -250,22 +305,22 @@ def _taken_back(session: BoardSession, bundle: Bundle, host: str, error: UserErr
     except PreflightError as lost:
         raise PreflightError(
             f"{host}: the new release is switched on, and neither confirmed nor taken back",
-            where=bundle.id[:12],
+            where=release.id[:12],
             why=f"{error.what}; then: {lost.what}",
             next_step=f"once it answers: invoke deploy --host {host}, which checks it, and goes back where it is red",
         ) from error
 
 
-def _go_back(session: BoardSession, bundle: Bundle, who: str) -> str:
+def _go_back(session: BoardSession, release: KnownRelease, who: str) -> str:
     """Take back a release that was not confirmed, its services too; returns the id that runs now, empty for none."""
-    return _switch_back(session, bundle.manifest.root, bundle.id, "drop", who)
+    return _switch_back(session, release.manifest.root, release.id, "drop", who)
 
 
 def _switch_back(session: BoardSession, root: str, gone: str, keep: str, who: str) -> str:
     """Switch to the release before and start its services; returns the id that runs now, empty for none."""
     reply = session.run(ROLL_BACK, [root, gone, keep, who])
-    _check(reply, root)
-    if _has_services(reply):
+    check_reply(reply, root)
+    if has_services(reply):
         _start_services(session, root, _current(reply), who)
     return _current(reply)
 
@@ -311,10 +366,10 @@ def roll_back_release(
     """
     refuse_no_way_back(root, facts)
     reply = session.run(ROLL_BACK, [root, facts.current, "keep", who])
-    _check(reply, root)
+    check_reply(reply, root)
     now = _current(reply)
     try:
-        if _has_services(reply):
+        if has_services(reply):
             _start_services(session, root, now, who)
         check()
     except (UserError, KeyboardInterrupt) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+from deploy.atboot.trial import told_reverted
 from deploy.boards.board import load_board
 from deploy.boards.inventory import host_target, load_host
 from deploy.boards.probe import probe_host
@@ -44,6 +45,8 @@ class HostStatus:
     """The release that streams, where that is another one: a run was cut between the switch and the services."""
     locked: str
     """Who is at work there now; empty for nobody."""
+    reverted: str = ""
+    """That the board went back by itself at a start, in words; empty where it did not since the last deploy."""
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -62,6 +65,8 @@ class HostStatus:
             found["deployed by"] = _who(self.deployed_by)
             found["newest here"] = "yes" if self.newest else "no: another bundle was made on this workstation since"
         found["before it"] = f"{self.previous[:12]} ({_who(self.previous_by)})" if self.previous else "no release"
+        if self.reverted:
+            found["went back"] = self.reverted
         found["free"] = f"{console.size(self.free)} at {self.root}"
         return found | ({"at work there now": self.locked} if self.locked else {})
 
@@ -99,4 +104,5 @@ def host_status(host_name: str) -> HostStatus:
         free=facts.free_kib * 1024,
         serving=facts.serving if facts.serving not in ("", facts.current) else "",
         locked=footing.locked,
+        reverted=told_reverted(facts.reverted),
     )

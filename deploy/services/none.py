@@ -43,6 +43,16 @@ class NoInit:
         return remove_script(service, there, (_path(service),))
 
 
+def first_at_boot(identity: str, line: str) -> str:
+    """Return the script that adds a line to /etc/rc.local, where there is such a file, in front of all others."""
+    return f"id={shell_word(identity)}\nline={shell_word(f'{line}  # {identity}')}\n{_TAKE}{_ADD_FIRST}"
+
+
+def never_at_boot(identity: str) -> str:
+    """Return the script that takes that line away."""
+    return f"id={shell_word(identity)}\n{_TAKE}"
+
+
 def _path(service: Service) -> str:
     return f"{service.root}/services/{service.name}"
 
@@ -77,3 +87,15 @@ else
 fi
 """
 )
+_ADD_FIRST = r"""
+if [ -f /etc/rc.local ]; then
+    before='' after=''
+    while IFS= read -r text || [ -n "$text" ]; do
+        case $before$after$text in '#!'*) if [ -z "$before" ]; then before="$text
+"; continue; fi ;; esac
+        after="$after$text
+"
+    done </etc/rc.local
+    printf '%s%s\n%s' "$before" "$line" "$after" >/etc/rc.local
+fi
+"""

@@ -67,7 +67,7 @@ retry=SIGINT/{service.stop_seconds + 5}/SIGKILL/5
 # None of these is needed: Debian's OpenRC has no localmount, and what needs a service that is not there never starts.
 depend() {{
     use localmount {" ".join(after)} chronyd openntpd
-    after bootmisc {" ".join(after)} chronyd openntpd
+    after bootmisc boardcast {" ".join(after)} chronyd openntpd
 }}
 
 start_pre() {{

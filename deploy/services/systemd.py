@@ -130,6 +130,8 @@ def _unit(service: Service) -> str:
         # Passive where nothing waits for the clock: the loop does that, and for a route.
         *(["Wants=network-online.target", "After=network-online.target"] if service.needs_network else []),
         *(["Wants=time-sync.target", "After=time-sync.target"] if service.needs_clock else []),
+        # What takes back a release that nobody saw work comes first.
+        "After=boardcast.service",
         f"RequiresMountsFor={mounts}",
         "StartLimitIntervalSec=0",
     ]

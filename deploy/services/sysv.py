@@ -26,10 +26,10 @@ class SysV:
         return {**loop_file(service), _path(service): (control_script(service, head=_head(service)), 0o755)}
 
     def enable(self, service: Service) -> str:
-        return f"{prepare(service)}{_LINKS.replace('@ID@', service.id)}link || exit 69"
+        return f"{prepare(service)}{boot_links(service.id)}link || exit 69"
 
     def disable(self, service: Service) -> str:
-        return f"{_LINKS.replace('@ID@', service.id)}unlink"
+        return f"{boot_links(service.id)}unlink"
 
     def start(self, service: Service) -> str:
         return f"{_path(service)} start"
@@ -51,6 +51,11 @@ class SysV:
         return remove_script(service, there, (_path(service),))
 
 
+def boot_links(identity: str) -> str:
+    """Return the functions `link` and `unlink`: an init script of this name starts at boot, and does not any more."""
+    return _LINKS.replace("@ID@", identity)
+
+
 def _path(service: Service) -> str:
     return f"{FOLDER}/{service.id}"
 
@@ -62,6 +67,7 @@ def _head(service: Service) -> str:
 # Provides:          {service.id}
 # Required-Start:    {wanted}
 # Required-Stop:     {wanted}
+# Should-Start:      boardcast
 # Default-Start:     2 3 4 5
 # Default-Stop:      0 1 6
 # Short-Description: {comment(service.description)}

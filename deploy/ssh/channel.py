@@ -22,6 +22,9 @@ COMMAND_SECONDS = 300
 SLOWEST = 16 << 10
 """Bytes a second: what a fetch is given beyond COMMAND_SECONDS."""
 
+_LOOK_SECONDS = 0.05
+"""Between two looks at the clock, while nothing moves."""
+
 
 class TooLongError(Exception):
     """A board answered with more bytes than the question may have."""
@@ -83,6 +86,19 @@ class Pulse:
                 self.transport.close()
 
 
+class _Came(threading.Event):
+    """Set where a part of the output came, or its end; both of a channel's buffers share one.
+
+    paramiko clears it where one of them is empty, whatever is in the other: only `forget` does.
+    """
+
+    def clear(self) -> None:
+        pass
+
+    def forget(self) -> None:
+        super().clear()
+
+
 @dataclass(slots=True, kw_only=True)
 class Exchange:
     """A command that runs: what is still to be sent, and what came so far."""
@@ -135,7 +151,12 @@ class Exchange:
         waiting = None if source is None else memoryview(b"")
         spare = self.most // SLOWEST
         deadline = time.monotonic() + COMMAND_SECONDS + spare
+        self.channel.settimeout(_LOOK_SECONDS)
+        came = _Came()
+        for buffer in (self.channel.in_buffer, self.channel.in_stderr_buffer):
+            buffer.set_event(came)
         while True:
+            came.forget()
             sent, waiting = self._send(waiting, source)
             moved = self._receive() or sent
             if sent:
@@ -149,12 +170,17 @@ class Exchange:
                 raise TimeoutError(f"no answer within {COMMAND_SECONDS + spare} s")
             if moved:
                 self.pulse.alive()
-            else:
-                # A small window, Dropbear's 24 KiB, is free again within a millisecond or so: it bounds the speed.
-                time.sleep(0.001 if waiting is not None else 0.01)
+            elif waiting is None:
+                # Behind the end of the output only the exit code comes.
+                over = self.channel.eof_received or self.channel.closed
+                (self.channel.status_event if over else came).wait(_LOOK_SECONDS)
 
     def _send(self, waiting: memoryview | None, source: Iterator[bytes] | None) -> tuple[bool, memoryview | None]:
-        """Send a part of the input; returns whether some went, and what is left of the chunk: None at the end."""
+        """Send a part of the input; returns whether some went, and what is left of the chunk: None at the end.
+
+        Where the board takes none it is waited for, for a moment: its window, Dropbear's has 24 KiB, bounds the speed,
+        and each that opens is used at once.
+        """
         if waiting is None or source is None:
             return False, None
         if not waiting:
@@ -163,10 +189,12 @@ class Exchange:
                 self.channel.shutdown_write()
                 return False, None
             waiting = memoryview(chunk)
-        if not waiting or not self.channel.send_ready():
+        if not waiting:
             return False, waiting
         try:
             count = self.channel.send(waiting[: 32 << 10])
+        except TimeoutError:
+            return False, waiting
         except OSError:
             # A script that ends before its input does closes the channel; its exit code says why.
             if not self.channel.closed or not self.pulse.transport.is_active():

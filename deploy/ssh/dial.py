@@ -42,6 +42,8 @@ class Target:
     """Type and base64, as in a known_hosts line."""
     inventory: str = "board-configs/hosts.toml"
     """The file that has its table, as messages show it."""
+    openssh: bool = False
+    """By the system's ssh, in place of our own."""
 
 
 @contextmanager
@@ -196,6 +198,7 @@ def _open_hops(connection: Any) -> None:
         hop.client.set_missing_host_key_policy(paramiko.RejectPolicy())
         hop.client.load_system_host_keys()
         hop.connect_timeout = CONNECT_SECONDS
+        hop.connect_kwargs = {**hop.connect_kwargs, "transport_factory": _undelayed}
         try:
             hop.open()
         except (OSError, EOFError, paramiko.SSHException) as error:
@@ -217,7 +220,22 @@ def _options(target: Target, seconds: float, *, agent: bool) -> dict[str, Any]:
         "banner_timeout": seconds,
         "auth_timeout": seconds,
         "channel_timeout": seconds,
+        "transport_factory": _undelayed,
     }
+
+
+def _undelayed(link: Any, **settings: Any) -> Any:
+    """Return the transport over a link whose small packets go at once.
+
+    Of two in a row Nagle's algorithm keeps the second back until the first is acknowledged, and the other side takes
+    40 ms for that: at each step of a log-in, and at each window of a stream (tcp(7), TCP_NODELAY; paramiko sets
+    nothing).
+    """
+    import paramiko
+
+    if isinstance(link, socket.socket):
+        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return paramiko.Transport(link, **settings)
 
 
 def _pin(connection: Any, target: Target) -> None:
@@ -235,12 +253,17 @@ def _pin(connection: Any, target: Target) -> None:
     except (ValueError, paramiko.SSHException, paramiko.hostkeys.InvalidHostKey):
         entry = None
     if entry is None or entry.key is None:
-        raise PreflightError(
-            f"the host key of {target.name} cannot be read",
-            where=one_line(target.host_key, most=60),
-            next_step=f"ssh-keyscan -t ed25519 -p {target.port} {target.address}",
-        )
+        raise not_known(target)
     connection.client.get_host_keys().add(place, entry.key.get_name(), entry.key)
+
+
+def not_known(target: Target) -> PreflightError:
+    """Return the error of a host key that cannot be read."""
+    return PreflightError(
+        f"the host key of {target.name} cannot be read",
+        where=one_line(target.host_key, most=60),
+        next_step=f"ssh-keyscan -t ed25519 -p {target.port} {target.address}",
+    )
 
 
 def place_of(target: Target) -> str:
@@ -253,21 +276,21 @@ def _not_opened(target: Target, error: Exception, *, locked: bool) -> PreflightE
 
     said = one_line(str(error)) or type(error).__name__
     if isinstance(error, paramiko.BadHostKeyException):
-        return _refused_key(target, f"it shows {error.key.get_name()} {error.key.get_base64()[:32]}…")
+        return refused_key(target, f"it shows {error.key.get_name()} {error.key.get_base64()[:32]}…")
     if "not found in known_hosts" in said:
-        return _refused_key(target, "it has no key of the type that is known")
+        return refused_key(target, "it has no key of the type that is known")
     if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
         return PreflightError(
             f"{target.name} speaks an SSH too old for this side",
             where=place_of(target),
             why=f"{said}: a server with an ssh-rsa key of SHA-1 alone is the usual case",
             next_step="on the board: ssh-keygen -A, or dropbearkey -t ed25519 -f FILE; then its new key in "
-            f"{target.inventory}",
+            f'{target.inventory}; or ssh = "openssh" there, with HostKeyAlgorithms +ssh-rsa in ~/.ssh/config',
         )
     # paramiko has no class of its own for a client that has nothing to show.
     nothing = "No authentication methods" in said or "No identities" in said
     if isinstance(error, paramiko.AuthenticationException) or nothing:
-        return _refused_log_in(target, said, locked=locked, nothing=nothing)
+        return refused_log_in(target, said, locked=locked, nothing=nothing)
     what, cure = f"{target.name} does not answer", "is it switched on, and is SSH let through?"
     if isinstance(error, socket.gaierror):
         what, cure = f"nobody knows the address of {target.name}", f"is `address` in {target.inventory} right?"
@@ -278,7 +301,16 @@ def _not_opened(target: Target, error: Exception, *, locked: bool) -> PreflightE
     )
 
 
-def _refused_log_in(target: Target, said: str, *, locked: bool, nothing: bool) -> PreflightError:
+def refused_log_in(target: Target, said: str, *, locked: bool, nothing: bool) -> PreflightError:
+    """Return the error of a board that lets nobody in.
+
+    Parameters
+    ----------
+    locked:
+        The key has a passphrase.
+    nothing:
+        There was no key to show.
+    """
     try_it = f"ssh -i {target.key or '~/.ssh/id_ed25519'} -p {target.port} {target.user}@{target.address}"
     if locked:
         return PreflightError(
@@ -297,7 +329,8 @@ def _refused_log_in(target: Target, said: str, *, locked: bool, nothing: bool) -
     return PreflightError(f"{target.name} refuses the log-in", where=place_of(target), why=said, next_step=try_it)
 
 
-def _refused_key(target: Target, why: str) -> PreflightError:
+def refused_key(target: Target, why: str) -> PreflightError:
+    """Return the error of a board that shows another host key than the known one."""
     return PreflightError(
         f"the host key of {target.name} is not the one that is known; nothing was sent",
         where=place_of(target),

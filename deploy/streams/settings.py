@@ -76,6 +76,8 @@ class Limits(Part):
     """Of one generation of a stream's log; there are two."""
     work_kib: Annotated[int, Field(ge=64, le=1_048_576)] = 4096
     """Of a stream's working folder."""
+    core_files: bool = False
+    """Whether a stream that crashes may leave its memory in a file: the keys that it used are in that."""
     uplink_kbps: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
     """Kilobits a second that the board's line takes; bitrates are checked against it."""
 

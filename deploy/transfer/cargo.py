@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from deploy.transfer.delta import make_delta
-from recipes.archives.tarfiles import USTAR, TarEntry, tar_parts
+from recipes.archives.tarfiles import TarEntry, tar_parts
 
 RESUME = 1 << 13
 """Bytes of a file from which on the rest of it is sent, and not all of it again."""
@@ -23,6 +23,8 @@ class Part:
     """Bytes of it that are there already."""
     delta: bytes = b""
     """What makes it of another content in the store, where that travels in its place."""
+    path: str = ""
+    """Of the file in its release; empty where nobody asks."""
 
     @property
     def name(self) -> str:
@@ -80,8 +82,16 @@ def _joined(blob: str, incoming: Mapping[str, int]) -> int:
     return size + incoming.get(f"{blob}@{size}", 0) if size else 0
 
 
-def parts_of(blobs: Sequence[str], contents: Mapping[str, bytes], offsets: Mapping[str, int]) -> list[Part]:
-    return [Part(blob=blob, content=contents[blob], offset=offsets.get(blob, 0)) for blob in blobs]
+def parts_of(
+    blobs: Sequence[str],
+    contents: Mapping[str, bytes],
+    offsets: Mapping[str, int],
+    paths: Mapping[str, str] | None = None,
+) -> list[Part]:
+    paths = paths or {}
+    return [
+        Part(blob=blob, content=contents[blob], offset=offsets.get(blob, 0), path=paths.get(blob, "")) for blob in blobs
+    ]
 
 
 def with_deltas(parts: Iterable[Part], bases: Mapping[str, tuple[str, bytes]]) -> list[Part]:
@@ -102,7 +112,7 @@ def with_deltas(parts: Iterable[Part], bases: Mapping[str, tuple[str, bytes]]) -
 
 def tar_of_parts(parts: Iterable[Part]) -> Iterator[bytes]:
     """Return the tar that `incoming` unpacks, as it is produced."""
-    return tar_parts((TarEntry(name=part.name, content=part.data, mode=part.mode) for part in parts), form=USTAR)
+    return tar_parts(TarEntry(name=part.name, content=part.data, mode=part.mode) for part in parts)
 
 
 def tar_of_links(listing: bytes, rows: Iterable[tuple[str, str]], folder: str) -> Iterator[bytes]:
@@ -115,7 +125,42 @@ def tar_of_links(listing: bytes, rows: Iterable[tuple[str, str]], folder: str) -
     folder:
         Of the release, below our root; so are the targets of the links, for tar takes no `..` and no leading `/`.
     """
-    yield from tar_parts(_links(listing, rows, folder), form=USTAR)
+    yield from tar_parts(_links(listing, rows, folder))
+
+
+Rows = Sequence[tuple[str, str]]
+"""What a release is made of: store name and path of each file, in the order of its list on the board."""
+EDIT_MOST = 64
+"""Rows that may be others in a release that is made of the one before: each costs the board a process or two."""
+
+
+def edit_of_rows(old: Rows, new: Rows) -> bytes | None:
+    """Return what makes the list of a release of that of another: a script for `sed`; None where too much is new. Pure.
+
+    Comments in it say what that is for the files: `#-PATH` goes, `#+BLOB PATH` is linked anew.
+    """
+    before, after = set(old), set(new)
+    gone = [row for row in old if row not in after]
+    come = [row for row in new if row not in before]
+    if len(gone) + len(come) > EDIT_MOST or [row for row in old if row in after] != [
+        row for row in new if row in before
+    ]:
+        return None
+    notes = [f"#-{path}" for _, path in gone] + [f"#+{blob} {path}" for blob, path in come]
+    edits, waiting = [], list(new)
+    for number, row in enumerate(old, 1):
+        text: list[str] = []
+        while waiting and waiting[0] not in before:
+            text.append("{} {}".format(*waiting.pop(0)))
+        if text:
+            edits.append(f"{number}i\\\n" + "\\\n".join(text))
+        if row in after:
+            waiting.pop(0)
+        else:
+            edits.append(f"{number}d")
+    if waiting:
+        edits.append("$a\\\n" + "\\\n".join(f"{blob} {path}" for blob, path in waiting))
+    return "\n".join([*notes, *edits, ""]).encode()
 
 
 def fits(path: str) -> bool:

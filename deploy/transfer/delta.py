@@ -19,6 +19,8 @@ _BEFORE = 3 << 10
 """How far the window begins before the place where the segment was."""
 _PIECE = 512
 _SAMPLE = 16
+_STEP = 13
+"""Between two places of a segment that are looked up; odd, for each fourth place of the old file is known."""
 _LEAST, _MOST = 48 << 10, 16 << 20
 """Bytes of a file for which a difference is made: below the whole of it is as good, above it takes too long here."""
 _END = "end"
@@ -79,7 +81,7 @@ def make_delta(base: str, old: bytes, new: bytes) -> bytes | None:
 def _nearest(places: Mapping[bytes, int], segment: bytes, begin: int) -> int:
     """Return where most of a segment was in the old file; where it is now, if nothing of it is known there."""
     votes: Counter[int] = Counter()
-    for at in range(0, len(segment) - _SAMPLE, 3):
+    for at in range(0, len(segment) - _SAMPLE, _STEP):
         found = places.get(segment[at : at + _SAMPLE])
         if found is not None:
             votes[(found - at) // 256] += 1

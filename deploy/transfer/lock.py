@@ -64,3 +64,37 @@ lock() {
 unlock() { rm -rf "$root/.lock"; }
 """
 )
+SILENT_SECONDS = 30
+"""A deploy whose connection brings nothing for so long is over: one that lives asks its board every 5 s."""
+WATCH = (
+    HOLDER
+    + r"""
+# $1 our folder. Prints what became of who holds the lock: `free`, `alive`, or `ended` where its workstation is gone and
+# the connection still stands. What its SSH server reads is counted by the kernel; SSH's own questions are among it.
+root=$1
+counted() {
+    count=''
+    while read -r name value; do
+        case $name in rchar: | voluntary_ctxt_switches:) count=$count$value ;; esac
+    done 2>/dev/null < "/proc/$owner/$1"
+    echo "$count"
+}
+held "$root/.lock" > /dev/null || { echo free; exit 0; }
+source=io
+[ -n "$(counted io)" ] || source=status
+before=$(counted "$source")
+[ -n "$before" ] || { echo alive; exit 0; }
+left=SECONDS
+while [ "$left" -gt 0 ]; do
+    sleep 1
+    held "$root/.lock" > /dev/null || { echo free; exit 0; }
+    [ "$(counted "$source")" = "$before" ] || { echo alive; exit 0; }
+    left=$((left - 1))
+done
+kill "$owner" 2>/dev/null
+sleep 1
+kill -9 "$owner" 2>/dev/null
+echo ended
+exit 0
+"""
+).replace("SECONDS", str(SILENT_SECONDS))

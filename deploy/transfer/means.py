@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from deploy.transfer.packing import FAR, Packing, choose_packing
@@ -17,6 +17,8 @@ class Way(Enum):
     """One packed stream into `tar`, over one command."""
     SFTP = "sftp"
     """One packed file by SFTP, gone on with at the byte where it was cut; each content where there is no tar."""
+    RSYNC = "rsync"
+    """By rsync on both sides: what differs from files that the board has, though their bundle is not here."""
     CAT = "cat"
     """Each content by itself, over a command of its own: what every board can do."""
 
@@ -38,20 +40,22 @@ class Means:
 
     def words(self) -> str:
         """Return what is printed of it, such as `tar, gzip`."""
-        return self.way.value if self.packing is Packing.NONE else f"{self.way.value}, {self.packing.value}"
+        own = self.way is Way.RSYNC or self.packing is Packing.NONE
+        return self.way.value if own else f"{self.way.value}, {self.packing.value}"
 
 
 _NEEDS = {
     Way.TAR: ("tar", "it has no tar"),
     Way.SFTP: ("sftp", "no SFTP server was found there"),
+    Way.RSYNC: ("rsync", "it has no rsync, or this workstation has none"),
 }
 
 
 def choose_means(tools: Collection[str], *, forced: str = "", rate: int = 0, latency: float = 0.0) -> Means:
     """Choose way and packing for a board with these programs. Pure.
 
-    One stream into `tar` is one round trip and takes no room for a packed copy, so it comes before SFTP. rsync is no
-    way: of a changed file it sends more than `deploy.transfer.delta` makes (docs/benchmarks.md).
+    One stream into `tar` is one round trip and takes no room for a packed copy, so it comes before SFTP. For rsync see
+    `by_rsync`.
 
     Parameters
     ----------
@@ -83,9 +87,32 @@ def choose_means(tools: Collection[str], *, forced: str = "", rate: int = 0, lat
         packing=choose_packing(tools, slow=slow),
         slow=slow,
         rate=rate,
-        patch="gzip" in tools,
+        patch="gzip" in tools and wanted is not Way.RSYNC,
         tar="tar" in tools,
     )
+
+
+_RSYNC_LEAST, _RSYNC_MOST = 256 << 10, 256
+
+
+def by_rsync(means: Means, tools: Collection[str], *, known: bool, files: int, size: int) -> Means:
+    """Return the means with rsync in them where that wins: files changed whose old bundle is not here. Pure.
+
+    Else a difference that is made here is smaller, and takes three round trips fewer (docs/benchmarks.md).
+
+    Parameters
+    ----------
+    tools:
+        Of the board, with rsync where this workstation has it too.
+    known:
+        What runs on the board is known by its bundle, or nothing runs there.
+    files, size:
+        That are to be sent, and their bytes.
+    """
+    wins = not known and size >= _RSYNC_LEAST and files <= _RSYNC_MOST
+    if not wins or means.way is not Way.TAR or Way.RSYNC.value not in tools:
+        return means
+    return replace(means, way=Way.RSYNC, patch=False)
 
 
 def known_way(text: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from enum import Enum
 from typing import Any, Protocol
 
@@ -39,6 +40,49 @@ def pack(parts: Iterable[bytes], packing: Packing, *, slow: bool) -> Iterator[by
     return _pieces(_packed(parts, packing, slow=slow))
 
 
+class Packs:
+    """Streams that were packed, by what is in them: many boards get the same one."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held: dict[str, tuple[bytes, ...]] = {}
+        self._lock = threading.Lock()
+
+    def get(self, key: str, make: Callable[[], Iterable[bytes]]) -> tuple[bytes, ...]:
+        """Return the pieces of a stream, made once; who asks meanwhile waits for that."""
+        with self._lock:
+            found = self._held.get(key)
+            if found is None:
+                found = tuple(make())
+                size = sum(map(len, found))
+                while self._held and size + self._size() > self._most:
+                    del self._held[next(iter(self._held))]
+                self._held[key] = found
+            return found
+
+    def _size(self) -> int:
+        return sum(len(piece) for pieces in self._held.values() for piece in pieces)
+
+
+_PACKS: list[Packs] = []
+_MOST_HELD = 32 << 20
+
+
+@contextmanager
+def packed_once(most: int = _MOST_HELD) -> Iterator[None]:
+    """Pack streams of the same content once within the block, and hold so many bytes of them."""
+    _PACKS.append(Packs(most))
+    try:
+        yield
+    finally:
+        _PACKS.pop()
+
+
+def shared_packs() -> Packs | None:
+    """Return what is held in the block that we are in; None where there is none."""
+    return _PACKS[-1] if _PACKS else None
+
+
 class _Packer(Protocol):
     def compress(self, data: bytes, /) -> bytes: ...
     def flush(self) -> bytes: ...
@@ -53,15 +97,13 @@ def _packed(parts: Iterable[bytes], packing: Packing, *, slow: bool) -> Iterator
         view = memoryview(part)
         # A file of megabytes is sent while its end is being packed.
         for at in range(0, len(view), 1 << 18):
-            yield packer.compress(view[at : at + (1 << 18)])  # type: ignore[arg-type]
+            yield packer.compress(bytes(view[at : at + (1 << 18)]))
     yield packer.flush()
 
 
 def _packer(packing: Packing, *, slow: bool) -> _Packer:
     if packing is Packing.GZIP:
-        import zlib
-
-        return zlib.compressobj(9 if slow else 6, wbits=31)
+        return _Gzip(9 if slow else 6)
     if packing is Packing.XZ:
         import lzma
 
@@ -72,6 +114,59 @@ def _packer(packing: Packing, *, slow: bool) -> _Packer:
 
     made: Any = zstandard.ZstdCompressor(level=19 if slow else 6, write_checksum=True).compressobj()
     return made  # type: ignore[no-any-return]
+
+
+class _Gzip:
+    """gzip (RFC 1952) in which contents that are packed already, pictures above all, are stored as they are.
+
+    zlib takes as long over those as over all else, the board too, and makes nothing smaller.
+    """
+
+    def __init__(self, level: int) -> None:
+        import zlib
+
+        self._zlib: Any = zlib
+        self._packer: Any = zlib.compressobj(level, zlib.DEFLATED, -15)
+        self._check, self._size, self._head = 0, 0, _GZIP_HEAD
+
+    def compress(self, data: bytes, /) -> bytes:
+        self._check = self._zlib.crc32(data, self._check)
+        self._size += len(data)
+        head, self._head = self._head, b""
+        if not _is_dense(data):
+            return head + bytes(self._packer.compress(data))
+        # Behind a full flush nothing refers to what was before (RFC 1951, 2.3, and zlib.h), so blocks of our own go in.
+        blocks = [head, self._packer.flush(self._zlib.Z_FULL_FLUSH)]
+        for at in range(0, len(data), _STORED):
+            block = data[at : at + _STORED]
+            blocks += [b"\0", len(block).to_bytes(2, "little"), (len(block) ^ 0xFFFF).to_bytes(2, "little"), block]
+        return b"".join(blocks)
+
+    def flush(self) -> bytes:
+        tail = self._check.to_bytes(4, "little") + (self._size & 0xFFFFFFFF).to_bytes(4, "little")
+        return self._head + bytes(self._packer.flush()) + tail
+
+
+_GZIP_HEAD = b"\x1f\x8b\x08" + bytes(6) + b"\xff"
+_STORED = 0xFFFF
+_SAMPLE, _DISTINCT = 512, 200
+"""Of so many bytes drawn at random 221 are distinct, give or take 5; of a program's or a text's no 170."""
+_SMALL = 1 << 15
+
+
+def _is_dense(data: bytes) -> bool:
+    """Tell whether a content is packed already, by a few looks at it."""
+    import zlib
+
+    if len(data) < 2 * _SAMPLE:
+        return False
+    places = (_SAMPLE // 2, len(data) // 2, len(data) - _SAMPLE)
+    if any(len(set(data[at : at + _SAMPLE])) < _DISTINCT for at in places):
+        return False
+    if len(data) <= _SMALL:
+        return True
+    part = data[len(data) // 3 :][: _SMALL // 2]
+    return len(zlib.compress(part, 1)) > len(part)
 
 
 def _pieces(parts: Iterable[bytes]) -> Iterator[bytes]:

@@ -5,6 +5,7 @@ POSIX sh and BusyBox, nothing else. Every value arrives as an argument or on std
 
 from __future__ import annotations
 
+from deploy.ssh.brief import brief
 from deploy.transfer.delta import PATCH
 from deploy.transfer.lock import LOCK
 
@@ -32,9 +33,10 @@ damaged() {
 UNPACK = r"""
 unpack() { if [ "$pack" = none ]; then cat; else "$pack" -dc; fi; }
 """
-RECEIVE = (
+RECEIVE = brief(
     r"""
-# $1 our folder; $2 what comes: tar, nothing, the name of one content, or `later` by another way; $3 how it is packed:
+# $1 our folder; $2 what comes: tar, nothing, the name of one content, or `later` by another way; `basis` for
+# what rsync is to begin with, "BLOB PATH" lines, `failed` where it did not come to its end; $3 how it is packed:
 # zstd, xz, gzip or none; $4 who; $5 a file in `incoming` to read instead of stdin. Nothing enters the store unchecked.
 # A content in `incoming` has its name, and so has what a cut left of one; NAME@BYTES is what follows these bytes of it.
 set -u
@@ -65,8 +67,17 @@ failed() {
     rm -f .try ${from:+"$from"}
     exit 71
 }
+rm -rf ../.basis .[0-9a-f]*.?????? # of rsync
 join
-[ "$what" != later ] || exit 0
+case $what in
+    later) exit 0 ;;
+    failed) failed ;;
+    basis)
+        mkdir ../.basis || exit 70
+        while read -r blob path; do ln "../current/$path" "../.basis/$blob" 2>/dev/null; done
+        exit 0
+        ;;
+esac
 [ -z "$from" ] || exec < "$from" || exit 71
 case $what in
     tar) if [ "$pack" = none ]; then tar -xf -; else unpack | tar -xf -; fi || failed ;;
@@ -80,29 +91,23 @@ rm -f .packed-*
 join
 patch
 flush ./*
-for blob in *; do
-    [ -f "$blob" ] || continue
-    echo "${blob%.x}  ./$blob"
-    case $blob in
-        *.x) [ -x "$blob" ] || chmod 755 "$blob" ;;
-        *) [ ! -x "$blob" ] || chmod 644 "$blob" ;;
-    esac
-done > .sums || failed
+# One process looks at thousands of names: what has the wrong mode, and what has to have which hash.
+LC_ALL=C ls -ln | sed -n -e '/^-..x.*\.x$/d' -e 's/^-.* \([^ ]*\.x\)$/755 \1/p' -e 's/^-..x.* \([^ ]*\)$/644 \1/p' |
+    while read -r mode blob; do chmod "$mode" "./$blob"; done
+ls | sed -e 's/^\(.*\)\.x$/\1  .\/&/;t' -e 's/.*/&  .\/&/' > .sums || failed
+set -- ./*
+[ -e "$1" ] || set --
+[ "$(wc -l < .sums)" -eq $# ] || failed # a name that is not on the list would not be checked
 # What has the hash that it is named by goes into the store, the rest is thrown away.
 bad=0
 if [ -s .sums ]; then damaged . .sums > .bad || failed; fi
 if [ -s .bad ]; then
     bad=1
-    while read -r blob; do echo "damaged=${blob#./}"; rm -f "$blob"; done < .bad
+    while read -r blob; do echo "damaged=${blob#./}"; rm -rf "$blob"; done < .bad
 fi
 rm -f .sums .bad
-set --
-for blob in *; do
-    [ -f "$blob" ] || continue
-    set -- "$@" "$blob"
-    if [ $# -ge 256 ]; then mv -f "$@" ../store/ || exit 72; set --; fi
-done
-[ $# = 0 ] || mv -f "$@" ../store/ || exit 72
+# By one process, unless they are more than a command line takes.
+mv -f ./* ../store/ 2>/dev/null || for blob in *; do [ ! -f "$blob" ] || mv -f "$blob" ../store/ || exit 72; done
 [ "$bad" = 0 ] || exit 73
 exit 0
 """

@@ -9,8 +9,9 @@ from deploy.boards.session import BoardSession, FileSession, Reply
 from deploy.transfer.cargo import Part, tar_of_parts
 from deploy.transfer.means import Means, Way
 from deploy.transfer.pace import paced
-from deploy.transfer.packing import Packing, ahead, pack
+from deploy.transfer.packing import Packing, ahead, pack, shared_packs
 from deploy.transfer.receive import RECEIVE
+from deploy.transfer.rsync import rsync_parts
 from recipes.progress import Step, progress
 
 
@@ -30,6 +31,10 @@ def send_parts(session: BoardSession, root: str, parts: Sequence[Part], means: M
     with progress(f"sending {count} ({means.words()})") as step:
         if means.way is Way.CAT:
             return _each(session, root, parts, means, who, step)
+        if means.way is Way.RSYNC:
+            before = session.traffic.sent
+            step.at("", moved=lambda: session.traffic.sent - before)
+            return rsync_parts(session, root, parts, who, lambda pieces: paced(pieces, means.rate))
         if means.way is Way.SFTP:
             return _by_sftp(session, root, parts, means, who, step)
         return _stream(session, root, parts, means, who, step)
@@ -38,7 +43,7 @@ def send_parts(session: BoardSession, root: str, parts: Sequence[Part], means: M
 def _stream(session: BoardSession, root: str, parts: Sequence[Part], means: Means, who: str, step: Step) -> Reply:
     """Send all in one packed stream, which the board unpacks as it comes."""
     arguments = [root, "tar", means.packing.value, who]
-    return session.run(RECEIVE, arguments, _counted(session, tar_of_parts(parts), means, step))
+    return session.run(RECEIVE, arguments, _counted(session, parts, means, step))
 
 
 def _each(session: BoardSession, root: str, parts: Sequence[Part], means: Means, who: str, step: Step) -> Reply:
@@ -80,15 +85,28 @@ def _by_sftp(session: BoardSession, root: str, parts: Sequence[Part], means: Mea
     return session.run(RECEIVE, [root, "tar", means.packing.value, who, name])
 
 
-def _counted(session: BoardSession, tar: Iterable[bytes], means: Means, step: Step) -> Iterator[bytes]:
+def _counted(session: BoardSession, parts: Sequence[Part], means: Means, step: Step) -> Iterator[bytes]:
     """Return the packed stream, and tell the step how far it is.
 
     For a slow link all is packed first: that takes little of the time, and how much there is to send is known then.
+    What many boards get is packed first too, and once.
     """
-    before = session.traffic.sent
-    if means.slow or means.packing is Packing.NONE:
-        pieces = list(pack(tar, means.packing, slow=means.slow))
+    before, packs = session.traffic.sent, shared_packs()
+
+    def packed() -> Iterator[bytes]:
+        return pack(tar_of_parts(parts), means.packing, slow=means.slow)
+
+    if packs or means.slow or means.packing is Packing.NONE:
+        pieces = packs.get(_key_of(parts, means), packed) if packs else list(packed())
         step.at("", moved=lambda: session.traffic.sent - before, total=sum(map(len, pieces)))
         return paced(pieces, means.rate)
     step.at("", moved=lambda: session.traffic.sent - before)
-    return ahead(pack(tar, means.packing, slow=False))
+    return ahead(packed())
+
+
+def _key_of(parts: Sequence[Part], means: Means) -> str:
+    """Return a name for what a packed stream holds: a content's own name is its hash, a difference is hashed here."""
+    told = hashlib.sha256(f"{means.packing.value} {means.slow}".encode())
+    for part in parts:
+        told.update(f"\n{part.name} {hashlib.sha256(part.delta).hexdigest() if part.delta else ''}".encode())
+    return told.hexdigest()

@@ -15,24 +15,28 @@ _RELEASES = r"""
 # $1 our folder, $2 how many at most. One line a release, the newest first.
 echo; echo boardcast=begin
 named() { t=''; [ ! -L "$1/$2" ] || { t=$(readlink "$1/$2"); t=${t##*/}; }; echo "$t"; }
-current=$(named "$1" current) previous=$(named "$1" previous) serving=''
+current=$(named "$1" current) previous=$(named "$1" previous) serving='' staged='' reverted=''
 { read -r serving < "$1/.serving"; } 2>/dev/null
+{ read -r staged < "$1/.staged"; } 2>/dev/null
+{ read -r reverted _ < "$1/.reverted"; } 2>/dev/null
 ls -dt "$1"/releases/*/ 2>/dev/null | head -n "$2" | while read -r folder; do
     folder=${folder%/} name=${folder##*/} by='' verified=no files=0
     { read -r by < "$folder/.deployed"; } 2>/dev/null
     [ ! -f "$folder/.confirmed" ] || verified=yes
     [ ! -f "$folder/.list" ] || files=$(wc -l < "$folder/.list")
     role=kept
+    [ "$name" != "$staged" ] || role=staged
     [ "$name" != "$previous" ] || role=previous
     [ "$name" != "$current" ] || role=current
     [ "$name" != "$serving" ] || role=$role,streams
+    [ "$name" != "$reverted" ] || role=$role,reverted
     # The user's and machine's name end the line: they may hold anything.
     echo "release=$name $role $verified $((files)) $by"
 done
 echo boardcast=end
 exit 0
 """
-_LINE = r"([0-9a-f]{1,64}) (kept|previous|current)(,streams)? (yes|no) (\d{1,7}) (.{0,200})"
+_LINE = r"([0-9a-f]{1,64}) (kept|staged|previous|current)(,streams)?(,reverted)? (yes|no) (\d{1,7}) (.{0,200})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +45,7 @@ class KnownRelease:
 
     id: str
     role: str
-    """`current`, `previous`, or `kept`: one that no link names."""
+    """`current`, `previous`, `staged`: one that waits to be switched on, or `kept`: no link names it."""
     streams: bool
     """Whether its programs are what the services start."""
     verified: bool
@@ -49,6 +53,8 @@ class KnownRelease:
     files: int
     brought_by: str
     """`user@workstation since TIME`; empty where nothing was written down."""
+    reverted: bool = False
+    """Whether the board took it back by itself: it started anew before the release was confirmed."""
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -79,12 +85,13 @@ def read_releases(text: str) -> list[KnownRelease]:
     found = []
     for line in values.get("release", ()):
         name, roles, verified, files, by = [*line.split(" ", 4), ""][:5]
-        role, _, streams = roles.partition(",")
+        role, *more = roles.split(",")
         found.append(
             KnownRelease(
                 id=name,
                 role=role,
-                streams=bool(streams),
+                streams="streams" in more,
+                reverted="reverted" in more,
                 verified=verified == "yes",
                 files=int(files),
                 brought_by=one_line(by, most=120),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deploy.boards.session import BoardSession
-from deploy.release.scripts import SERVICES
+from deploy.atboot.put_in import put_in
+from deploy.boards.session import BoardSession, Reply
 from deploy.transfer.lock import LOCK
 from recipes.errors import PreflightError
 from recipes.text import one_line
@@ -29,8 +29,9 @@ lock "$2"
 # What other programs find of ours goes first: from here on nothing starts a part of a release.
 rm -f "$root/current" "$root/previous" || exit 70
 rm -rf "$root/releases" "$root/store" "$root/incoming" "$root/applied" || exit 70
-rm -rf "$root"/.serving* "$root/.list" "$root/.hashes" "$root/.files" "$root/.sums" "$root/.bad"
-rm -rf "$root"/.current.new "$root"/.previous.new
+rm -rf "$root"/.serving* "$root"/.trial* "$root"/.reverted* "$root/.was" "$root/.is"
+rm -rf "$root/.list" "$root/.hashes" "$root/.files" "$root/.sums" "$root/.bad"
+rm -rf "$root/.edit" "$root/.basis" "$root"/.current.new "$root"/.previous.new "$root"/.staged* "$root/.activated"
 sync
 unlock
 rm -rf "$root"/.lock.*
@@ -78,14 +79,13 @@ def uninstall(session: BoardSession, root: str, who: str, *, dry_run: bool = Fal
         )
     if state != "ours" or dry_run:
         return Uninstalled(there=state == "ours")
-    _done(session, SERVICES, [root, "", who], "its services could not be removed", root)
-    said = _done(session, _REMOVE, [root, who], "its files could not be removed", root)
+    _done(put_in(session, root, "", who), "its services could not be removed", root)
+    said = _done(session.run(_REMOVE, [root, who]), "its files could not be removed", root)
     left = tuple(one_line(line.removeprefix("left=./"), most=200) for line in said if line.startswith("left="))
     return Uninstalled(there=True, left=left)
 
 
-def _done(session: BoardSession, script: str, words: list[str], what: str, root: str) -> list[str]:
-    reply = session.run(script, words)
+def _done(reply: Reply, what: str, root: str) -> list[str]:
     if reply.code == 0:
         return reply.out.splitlines()
     why = one_line(f"{reply.out} {reply.err}"[-1000:]) or f"exit code {reply.code}"

@@ -75,9 +75,9 @@ def finish(
     return replace(outcome, verdict=verdict), publish(verdict, look, _manifest(board.name, verdict.release), beyond)
 
 
-def publish_gate(verdict: Verdict, bundle: Bundle) -> None:
+def publish_gate(verdict: Verdict, bundle: Bundle, *, index: bool = True) -> None:
     """Put down what the gate of a deploy saw, as `finish` does: a red one says why the release was taken back."""
-    publish(verdict, None, bundle.manifest)
+    publish(verdict, None, bundle.manifest, index=index)
 
 
 def _manifest(board: str, release: str) -> Manifest | None:

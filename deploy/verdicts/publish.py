@@ -45,7 +45,12 @@ class Published:
 
 
 def publish(
-    verdict: Verdict, look: CloudLook | None, manifest: Manifest | None = None, beyond: Beyond | None = None
+    verdict: Verdict,
+    look: CloudLook | None,
+    manifest: Manifest | None = None,
+    beyond: Beyond | None = None,
+    *,
+    index: bool = True,
 ) -> Published:
     """Write a verdict beside its JUnit file, with what is different from the one before, and the page of all hosts.
 
@@ -57,6 +62,8 @@ def publish(
         Of the release, for its sizes; without it the page has none.
     beyond:
         A soak and drills, where there were any.
+    index:
+        False: the page of all hosts is written later, by `publish_index`: it reads the verdict of each.
     """
     target, page = verdict.junit.with_suffix(".json"), verdict.junit.with_suffix(".html")
     record, pictures = make_record(verdict, look or CloudLook(), manifest, beyond or Beyond())
@@ -65,9 +72,16 @@ def publish(
         write_whole(target.with_name(name), image)
     write_whole(target, record.text().encode())
     write_whole(page, verdict_page(record, pictures).encode())
-    write_whole(page.with_name(INDEX), index_page(target.parent).encode())
+    if index:
+        publish_index(target.parent)
     summarize(record)
     return Published(record=record, json=target, page=page)
+
+
+def publish_index(folder: Path) -> Path:
+    """Write the page of all hosts whose verdicts are in a folder; returns where it is."""
+    write_whole(folder / INDEX, index_page(folder).encode())
+    return folder / INDEX
 
 
 def make_record(

@@ -31,6 +31,8 @@ class Check:
 
 
 CLOCK_CHECK = "clock is right"
+SKEW_ODD = 60
+"""Seconds that a board's clock may be off before that is told."""
 SKEW_REFUSED = 240
 """Seconds that a board's clock may be off; AWS refuses requests whose clock is 300 s off."""
 

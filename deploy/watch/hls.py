@@ -18,7 +18,7 @@ from urllib.parse import urljoin, urlsplit
 from aiohttp import ClientError, ClientResponse, ClientSession
 
 from deploy.cloud.session import Calls, ServiceRefusalError
-from deploy.watch.feed import Camera
+from deploy.watch.cameras import Camera
 
 MODES = ("LIVE", "LIVE_REPLAY", "ON_DEMAND")
 _SESSIONS, _NAMES = 128, 16_384

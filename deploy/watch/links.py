@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from deploy.cloud.session import Calls, ServiceRefusalError
-from deploy.watch.feed import Camera
+from deploy.watch.cameras import Camera
 from deploy.watch.hls import Sessions
 from deploy.watch.relay import go2rtc_line
 from deploy.webrtc.channel import ice_servers

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from deploy.cloud.session import ServiceRefusalError
-from deploy.watch.feed import Camera, Feed, Last
+from deploy.watch.cameras import Camera, Last
+from deploy.watch.feed import Feed
 from recipes.errors import ConfigError, VerifyError
 
 KINDS: dict[str, Literal["JPEG", "PNG"]] = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}

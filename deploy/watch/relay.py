@@ -16,7 +16,7 @@ from typing import Any
 from aiohttp import ClientError, ClientSession, ClientWebSocketResponse, WSMsgType, web
 
 from deploy.cloud.session import Calls, ServiceRefusalError
-from deploy.watch.feed import Camera
+from deploy.watch.cameras import Camera
 from deploy.webrtc.channel import connect_viewer, ice_servers
 from recipes.text import one_line
 

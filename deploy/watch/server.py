@@ -12,7 +12,8 @@ from pathlib import Path
 from aiohttp import ClientSession, web
 
 from deploy.cloud.session import Calls, ServiceRefusalError
-from deploy.watch.feed import Camera, Feed, Wanted
+from deploy.watch.cameras import Camera, Wanted
+from deploy.watch.feed import Feed
 from deploy.watch.guard import Guard, Handler
 from deploy.watch.hls import MODES, Fetched, Sessions
 from deploy.watch.links import SignalShares, console_links, share_links

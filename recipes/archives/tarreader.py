@@ -8,6 +8,7 @@ the container engine write, and refuses the rest. Format: POSIX.1-2001 pax, and 
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -200,6 +201,22 @@ class Reader:
                 raise TarError("the stream ends within a file")
             self._left -= len(part)
             yield part
+
+    def mapped(self, member: Member) -> memoryview:
+        """Return the content of a member of a plain archive as the kernel maps it: what is not looked at is not read.
+
+        Raises
+        ------
+        TarError
+            The archive ends within it, or is none of a file (`is_file`).
+        """
+        if not isinstance(self._buffer, _File):
+            raise TarError("a stream cannot be mapped")
+        if member.offset + member.size > self._buffer.size:
+            raise TarError("the stream ends within a file")
+        before = member.offset % mmap.ALLOCATIONGRANULARITY
+        length, start = member.size + before, member.offset - before
+        return memoryview(mmap.mmap(self._buffer.file.fileno(), length, access=mmap.ACCESS_READ, offset=start))[before:]
 
     def _header(self) -> bytes | None:
         first = self._buffer.some(BLOCK)

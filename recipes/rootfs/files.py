@@ -177,7 +177,7 @@ def _members(reader: Reader) -> Iterator[Member]:
         raise TarError("it holds nothing")
 
 
-def _wanted(reader: Reader, member: Member, path: str, unread: dict[str, str]) -> bytes:
+def _wanted(reader: Reader, member: Member, path: str, unread: dict[str, str]) -> bytes | memoryview:
     """Return the content of an ELF file or of the loader's configuration; of the rest only the begin is read."""
     head = reader.begin(len(elf.MAGIC))
     if head != elf.MAGIC and not is_kept_text(path):
@@ -185,7 +185,14 @@ def _wanted(reader: Reader, member: Member, path: str, unread: dict[str, str]) -
     if member.size > LARGEST_FILE:
         unread[path] = f"has {member.size:,} bytes; {LARGEST_FILE:,} are read"
         return b""
-    return b"".join((head, *reader.content()))
+    if reader.is_file and member.size:
+        return reader.mapped(member)
+    data, at = bytearray(member.size), len(head)  # once: parts that are joined would be there twice
+    data[:at] = head
+    for part in reader.content():
+        data[at : at + len(part)] = part
+        at += len(part)
+    return memoryview(data)
 
 
 def tar_files(root: Path, wanted: Collection[str]) -> Iterator[tuple[str, bytes]]:

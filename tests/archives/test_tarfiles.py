@@ -15,7 +15,7 @@ from deploy.boards import pull
 from deploy.boards.listing import Listing
 from deploy.bundle import archive
 from deploy.transfer.cargo import parts_of, tar_of_parts
-from recipes.archives.tarfiles import PAX, USTAR, TarEntry, tar_bytes
+from recipes.archives.tarfiles import PAX, USTAR, TarEntry, read_ustar, tar_bytes, tar_parts, ustar_header
 from recipes.engine.tarstream import files_tar, pack_folder
 from recipes.errors import ConfigError
 from recipes.stage.entry import pack_entry
@@ -162,3 +162,46 @@ def test_nothing_of_this_machine_gets_in(form: int, tmp_path: Path) -> None:
         made = tar_bytes([TarEntry(name="file", content=path), TarEntry(name="d", folder=True, mode=0o755)], form=form)
         assert first in (None, made)
         first = made
+
+
+NAMES = ["a", "run/app", "x" * 100, f"d/{'x' * 99}", f"{'d' * 100}/x", f"{'d' * 155}/{'x' * 100}", f"{'ab/' * 84}x",
+         f"{'é' * 40}/{'ü' * 50}", "broken \udcff"]  # fmt: skip
+TOO_LONG = ["x" * 101, f"{'d' * 156}/x" * 2, f"d/{'é' * 51}", f"{'d' * 160}/x"]
+
+
+@pytest.mark.parametrize("name", [*NAMES, *TOO_LONG])
+@pytest.mark.parametrize(("size", "mode", "same_as"), [(0, 0o644, ""), (8**11 - 1, 0o7755, ""), (0, 0o755, "store/x")])
+def test_a_header_is_what_tarfile_writes(name: str, size: int, mode: int, same_as: str) -> None:
+    info = tarfile.TarInfo(name)
+    info.size, info.mode, info.linkname = size, mode, same_as
+    info.type = tarfile.LNKTYPE if same_as else tarfile.REGTYPE
+    if name in TOO_LONG:
+        with pytest.raises(ValueError, match="name is too long"):
+            info.tobuf(tarfile.USTAR_FORMAT, "utf-8")
+        with pytest.raises(ValueError, match="name is too long"):
+            ustar_header(name, size, mode, same_as)
+        return
+    made = ustar_header(name, size, mode, same_as)
+    assert made == info.tobuf(tarfile.USTAR_FORMAT, "utf-8")
+    assert read_ustar(made) == (None if same_as else (name, size, mode))
+
+
+@pytest.mark.parametrize(("size", "link", "owner"), [(8**11, "", (0, 0)), (0, "x" * 101, (0, 0)), (0, "", (8**7, 0))])
+def test_what_a_header_has_no_room_for_is_refused(size: int, link: str, owner: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="no room"):
+        ustar_header("file", size, 0o644, link, owner)
+
+
+def test_a_header_with_any_byte_changed_is_none_of_ours() -> None:
+    made = ustar_header("lib/libx.so", 4711, 0o755)
+    for at in range(len(made)):
+        changed = made[:at] + bytes([made[at] ^ 1]) + made[at + 1 :]
+        assert read_ustar(changed) is None, f"byte {at}"
+
+
+@pytest.mark.parametrize(
+    "entry", [TarEntry(name="d", folder=True), TarEntry(name="l", link="x"), TarEntry(name="t", time=1.0)]
+)
+def test_parts_are_of_files_and_hard_links_alone(entry: TarEntry) -> None:
+    with pytest.raises(ValueError, match="neither"):
+        list(tar_parts([entry]))

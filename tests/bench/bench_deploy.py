@@ -41,7 +41,7 @@ SHAPES = {"33 files, 3 MB": shapes.real_shape, "2,100 files, 12 MB": shapes.many
 def bring(host: str, bundle: Bundle) -> ReleaseResult:
     """Deploy a bundle without the checks, which no peer has: probe, send, hash, fsync, switch, confirm."""
     with connect(host_target(host)) as session:
-        facts = probe_host(session, bundle.manifest.root, [])
+        facts = probe_host(session, bundle.manifest.root, [], wanted=bundle.id)
         fits = replace(facts, files={"/etc/ld.so.cache": bundle.manifest.search.cache or "absent"})
         plan = plan_release(bundle.id, bundle.manifest, fits, papers=paper_sizes(bundle))
         means = choose_means(facts.tools, latency=session.traffic.latency)

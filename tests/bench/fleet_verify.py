@@ -18,11 +18,12 @@ import pytest
 
 from deploy.boards.inventory import SimState
 from deploy.bundle.load import Bundle
-from deploy.cli.fleet import PARALLEL, side_by_side, verify_hosts
+from deploy.cli.fleet import PARALLEL, verify_hosts
 from deploy.cloud.collect import Look, observe
 from deploy.cloud.judge import judge
 from deploy.cloud.promise import StreamPromise
 from deploy.cloud.session import Calls
+from deploy.fleet.workers import side_by_side
 from deploy.kvs.keys import Key
 from deploy.release.deployment import deploy_to
 from deploy.sim.boards import bring_up, take_down

@@ -12,7 +12,6 @@ import paramiko
 import pytest
 from paramiko.common import MSG_CHANNEL_EOF
 
-from deploy.boards.board import load_board
 from deploy.boards.inventory import SimState, host_target
 from deploy.boards.probe import probe_host
 from deploy.boards.session import SshSession, connect
@@ -23,13 +22,13 @@ from deploy.release.carried import paper_sizes
 from deploy.release.plan import plan_release
 from deploy.release.recheck import watched_paths
 from deploy.release.run import install_release
-from deploy.sim.boards import prepare_board
 from deploy.ssh import channel
 from deploy.verify import run
 from deploy.verify.verdict import require_green
 from recipes import process
 from recipes.engine.docker import Engine
 from recipes.errors import PreflightError, RolledBackError
+from tests.support.simboard import lose
 
 pytestmark = [pytest.mark.engine, pytest.mark.sim, pytest.mark.process]
 ROOT = "/flash/boardcast"
@@ -148,17 +147,6 @@ def test_the_gate_of_a_real_board_ends_by_its_deadline(
     with connect(host_target(tiny.name)) as session:
         there = session.run(f"readlink {ROOT}/current; rm -rf {ROOT}; pkill sleep; true").out
     assert bool(there) == (fault != "its command hangs")
-
-
-def lose(board: SimState, engine: Engine, fault: str, lost: bool) -> None:
-    """Lose a board, or find it again: all that it runs stands still, or its answers go into a black hole."""
-    if fault == "its server stands still":
-        process.run(["docker", "pause" if lost else "unpause", board.container], check=False)
-    elif fault == "what it sends is dropped":
-        image = prepare_board(load_board("sim-tiny"), engine).image
-        beside = ["docker", "run", "--rm", "--network", f"container:{board.container}", "--cap-add", "NET_ADMIN"]
-        way = ["ip", "route", "add" if lost else "del", "blackhole", board.gateway]
-        process.run([*beside, "--entrypoint", "/bin/busybox", image, *way], check=False)
 
 
 @SHARES

@@ -162,6 +162,7 @@ def test_a_slip_is_json_where_json_was_asked_for() -> None:
 
 
 DRY: dict[str, tuple[list[str], int]] = {
+    "activate": (["--host", "sim-tiny"], 8),
     "bench": (["elf"], 0),
     "board.init": (["--host", "cam01", "--address", "192.0.2.17"], 0),
     "build": (["--arch", "armv7"], 3),
@@ -174,6 +175,7 @@ DRY: dict[str, tuple[list[str], int]] = {
     "images": ([], 0),
     "kvs": (["up"], 0),
     "pins": (["--update", "curl", "--to-version", "9"], 0),
+    "prune": (["--host", "sim-tiny"], 5),
     "restart": (["--host", "sim-tiny"], 5),
     "rollback": (["--host", "sim-tiny"], 5),
     "selftest.security": ([], 0),

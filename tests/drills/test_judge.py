@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from deploy.boards.board import Board
-from deploy.cloud.promise import StreamPromise
+from deploy.cloud.promise import ChannelPromise, StreamPromise
 from deploy.control.services import HostService
 from deploy.drills.faults import Kind, Made, sources
 from deploy.drills.judge import judge_drill
@@ -53,6 +53,17 @@ def test_a_stream_is_back_or_says_what_is_not(
     assert (found.reason, found.state) == (reason, "failed" if reason else "passed")
     assert word in found.evidence
     assert found.check == f"comes back after {kind}"
+
+
+def test_a_channel_is_judged_by_its_viewers() -> None:
+    door = ChannelPromise(stream="front", name="door")
+    (back,) = judge_drill("network", made(), [door], {"door": 4.0}, {"door": 0}, [service()], 60.0)
+    assert (back.state, back.check) == ("passed", "is seen again after network")
+    assert "a viewer had its pictures 4.0 s after it" in back.evidence
+    (through,) = judge_drill("network", made(), [door], {"door": 4.0}, {"door": 1}, [service()], 60.0)
+    assert (through.reason, "meanwhile 1 picture arrived" in through.evidence) == ("drill-no-fault", True)
+    (gone,) = judge_drill("service", made(), [door], {}, {}, [service(Phase.FAILED)], 60.0)
+    assert (gone.reason, "no viewer got pictures in 60 s" in gone.evidence) == ("drill-service", True)
 
 
 def test_a_service_that_does_not_say_is_no_evidence() -> None:

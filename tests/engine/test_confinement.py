@@ -165,11 +165,11 @@ def test_what_is_kept_is_its_owners_here_and_there(engine: Engine, tmp_path: Pat
 
 @pytest.mark.engine
 def test_a_volume_goes_with_its_container(engine: Engine) -> None:
-    before = {volume.name for volume in engine._client.volumes.list()}
     with engine.session(Job(image=ensure_base_image(engine), cwd=WORK)) as session:
         ask(session, "touch x")
-        assert {volume.name for volume in engine._client.volumes.list()} - before
-    assert {volume.name for volume in engine._client.volumes.list()} <= before
+        own = {mount["Name"] for mount in session._container.attrs["Mounts"] if mount["Type"] == "volume"}
+        assert own & {volume.name for volume in engine._client.volumes.list()}
+    assert not own & {volume.name for volume in engine._client.volumes.list()}  # others are at work too
 
 
 def test_root_without_rights_is_refused() -> None:

@@ -14,7 +14,7 @@ from deploy.boards.probe import probe_host
 from deploy.boards.session import TEXT_BYTES, BoardSession, Reply, Traffic, connect
 from deploy.bundle.assemble import pack_bundle
 from deploy.bundle.load import Bundle
-from deploy.release.carried import paper_sizes
+from deploy.release.carried import older_contents, paper_sizes
 from deploy.release.plan import plan_release
 from deploy.release.recheck import watched_paths
 from deploy.release.run import ReleaseResult, deploy_release, install_release
@@ -63,7 +63,22 @@ class CutSession:
         raise CutError
 
 
-CHANGES = ("mkdir", "mv ", "ln ", "rm ", "cat >", "flush ", "unpack", "point ", ": >", "chmod", 'echo "$')
+CHANGES = (
+    "mkdir",
+    "mv ",
+    "ln ",
+    "rm ",
+    "cat >",
+    "flush ",
+    "unpack",
+    "point ",
+    ": >",
+    "chmod",
+    'echo "$',
+    "set -- $(",
+    "unlike",
+    "linked=",
+)
 
 
 def places(script: str) -> list[int]:
@@ -122,7 +137,9 @@ def whole(session: BoardSession, *known: Bundle) -> str:
 def deploy(session: BoardSession, bundle: Bundle) -> ReleaseResult:
     facts = probe_host(session, ROOT, watched_paths(bundle.manifest))
     planned = plan_release(bundle.id, bundle.manifest, facts, papers=paper_sizes(bundle))
-    return deploy_release(session, "tiny", bundle, lambda: None, planned=planned, tools=facts.tools)
+    changed = [blob for step in planned.steps for blob in step.blobs]
+    bases = older_contents(bundle, facts.current, changed, facts.blobs)
+    return deploy_release(session, "tiny", bundle, lambda: None, planned=planned, tools=facts.tools, bases=bases)
 
 
 def moments() -> list[tuple[int, str]]:

@@ -22,7 +22,7 @@ from deploy.boards.probe import probe_host
 from deploy.boards.session import TEXT_BYTES, Reply
 from deploy.bundle.assemble import pack_bundle
 from deploy.bundle.load import Bundle
-from deploy.release.carried import paper_sizes
+from deploy.release.carried import older_contents, paper_sizes
 from deploy.release.plan import plan_release
 from deploy.release.run import deploy_release
 from recipes.errors import PreflightError
@@ -120,7 +120,9 @@ def deploy(session: LocalSession, bundle: Bundle) -> None:
     facts = probe_host(session, bundle.manifest.root, [])
     facts = replace(facts, files={"/etc/ld.so.cache": "absent"}, tools=facts.tools - {"zstd", "xz"})
     planned = plan_release(bundle.id, bundle.manifest, facts, papers=paper_sizes(bundle))
-    deploy_release(session, "cam", bundle, lambda: None, planned=planned, tools=facts.tools)
+    changed = [blob for step in planned.steps for blob in step.blobs]
+    bases = older_contents(bundle, facts.current, changed, facts.blobs)
+    deploy_release(session, "cam", bundle, lambda: None, planned=planned, tools=facts.tools, bases=bases)
 
 
 def whole(root: Path, *known: Bundle) -> str:

@@ -13,13 +13,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from deploy.atboot import put_in
 from deploy.boards.introduce import SELF_SCRIPT
 from deploy.boards.listing import LIST_SCRIPT
 from deploy.boards.probe import PROBE_SCRIPT
+from deploy.fleet import staged
 from deploy.launch.script import launch_script
 from deploy.release import carried, preflight, scripts, status
 from deploy.transfer.receive import RECEIVE
-from deploy.upkeep import releases, uninstall
+from deploy.upkeep import prune, releases, uninstall
 from recipes import paths
 from recipes.errors import ConfigError
 
@@ -195,8 +197,18 @@ def test_every_script_of_ours_passes_shellcheck(tmp_path: Path) -> None:
     parts = {"probe": PROBE_SCRIPT, "look": preflight._LOOK, "status": status._BROUGHT, "papers": carried._READ}
     boards = {"probe": PROBE_SCRIPT, "listing": LIST_SCRIPT, "introduce": SELF_SCRIPT}
     upkeep = {"releases": releases._RELEASES, "is-ours": uninstall._IS_OURS, "remove": uninstall._REMOVE}
-    pieces = {"FLUSH", "LOCK", "SUMS", "UNPACK"}  # of the scripts that they stand in, which are whole
-    for name, text in {**parts, **boards, **upkeep, "RECEIVE": RECEIVE, **vars(scripts)}.items():
+    fleet = {"waiting": staged._LOOK, "switch-on": staged._SWITCH_ON, "prune": prune._REMOVE, "put-in": put_in.SERVICES}
+    pieces = {
+        "FLUSH",
+        "LOCK",
+        "SUMS",
+        "UNPACK",
+        "BEGIN_TRIAL",
+        "THIS_START",
+        "SWITCH",
+        "SWEEP",
+    }  # of the scripts that they stand in, which are whole
+    for name, text in {**parts, **boards, **upkeep, **fleet, "RECEIVE": RECEIVE, **vars(scripts)}.items():
         if not isinstance(text, str) or name.startswith("_") or name in pieces:
             continue
         path = tmp_path / name

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.release.scripts import SERVICES
+from deploy.atboot.put_in import SERVICES
 from deploy.release.status import HostStatus
 from deploy.services import supervise
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from deploy.atboot.put_in import SERVICES
 from deploy.boards.probe import probe_host
 from deploy.bundle.assemble import pack_bundle
 from deploy.bundle.load import Bundle
@@ -25,7 +26,6 @@ from deploy.bundle.streams import service_rows
 from deploy.release.carried import paper_sizes
 from deploy.release.plan import plan_release
 from deploy.release.run import deploy_release, install_release, roll_back_release
-from deploy.release.scripts import SERVICES
 from deploy.services.systems import Phase, ServiceState, parse_status
 from deploy.upkeep.releases import board_releases
 from deploy.upkeep.uninstall import Uninstalled, uninstall
@@ -172,7 +172,7 @@ def test_another_release_changes_takes_away_and_adds_what_streams(root: Path, na
     assert not state(root, back).installed
     assert not (root / "services" / f"{back}.sh").exists()
     assert not Path(f"/var/run/boardcast-{back}").exists()
-    assert sorted(path.name for path in (root / "applied").iterdir()) == sorted((front, side))
+    assert sorted(path.name for path in (root / "applied").iterdir()) == sorted(("_boot", front, side))
     facts = probe_host(LocalSession(), str(root), [])
     assert roll_back_release(LocalSession(), "cam", str(root), facts, lambda: None) == first.id
     assert running(root, front)
@@ -259,7 +259,7 @@ def test_a_run_that_was_cut_is_made_good_by_the_next(root: Path, names: Callable
     assert running(root, front)
     assert running(root, back)
     assert not state(root, names("old")).installed
-    assert sorted(path.name for path in (root / "applied").iterdir()) == sorted((front, back))
+    assert sorted(path.name for path in (root / "applied").iterdir()) == sorted(("_boot", front, back))
     assert streams_check(look(second))[0] == "passed"
 
 

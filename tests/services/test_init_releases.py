@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from deploy.release.scripts import SERVICES
+from deploy.atboot.put_in import SERVICES
 from deploy.services.systems import Phase, ServiceState, parse_status
 from tests.support.fakestream import board_of, contents_of, stream
 from tests.support.initboard import InitBoard

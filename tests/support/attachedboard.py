@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
+from deploy.atboot.put_in import SERVICES
 from deploy.boards.board import load_board
 from deploy.bundle.assemble import pack_bundle
 from deploy.bundle.streams import service_rows
-from deploy.release.scripts import SERVICES
 from deploy.sim.boards import NETWORK, prepare_board
 from deploy.sim.keys import ed25519_pair
 from recipes import paths

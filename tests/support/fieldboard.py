@@ -159,6 +159,13 @@ class FieldBoard:
         while float(self._told(STREAM)["ago"] or 0) < seconds:
             time.sleep(0.5)
 
+    def _wait_for_producer(self, begun: float, seconds: float = 120) -> None:
+        """Wait until a connection that was made after a moment has sent something."""
+        end = time.monotonic() + seconds
+        while (producer := self._told(STREAM)["producer"] or {}).get("since", 0) < begun or producer["fragments"] < 2:
+            assert time.monotonic() < end, self.sh("tail -n 20 /tmp/second.log")
+            time.sleep(0.3)
+
     def _told(self, stream: str) -> dict[str, Any]:
         rows = self.running.ask("GET", "/-/status")["streams"]
         return next((row for row in rows if row["name"] == stream), {})
@@ -213,11 +220,10 @@ class FieldBoard:
             (exec > /tmp/second.log 2>&1; eval "exec gst-launch-1.0 -q $words") &
             echo $! > /tmp/second.pid
         """
-        producers = self._told(STREAM)["fragments"]
+        begun = time.time()
         self.sh(script)
-        time.sleep(12)  # the emulated one starts
-        assert producers
         try:
+            self._wait_for_producer(begun)
             yield
         finally:
             self.sh("kill $(cat /tmp/second.pid)")
@@ -283,14 +289,18 @@ class FieldBoard:
             self._skew = process.run([*words, build], stdin=_SKEW.read_bytes()).stdout
         return self._skew
 
+    def lend(self, seconds: int) -> None:
+        """Give the board keys with a token that ends so many seconds from now."""
+        with closing(Database(self.running.folder / "index.sqlite")) as database:
+            key = KeyRing(database).lend("board", now=time.time(), seconds=seconds)
+        text = "".join(f"{name}={value}\n" for name, value in key_variables(key).items())
+        self.sh(f"cat > {KEYS}", stdin=[text.encode()])
+
     @contextmanager
     def token_over(self) -> Iterator[None]:
         """Give the board keys with a token that is over, as one that nothing renews is after a while."""
-        with closing(Database(self.running.folder / "index.sqlite")) as database:
-            key = KeyRing(database).lend("board", now=time.time(), seconds=-5)
         good = self.sh(f"cat {KEYS}")
-        text = "".join(f"{name}={value}\n" for name, value in key_variables(key).items())
-        self.sh(f"cat > {KEYS}", stdin=[text.encode()])
+        self.lend(-5)
         self.service("restart")
         try:
             yield

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from deploy.transfer.cargo import RESUME, Part, find_missing, fits
-from deploy.transfer.means import Way, choose_means, known_way
+from deploy.transfer.means import Way, by_rsync, choose_means, known_way
 from deploy.transfer.pace import paced, parse_rate
 from deploy.transfer.packing import Packing
 from recipes.errors import ConfigError, PreflightError
 
-FULL = ("tar", "gzip", "xz", "zstd", "sftp")
+FULL = ("tar", "gzip", "xz", "zstd", "sftp", "rsync")
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_the_probe_chooses(tools: tuple[str, ...], latency: float, rate: int, wo
     assert choose_means(tools, latency=latency, rate=rate).words() == words
 
 
-@pytest.mark.parametrize("way", [Way.TAR, Way.SFTP])
+@pytest.mark.parametrize("way", [Way.TAR, Way.SFTP, Way.RSYNC])
 def test_a_way_that_is_not_there_is_refused(way: Way) -> None:
     with pytest.raises(PreflightError, match="nothing was changed") as caught:
         choose_means(["gzip"], forced=way.value)
@@ -39,11 +39,29 @@ def test_a_way_that_is_not_there_is_refused(way: Way) -> None:
     assert choose_means(FULL, forced=way.value).way is way
 
 
+@pytest.mark.parametrize(
+    ("known", "files", "size", "tools", "way"),
+    [
+        (False, 3, 300_000, FULL, Way.RSYNC),
+        (True, 3, 300_000, FULL, Way.TAR),
+        (False, 300, 300_000, FULL, Way.TAR),
+        (False, 3, 100_000, FULL, Way.TAR),
+        (False, 3, 300_000, ("tar", "gzip"), Way.TAR),
+        (False, 3, 300_000, ("sftp", "rsync"), Way.SFTP),
+    ],
+)
+def test_rsync_is_taken_where_it_wins(known: bool, files: int, size: int, tools: tuple[str, ...], way: Way) -> None:
+    means = by_rsync(choose_means(tools), tools, known=known, files=files, size=size)
+    assert means.way is way
+    assert means.words().split(",")[0] == way.value
+    assert not (means.patch and way is Way.RSYNC)
+
+
 def test_an_unknown_way_names_those_that_there_are() -> None:
     assert known_way("sftp") == "sftp"
     with pytest.raises(ConfigError) as caught:
         known_way("pigeon")
-    assert caught.value.next_step == "one of tar, sftp, cat"
+    assert caught.value.next_step == "one of tar, sftp, rsync, cat"
 
 
 @pytest.mark.parametrize(

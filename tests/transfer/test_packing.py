@@ -7,10 +7,11 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from deploy.transfer.packing import PIECE, Packing, ahead, pack
+from deploy.transfer.packing import PIECE, Packing, ahead, pack, packed_once, shared_packs
 
 pytestmark = pytest.mark.process
 DRAW = random.Random(4)
@@ -63,3 +64,25 @@ def test_the_thread_ends_with_who_takes() -> None:
     next(taken)
     taken.close()  # type: ignore[attr-defined]
     assert "packing" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_what_many_boards_get_is_packed_once_and_bounded() -> None:
+    made: list[int] = []
+
+    def make(number: int) -> Iterator[bytes]:
+        made.append(number)
+        yield bytes(400)
+        yield bytes([number])
+
+    assert shared_packs() is None
+    with packed_once(1000):
+        packs = shared_packs()
+        assert packs is not None
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(lambda number: packs.get(f"{number % 2}", lambda: make(number % 2)), range(40)))
+        assert sorted(made) == [0, 1], "each was made once, whoever asked at once"
+        assert [pieces[1][0] for pieces in found] == [0, 1] * 20
+        packs.get("2", lambda: make(2))
+        packs.get("0", lambda: make(0))
+        assert made.count(0) == 2, "the oldest makes room"
+    assert shared_packs() is None

@@ -141,7 +141,7 @@ class CutSession:
             if left < len(piece):
                 yield piece[:left]
                 settle(self.session.target)
-                self.session._connection.transport.close()
+                self.session.cut()
             left -= len(piece)
             yield piece
 

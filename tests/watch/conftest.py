@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import pytest
 
 from deploy.cloud.session import Calls, Keys, Service
-from deploy.watch.feed import Wanted
+from deploy.watch.cameras import Wanted
 from deploy.watch.server import Running, start
 from tests.support.localservice import LocalService, local_service
 

@@ -66,7 +66,9 @@ def page(cameras: Cameras) -> Iterator[PageServer]:
 class Seen:
     """A tab of the browser, and everything that it complained about or asked for elsewhere."""
 
-    def __init__(self, browser: Browser, server: PageServer, size: tuple[int, int], *, dark: bool = False) -> None:
+    def __init__(
+        self, browser: Browser, server: PageServer, size: tuple[int, int], *, dark: bool = False, without: str = ""
+    ) -> None:
         self.context = browser.new_context(
             viewport={"width": size[0], "height": size[1]},
             color_scheme="dark" if dark else "light",
@@ -79,6 +81,8 @@ class Seen:
         self.tab.on("pageerror", lambda error: self.faults.append(str(error)))
         self.tab.on("console", lambda line: self.faults.append(line.text) if "Security Policy" in line.text else None)
         self.tab.on("request", lambda request: self._asked(request.url, server.base))
+        if without:
+            self.tab.route(without, lambda route: route.abort())
         self.tab.goto(server.running.address)
         self.tab.wait_for_selector("#grid:not([aria-busy])", state="attached", timeout=20_000)
 
@@ -134,7 +138,7 @@ def figure(tab: Page, name: str) -> str:
 def test_hls_plays_with_sound_and_says_what_it_is(browser: Browser, page: PageServer, cam: LiveProducer) -> None:
     seen = Seen(browser, page, DESKTOP)
     tab = seen.tab
-    seen.wait(MOVES, 20)  # the only camera is opened at once
+    seen.wait(MOVES, 60)  # the only camera is opened at once
     seen.wait("() => document.querySelector('#view video').webkitAudioDecodedByteCount > 0", 10)
     seen.wait("() => /behind/.test(document.querySelector('.behind').textContent)", 10)
     assert "H.264" in figure(tab, "Codec")
@@ -157,7 +161,7 @@ def test_hls_plays_with_sound_and_says_what_it_is(browser: Browser, page: PageSe
 def test_it_stops_when_nobody_looks_and_goes_on_after(browser: Browser, page: PageServer, cam: LiveProducer) -> None:
     seen = Seen(browser, page, DESKTOP)
     tab = seen.tab
-    seen.wait(MOVES, 20)
+    seen.wait(MOVES, 60)
     hide = """state => {
         Object.defineProperty(document, 'hidden', { value: state, configurable: true });
         document.dispatchEvent(new Event('visibilitychange'));
@@ -173,13 +177,26 @@ def test_it_stops_when_nobody_looks_and_goes_on_after(browser: Browser, page: Pa
     seen.close()
 
 
+def test_stills_give_way_to_a_moving_picture_once_there_is_one(
+    browser: Browser, page: PageServer, cam: LiveProducer
+) -> None:
+    seen = Seen(browser, page, DESKTOP, without="**/api/hls/*")
+    seen.wait(f"() => {says('trying Stills instead')}", 20)
+    seen.tab.unroute("**/api/hls/*")
+    assert not seen.tab.evaluate(MOVES)
+    seen.tab.evaluate("() => { const real = Date.now; Date.now = () => real() + 31000; }")
+    seen.wait(f"() => {says('trying a moving picture again')}", 20)
+    seen.wait(MOVES, 60)
+    seen.close()
+
+
 def test_webrtc_is_first_where_there_is_a_channel_and_hls_where_nobody_answers(
     browser: Browser, cameras: Cameras, page: PageServer, cam: LiveProducer
 ) -> None:
     arn = cameras.channel("front-door")
     with Master(cameras.service, arn):
         seen = Seen(browser, page, DESKTOP)
-        seen.wait(MOVES, 20)
+        seen.wait(MOVES, 60)
         log = seen.tab.locator(".log").inner_text()
         assert "playing by WebRTC" in log
         seen.wait("() => /host|prflx/.test(document.querySelector('.facts').textContent)", seconds=20)
@@ -189,7 +206,7 @@ def test_webrtc_is_first_where_there_is_a_channel_and_hls_where_nobody_answers(
         seen.wait(f"() => {says('playing by HLS')}", 20)
         seen.close()
     seen = Seen(browser, page, DESKTOP)
-    seen.wait(MOVES, 30)
+    seen.wait(MOVES, 60)
     log = seen.tab.locator(".log").inner_text()
     assert "no camera answers" in log
     assert "playing by HLS" in log
@@ -207,7 +224,7 @@ def test_looking_back_and_a_clip(browser: Browser, page: PageServer, cam: LivePr
     for label, ago in (("From", 7), ("To", 2)):
         tab.get_by_label(label, exact=True).fill(time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(now - ago)))
     tab.get_by_role("button", name="Play", exact=True).click()
-    seen.wait(MOVES, 20)
+    seen.wait(MOVES, 60)
     with tab.expect_download(timeout=20_000) as waited:
         tab.get_by_role("button", name="Download clip").click()
     path = Path(waited.value.path())

@@ -11,7 +11,8 @@ import av
 import pytest
 
 from deploy.cloud.session import Calls, Keys, Service, ServiceRefusalError
-from deploy.watch.feed import Feed, Wanted, merged
+from deploy.watch.cameras import Wanted, merged
+from deploy.watch.feed import Feed
 from deploy.watch.once import choose, take
 from recipes.errors import ConfigError, VerifyError
 from tests.support.media import make_fragments, make_header

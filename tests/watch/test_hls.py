@@ -7,7 +7,7 @@ import time
 import pytest
 
 from deploy.cloud.session import ServiceRefusalError
-from deploy.watch.feed import Camera
+from deploy.watch.cameras import Camera
 from deploy.watch.hls import _NAMES, Session, rewritten
 
 BASE = "https://b-local.kinesisvideo.us-west-2.amazonaws.com/hls/v1/getHLSMasterPlaylist.m3u8?SessionToken=SECRET"

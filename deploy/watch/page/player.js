@@ -7,6 +7,7 @@ import { blob } from "./api.js";
 const WAITS = [1, 2, 4, 8, 15, 30];
 const STILL_SECONDS = 5;
 const STALLED = 12;
+const BETTER = [30, 60, 120, 300]; // seconds of stills before a moving picture is tried once more
 const NAMES = { webrtc: "WebRTC", hls: "HLS", stills: "Stills" };
 
 export class Stage {
@@ -66,6 +67,7 @@ export class Player {
     this.way = way;
     this.skip.clear();
     this.tries = 0;
+    this.rises = 0;
     this.running = true;
     this.begin();
   }
@@ -91,6 +93,7 @@ export class Player {
     setText(this.stage.badge, NAMES[this.current]);
     setText(this.stage.notice, "");
     this.tries = 0;
+    this.rises = 0;
     this.told.state("playing");
     this.told.log(`playing by ${NAMES[this.current]}`);
   }
@@ -123,11 +126,26 @@ export class Player {
 
   async stills() {
     const mine = (this.asking = {});
+    const since = Date.now();
     while (this.running && this.asking === mine) {
       await this.still();
+      if (this.asking !== mine) return;
       this.told.state("stills");
+      if (this.rise(since)) return;
       await new Promise((done) => { this.timer = setTimeout(done, STILL_SECONDS * 1000); });
     }
+  }
+
+  // Who fell back to stills by itself was refused or too late; neither need last.
+  rise(since) {
+    const seconds = BETTER[Math.min(this.rises, BETTER.length - 1)];
+    if (!this.skip.size || Date.now() - since < seconds * 1000) return false;
+    this.rises += 1;
+    this.skip.clear();
+    this.drop();
+    this.told.log("trying a moving picture again");
+    this.begin();
+    return true;
   }
 
   async still() {

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from deploy.cli.fleet import side_by_side
+from deploy.fleet.workers import side_by_side
 from recipes.errors import ConfigError
 
 
