@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import getpass
 import hashlib
 import re
 import socket
@@ -23,6 +22,7 @@ from deploy.transfer.pace import paced
 from deploy.transfer.packing import pack, shared_packs
 from deploy.transfer.send import send_parts
 from recipes.errors import ConfigError, PreflightError, RolledBackError, UserError
+from recipes.process import user_name
 from recipes.progress import progress
 from recipes.text import one_line
 
@@ -64,7 +64,7 @@ class ReleaseResult:
 def this_user() -> str:
     """Return who deploys, and since when: `user@workstation since TIME`, in UTC."""
     now = dt.datetime.now(dt.UTC)
-    return one_line(f"{getpass.getuser()}@{socket.gethostname()} since {now:%Y-%m-%dT%H:%M:%SZ}", most=120)
+    return one_line(f"{user_name()}@{socket.gethostname()} since {now:%Y-%m-%dT%H:%M:%SZ}", most=120)
 
 
 def install_release(
