@@ -85,10 +85,10 @@ phase() {
     if [ "$phase" = running ] && ! { [ -d "/proc/$pid" ] && [ -d "/proc/${looped:-none}" ]; }; then phase=unknown; fi
 }
 clock() { read -r now _ < /proc/uptime; now=$((${now%.*} * 100 + 1${now#*.} - 100)); }
-# $1 a service, $2 since when it is down: waits until its program runs, for a few seconds; the checks judge the rest.
+# $1 a service, $2 since when it is down: waits until its program runs, for a while; the checks judge the rest.
 await() {
     clock
-    end=$((now + 600))
+    end=$((now + 1500))
     while [ "$now" -lt "$end" ]; do
         phase "$1"
         case $phase in

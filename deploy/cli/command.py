@@ -15,6 +15,7 @@ import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -41,8 +42,14 @@ UNEXPECTED = 70
 _HELP = ("--help", "-h")
 
 
+_INTERRUPTED = "interrupted; what was half done is cleaned up"
+_told_to_end = threading.Event()
+"""A signal came. pydantic makes an error of its own of a KeyboardInterrupt that falls into the building of a model."""
+
+
 def _interrupt(number: int, _frame: object) -> None:
     """End like Ctrl-C when a supervisor ends us: containers and half-made folders are cleaned up on the way."""
+    _told_to_end.set()
     raise KeyboardInterrupt(f"signal {number}")
 
 
@@ -59,6 +66,9 @@ def command(**options: Any) -> Callable[[Callable[..., None]], Any]:
         def wrapped(context: Context, **arguments: Any) -> None:
             signal.signal(signal.SIGTERM, _interrupt)
             signal.signal(signal.SIGHUP, _interrupt)
+            # What was started in the background of a shell ignores Ctrl-C, and goes on to.
+            if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+                signal.signal(signal.SIGINT, _interrupt)
             # invoke's own --dry stops shell commands only; ours do not go through a shell.
             if "dry_run" in arguments and context.config.run.dry:
                 arguments["dry_run"] = True
@@ -74,8 +84,10 @@ def command(**options: Any) -> Callable[[Callable[..., None]], Any]:
             except Exit as end:
                 raise _shown_exit(end) from None
             except KeyboardInterrupt:
-                raise Exit("interrupted; what was half done is cleaned up", 130) from None
+                raise Exit(_INTERRUPTED, 130) from None
             except Exception as error:  # noqa: BLE001 - the last resort: whatever it is, a user gets no traceback
+                if _told_to_end.is_set():
+                    raise Exit(_INTERRUPTED, 130) from None
                 raise _crashed(error, function.__name__, as_json=arguments["json"]) from None
 
         names = function.__code__.co_varnames[: function.__code__.co_argcount]

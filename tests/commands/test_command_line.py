@@ -250,6 +250,9 @@ def odd(tmp_path: Path) -> list[str]:
         "@command()\ndef slow(_, json=False):\n    'Slow.'\n    from recipes import progress\n"
         "    progress.QUIET_SECONDS = 0.2\n    time.sleep(1.5)\n    print('{}')\n"
         "@command()\ndef wait(_, json=False):\n    'Wait.'\n    print('here', flush=True)\n    time.sleep(60)\n"
+        # As pydantic does where the signal comes while it builds a model.
+        "@command()\ndef build(_, json=False):\n    'Build.'\n    try:\n        print('here', flush=True)\n"
+        "        time.sleep(60)\n    except KeyboardInterrupt:\n        raise ValueError('no schema') from None\n"
     )
     return [sys.executable, "-m", "invoke", "--collection", "odd", "--search-root", str(tmp_path)]
 
@@ -296,9 +299,10 @@ def test_whatever_takes_long_is_at_work_and_says_so_beside_its_result(odd: list[
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_an_interrupt_ends_with_130(odd: list[str], number: signal.Signals) -> None:
+@pytest.mark.parametrize("task", ["wait", "build"])
+def test_an_interrupt_ends_with_130(odd: list[str], task: str, number: signal.Signals) -> None:
     with subprocess.Popen(
-        [*odd, "wait"], cwd=paths.CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*odd, task], cwd=paths.CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as running:
         assert running.stdout is not None
         assert running.stdout.readline() == "here\n"
