@@ -189,3 +189,8 @@ ARCHES: dict[str, Arch] = {
         ),
     )
 }
+
+
+def debian_processor(name: str) -> str:
+    """Return what Debian calls a processor that `uname -m`, macOS or an engine names."""
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(name.lower(), name.lower())

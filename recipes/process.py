@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import os
+import pwd
 import selectors
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,6 +18,26 @@ from recipes.errors import BuildError
 
 # What a child may see of our environment. The rest stays here: a leaked CC, LD_LIBRARY_PATH or token changes builds.
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "TERM", "SSL_CERT_FILE", "SSL_CERT_DIR", "DOCKER_HOST")
+
+
+def user_name() -> str:
+    """Return the name of who runs this program; the number of a user who has none, as in some containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.geteuid())
+
+
+def name_user() -> None:
+    """Give a user who is only a number a name and a home in the environment: libraries fail that find neither.
+
+    The home is what an engine gives to such a user of a container.
+    """
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError:
+        os.environ.setdefault("LOGNAME", user_name())
+        os.environ.setdefault("HOME", "/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +136,11 @@ class Child:
     def ended(self) -> bool:
         """Tell whether it has ended."""
         return self._started.poll() is not None
+
+    def end(self) -> None:
+        """End it where it runs, and wait until it has."""
+        self._started.kill()
+        self._started.wait()
 
 
 class TooMuchError(Exception):
@@ -284,6 +311,20 @@ def child(
         if started.poll() is None:
             started.kill()
         started.wait()
+
+
+def start_on_link(argv: Sequence[str], link: int, *, env: Mapping[str, str], errors: IO[bytes]) -> Child:
+    """Start a program whose input and output are one end of a connection; Ctrl-C does not end it, `end` does.
+
+    Parameters
+    ----------
+    link:
+        The descriptor of that end; ours can be closed then.
+    errors:
+        An open file that takes its other stream.
+    """
+    words = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh", *argv]
+    return Child(subprocess.Popen(words, env=environment(env), stdin=link, stdout=link, stderr=errors))
 
 
 def passthrough(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:

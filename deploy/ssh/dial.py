@@ -19,6 +19,7 @@ from typing import Any
 
 from deploy.ssh.keys import KeyFile, check_key_file, pick_host_key
 from recipes.errors import PreflightError
+from recipes.process import name_user
 from recipes.text import one_line
 
 CONNECT_SECONDS = 20
@@ -129,6 +130,7 @@ def _configuration(address: str, port: int, user: str = "") -> Any:
     import fabric
     import paramiko
 
+    name_user()
     # Of several values the first one counts: ssh_config(5). paramiko expands the tokens by the files alone.
     ours = paramiko.SSHConfig()
     ours.parse(io.StringIO(f"Host {address}\nPort {port}\n" + (f"User {user}\n" if user else "")))

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path, PurePosixPath
@@ -19,6 +20,7 @@ from recipes.archives.tarreader import Kind, Member, Reader, TarError
 from recipes.errors import BuildError
 from recipes.files import disk_error
 
+_WHOLE, _TOP = PurePosixPath(), PurePosixPath("/")
 _HOPS = 64  # links on one way; Linux stops at 40
 
 
@@ -53,6 +55,16 @@ class _Rules:
     absolute: AbsoluteLinks
     root: str
     skip_odd: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A folder of a stream, and where what it holds is written to; the parameters of `take`."""
+
+    into: Path
+    below: PurePosixPath = _WHOLE
+    absolute: AbsoluteLinks = AbsoluteLinks.REFUSE
+    root: PurePosixPath = _TOP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,46 +220,82 @@ def take(
         A name leads outside, a link leads out, a path comes twice, a kind is not taken, what should be a folder is
         none, or a limit is passed. Nothing outside the folder was touched; what is in it is to be thrown away.
     """
-    rules = _Rules(
-        limits=limits or Limits(),
-        strip=strip,
-        below=below.parts if below else (),
-        absolute=absolute,
-        root=str(root or "/"),
-        skip_odd=skip_odd,
-    )
-    opened = os.open(into, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    tree = _Tree(root=opened, most=rules.limits.bytes)
-    try:
-        _take_all(tree, Reader(chunks, rules.limits.bytes), rules)
-    except TarError as error:
-        raise RefusedError("what came is refused", where=str(into), why=str(error)) from error
-    except OSError as error:
-        raise disk_error(error, into) from error
-    finally:
-        os.close(tree.root)
-    return Taken(files=tuple(tree.files), links=tuple(tree.links), left_out=tuple(tree.left_out))
+    part = Part(into=into, below=below or _WHOLE, absolute=absolute, root=root or _TOP)
+    return take_parts(chunks, [part], limits=limits, strip=strip, skip_odd=skip_odd)[0]
 
 
-def _take_all(tree: _Tree, reader: Reader, rules: _Rules) -> None:
+def take_parts(
+    chunks: Iterable[bytes],
+    parts: Sequence[Part],
+    *,
+    limits: Limits | None = None,
+    strip: int = 0,
+    skip_odd: bool = False,
+) -> list[Taken]:
+    """Write folders of one stream, none of them below another, each into a folder of its own; see `take`.
+
+    A link of one part leads nowhere in the others.
+
+    Parameters
+    ----------
+    limits:
+        Of all parts together.
+    """
+    most = limits or Limits()
+    rules = [
+        _Rules(
+            limits=most,
+            strip=strip,
+            below=part.below.parts,
+            absolute=part.absolute,
+            root=str(part.root),
+            skip_odd=skip_odd,
+        )
+        for part in parts
+    ]
+    where = parts[0].into
+    with ExitStack() as opened:
+        trees = []
+        for part in parts:
+            root = os.open(part.into, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            opened.callback(os.close, root)
+            trees.append(_Tree(root=root, most=most.bytes))
+        try:
+            _take_all([*zip(trees, rules, strict=True)], Reader(chunks, most.bytes), most)
+        except TarError as error:
+            raise RefusedError("what came is refused", where=str(where), why=str(error)) from error
+        except OSError as error:
+            raise disk_error(error, where) from error
+    return [Taken(files=tuple(tree.files), links=tuple(tree.links), left_out=tuple(tree.left_out)) for tree in trees]
+
+
+def _take_all(parts: Sequence[tuple[_Tree, _Rules]], reader: Reader, most: Limits) -> None:
     for number, member in enumerate(reader.members()):
-        if number >= rules.limits.members:
-            raise _refused(member.name, f"is one more than {rules.limits.members:,} members")
-        path = _path(member.name, rules)
-        if path:
-            _take_one(tree, reader, member, path, rules)
-        elif path is not None and member.kind is not Kind.FOLDER and rules.skip_odd:
-            tree.left_out.append(member.name)
-        elif path is not None and member.kind is not Kind.FOLDER:
-            raise _refused(member.name, f"is no folder but a {member.kind.value}")
-    tree.place_links(skip_odd=rules.skip_odd)
+        if number >= most.members:
+            raise _refused(member.name, f"is one more than {most.members:,} members")
+        for tree, rules in parts:
+            path = _path(member.name, rules)
+            if path:
+                _take_one(tree, reader, member, path, rules)
+            elif path is not None and member.kind is not Kind.FOLDER and rules.skip_odd:
+                tree.left_out.append(member.name)
+            elif path is not None and member.kind is not Kind.FOLDER:
+                raise _refused(member.name, f"is no folder but a {member.kind.value}")
+    for tree, rules in parts:
+        tree.place_links(skip_odd=rules.skip_odd)
 
 
 def _take_one(tree: _Tree, reader: Reader, member: Member, path: str, rules: _Rules) -> None:
     if member.kind is Kind.FOLDER:
         os.close(tree.folder(path))
     elif member.kind is Kind.FILE:
-        tree.add(path, reader.content(), member.mode)
+        try:
+            tree.add(path, reader.content(), member.mode)
+        except FileExistsError:
+            # None of this run's: a disk to which two names are one, such as those of kernel headers on macOS.
+            if not rules.skip_odd:
+                raise
+            tree.left_out.append(path)
     elif member.kind is Kind.LINK:
         tree.link(path, _target(path, member.target, rules))
     elif member.kind is Kind.HARD_LINK:

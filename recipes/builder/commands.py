@@ -8,12 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from recipes.arch import Arch
-from recipes.engine.layout import ARCHIVE, BUILD, DEBUG, OUT, OWN, PATCHES, PREFIX, SITE, SOURCE, WORK
+from recipes.engine.layout import ANSWERS, ARCHIVE, BUILD, DEBUG, LEFT, OUT, OWN, PATCHES, PREFIX, SITE, SOURCE, WORK
 from recipes.sources.recipe import Recipe
 from recipes.toolchains.environment import build_environment
 
@@ -22,7 +22,7 @@ COMMAND_RULES = 4
 _NO_CCACHE = ("CCACHE_DISABLE=1",)
 """CMake and Meson try each thing in a folder named on the spot: ccache would keep what it never finds again."""
 _CONFIGURE_WITH = {"cmake": _NO_CCACHE, "meson": _NO_CCACHE, "autotools": (f"CONFIG_SITE={SITE}",)}
-"""What the configure of a single library gets: no ccache, or the answers of last time (`configure_cache`)."""
+"""What the configure of a single library gets: no ccache, or the answers of last time (`reuse`)."""
 # $1 is a pattern of a recipe, which its model keeps free of anything that a shell would act on but `*`.
 _COLLECT = """set -eu
 found=no
@@ -33,6 +33,11 @@ for path in $1; do
     cp -RPp "$path" "$2"
 done
 [ $found = yes ] || [ "$3" = optional ] || { echo "collect: nothing is at $1" >&2; exit 1; }
+"""
+_LEAVE = """set -eu
+mkdir "$1" "$1/answers"
+mv "$2" "$3" "$1"
+[ ! -e "$4" ] && [ ! -L "$4" ] || mv "$4" "$1/answers"
 """
 PATCH_RULES = 1
 """Part of the key of what has the distribution's patches: raise it when the script below applies them otherwise."""
@@ -48,6 +53,21 @@ for patch in "$1"/*.patch; do
         --input="$patch" || { echo "patch: ${name#*-} does not fit this release" >&2; exit 1; }
 done
 while read -r time file; do [ ! -f "$file" ] || touch -d "@$time" "$file"; done < "$1/times"
+"""
+
+
+# $0 is a mark that is printed before each command; $@ of each its folder, how many words it has, and they. Its
+# environment is the container's; both of its streams are one pipe, so that a mark comes after what was printed before.
+_CALL = """exec 2>&1
+export -n OLDPWD PWD SHLVL
+at=1
+while [ $at -le $# ]; do
+    printf '\\n%s\\n' "$0"
+    words=${@:at + 1:1}
+    cd -- "${@:at:1}" || exit
+    "${@:at + 2:words}" || exit
+    at=$((at + 2 + words))
+done
 """
 
 
@@ -74,6 +94,28 @@ class Command:
         """The command line on one line; of a script the arguments alone."""
         script = self.argv[:2] == ("sh", "-c") and len(self.argv) > 3
         return shlex.join(self.argv[4:] if script else self.full)
+
+
+LEAVE = Command(
+    name="leave",
+    argv=(
+        *("sh", "-c", _LEAVE, "leave"),
+        *map(str, (LEFT, OUT, DEBUG, ANSWERS)),
+    ),
+)
+"""Puts what a build leaves below one folder, so that it is taken in one call."""
+
+
+def in_one_call(commands: Sequence[Command], mark: str) -> tuple[str, ...]:
+    """Return one command line that carries out commands until one fails, and ends with that one's exit code.
+
+    Parameters
+    ----------
+    mark:
+        A line that is printed before each of them, between two line breaks: nothing else may print it.
+    """
+    each = (word for step in commands for word in (str(step.cwd), str(len(step.full)), *step.full))
+    return ("bash", "-c", _CALL, mark, *each)
 
 
 def recipe_commands(

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import functools
 import re
+import secrets
 import shlex
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Annotated, Literal
 
@@ -19,6 +21,7 @@ from recipes import paths
 from recipes.builder.commands import Command
 from recipes.builder.plan import BuildPlan
 from recipes.config import Strict, Text, read_toml
+from recipes.engine.container import LONGEST_LOG
 from recipes.errors import BuildError
 from recipes.progress import Step
 from recipes.sources.recipe import Recipe
@@ -132,18 +135,71 @@ def _is_near(also: re.Pattern[str], texts: Sequence[str], at: int, within: int) 
     return any(also.search(text) for text in near)
 
 
-@dataclass(frozen=True, slots=True)
-class WatchedLog:
-    """The log of a command, read for how far the command says that it is."""
+@dataclass(slots=True, kw_only=True)
+class CallLog:
+    """The log of a call that carries out several commands, read for how far it is; see `commands.in_one_call`.
+
+    In the place of a mark it has the time of the command before, and the next one's name and words.
+    """
 
     log: IO[bytes]
     told: Step
+    commands: Sequence[Command]
+    mark: str = field(default_factory=lambda: secrets.token_hex(16))
+    _begun: int = 0
+    _since: float = 0.0
+    _printed: int = 0
+    _kept: bytes = b""
+
+    @property
+    def current(self) -> Command:
+        """The command that is carried out, or was last."""
+        return self.commands[max(0, self._begun - 1)]
 
     def write(self, data: bytes, /) -> None:
-        """Write what was printed, and note the last share in it."""
+        """Write what was printed, and note the last share in it; the beginning of a mark waits for what follows.
+
+        Raises
+        ------
+        BuildError
+            One command printed more than LONGEST_LOG bytes.
+        """
+        line = f"\n{self.mark}\n".encode()
+        *whole, last = (self._kept + data).split(line)
+        for part in whole:
+            self._write(part)
+            self._next()
+        cut = next((size for size in range(min(len(last), len(line) - 1), 0, -1) if line.startswith(last[-size:])), 0)
+        self._kept = last[len(last) - cut :]
+        self._write(last[: len(last) - cut])
+
+    def close(self) -> None:
+        """Write what waits, and the time of the last command."""
+        self.log.write(self._kept)
+        self._kept = b""
+        self._end()
+        self.log.flush()
+
+    def _write(self, data: bytes) -> None:
+        self._printed += len(data)
+        if self._printed > LONGEST_LOG:
+            raise BuildError(f"{self.current.argv[0]} prints without end", why=f"more than {LONGEST_LOG:,} bytes")
         self.log.write(data)
         for percent, done, of in _SHARE.findall(data)[-1:]:
             self.told.reached(int(percent) / 100 if percent else int(done) / max(1, int(of)))
+
+    def _next(self) -> None:
+        if self._begun == len(self.commands):
+            return  # whoever printed a mark more is none of ours
+        self._end()
+        self._begun, self._printed = self._begun + 1, 0
+        self._since = time.monotonic()
+        self.told.at(self.current.name)
+        self.log.write(f"\n==> {self.current.name}: {' '.join(self.current.full)}\n".encode())
+
+    def _end(self) -> None:
+        if self._begun:
+            self.log.write(f"\n<== {self.current.name}: {time.monotonic() - self._since:.1f} s\n".encode())
 
 
 def failed_command(prepared: BuildPlan, recipe: Recipe, command: Command, log_path: Path, code: int) -> BuildError:

@@ -7,20 +7,32 @@ import io
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from recipes import console, paths, process
-from recipes.archives.intake import AbsoluteLinks, Limits, RefusedError
-from recipes.builder.commands import json_digest
-from recipes.builder.configure_cache import keep_answers, place_answers, read_answers
-from recipes.builder.diagnosis import WatchedLog, failed_command
+from recipes import console, paths
+from recipes.archives.intake import AbsoluteLinks, Limits, Part, RefusedError
+from recipes.builder.commands import LEAVE, in_one_call, json_digest
+from recipes.builder.diagnosis import CallLog, failed_command
 from recipes.builder.plan import BuildPlan, RecipeBuild, own_sources
+from recipes.builder.reuse import compiled_folder, keep_answers, place_answers, read_answers
 from recipes.engine.confinement import build_ids
-from recipes.engine.container import AbsentError, ContainerSession, Job, Mount
+from recipes.engine.container import LONGEST_LOG, AbsentError, ContainerSession, Job, Mount
 from recipes.engine.docker import Engine
-from recipes.engine.layout import ARCHIVE, CCACHE, DEBUG, GIT, OUT, OWN, PATCHES, PREFIX, SOURCE, SYSROOT, WORK
+from recipes.engine.layout import (
+    ARCHIVE,
+    CCACHE,
+    DEBUG,
+    GIT,
+    LEFT,
+    OUT,
+    OWN,
+    PATCHES,
+    PREFIX,
+    SOURCE,
+    SYSROOT,
+    WORK,
+)
 from recipes.errors import BuildError, ConfigError
 from recipes.files import whole_folder, write_whole
 from recipes.progress import timed
@@ -55,8 +67,6 @@ from recipes.toolchains.environment import build_environment, build_files
 Sources = Sequence[FetchedArchive | FetchedRepository]
 _OUTPUT = Limits(members=100_000, bytes=2 << 30)
 """Of an installed tree, and of its debug information."""
-_UNUSED = 30 * 86400
-"""Seconds after which the compiler's cache of sources that were not built again goes."""
 # Prints the commit of each checkout below the sources, nested ones too.
 _HEADS = """find "$1" -name .git -prune | sort | while read -r path; do
     printf '%s ' "${path%/.git}"
@@ -84,22 +94,17 @@ def build_recipe(prepared: BuildPlan, step: RecipeBuild, engine: Engine, sources
         log_path.open("wb") as log,
     ):
         job = _job(prepared, step, Path(scratch_name), sources)
-        with engine.session(job) as session:
-            for command in step.commands:
-                log.write(f"\n==> {command.name}: {' '.join(command.full)}\n".encode())
-                begun = time.monotonic()
-                told.at(command.name)
-                code = session.run(command.full, log=WatchedLog(log, told), cwd=command.cwd)
-                log.write(f"\n<== {command.name}: {time.monotonic() - begun:.1f} s\n".encode())
-                log.flush()
-                if code != 0:
-                    raise failed_command(prepared, recipe, command, log_path, code)
+        with engine.session(job, later=True) as session:
+            watched = CallLog(log=log, told=told, commands=(*step.commands, LEAVE))
+            most = (1 + len(watched.commands)) * LONGEST_LOG  # of each it is the log that counts
+            code = session.run(in_one_call(watched.commands, watched.mark), log=watched, most=most)
+            watched.close()
+            if code != 0:
+                raise failed_command(prepared, recipe, watched.current, log_path, code)
             _same_unit(recipe, session)
             session.still()
             told.at("what it installed", moved=lambda: session.taken)
-            with _what_is_left(recipe):
-                answers = read_answers(session)
-            _keep(prepared, step, session)
+            answers = _keep(prepared, step, session)
         keep_answers(recipe, step.parts, answers)
 
 
@@ -122,7 +127,7 @@ def _job(prepared: BuildPlan, step: RecipeBuild, scratch: Path, sources: Sources
     mounts = [
         Mount(source=scratch / "work", target=WORK, read_only=False),
         Mount(source=scratch / "prefix", target=PREFIX),
-        Mount(source=_compiled(prepared, step), target=CCACHE, read_only=False, kept=True),
+        Mount(source=compiled_folder(prepared, step), target=CCACHE, read_only=False, kept=True),
     ]
     if recipe.source.startswith("path:"):
         mounts.append(Mount(source=own_sources(recipe), target=OWN))
@@ -179,38 +184,6 @@ def build_container(prepared: BuildPlan, mounts: Sequence[Mount], recipe: Recipe
     )
 
 
-def _compiled(prepared: BuildPlan, step: RecipeBuild) -> Path:
-    """Return the folder of ccache for one recipe and source: no other recipe's objects get into what it builds.
-
-    The sources of one's own change with every edit, so their folder stands for them. Other users of this machine see
-    nothing of it: a build may leave programs there that run as whoever built.
-    """
-    recipe = step.recipe
-    own = recipe.source.startswith("path:")
-    source = json_digest(str(own_sources(recipe))) if own else step.parts["source"]
-    top = paths.cache() / "ccache"
-    folder = top / prepared.arch.name / f"{recipe.name}-{source[:16]}"
-    folder.mkdir(parents=True, exist_ok=True)
-    top.chmod(0o700)
-    if os.getuid() == 0:
-        os.chown(folder, *(int(part) for part in build_ids().split(":")))
-    os.utime(folder)
-    for old in folder.parent.glob(f"{recipe.name}-{'[0-9a-f]' * 16}"):
-        if time.time() - old.stat().st_mtime > _UNUSED:
-            _remove(old)
-    return folder
-
-
-def forget_compiled(prepared: BuildPlan, step: RecipeBuild) -> None:
-    """Throw away what ccache has of a recipe, settings and all: the next build of it compiles everything."""
-    _remove(_compiled(prepared, step))
-
-
-def _remove(folder: Path) -> None:
-    # A build may have left folders deeper than shutil can go.
-    process.run(["rm", "-rf", "--", str(folder)])
-
-
 def _stubs(prepared: BuildPlan, built: dict[str, RecipeBuild]) -> dict[str, Recipe]:
     """Return the recipes that the board provides, without their own needs: the closure ends at them."""
     recipes = load_catalogue()
@@ -242,12 +215,15 @@ def _submodule(pins: Lock, where: str) -> bool:
     return any(where.endswith(f"/{module.path}") for pin in pins.repository for module in pin.submodules)
 
 
-def _keep(prepared: BuildPlan, step: RecipeBuild, session: ContainerSession) -> None:
-    """Take an installed tree out of its container, through the gate, and put it into the cache under its key."""
+def _keep(prepared: BuildPlan, step: RecipeBuild, session: ContainerSession) -> bytes:
+    """Take an installed tree out of its container, through the gate, and put it into the cache under its key.
+
+    Returns what its configure found out.
+    """
     recipe = step.recipe
     with whole_folder(step.built) as part:
         tree = part / "tree"
-        _take(recipe, session, part)
+        answers = _take(recipe, session, part)
         # A .la file would make libtool write our build prefix into the RUNPATH of whatever links against it.
         prune_tree(tree, ("lib/*.la", *recipe.prune))
         if wrong := gate_of(prepared, step, tree):
@@ -256,6 +232,7 @@ def _keep(prepared: BuildPlan, step: RecipeBuild, session: ContainerSession) -> 
                 why="\n       ".join(map(one_line, wrong)),
             )
         write_manifest(stage_manifest(prepared, (step,), tree), part)
+    return answers
 
 
 def gate_of(prepared: BuildPlan, step: RecipeBuild, tree: Path) -> list[str]:
@@ -273,21 +250,29 @@ def needed_builds(prepared: BuildPlan, step: RecipeBuild) -> list[RecipeBuild]:
     return [built[need.name] for need in ordered if need.name != step.recipe.name and need.name in built]
 
 
-def _take(recipe: Recipe, session: ContainerSession, part: Path) -> None:
-    """Take the installed tree and its debug information, by the rules for what a stranger's container holds."""
-    for name in ("tree", "debug"):
+def _take(recipe: Recipe, session: ContainerSession, part: Path) -> bytes:
+    """Take the installed tree and its debug information, by the rules for what a stranger's container holds.
+
+    Returns what its configure found out.
+    """
+    for name in ("tree", "debug", "answers"):
         (part / name).mkdir()
         (part / name).chmod(0o755)
-    inside = PREFIX.relative_to("/")
+    tree = PurePosixPath(OUT.name, *PREFIX.parts[1:])
+    parts = [
+        Part(into=part / "tree", below=tree, absolute=AbsoluteLinks.INSIDE, root=PREFIX),
+        Part(into=part / "debug", below=PurePosixPath(DEBUG.name)),
+        Part(into=part / "answers", below=PurePosixPath("answers")),
+    ]
     with _what_is_left(recipe):
-        taken = session.take(
-            OUT, part / "tree", below=inside, limits=_OUTPUT, absolute=AbsoluteLinks.INSIDE, root=PREFIX
-        )
-        debug = session.take(DEBUG, part / "debug", limits=_OUTPUT)
+        taken, debug, _ = session.take_parts(LEFT, parts, limits=_OUTPUT)
+        answers = read_answers(part / "answers")
     if not (taken.files or taken.links):
         raise BuildError(f"{recipe.name}: nothing was installed", where=str(PREFIX))
+    shutil.rmtree(part / "answers")
     if not debug.files:
         shutil.rmtree(part / "debug")
+    return answers
 
 
 @contextlib.contextmanager

@@ -17,13 +17,13 @@ from recipes.builder.plan import BuildPlan, RecipeBuild, plan_build
 from recipes.builder.recipe_build import (
     Sources,
     build_recipe,
-    forget_compiled,
     gate_of,
     is_built,
     needed_builds,
     stage_manifest,
 )
 from recipes.builder.request import BuildRequest
+from recipes.builder.reuse import forget_compiled
 from recipes.builder.schedule import run_in_order
 from recipes.engine.docker import Engine
 from recipes.errors import BuildError, ConfigError
@@ -140,15 +140,17 @@ def _run(todo: dict[str, tuple[BuildPlan, RecipeBuild]], sources: Mapping[str, S
     """Carry the builds out, as far as they wait for each other one after another, else side by side."""
     engines: list[Engine] = []
     stopped = threading.Event()
+    mine = threading.local()
 
     def work(name: str) -> None:
         prepared, step = todo[name]
         # One connection per thread: the SDK's session is not made for sharing.
-        with contextlib.closing(Engine.connect()) as engine:
-            engines.append(engine)
-            if stopped.is_set():
-                return
-            build_recipe(prepared, step, engine, sources.get(name, []))
+        if not hasattr(mine, "engine"):
+            mine.engine = Engine.connect()
+            engines.append(mine.engine)
+        if stopped.is_set():
+            return
+        build_recipe(prepared, step, mine.engine, sources.get(name, []))
         if (shared := open_store()) is not None:
             shared.put(step.built)
 
@@ -161,7 +163,15 @@ def _run(todo: dict[str, tuple[BuildPlan, RecipeBuild]], sources: Mapping[str, S
         name: {library for need in step.recipe.depends if (library := f"{prepared.arch.name}:{need.name}") in todo}
         for name, (prepared, step) in todo.items()
     }
-    run_in_order(waits, work, workers=_workers(), stop=stop)
+    with contextlib.ExitStack() as opened:
+        opened.callback(lambda: _close_all(engines))
+        run_in_order(waits, work, workers=_workers(), stop=stop)
+
+
+def _close_all(engines: Sequence[Engine]) -> None:
+    with contextlib.ExitStack() as opened:
+        for engine in engines:
+            opened.callback(engine.close)
 
 
 def _workers() -> int:

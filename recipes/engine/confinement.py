@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 _NOBODY = 65534
+NOBODY = f"{_NOBODY}:{_NOBODY}"
 _PROCESSES = 4096
 """Of one container: a compile takes five, and this many can run side by side on the largest of workstations."""
 _ULIMITS = {"fsize": 8 << 30, "nofile": 4096, "nproc": 2 * _PROCESSES, "core": 0}
@@ -48,6 +50,11 @@ class Rights(Enum):
 def build_ids() -> str:
     """Return the `uid:gid` that a build runs as: the caller's; nobody's where the caller is root."""
     return f"{os.getuid() or _NOBODY}:{os.getgid() or _NOBODY}"
+
+
+def is_rootless(facts: Mapping[str, Any]) -> bool:
+    """Tell by what an engine says of itself whether it runs as a user: its containers have ids of that user alone."""
+    return bool(facts.get("Rootless")) or "name=rootless" in (facts.get("SecurityOptions") or ())
 
 
 def is_readable(source: Path, user: str, *, deep: bool = True) -> bool:

@@ -1,19 +1,24 @@
-"""Which engine is meant, who we are to it, and a removal that no Ctrl-C cuts short."""
+"""Which engine is meant, the way to it, who we are to it, and a removal that no Ctrl-C cuts short."""
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import platform
 import pwd
 import signal
+import socket
+import tempfile
 import threading
-from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from recipes.errors import BuildError
-from recipes.text import one_line
+from recipes.errors import BuildError, ConfigError
+from recipes.process import Child, run, start_on_link
+from recipes.text import one_line, shown
 
 
 def engine_endpoint() -> tuple[str, Any]:
@@ -68,7 +73,7 @@ def owner_is_gone(mark: str) -> bool:
     return False
 
 
-def no_engine(where: str, error: BaseException) -> BuildError:
+def _no_engine(where: str, error: BaseException, said: str = "") -> BuildError:
     """Return what to tell a user whom no engine answers: there is none, or it is not for this user."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
@@ -82,9 +87,103 @@ def no_engine(where: str, error: BaseException) -> BuildError:
     return BuildError(
         "no container engine answers",
         where=where,
-        why=one_line(str(error)),
+        why=said or one_line(str(error)),
         next_step="as root: ./bootstrap install brings and starts one; or set DOCKER_HOST to yours",
     )
+
+
+_LONGEST_PLACE = 50
+
+
+class _SshWay:
+    """A socket here that leads to the engine of another machine by this machine's own ssh.
+
+    As docker's command line goes there: what ~/.ssh/config says counts, and `docker system dial-stdio` there knows its
+    engine. (The SDK's own way does not know the port of that file, and breaks where an answer is closed.) All
+    connections share one log-in, where the server lets them, which ends half a minute after the last of them.
+    """
+
+    def __init__(self, host: str) -> None:
+        # A socket's name has 108 characters at most (unix(7); 104 on macOS), and ssh adds 17 of its own to one of its.
+        short = None if len(tempfile.gettempdir()) < _LONGEST_PLACE else "/tmp"  # noqa: S108 - a folder of our own in it
+        self._folder = tempfile.TemporaryDirectory(prefix="boardcast-ssh-", dir=short)
+        place = Path(self._folder.name)
+        self.address = f"unix://{place / 'engine'}"
+        self._said = (place / "said").open("a+b")
+        self._children: list[Child] = []
+        options = {"ControlMaster": "auto", "ControlPath": str(place / "control"), "ControlPersist": "30"}
+        self._ssh = ["ssh", "-T", *(word for name, value in options.items() for word in ("-o", f"{name}={value}"))]
+        self._there = _ssh_words(host)
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(place / "engine"))
+        self._listener.listen(64)
+        threading.Thread(target=self._accept, name="ssh to the engine", daemon=True).start()
+
+    def said(self) -> str:
+        """Return the last line that ssh said."""
+        self._said.seek(0)
+        lines = self._said.read().decode("utf-8", "replace").strip().splitlines()
+        return one_line(lines[-1]) if lines else ""
+
+    def close(self) -> None:
+        """End the connections, and the log-in."""
+        self._listener.close()
+        for child in self._children:
+            child.end()
+        run([*self._ssh, "-O", "exit", *self._there], check=False, timeout=10)
+        self._said.close()
+        self._folder.cleanup()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                link, _ = self._listener.accept()
+                with link:
+                    argv = [*self._ssh, *self._there, "docker", "system", "dial-stdio"]
+                    self._children = [child for child in self._children if not child.ended()]
+                    self._children.append(start_on_link(argv, link.fileno(), env=_agent(), errors=self._said))
+
+
+def _ssh_words(address: str) -> list[str]:
+    """Return what ssh is given of an address: the user and the port only where they are in it."""
+    parts = urlsplit(address)
+    try:
+        port = ["-p", str(parts.port)] if parts.port else []
+    except ValueError as error:
+        raise ConfigError("this is no address of an engine", where=shown(address), why=str(error)) from error
+    return [*port, *(["-l", parts.username] if parts.username else []), "--", parts.hostname or ""]
+
+
+def _agent() -> dict[str, str]:
+    """Return the variables by which ssh finds keys and asks for passwords."""
+    return {name: os.environ[name] for name in ("SSH_AUTH_SOCK", "SSH_ASKPASS", "DISPLAY") if name in os.environ}
+
+
+_WAYS: dict[str, _SshWay] = {}
+_CHANGE = threading.Lock()
+
+
+def _way_to(host: str) -> _SshWay:
+    """Return the way to the engine of another machine, the same one for all connections of this program."""
+    with _CHANGE:
+        if host not in _WAYS:
+            _WAYS[host] = _SshWay(host)
+            atexit.register(_WAYS[host].close)
+        return _WAYS[host]
+
+
+def engine_client() -> Any:
+    """Return a connection to the engine that is meant; raises BuildError where none answers, or not to this user."""
+    import docker
+
+    host, tls = engine_endpoint()
+    way = _way_to(host) if host.startswith("ssh://") else None
+    try:
+        client = docker.DockerClient(base_url=way.address if way else host, tls=tls, timeout=600)
+        client.ping()
+    except (docker.errors.DockerException, OSError) as error:
+        raise _no_engine(host, error, way.said() if way else "") from error
+    return client
 
 
 _REFUSALS = {
@@ -107,53 +206,6 @@ def refusals(what: str) -> Iterator[None]:
         told = one_line(str(error.explanation or error))
         cure = next((cure for words, cure in _REFUSALS.items() if words in told.lower()), "")
         raise BuildError(what, where=engine_endpoint()[0], why=told, next_step=cure) from error
-
-
-# $@ what is mounted; prints those that are empty, or a folder where a file was mounted (its name begins with `file:`).
-_EMPTY = r"""
-for path; do
-    case $path in
-        file:*) [ -f "${path#file:}" ] || echo "${path#file:}" ;;
-        *) [ -n "$(ls -A "$path" 2>/dev/null)" ] || echo "$path" ;;
-    esac
-done
-"""
-
-
-def refuse_unseen(container: Any, bound: Mapping[Path, PurePosixPath]) -> None:
-    """Refuse an engine that does not see the files of this program, though its socket is here.
-
-    So it is in a container that was given the engine's socket: paths mean those of the machine, and an engine makes an
-    empty folder of a path that it does not have.
-
-    Raises
-    ------
-    BuildError
-        What is mounted in this running container is empty, and here it is not.
-    """
-    full = {target: source for source, target in bound.items() if source.is_file() or _holds_something(source)}
-    words = [f"{'file:' * source.is_file()}{target}" for target, source in full.items()]
-    if not words:
-        return
-    code, printed = container.exec_run(["sh", "-c", _EMPTY, "sh", *words])
-    missing = printed.decode("utf-8", "replace").split("\n") if code == 0 else []
-    lost = next((source for target, source in full.items() if str(target) in missing), None)
-    if lost is not None:
-        raise BuildError(
-            "the container engine does not see the files of this program",
-            where=str(lost),
-            why="what it mounted is empty: it was asked over a socket that is here, and its files are elsewhere"
-            " (docker.sock in a container, a virtual machine that does not share this folder)",
-            next_step="give the container the same folders under the same paths (docker run -v DIR:DIR), and point"
-            " BOARDCAST_WORK and BOARDCAST_CACHE there; or name the engine by its address (DOCKER_HOST=ssh://…):"
-            " then files are copied",
-        )
-
-
-def _holds_something(folder: Path) -> bool:
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        return next(entries, None) is not None
-    return False
 
 
 def _user_name() -> str:

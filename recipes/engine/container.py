@@ -6,11 +6,11 @@ import base64
 import json
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
-from recipes.archives.intake import AbsoluteLinks, Limits, RefusedError, Taken, take
+from recipes.archives.intake import AbsoluteLinks, Limits, Part, RefusedError, Taken, take, take_parts
 from recipes.archives.tarreader import Kind, Reader, TarError
 from recipes.engine.confinement import Rights, build_ids
 from recipes.engine.tarstream import empty_folder, files_tar, pack_folder, read_chunks
@@ -101,6 +101,22 @@ class Job:
             for path, (yes, no) in self.present.items()
         }
         return dict(self.environment) | told
+
+    def shell(self, held: Sequence[str]) -> list[str]:
+        """Return the command line that opens a shell in such a container.
+
+        Parameters
+        ----------
+        held:
+            Words for `docker run`: labels, and what it may do.
+        """
+        words = ["docker", "run", "--rm", "-it", "--init", "--network", self.network, "--workdir", str(self.cwd), *held]
+        words += ["--mount", f"type=volume,target={self.volume}"] if self.volume else []
+        told = self.variables(self.mounts)
+        words += [word for name, value in sorted(told.items()) for word in ("--env", f"{name}={value}")]
+        for mount in self.mounts:
+            words += ["--volume", f"{mount.source}:{mount.target}:{'rw' if mount.kept else 'ro'}"]
+        return [*words, self.image, "bash"]
 
 
 class Log(Protocol):
@@ -245,6 +261,24 @@ class ContainerSession:
                 root=root,
                 skip_odd=skip_odd,
             )
+
+    def take_parts(self, path: PurePosixPath, parts: Sequence[Part], *, limits: Limits) -> list[Taken]:
+        """Take folders below one of the container, in one call; see `intake.take_parts`.
+
+        Parameters
+        ----------
+        parts:
+            Each `below` is from that folder on.
+
+        Raises
+        ------
+        AbsentError
+            It is not there.
+        RefusedError
+            It is no folder, or one of the parts holds what is not taken.
+        """
+        with closing(self.get(str(path))) as chunks:
+            return take_parts(chunks, [replace(part, below=path.name / part.below) for part in parts], limits=limits)
 
     def still(self) -> None:
         """End everything that runs in the container, for good: what is read of it afterwards changes no more."""

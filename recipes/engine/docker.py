@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
+import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from recipes.engine.confinement import Confinement, is_readable
+from recipes.arch import debian_processor
+from recipes.console import say
+from recipes.engine.confinement import NOBODY, Confinement, is_rootless
 from recipes.engine.connection import (
+    engine_client,
     engine_endpoint,
-    no_engine,
     owner_is_gone,
     owner_mark,
     refusals,
-    refuse_unseen,
     uninterrupted,
 )
 from recipes.engine.container import ContainerSession, Job, Mount
 from recipes.engine.disk import engine_folders, watched
+from recipes.engine.mounts import begin, first_unseen, is_copied, keyed_volumes
 from recipes.engine.services import LABEL, Services
-from recipes.engine.tarstream import empty_folder, files_tar, pack_folder, read_chunks
+from recipes.engine.tarstream import files_tar
 from recipes.errors import BuildError
 from recipes.progress import Step, progress
 from recipes.text import one_line
@@ -42,6 +47,22 @@ def pull_total(layers: dict[str, tuple[int, int]], event: Mapping[str, Any]) -> 
     return sum(total for _, total in layers.values())
 
 
+class _Removal(threading.Thread):
+    """The removal of one container, over a connection of its own."""
+
+    def __init__(self, container: str) -> None:
+        super().__init__(name=f"removal of {container}")
+        self._container = container
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            with contextlib.closing(engine_client()) as client:
+                Services(client).remove(self._container)
+        except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
+            self.error = error
+
+
 class Engine:
     """A connected engine; `services` are its containers with a life of their own."""
 
@@ -52,7 +73,11 @@ class Engine:
         self._aborted = False
         self._told: dict[str, Any] | None = None
         self._podman: bool | None = None
+        self._seen: set[Path] = set()
+        self._over: list[str] = []
+        self._going: list[_Removal] = []
         self.remote = remote
+        """It does not see the files of this program: all is copied."""
 
     @staticmethod
     def connect() -> Engine:
@@ -63,21 +88,21 @@ class Engine:
         BuildError
             None answers, or the one that is there is not for this user; says what was tried and how to get one.
         """
-        import docker
-
-        host, tls = engine_endpoint()
-        try:
-            client = docker.DockerClient(base_url=host, tls=tls, timeout=600, use_ssh_client=True)
-            client.ping()
-        except (docker.errors.DockerException, OSError) as error:
-            raise no_engine(host, error) from error
-        engine = Engine(client, remote=not host.startswith(("unix://", "npipe://")))
+        host, _ = engine_endpoint()
+        engine = Engine(engine_client(), remote=not host.startswith(("unix://", "npipe://")))
         engine.sweep()
         return engine
 
     def close(self) -> None:
-        """Close the connections to the engine; a later call opens new ones."""
+        """Close the connections to the engine, once what is being removed is gone; a later call opens new ones."""
+        self._remove_beside()
+        going, self._going = self._going, []
+        for removal in going:
+            removal.join()
         self._client.close()
+        for removal in going:
+            if removal.error is not None:
+                raise removal.error
 
     def image_id(self, reference: str) -> str:
         """Return the content id of an image, or an empty string where the engine has none of this name."""
@@ -121,7 +146,8 @@ class Engine:
 
     def save(self, tag: str, into: IO[bytes]) -> None:
         """Write an image, with its name and all its layers, as the engine's own kind of tar file."""
-        for part in self._client.images.get(tag).save(named=tag):
+        # Podman has names with a registry before them, so the SDK finds this one not among the image's.
+        for part in self._client.api.get_image(tag):
             into.write(part)
 
     def load(self, archive: IO[bytes]) -> None:
@@ -181,54 +207,107 @@ class Engine:
         return self.image_id(tag)
 
     @contextlib.contextmanager
-    def session(self, job: Job) -> Iterator[ContainerSession]:
+    def session(self, job: Job, *, later: bool = False) -> Iterator[ContainerSession]:
         """Start a container that waits for commands; it is removed when the block ends, however it ends.
+
+        Where the engine turns out not to see the files of this program it gets copies, then and from then on.
+
+        Parameters
+        ----------
+        later:
+            A container whose block ended well is removed beside the next session, and `close` waits for it: what a
+            build wrote takes a while to delete.
 
         Raises
         ------
         BuildError
-            The engine's disk is nearly full, before it starts or while it runs (`recipes.engine.disk`); or the engine
-            does not see this machine's files.
+            The engine's disk is nearly full, before it starts or while it runs (`recipes.engine.disk`).
         """
         if self._aborted:
             raise BuildError("stopped")
+        job = self._for_its_user(job)
         name = f"{LABEL}-{self._run}-{uuid.uuid4().hex[:6]}"
-        mounted = [mount for mount in job.mounts if not (self.remote and mount.kept)]
-        copied = [mount for mount in mounted if self._is_copied(mount, job)]
-        bound = {
-            str(mount.source): {"bind": str(mount.target), "mode": "rw" if mount.kept else "ro"}
-            for mount in mounted
-            if mount not in copied
-        }
+        ended_well = False
         try:
-            with refusals("the container engine makes no container of this image"):
-                container = self._client.containers.create(
-                    job.image,
-                    ["sleep", "86400"],
-                    name=name,
-                    init=True,
-                    labels={LABEL: "session", OWNER_LABEL: owner_mark(), RUN_LABEL: self._run},
-                    environment=job.variables(mounted),
-                    volumes=bound | self._volumes([mount for mount in copied if mount.key], job),
-                    mounts=[{"Type": "volume", "Target": str(job.volume)}] if job.volume else [],
-                    network_mode=job.network,
-                    working_dir=str(job.cwd),
-                    **self._confined(job).options(),
-                )
+            container, copied, bound = self._create(job, name)
             with watched(self._folders(), lambda: self._end(container)):
-                with refusals("the container engine does not start a container"):
-                    self._begin(container, [mount for mount in copied if not mount.key], job)
-                refuse_unseen(container, {mount.source: mount.target for mount in mounted if mount not in copied})
+                self._begin(container, copied, job)
+                if (lost := first_unseen(container, bound, self._seen)) is not None:
+                    self._goes_blind(lost, name)
+                    container, copied, _ = self._create(job, name)
+                    self._begin(container, copied, job)
+                self._remove_beside()
                 yield ContainerSession(container)
+            ended_well = True
         finally:
-            with uninterrupted():
-                self.services.remove(name)
+            if later and ended_well:
+                self._over.append(name)
+            else:
+                with uninterrupted():
+                    self.services.remove(name)
 
-    def _is_copied(self, mount: Mount, job: Job) -> bool:
-        """Tell whether a container gets a copy: it may write to it, or could not read the mount itself."""
-        if mount.kept:
-            return False
-        return self.remote or not mount.read_only or not is_readable(mount.source, job.runs_as, deep=not mount.key)
+    def _remove_beside(self) -> None:
+        """Begin to remove what is over; docker makes no volume while it deletes one, so not before a session begins."""
+        over, self._over = self._over, []
+        for name in over:
+            self._going.append(_Removal(name))
+            self._going[-1].start()
+
+    def _create(self, job: Job, name: str) -> tuple[Any, list[Mount], dict[Path, PurePosixPath]]:
+        """Create the container of a session; return it, what is to be copied into it, and what is bound."""
+        mounted = [mount for mount in job.mounts if not (self.remote and mount.kept)]
+        copied = [mount for mount in mounted if is_copied(mount, job, remote=self.remote)]
+        bound = [mount for mount in mounted if mount not in copied]
+        labels = {LABEL: "session", OWNER_LABEL: owner_mark(), RUN_LABEL: self._run}
+        binds = {
+            str(mount.source): {"bind": str(mount.target), "mode": "rw" if mount.kept else "ro"} for mount in bound
+        }
+        held = self._confined(job).options()
+        api = self._client.api
+        with refusals("the container engine makes no container of this image"):
+            host = api.create_host_config(
+                init=True,
+                binds=binds | keyed_volumes(self._client, [mount for mount in copied if mount.key], job, labels),
+                mounts=[{"Type": "volume", "Target": str(job.volume)}] if job.volume else [],
+                network_mode=job.network,
+                **{name: value for name, value in held.items() if name != "user"},
+            )
+            if self._keeps_ids(job):  # the SDK knows docker's words alone
+                host["UsernsMode"] = "keep-id"
+            made = api.create_container(
+                job.image,
+                ["sleep", "86400"],
+                name=name,
+                labels=labels,
+                environment=job.variables(mounted),
+                user=held["user"],
+                working_dir=str(job.cwd),
+                host_config=host,
+            )
+            container = self._client.containers.get(made["Id"])
+        own = [mount for mount in copied if not mount.key]
+        return container, own, {mount.source: mount.target for mount in bound}
+
+    def _for_its_user(self, job: Job) -> Job:
+        """Return a job as an engine that runs as a user can carry it out.
+
+        To the ids of such an engine's containers this user's files are root's. With docker a build is nobody, who gets
+        copies; what it would write to is left out.
+        """
+        if not is_rootless(self._facts()) or job.runs_as.startswith("0:") or self._keeps_ids(job):
+            return job
+        return replace(job, user=NOBODY, mounts=tuple(mount for mount in job.mounts if not mount.kept))
+
+    def _keeps_ids(self, job: Job) -> bool:
+        """Tell whether a container's user has this user's own id: podman can let it be what it is here."""
+        mine = job.runs_as.startswith(f"{os.getuid()}:") and not job.runs_as.startswith("0:")
+        return mine and is_rootless(self._facts()) and self.is_podman()
+
+    def _goes_blind(self, lost: Path, name: str) -> None:
+        """Copy from now on, and remove the container that was shown something else."""
+        self.remote = True
+        say(f"the container engine does not see {lost}: what it needs is copied to it, and ccache is not used")
+        self.services.remove(name)
 
     def _confined(self, job: Job) -> Confinement:
         return Confinement(rights=job.rights, user=job.runs_as, memory=self._memory())
@@ -237,6 +316,11 @@ class Engine:
         if self._told is None:
             self._told = dict(self._client.info())
         return self._told
+
+    @property
+    def processor(self) -> str:
+        """That of the engine's machine, as Debian calls it: amd64, arm64, …."""
+        return debian_processor(str(self._facts().get("Architecture") or ""))
 
     def _memory(self) -> int:
         return int(self._facts().get("MemTotal") or 0)
@@ -251,28 +335,9 @@ class Engine:
         with contextlib.suppress(docker.errors.APIError):
             container.kill()
 
-    def _fill(self, container: Any, mounts: Sequence[Mount], job: Job) -> None:
-        """Make the working folder, its user's own, and copy what is not bound, in the container's own volume."""
-        top = job.volume or PurePosixPath("/")
-        if job.volume and job.cwd not in (top, *(mount.target for mount in job.mounts)):
-            container.put_archive(str(top), empty_folder(job.cwd.relative_to(top), job.runs_as))
-        for mount in mounts:
-            self._copy_in(container, mount, job.runs_as, top)
-
     def _begin(self, container: Any, copied: Sequence[Mount], job: Job) -> None:
-        """Fill a container's volume and start it.
-
-        Podman copies into a new volume what its image has there, and gives it to the container's user, when it starts:
-        and copies nothing into one that holds something already. So it is filled afterwards, and its top taken back.
-        """
-        if not self.is_podman():
-            self._fill(container, copied, job)
-            container.start()
-            return
-        container.start()
-        self._fill(container, copied, job)
-        if job.volume:
-            container.put_archive(str(job.volume), empty_folder(PurePosixPath("."), "0:0"))
+        with refusals("the container engine does not start a container"):
+            begin(container, copied, job, podman=self.is_podman())
 
     def is_podman(self) -> bool:
         """Tell whether podman answers behind docker's API; it is asked once."""
@@ -280,40 +345,6 @@ class Engine:
             parts = self._client.version().get("Components") or []
             self._podman = any(str(part.get("Name", "")).startswith("Podman") for part in parts)
         return self._podman
-
-    def _copy_in(self, container: Any, mount: Mount, user: str, top: PurePosixPath) -> None:
-        with pack_folder(mount.source, mount.target.relative_to(top), user) as archive:
-            container.put_archive(str(top), read_chunks(archive))
-
-    def _volumes(self, mounts: Sequence[Mount], job: Job) -> dict[str, dict[str, str]]:
-        """Return the volumes that take the place of mounts with a key, each filled once.
-
-        A volume cannot be renamed, so a second, empty one named `….whole` says that the first was filled to its end.
-        """
-        import docker
-
-        found = {}
-        for mount in mounts:
-            name, proof = f"{LABEL}-{mount.key}", f"{LABEL}-{mount.key}.whole"
-            found[name] = {"bind": str(mount.target), "mode": "ro" if mount.read_only else "rw"}
-            try:
-                self._client.volumes.get(proof)
-            except docker.errors.NotFound:
-                labels = {LABEL: "volume"}
-                self._client.volumes.create(name, labels=labels)
-                filler = self._client.containers.create(
-                    job.image,
-                    ["true"],
-                    labels={LABEL: "session", OWNER_LABEL: owner_mark(), RUN_LABEL: self._run},
-                    volumes={name: {"bind": str(mount.target), "mode": "rw"}},
-                )
-                try:
-                    # Podman follows no volume below the folder that it unpacks in: it is the volume itself.
-                    self._copy_in(filler, mount, job.runs_as, mount.target)
-                finally:
-                    filler.remove(force=True)
-                self._client.volumes.create(proof, labels=labels)
-        return found
 
     def interactive(self, job: Job) -> list[str]:
         """Return the command line that opens a shell in the same container and environment as a build.
@@ -329,15 +360,8 @@ class Engine:
                 why="its folders are mounted, and the engine that DOCKER_HOST or the context names is elsewhere",
                 next_step="unset DOCKER_HOST, or docker context use default",
             )
-        words = ["docker", "run", "--rm", "-it", "--init", "--network", job.network, "--workdir", str(job.cwd)]
-        words += ["--label", f"{LABEL}=session", "--label", f"{OWNER_LABEL}={owner_mark()}"]
-        words += self._confined(job).words()
-        words += ["--mount", f"type=volume,target={job.volume}"] if job.volume else []
-        told = job.variables(job.mounts)
-        words += [word for name, value in sorted(told.items()) for word in ("--env", f"{name}={value}")]
-        for mount in job.mounts:
-            words += ["--volume", f"{mount.source}:{mount.target}:{'rw' if mount.kept else 'ro'}"]
-        return [*words, job.image, "bash"]
+        held = ["--label", f"{LABEL}=session", "--label", f"{OWNER_LABEL}={owner_mark()}"]
+        return job.shell([*held, *self._confined(job).words()])
 
     def sweep(self) -> None:
         """Remove containers of runs that were killed: they carry our label, and their owner is gone."""

@@ -23,6 +23,20 @@ class Services:
     def __init__(self, client: Any) -> None:
         self._client = client
 
+    def _found(self, name: str) -> Any | None:
+        """Return a container; None where there is none of this name."""
+        import docker
+
+        try:
+            return self._client.containers.get(name)
+        except docker.errors.NotFound:
+            return None
+        except docker.errors.APIError as error:
+            # What podman 4.3 says of one that goes at this moment.
+            if "does not exist" in str(error.explanation):
+                return None
+            raise
+
     def remove(self, name: str) -> None:
         """Remove a container of this name, running or not; nothing happens where there is none.
 
@@ -31,9 +45,9 @@ class Services:
         import docker
 
         until = time.monotonic() + _GOING_SECONDS
-        while True:
+        while (there := self._found(name)) is not None:
             try:
-                self._client.containers.get(name).remove(force=True, v=True)
+                there.remove(force=True, v=True)
             except docker.errors.NotFound:
                 return
             except docker.errors.APIError as error:
@@ -143,8 +157,9 @@ class Services:
         """End a container: SIGTERM, and SIGKILL so many seconds later; nothing happens where there is none."""
         import docker
 
-        with contextlib.suppress(docker.errors.NotFound):
-            self._client.containers.get(name).stop(timeout=seconds)
+        if (there := self._found(name)) is not None:
+            with contextlib.suppress(docker.errors.NotFound):
+                there.stop(timeout=seconds)
 
     def restart(self, name: str, *, network: str, before: Sequence[str] = ()) -> str:
         """Kill a container, start it anew with its files as they are, and return its address, which may be another.
@@ -163,18 +178,10 @@ class Services:
 
     def running(self, name: str) -> bool:
         """Tell whether a container of this name runs."""
-        import docker
-
-        try:
-            return str(self._client.containers.get(name).status) == "running"
-        except docker.errors.NotFound:
-            return False
+        there = self._found(name)
+        return there is not None and str(there.status) == "running"
 
     def log_tail(self, name: str, lines: int = 10) -> str:
         """Return the last lines of a container's log; empty where there is no such container."""
-        import docker
-
-        try:
-            return str(self._client.containers.get(name).logs(tail=lines).decode("utf-8", "replace"))
-        except docker.errors.NotFound:
-            return ""
+        there = self._found(name)
+        return "" if there is None else str(there.logs(tail=lines).decode("utf-8", "replace"))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from recipes import elf, paths
-from recipes.arch import ARCHES, Arch
+from recipes.arch import ARCHES, Arch, debian_processor
 from recipes.engine.container import ContainerSession, Job
 from recipes.engine.docker import Engine
 from recipes.engine.layout import WORK
@@ -62,24 +63,36 @@ def _remember(tag: str, value: str) -> None:
     write_whole(_state(), json.dumps(stored, indent=1, sort_keys=True).encode())
 
 
-def _compiler(arch: Arch) -> str:
-    """Return the Debian packages of an architecture's compiler; the build machine's own has no suffix."""
-    if arch.debian == "amd64":
+def _compiler(arch: Arch, processor: str) -> str:
+    """Return the Debian packages of an architecture's compiler; the build machine's own has no suffix.
+
+    Parameters
+    ----------
+    processor:
+        Of the engine's machine, as Debian calls it.
+    """
+    if arch.debian == processor:
         return "gcc g++ libc6-dev"
     return f"gcc-{arch.compiler} g++-{arch.compiler}"
 
 
-def image_tag(arch: Arch) -> str:
-    """Name the image of an architecture by all that goes into it."""
+def image_tag(arch: Arch, engine: Engine | None = None) -> str:
+    """Name the image of an architecture by all that goes into it.
+
+    Without an engine it is that of one whose machine has this one's processor.
+    """
     digest = hashlib.sha256()
+    processor = engine.processor if engine else debian_processor(platform.machine())
+    if processor != "amd64":
+        digest.update(processor.encode() + b"\0")
     if arch.toolchain:
         # All of the file, although not all of it gets into the image: what is recorded under a tag was checked by it.
-        for part in (_VENDOR.read_bytes(), image_tag(_HOST).encode(), toolchain_of(arch).content().encode()):
+        for part in (_VENDOR.read_bytes(), image_tag(_HOST, engine).encode(), toolchain_of(arch).content().encode()):
             digest.update(part + b"\0")
         return f"boardcast/toolchain-{arch.name}:{digest.hexdigest()[:16]}"
     for name in (*_CONTEXT, "images.toml"):
         digest.update((paths.DOCKER / name).read_bytes())
-    digest.update(_compiler(arch).encode())
+    digest.update(_compiler(arch, processor).encode())
     return f"boardcast/toolchain-{arch.name}:{digest.hexdigest()[:16]}"
 
 
@@ -107,7 +120,7 @@ def ensure_image(arch: Arch, engine: Engine) -> ToolchainImage:
 
 
 def _made(arch: Arch, engine: Engine) -> ToolchainImage:
-    name = image_tag(arch)
+    name = image_tag(arch, engine)
     if found := engine.image_id(name):
         return ToolchainImage(tag=name, id=found)
     base = ensure_image(_HOST, engine).tag if arch.toolchain else ensure_build_base(engine)
@@ -118,7 +131,7 @@ def _made(arch: Arch, engine: Engine) -> ToolchainImage:
             part: ((paths.DOCKER / part).read_bytes(), 0o755 if part == "target-pkg-config" else 0o644)
             for part in _CONTEXT
         }
-        words = {"BASE": base, "COMPILER": _compiler(arch)}
+        words = {"BASE": base, "COMPILER": _compiler(arch, engine.processor)}
         return ToolchainImage(tag=name, id=engine.build(context, name, words, told=step))
 
 
@@ -140,7 +153,8 @@ def save_image(arch: Arch, folder: Path, engine: Engine) -> Path:
     BuildError
         The engine has no such image.
     """
-    made = ToolchainImage(tag=image_tag(arch), id=engine.image_id(image_tag(arch)))
+    tag = image_tag(arch, engine)
+    made = ToolchainImage(tag=tag, id=engine.image_id(tag))
     if not made.id:
         raise BuildError(f"there is no image of {arch.name}", next_step=f"invoke images --arch {arch.name}")
     folder.mkdir(parents=True, exist_ok=True)
@@ -167,7 +181,7 @@ def load_image(arch: Arch, folder: Path, engine: Engine) -> bool:
     BuildError
         The file is damaged, or holds another image.
     """
-    tag = image_tag(arch)
+    tag = image_tag(arch, engine)
     source = _saved(tag, folder)
     if engine.image_id(tag):
         return True

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recipes.archives.intake import AbsoluteLinks, Limits, RefusedError, take
+from recipes.archives.intake import AbsoluteLinks, Limits, Part, RefusedError, take, take_parts
 from recipes.archives.tarinput import tar_chunks
 from recipes.errors import UserError
 
@@ -334,3 +334,63 @@ def test_a_damaged_file_of_sources_is_refused(tmp_path: Path) -> None:
     (tmp_path / "into").mkdir()
     with pytest.raises(RefusedError, match="what came is refused"):
         take(tar_chunks(tmp_path / "demo.tar"), tmp_path / "into", strip=1, skip_odd=True)
+
+
+@pytest.fixture
+def halves(into: Path) -> tuple[Part, Part]:
+    for name in ("tree", "debug"):
+        (into / name).mkdir()
+    tree = Part(into=into / "tree", below=PurePosixPath("left/out/prefix"), absolute=AbsoluteLinks.INSIDE)
+    return tree, Part(into=into / "debug", below=PurePosixPath("left/debug"))
+
+
+def test_two_folders_of_one_stream_are_taken_each_for_itself(into: Path, halves: tuple[Part, Part]) -> None:
+    tree, debug = take_parts(
+        stream(
+            member("left/out/prefix/bin/app", b"program"),
+            member("left/debug/app.debug", b"symbols"),
+            member("left/out/beside", b"not taken"),
+            link("left/out/prefix/bin/again", "/bin/app"),
+        ),
+        halves,
+    )
+    assert (tree.files, tree.links, debug.files) == (("bin/app",), ("bin/again",), ("app.debug",))
+    assert (into / "tree/bin/again").read_bytes() == b"program"
+    assert (into / "debug/app.debug").read_bytes() == b"symbols"
+    assert untouched(into)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        link("left/out/prefix/lib", "../../../debug"),
+        link("left/debug/key", "../../../victim/key"),
+        link("left/debug", "out"),
+        link("left/debug/app", "left/out/prefix/bin/app", tarfile.LNKTYPE),
+        member("left/out", b"a file"),
+    ],
+)
+def test_a_part_has_no_way_into_another(
+    into: Path, halves: tuple[Part, Part], bad: tuple[tarfile.TarInfo, bytes]
+) -> None:
+    with pytest.raises(RefusedError):
+        take_parts(stream(member("left/out/prefix/bin/app", b"program"), bad), halves)
+    assert untouched(into)
+
+
+def test_limits_are_of_all_parts_together(halves: tuple[Part, Part]) -> None:
+    half = (member("left/out/prefix/a", b"x"), member("left/debug/a", b"x"))
+    with pytest.raises(RefusedError, match="one more than 1 members"):
+        take_parts(stream(*half), halves, limits=Limits(members=1))
+
+
+def test_a_name_that_the_disk_has_already_is_left_out_of_a_root(into: Path) -> None:
+    """As on a disk to which xt_MARK.h and xt_mark.h are one file; elsewhere it is refused."""
+    (into / "xt_mark.h").write_bytes(b"first")
+    members = (member("xt_mark.h", b"second"), member("after", b"x"))
+    with pytest.raises(UserError):
+        take(stream(*members), into)
+    taken = take(stream(*members), into, skip_odd=True)
+    assert taken.left_out == ("xt_mark.h",)
+    assert (into / "xt_mark.h").read_bytes() == b"first"
+    assert (into / "after").read_bytes() == b"x"

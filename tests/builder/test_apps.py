@@ -98,8 +98,8 @@ def test_independent_recipes_build_side_by_side(
             del here.recipe
 
     @contextmanager
-    def session(self: Engine, job: Job) -> Iterator[ContainerSession]:
-        with real_session(self, job) as opened:
+    def session(self: Engine, job: Job, **more: bool) -> Iterator[ContainerSession]:
+        with real_session(self, job, **more) as opened:
             if hasattr(here, "recipe") and here.recipe in ask.names and next(turn) < 2:
                 meet.wait(timeout=120)
                 met.append(here.recipe)

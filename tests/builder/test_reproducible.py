@@ -16,7 +16,7 @@ import pytest
 
 from recipes import paths
 from recipes.arch import ARCHES
-from recipes.builder import recipe_build
+from recipes.builder import recipe_build, reuse
 from recipes.builder.plan import RecipeBuild
 from recipes.builder.request import BuildRequest
 from recipes.builder.run import build_stage, prepare_build
@@ -99,7 +99,8 @@ def test_both_sdks_are_the_same_bytes_made_otherwise(
 
 def _another_user(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the containers run as somebody else."""
-    monkeypatch.setattr(recipe_build, "build_ids", lambda: "4711:4711")
+    for module in (recipe_build, reuse):
+        monkeypatch.setattr(module, "build_ids", lambda: "4711:4711")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,8 +143,8 @@ def _another_day(monkeypatch: pytest.MonkeyPatch, image: str) -> list[Surroundin
     }
 
     @contextmanager
-    def session(self: Engine, job: Job) -> Iterator[ContainerSession]:
-        with real(self, replace(job, image=image, environment={**job.environment, **when})) as opened:
+    def session(self: Engine, job: Job, **more: bool) -> Iterator[ContainerSession]:
+        with real(self, replace(job, image=image, environment={**job.environment, **when}), **more) as opened:
             work = next(mount.source for mount in job.mounts if mount.target == WORK)
             answer = io.BytesIO()
             assert opened.run(["sh", "-c", SURROUNDINGS], log=answer) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shlex
 import subprocess
 import sys
@@ -41,28 +42,37 @@ def test_what_is_put_is_read_and_only_a_regular_file_is(engine: Engine) -> None:
 
 
 _ELSEWHERE = """
-import sys
+import io, sys
 from pathlib import Path, PurePosixPath
 from recipes.engine.container import Job, Mount
 from recipes.engine.docker import Engine
-from recipes.errors import BuildError
 source = Path(sys.argv[1])
-mount = Mount(source=source, target=PurePosixPath("/bc/own"))
-job = Job(image=sys.argv[2], cwd=PurePosixPath("/bc/work"), mounts=(mount,))
+mounts = (
+    Mount(source=source, target=PurePosixPath("/bc/own")),
+    Mount(source=source.parent, target=PurePosixPath("/bc/kept"), kept=True),
+)
+told = {PurePosixPath("/bc/kept"): ("KEPT", "NOT_KEPT")}
+job = Job(image=sys.argv[2], cwd=PurePosixPath("/bc/work"), mounts=mounts, present=told)
 engine = Engine.connect()
-try:
-    with engine.session(job):
-        print("seen")
-except BuildError as error:
-    print(error.what, error.where)
+for _ in range(2):
+    with engine.session(job) as session:
+        said = io.BytesIO()
+        session.run(["sh", "-c", "find /bc/own -type f -exec cat {} + ; echo $KEPT$NOT_KEPT"], log=said)
+        print(*said.getvalue().decode().split(), engine.remote)
 print(engine.sessions())
 """
+_HIDDEN = {
+    "nothing": "",
+    "an empty folder": "mount -t tmpfs none DIR",
+    "another of that name": "echo of the machine > DIR/data && mount -t tmpfs none DIR",
+}
 
 
-@pytest.mark.parametrize("hidden", [False, True])
+@pytest.mark.skipif(os.getuid() != 0, reason="only root hides a folder from the engine")
+@pytest.mark.parametrize("hidden", _HIDDEN)
 @pytest.mark.parametrize("file", [False, True])
-def test_an_engine_that_does_not_see_our_files_is_told_of(
-    engine: Engine, tmp_path: Path, *, hidden: bool, file: bool
+def test_an_engine_that_does_not_see_our_files_gets_copies(
+    engine: Engine, tmp_path: Path, hidden: str, *, file: bool
 ) -> None:
     """As in a container that was given docker.sock: here the folder is in a mount that the engine is not shown."""
     image, folder = ensure_base_image(engine), tmp_path / "shared"
@@ -70,15 +80,19 @@ def test_an_engine_that_does_not_see_our_files_is_told_of(
     for above in (tmp_path, tmp_path.parent):
         above.chmod(0o755)
     source = folder / "data" if file else folder
-    mount = f"mount -t tmpfs none {shlex.quote(str(folder))} &&" if hidden else ""
-    line = f'{mount} echo x > {shlex.quote(str(folder))}/data && chmod -R a+rX {shlex.quote(str(folder))} && exec "$@"'
+    there = shlex.quote(str(folder))
+    steps = [_HIDDEN[hidden].replace("DIR", there), f"echo ours > {there}/data", f"chmod -R a+rX {there}", 'exec "$@"']
     words = [sys.executable, "-c", _ELSEWHERE, str(source), image]
     done = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", line, "sh", *words], capture_output=True, text=True, check=True
+        ["unshare", "--mount", "sh", "-c", " && ".join(filter(None, steps)), "sh", *words],
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    said, sessions = done.stdout.splitlines()
-    assert said == (f"the container engine does not see the files of this program {source}" if hidden else "seen")
+    first, second, sessions = done.stdout.splitlines()
+    assert first == second == ("ours /bc/kept False" if hidden == "nothing" else "ours 1 True")
     assert sessions == "[]"
+    assert done.stderr.count("does not see") == (hidden != "nothing")
 
 
 def test_a_twin_of_a_network_goes_and_the_first_stays(engine: Engine) -> None:

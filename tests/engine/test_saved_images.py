@@ -40,7 +40,7 @@ def remove(engine: Engine, tag: str) -> None:
 def tags(engine: Engine, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Give two names of images; the first is that of armv7's toolchain in this test."""
     made = [f"boardcast/toolchain-armv7:test{uuid.uuid4().hex[:8]}" for _ in range(2)]
-    monkeypatch.setattr(images, "image_tag", lambda _: made[0])
+    monkeypatch.setattr(images, "image_tag", lambda *_: made[0])
     yield made
     for tag in made:
         remove(engine, tag)

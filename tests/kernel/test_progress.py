@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from recipes import paths, process, progress
-from recipes.builder.diagnosis import WatchedLog
+from recipes.builder.diagnosis import CallLog
 from recipes.engine.docker import pull_total
 
 STEPS = """
@@ -196,7 +196,9 @@ def test_a_compilers_log_tells_its_share(printed: bytes, says: str) -> None:
     log = io.BytesIO()
     step = progress.Step(what="producer")
     step.at("build")
-    WatchedLog(log, step).write(printed)
+    watched = CallLog(log=log, told=step, commands=())
+    watched.write(printed)
+    watched.close()
     assert log.getvalue() == printed
     assert says in step.line()
 

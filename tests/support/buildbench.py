@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +18,10 @@ from recipes import paths
 from recipes.builder.commands import Command
 from recipes.builder.plan import BuildPlan, own_sources
 from recipes.builder.recipe_build import patches_of
-from recipes.engine.layout import ARCHIVE, CCACHE, OWN, PATCHES, PREFIX, SYSROOT, WORK
+from recipes.engine.layout import ARCHIVE, CCACHE, GIT, OWN, PATCHES, PREFIX, SYSROOT, WORK
 from recipes.sources.fetch import fetch_pins
-from recipes.sources.lock import load_lock
+from recipes.sources.git import FetchedRepository
+from recipes.sources.lock import PatchArchive, load_lock, mirror_place
 from recipes.sources.patches import write_patches
 from recipes.toolchains.environment import build_environment, build_files
 
@@ -88,7 +89,7 @@ def once_more(folder: Path, *words: str) -> Run:
     return ours(folder, *words)
 
 
-def by_hand(prepared: BuildPlan, folder: Path, *, ccache: bool = False) -> float:
+def by_hand(prepared: BuildPlan, folder: Path, *, ccache: bool = False, mirror: Sequence[Path] = ()) -> float:
     """Type the commands into one container with plain `docker`, as a person would: no checks, no cache, no Stage.
 
     With `ccache` the compilers are the ones that our builds have, ccache with an empty folder; else the bare ones.
@@ -112,9 +113,12 @@ def by_hand(prepared: BuildPlan, folder: Path, *, ccache: bool = False) -> float
         if step.recipe.source.startswith("path:"):
             mounts += ["-v", f"{own_sources(step.recipe)}:{OWN}:ro"]
         else:
-            source, *_ = fetch_pins(load_lock().needed(step.recipe.source))
             write_patches(patches_of(step.recipe), work / PATCHES.name)
-            mounts += ["-v", f"{source.path}:{ARCHIVE}:ro"]
+            for source in fetch_pins(load_lock().needed(step.recipe.source), mirror):
+                if isinstance(source, FetchedRepository):
+                    mounts += ["-v", f"{source.path}:{GIT / mirror_place(source.url)}:ro"]
+                elif not isinstance(source.archive, PatchArchive):
+                    mounts += ["-v", f"{source.path}:{ARCHIVE}:ro"]
         environment = build_environment(prepared.arch, step.recipe) | bare
         words = [word for name, value in environment.items() for word in ("-e", f"{name}={value}")]
         argv = [

@@ -57,16 +57,17 @@ class OtherUser:
     def words(self) -> list[str]:
         """Return what stands before a command that he gives."""
         who = [f"--reuid={NUMBER}", f"--regid={NUMBER}", f"--groups={SOCKET.stat().st_gid}"]
-        return [*self._opened(), "setpriv", *who, "--"]
+        return [*open_to(self.home.parent), "setpriv", *who, "--"]
 
-    def _opened(self) -> list[str]:
-        shown = Path(sys.base_prefix).resolve()
-        closed = [folder for folder in shown.parents if not folder.stat().st_mode & 1]
-        if not closed:
-            return []
-        (self.home.parent / "empty").mkdir(exist_ok=True)
-        place = str(self.home.parent / "empty")
-        return ["unshare", "-m", "sh", "-c", _OPEN, "sh", str(closed[-1]), str(shown), place]
+
+def open_to(folder: Path) -> list[str]:
+    """Return what stands before a program of another user's that runs this interpreter, which may be closed to him."""
+    shown = Path(sys.base_prefix).resolve()
+    closed = [above for above in shown.parents if not above.stat().st_mode & 1]
+    if not closed:
+        return []
+    (folder / "empty").mkdir(exist_ok=True)
+    return ["unshare", "-m", "sh", "-c", _OPEN, "sh", str(closed[-1]), str(shown), str(folder / "empty")]
 
 
 def other_user(folder: Path, cache: Path) -> OtherUser:

@@ -9,7 +9,7 @@ import pytest
 
 from recipes.arch import ARCHES
 from recipes.builder.commands import recipe_commands
-from recipes.builder.configure_cache import keep_answers, place_answers
+from recipes.builder.reuse import keep_answers, place_answers
 from recipes.sources.recipe import load_catalogue
 
 CURL = load_catalogue()["curl"]

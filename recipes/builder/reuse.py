@@ -1,6 +1,7 @@
-"""What an autotools `configure` found out, kept for the next build in exactly the same surroundings.
+"""What a build leaves for the next one: what the compilers made, and what an autotools `configure` found out.
 
-It is autoconf's own cache file, named through its own site file, so a release's script is run as it is:
+The latter is for exactly the same surroundings. It is autoconf's own cache file, named through its own site file, so a
+release's script is run as it is:
 https://www.gnu.org/software/autoconf/manual/autoconf-2.71/html_node/Site-Defaults.html
 """
 
@@ -8,16 +9,22 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from recipes import paths
+from recipes import paths, process
+from recipes.archives.intake import RefusedError
 from recipes.builder.commands import cache_key, json_digest
-from recipes.engine.container import AbsentError, ContainerSession
+from recipes.builder.plan import BuildPlan, RecipeBuild, own_sources
+from recipes.engine.confinement import build_ids
 from recipes.engine.layout import ANSWERS, SITE
 from recipes.files import write_whole
 from recipes.sources.recipe import Recipe
 
+_UNUSED = 30 * 86400
+"""Seconds after which the compiler's cache of sources that were not built again goes."""
 _LONGEST = 4 << 20
 """Bytes; the answers of the largest configure are a twentieth of it."""
 _DECIDING = {"name", "version", "build", "arguments", "options", "arch_options", "edits"}
@@ -42,18 +49,20 @@ def place_answers(recipe: Recipe, parts: Mapping[str, str], work: Path) -> None:
                 kept.unlink()
 
 
-def read_answers(session: ContainerSession) -> bytes:
-    """Return the answers that a build left in its container; nothing where it left none.
+def read_answers(folder: Path) -> bytes:
+    """Return the answers that a build left, in the folder where they were taken to; nothing where it left none.
 
     Raises
     ------
     RefusedError
         There is something else of that name, or far too much.
     """
-    try:
-        return session.read(ANSWERS, most=_LONGEST)
-    except AbsentError:
+    left = folder / ANSWERS.name
+    if not left.is_symlink() and not left.exists():
         return b""
+    if left.is_symlink() or not left.is_file() or left.stat().st_size > _LONGEST:
+        raise RefusedError(f"{ANSWERS} of the container is no regular file, or has more than {_LONGEST:,} bytes")
+    return left.read_bytes()
 
 
 def keep_answers(recipe: Recipe, parts: Mapping[str, str], text: bytes) -> None:
@@ -80,3 +89,35 @@ def _key(recipe: Recipe, parts: Mapping[str, str]) -> str:
 
 def _name(recipe: Recipe, parts: Mapping[str, str], text: bytes) -> str:
     return f"{_key(recipe, parts)}-{hashlib.sha256(text).hexdigest()[:32]}"
+
+
+def compiled_folder(prepared: BuildPlan, step: RecipeBuild) -> Path:
+    """Return the folder of ccache for one recipe and source: no other recipe's objects get into what it builds.
+
+    The sources of one's own change with every edit, so their folder stands for them. Other users of this machine see
+    nothing of it: a build may leave programs there that run as whoever built.
+    """
+    recipe = step.recipe
+    own = recipe.source.startswith("path:")
+    source = json_digest(str(own_sources(recipe))) if own else step.parts["source"]
+    top = paths.cache() / "ccache"
+    folder = top / prepared.arch.name / f"{recipe.name}-{source[:16]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    top.chmod(0o700)
+    if os.getuid() == 0:
+        os.chown(folder, *(int(part) for part in build_ids().split(":")))
+    os.utime(folder)
+    for old in folder.parent.glob(f"{recipe.name}-{'[0-9a-f]' * 16}"):
+        if time.time() - old.stat().st_mtime > _UNUSED:
+            _remove(old)
+    return folder
+
+
+def forget_compiled(prepared: BuildPlan, step: RecipeBuild) -> None:
+    """Throw away what ccache has of a recipe, settings and all: the next build of it compiles everything."""
+    _remove(compiled_folder(prepared, step))
+
+
+def _remove(folder: Path) -> None:
+    # A build may have left folders deeper than shutil can go.
+    process.run(["rm", "-rf", "--", str(folder)])
