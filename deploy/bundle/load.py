@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from deploy.boards.board import board_names, load_board
 from deploy.bundle.archive import SUFFIXES, Members, Suffix, open_archive
@@ -19,6 +22,11 @@ from recipes.config import Name, Strict, checked_name
 from recipes.errors import ConfigError, PreflightError
 from recipes.stage.keys import trusted_keys
 from recipes.text import one_line
+
+_STAYS = 16 << 20
+"""Bytes of a bundle whose contents stay in memory."""
+_LAST: dict[str, Any] = {}
+_LOCK = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,19 +40,40 @@ class Bundle:
     """Bytes of the archive."""
 
     def blobs(self) -> dict[str, bytes]:
-        """Read the contents back, by store name; each is checked against the manifest that this bundle has here."""
+        """Read the contents back, by store name; each is checked against the manifest that this bundle has here.
+
+        Those of the last bundle stay in memory, where they are few: a fleet gets the same ones board by board.
+        """
+        facts = self.path.stat()
+        key = (self.id, self.path, facts.st_ino, facts.st_size, facts.st_mtime_ns)
+        with _LOCK:
+            if _LAST.get("of") != key:
+                _LAST.clear()
+                found = self.read_blobs()
+                if self.packed > _STAYS:
+                    return found
+                _LAST.update(of=key, contents=found)
+            return dict(_LAST["contents"])
+
+    def read_blobs(self) -> dict[str, bytes]:
+        """Read the contents back as `blobs` does, whatever is in memory."""
         with open_archive(self.path, _suffix(self.path)) as archive:
             if archive.manifest != self.manifest.canonical():
                 raise ConfigError("the bundle was changed since it was read", where=str(self.path))
             members = archive.members(_wanted(self.manifest))
         _check_contents(self.manifest, members, self.path)
-        manifest = self.manifest
-        return {file.blob: members[file.path][0] for file in manifest.files}
+        return {file.blob: members[file.path][0] for file in self.manifest.files}
 
     def papers(self) -> dict[str, bytes]:
         """Return the manifest and its signature, by their names in the archive: what a release on a board carries."""
-        with open_archive(self.path, _suffix(self.path)) as archive:
-            return {MANIFEST_NAME: archive.manifest, SIGNATURE_NAME: archive.signature}
+        facts = self.path.stat()
+        return dict(_papers(self.path, (facts.st_ino, facts.st_size, facts.st_mtime_ns)))
+
+
+@lru_cache(maxsize=4)
+def _papers(path: Path, _facts: tuple[int, int, int]) -> Mapping[str, bytes]:
+    with open_archive(path, _suffix(path)) as archive:
+        return {MANIFEST_NAME: archive.manifest, SIGNATURE_NAME: archive.signature}
 
 
 class MadeOf(Strict):

@@ -12,7 +12,8 @@ from functools import partial
 from invoke import Exit
 
 from deploy.cli.durations import in_words, seconds_of
-from deploy.cli.rollout import MOST_PARALLEL, refuse_parallel, write_index
+from deploy.cli.fleet import write_index
+from deploy.cli.rollout import MOST_PARALLEL, refuse_parallel
 from deploy.fleet.journal import HostRecord, failed_record
 from deploy.fleet.rollout import crew_ended, outcome_of
 from deploy.fleet.selection import Selection, select_hosts

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from deploy.fleet.workers import side_by_side
 from deploy.release.deployment import HostVerdict, verdict_on
 from deploy.verdicts.flow import CloudWay, Further, finish
-from deploy.verdicts.publish import Published
+from deploy.verdicts.publish import Published, publish_index
 from deploy.verify.warm import ready
+from recipes import paths
 
 PARALLEL = 8
 """Boards at once: most of the time one waits for its board, and imports are made once for all."""
@@ -46,7 +47,17 @@ def verify_hosts(
     service = way.service if way else None
 
     def work(name: str) -> Finished:
-        return finish(verdict_on(name, fast=fast, service=service), way, further)
+        return finish(verdict_on(name, fast=fast, service=service), way, further, index=False)
 
-    with ready():
-        return side_by_side(work, names, parallel)
+    try:
+        with ready():
+            return side_by_side(work, names, parallel)
+    finally:
+        write_index()
+
+
+def write_index() -> None:
+    """Write the page over all hosts, once: it reads the verdict of each."""
+    folder = paths.work() / "verify"
+    if folder.is_dir():
+        publish_index(folder)

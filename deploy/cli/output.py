@@ -200,6 +200,8 @@ def print_release_plan(host: str, planned: ReleasePlan) -> None:
     for step in planned.steps:
         by = f" (by {planned.by})" if step.size else ""
         console.out(f"{host}: {step.kind.value}: {step.detail}{by}")
+    for line in planned.warnings:
+        _fill(f"note: {line}", "  ", "    ")
 
 
 def outcome_facts(done: DeployOutcome) -> dict[str, object]:
@@ -226,6 +228,8 @@ def print_outcome(done: DeployOutcome) -> None:
     trips = f"{release.round_trips} round trip{'s' * (release.round_trips != 1)}"
     if not release.changed:
         console.out(f"Deploy to {release.host}: nothing to do: {release.because} (0 B payload, {trips})")
+        if done.reverted:
+            _fill(f"note: {done.reverted}", "  ", "    ")
         return
     sent = console.size(release.payload)
     console.out(f"Deploy to {release.host}: {release.id[:12]} runs there now ({sent} sent, {trips})")

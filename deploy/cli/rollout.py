@@ -9,6 +9,7 @@ from functools import partial
 
 from invoke import Exit
 
+from deploy.cli.fleet import write_index
 from deploy.fleet.journal import HostRecord, Journal, now, read_journal, write_journal
 from deploy.fleet.rollout import bring_to, by_board, held, roll_out
 from deploy.fleet.selection import Selection, select_hosts
@@ -28,7 +29,7 @@ from deploy.fleet.waves import (
 from deploy.release.deployment import Wishes
 from deploy.transfer.packing import packed_once
 from deploy.verify.warm import ready
-from recipes import console, paths
+from recipes import console
 from recipes.errors import ConfigError, FleetError
 from recipes.files import exclusive
 
@@ -201,15 +202,6 @@ def _worker(asked: RolloutAsked, journal: Journal, display: Display) -> Callable
 def _begins(step: Next) -> None:
     hosts = f"{len(step.hosts)} host{'s' * (len(step.hosts) != 1)}"
     console.say(f"wave {step.wave} of {step.waves}: {hosts}: {console.first_few(step.hosts, _FEW)}")
-
-
-def write_index() -> None:
-    """Write the page over all hosts, which reads the verdict of each, once."""
-    from deploy.verdicts.publish import publish_index
-
-    folder = paths.work() / "verify"
-    if folder.is_dir():
-        publish_index(folder)
 
 
 def _interrupted(asked: RolloutAsked, journal: Journal) -> Exit:

@@ -154,21 +154,22 @@ class Manifests:
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], Manifest] = {}
+        self._turns: dict[tuple[str, str], threading.Lock] = {}
         self._lock = threading.Lock()
 
     def of(self, session: BoardSession, host: str, board: str, root: str, identity: str) -> Manifest | None:
         """Return a release's manifest; None where nothing that is trusted here says what it is made of."""
+        key = (board, identity)
         with self._lock:
-            known = self._known.get((board, identity))
-        if known is not None:
-            return known
-        try:
-            manifest = find_release(session, host, board, root, identity)[0].manifest
-        except UserError:
-            return None
-        with self._lock:
-            self._known[board, identity] = manifest
-        return manifest
+            turn = self._turns.setdefault(key, threading.Lock())
+        # A bundle is megabytes: dozens of threads that read the same one at once would take as many times as much.
+        with turn:
+            if key not in self._known:
+                try:
+                    self._known[key] = find_release(session, host, board, root, identity)[0].manifest
+                except UserError:
+                    return None
+            return self._known[key]
 
 
 def view_of(host_name: str, manifests: Manifests) -> HostView:

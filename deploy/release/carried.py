@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
 from typing import Protocol
 
 from deploy.boards.session import BoardSession
@@ -111,14 +113,27 @@ def older_contents(bundle: Bundle, current: str, wanted: Sequence[str], there: f
     manifest = bundle.manifest
     if not current or not wanted or not (path := bundle_path(manifest.board, current)).is_file():
         return Bases()
-    old = read_bundle(path)
-    papers = bundle_papers(old)
-    rows = release_rows(old)
+    changed = path.stat().st_mtime_ns
+    rows = _rows_of(path, changed)
     before = {path: blob for blob, path in rows}
-    pairs = {blob: before.get(path, "") for blob, path in release_rows(bundle) if blob in wanted}
+    asked = frozenset(wanted)
+    pairs = {blob: before.get(path, "") for blob, path in release_rows(bundle) if blob in asked}
     pairs = {blob: base for blob, base in pairs.items() if base in there}
-    contents = old.blobs() | dict(papers.values()) if pairs else {}
+    contents = _contents_of(path, changed, frozenset(pairs.values())) if pairs else {}
     return Bases(release=current, rows=rows, contents={blob: (base, contents[base]) for blob, base in pairs.items()})
+
+
+@lru_cache(maxsize=4)
+def _rows_of(path: Path, _changed: int) -> Rows:
+    return release_rows(read_bundle(path))
+
+
+@lru_cache(maxsize=4)
+def _contents_of(path: Path, _changed: int, wanted: frozenset[str]) -> Mapping[str, bytes]:
+    """Return some contents of an older bundle: the boards of a fleet ask for the same ones."""
+    old = read_bundle(path)
+    found = old.read_blobs() | dict(bundle_papers(old).values())
+    return {blob: found[blob] for blob in wanted}
 
 
 def release_rows(bundle: Bundle) -> Rows:

@@ -19,7 +19,7 @@ from deploy.release.scripts import ACTIVATE, CONFIRM, ROLL_BACK
 from deploy.transfer.cargo import edit_of_rows, fits, parts_of, tar_of_links, with_deltas
 from deploy.transfer.means import Means, choose_means
 from deploy.transfer.pace import paced
-from deploy.transfer.packing import pack
+from deploy.transfer.packing import pack, shared_packs
 from deploy.transfer.send import send_parts
 from recipes.errors import ConfigError, PreflightError, RolledBackError, UserError
 from recipes.process import user_name
@@ -136,7 +136,10 @@ def _activate(session: BoardSession, bundle: Bundle, means: Means, who: str, bas
     def build(form: str, stream: Iterable[bytes], old: str = "") -> Reply:
         arguments = [manifest.root, bundle.id, digest, who, means.packing.value, form, str(manifest.number), old]
         arguments += ["stage"] if stage else []
-        packed = pack(stream, means.packing, slow=means.slow)
+        packs, key = shared_packs(), f"{form} {bundle.id} {old} {means.packing.value} {means.slow}"
+        packed: Iterable[bytes] = pack(stream, means.packing, slow=means.slow)
+        if packs:
+            packed = packs.get(key, lambda made=packed: made)  # type: ignore[misc]
         return session.run(ACTIVATE, arguments, paced(packed, means.rate))
 
     with progress(f"reading the release back on the board{'' if stage else ', and switching to it'}"):

@@ -28,9 +28,11 @@ served() { if [ -d "$root/applied" ] || [ -f "$root/releases/$1/services/list" ]
 )
 SWEEP = r"""
 # Takes out of the store what no release has; under the lock.
-# Thousands of blobs are looked up by one process. Without a whole list of what is wanted nothing goes.
+# Thousands of blobs are looked up by one process, and only where there are more than are wanted. Without a whole list
+# of what is wanted nothing goes.
 sweep() {
-    if sed 's/ .*//' "$root"/releases/*/.list > "$root/.lock/wanted"; then
+    if sed 's/ .*//' "$root"/releases/*/.list > "$root/.lock/wanted" &&
+        [ "$(sort -u "$root/.lock/wanted" 2>/dev/null | wc -l)" -ne "$(ls "$root/store" | wc -l)" ]; then
         cd "$root/store" && printf '%s\n' * | grep -vxFf "$root/.lock/wanted" | {
             set --
             while read -r blob; do
@@ -158,6 +160,7 @@ if [ "$current" != "$id" ]; then
     if [ -n "$current" ] && [ -f "$root/releases/$current/.confirmed" ]; then point previous "$current" || exit 72; fi
     point current "$id" || exit 72
 fi
+[ "$(cat "$root/.staged" 2>/dev/null)" != "$id" ] || rm -f "$root/.staged"  # it waits no more
 flush "$root"
 rm -f "$root/.hashes" "$root/.sums" "$root/.bad" "$root/.edit"
 served "$id"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from deploy.transfer.delta import make_delta
 from recipes.archives.tarfiles import TarEntry, tar_parts
@@ -105,9 +106,23 @@ def with_deltas(parts: Iterable[Part], bases: Mapping[str, tuple[str, bytes]]) -
     made = []
     for part in parts:
         base, old = bases.get(part.blob, ("", b""))
-        delta = make_delta(base, old, part.content) if base and not part.offset else None
+        delta = _delta(_Named(base, old), _Named(part.blob, part.content)) if base and not part.offset else None
         made.append(replace(part, delta=delta) if delta else part)
     return made
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """A content that its name tells from all others."""
+
+    name: str
+    content: bytes = field(compare=False)
+
+
+@lru_cache(maxsize=64)
+def _delta(old: _Named, new: _Named) -> bytes | None:
+    """Make a difference once for all boards that get it."""
+    return make_delta(old.name, old.content, new.content)
 
 
 def tar_of_parts(parts: Iterable[Part]) -> Iterator[bytes]:

@@ -42,7 +42,7 @@ Further = Callable[[HostVerdict], Beyond]
 
 
 def finish(
-    outcome: HostVerdict, way: CloudWay | None, further: Further | None = None
+    outcome: HostVerdict, way: CloudWay | None, further: Further | None = None, *, index: bool = True
 ) -> tuple[HostVerdict, Published | None]:
     """Return an outcome with the cloud's side in it, and where its papers are; one without a verdict stays as it is.
 
@@ -51,6 +51,8 @@ def finish(
     further:
         Makes soak and drills, behind the look at the cloud's side; where the board cannot have them, the outcome has
         that error beside the verdict.
+    index:
+        False: the page of all hosts is written later, once for many.
 
     Raises
     ------
@@ -72,7 +74,9 @@ def finish(
         except PreflightError as error:  # what was seen before it stands all the same
             outcome = replace(outcome, error=error)
         verdict = with_beyond(verdict, beyond)
-    return replace(outcome, verdict=verdict), publish(verdict, look, _manifest(board.name, verdict.release), beyond)
+    return replace(outcome, verdict=verdict), publish(
+        verdict, look, _manifest(board.name, verdict.release), beyond, index=index
+    )
 
 
 def publish_gate(verdict: Verdict, bundle: Bundle, *, index: bool = True) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +26,7 @@ from deploy.release.run import ReleaseResult, deploy_release
 from deploy.sim.boards import bring_up, is_up, prepare_board, take_down
 from deploy.transfer.delta import make_delta
 from deploy.transfer.means import choose_means
-from deploy.transfer.packing import Packing, pack
+from deploy.transfer.packing import Packing, pack, packed_once
 from recipes import console, paths
 from recipes.builder.run import build_stage, prepare_build
 from recipes.engine.docker import Engine
@@ -35,6 +37,7 @@ from tests.support.bench import show
 
 HOSTS = ("sim-tiny", "sim-armv7")
 ROUNDS = 3
+TAGS = ("first", "again", "changed")
 SHAPES = {"33 files, 3 MB": shapes.real_shape, "2,100 files, 12 MB": shapes.many_shape}
 
 
@@ -60,7 +63,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 def clear(host: str, root: str) -> None:
     with connect(host_target(host)) as session:
-        session.run('rm -rf "$1" "$2"', [root, peers.PLACE])
+        session.run('rm -rf "$1" "$2"', [root, peers.place(root)])
 
 
 def compare(host: str, name: str, folder: Path) -> dict[str, object]:
@@ -68,7 +71,7 @@ def compare(host: str, name: str, folder: Path) -> dict[str, object]:
     board, target = load_board(load_host(host).board), host_target(host)
     first, changed = SHAPES[name](board), SHAPES[name](board, changed=True)
     trees = [peers.lay_out(bundle, folder / tag) for bundle, tag in ((first, "first"), (changed, "changed"))]
-    has_rsync = peers.bring_rsync(target)
+    has_rsync, to = peers.bring_rsync(target), peers.place(board.file.root)
     times: dict[str, list[float]] = {}
     sent: dict[str, int] = {}
 
@@ -79,15 +82,16 @@ def compare(host: str, name: str, folder: Path) -> dict[str, object]:
 
     def theirs(key: str, tree: Path) -> None:
         count: list[int] = []
-        times.setdefault(key, []).append(seconds(lambda: count.append(peers.rsync(target, tree, folder))))
+        times.setdefault(key, []).append(seconds(lambda: count.append(peers.rsync(target, tree, folder, to))))
         sent[key] = count[0]
 
     for _ in range(ROUNDS):
         clear(host, board.file.root)
+        times.setdefault("tar", []).append(seconds(lambda: peers.tar_over_ssh(target, trees[0], folder, to)))
+        clear(host, board.file.root)
         ours("first", first)
         ours("again", first)
         ours("changed", changed)
-        times.setdefault("tar", []).append(seconds(lambda: peers.tar_over_ssh(target, trees[0], folder)))
         if has_rsync:
             clear(host, board.file.root)
             for key, tree in (("rsync first", trees[0]), ("rsync again", trees[0]), ("rsync changed", trees[1])):
@@ -109,6 +113,58 @@ def compare(host: str, name: str, folder: Path) -> dict[str, object]:
         for key in ("first", "again", "changed"):
             rows[f"{title}: rsync -az {key}"] = f"{best[f'rsync {key}']:.2f} s, {sent[f'rsync {key}']:,} bytes"
     return rows
+
+
+def ten(engine: Engine, folder: Path) -> dict[str, object]:
+    """Return the figures of ten small boards at once: ours from one process, the peers by ten of each program."""
+    configs = folder / "boards"
+    shutil.copytree(paths.BOARDS, configs)
+    names = [f"sim-tiny-{number:02}" for number in range(10)]
+    tables = [f'\n[hosts.{name}]\nboard = "sim-tiny"\nsimulated = true\n' for name in names]
+    (configs / "hosts.toml").write_text((configs / "hosts.toml").read_text() + "".join(tables))
+    paths.BOARDS = configs
+    try:
+        for name in names:
+            bring_up(name, engine)
+        times = _at_once(names, folder)
+    finally:
+        for name in names:
+            take_down(name, engine, keep_network=True)
+        paths.BOARDS = paths.CHECKOUT / "board-configs"
+    rows: dict[str, object] = {}
+    for tag in TAGS:
+        others = f"tar | ssh {times['tar']:.2f}: {times[tag] / times['tar']:.2f}x; " if tag == "first" else ""
+        others += f"rsync -az {times[f'rsync {tag}']:.2f}" if f"rsync {tag}" in times else "no rsync"
+        rows[f"ten boards of BusyBox at once, 2,100 files: {tag}, s"] = f"{times[tag]:.2f}; {others}"
+    return rows
+
+
+def _at_once(names: list[str], folder: Path) -> dict[str, float]:
+    board = load_board("sim-tiny")
+    root, to = board.file.root, peers.place(board.file.root)
+    first, changed = shapes.many_shape(board), shapes.many_shape(board, changed=True)
+    bundles = dict(zip(TAGS, (first, first, changed), strict=True))
+    trees = {tag: peers.lay_out(bundle, folder / f"ten-{tag}") for tag, bundle in bundles.items()}
+    has_rsync = [peers.bring_rsync(host_target(name)) for name in names]
+    works: list[tuple[str, Callable[[str], object]]] = [
+        ("", lambda name: clear(name, root)),
+        ("tar", lambda name: peers.tar_over_ssh(host_target(name), trees["first"], folder, to)),
+        ("", lambda name: clear(name, root)),
+    ]
+    if all(has_rsync):
+        works += [
+            (f"rsync {tag}", lambda name, tag=tag: peers.rsync(host_target(name), trees[tag], folder, to))  # type: ignore[misc]
+            for tag in TAGS
+        ]
+    works += [("", lambda name: clear(name, root))]
+    works += [(tag, lambda name, tag=tag: bring(name, bundles[tag])) for tag in TAGS]  # type: ignore[misc]
+    times: dict[str, float] = {}
+    for _ in range(ROUNDS):
+        with packed_once(), ThreadPoolExecutor(len(names)) as pool:
+            for key, work in works:
+                took = seconds(lambda work=work: list(pool.map(work, names)))  # type: ignore[misc]
+                times[key] = min(took, times.get(key, took))
+    return times
 
 
 def libraries(folder: Path) -> dict[str, object]:
@@ -174,6 +230,7 @@ def measure() -> dict[str, object]:
                 for name in SHAPES:
                     found |= compare(host, name, Path(folder))
             found |= libraries(Path(folder))
+            found |= ten(engine, Path(folder))
         found |= whole_way(engine)
     finally:
         for host in HOSTS:

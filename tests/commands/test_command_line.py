@@ -187,6 +187,7 @@ DRY: dict[str, tuple[list[str], int]] = {
     "sysroot.make": ([], 0),
     "sysroot.pull": (["--host", "sim-tiny"], 0),
     "uninstall": (["--host", "sim-tiny"], 5),
+    "test": (["faults"], 0),
     "up": (["--host", "sim-tiny"], 0),
     "verify": ([], 2),
 }

@@ -110,13 +110,13 @@ def test_the_service_is_asked_nothing_of_hosts_that_are_off(
     """Each is told once: in the table, or as the error at the end."""
     monkeypatch.setattr(flow, "chosen_service", lambda *_, **__: pytest.fail("the service was asked"))
     with pytest.raises(Exit, match="cam01 does not answer") as ended:
-        release.verify(Context(), host=["cam01", "cam02"], drill=[], cloud=True, json=False)
+        release.verify(Context(), host=["cam01", "cam02"], group=[], label=[], drill=[], cloud=True, json=False)
     said = capsys.readouterr().out
     assert (said.count("cam01"), said.count("cam02")) == (0, 1), said
     assert "cam02: off (" in said
     assert ended.value.code == int(PreflightError.code)
     with pytest.raises(Exit, match="no host answers"):
-        release.verify(Context(), host=[], drill=[], cloud=True, json=False)
+        release.verify(Context(), host=[], group=[], label=[], drill=[], cloud=True, json=False)
 
 
 @pytest.mark.loopback

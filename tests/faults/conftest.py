@@ -12,8 +12,13 @@ import pytest
 from recipes.engine.docker import Engine
 from tests.support.initboard import MACHINES, NETWORK, InitBoard, container_of
 
+_BOOTED = [
+    pytest.param(machine, id=machine.system, marks=[pytest.mark.slow] if machine.system == "openrc" else [])
+    for machine in MACHINES
+]
 
-@pytest.fixture(scope="module", params=MACHINES, ids=lambda machine: str(machine.system))
+
+@pytest.fixture(scope="module", params=_BOOTED)
 def booted(request: pytest.FixtureRequest, engine: Engine) -> Iterator[InitBoard]:
     """Give a board that was started by systemd, BusyBox init or OpenRC."""
     try:

@@ -16,7 +16,7 @@ from deploy.boards.session import connect
 from deploy.bundle.load import Bundle
 from deploy.control.services import services_if_any
 from deploy.release import run
-from deploy.release.deployment import deploy_to, verify_host
+from deploy.release.deployment import Wishes, deploy_to, verify_host
 from deploy.services.systems import Phase
 from deploy.upkeep.uninstall import uninstall
 from deploy.verify.verdict import Verdict
@@ -67,7 +67,9 @@ def frames(board: str) -> int:
     return int(told.get("frames", 0)) if str(told.get("pid")) == said[-1] else 0
 
 
-@pytest.mark.parametrize("how", BAD)
+@pytest.mark.parametrize(
+    "how", [pytest.param(how, marks=[] if how == "ends at once" else [pytest.mark.slow]) for how in BAD]
+)
 def test_a_release_that_does_not_stream_is_taken_back(
     board: str,
     good: Bundle,
@@ -103,6 +105,7 @@ def test_a_release_that_does_not_stream_is_taken_back(
     figure(f"{how}: exit 6, and the old release streams {took:.1f} s after the verdict: {caught.value.why[:90]}")
 
 
+@pytest.mark.slow
 def test_one_service_that_the_release_does_not_change_streams_on(
     board: str, good: Bundle, tiny_bundle: Bundle, engine: Engine, figure: Callable[[str], None]
 ) -> None:
@@ -115,7 +118,11 @@ def test_one_service_that_the_release_does_not_change_streams_on(
     assert (front.state.pid, front.state.restarts) == (before.state.pid, before.state.restarts)
     # What a service still runs from is not taken away by later releases.
     for number in range(6, 10):
-        deploy_to(board, streaming_bundle(tiny_bundle, ROOT, {"front": stream(3), "side": stream(number)}, program))
+        deploy_to(
+            board,
+            streaming_bundle(tiny_bundle, ROOT, {"front": stream(3), "side": stream(number)}, program),
+            Wishes(fast=True),
+        )
     assert good.id in shell(board, f"ls {FLASH}/releases")
     assert services_if_any(board)[0].state.pid == before.state.pid
     changed = streaming_bundle(tiny_bundle, ROOT, {"front": stream(8), "side": stream(9)}, program)
@@ -135,6 +142,7 @@ printf '#!/bin/sh\n/bin/theirs  # boardcast-theirs\n%s\nexit 0\n' "$ours" > /etc
 """
 
 
+@pytest.mark.slow
 def test_a_service_that_is_not_ours_is_never_touched(
     board: str, good: Bundle, tiny_bundle: Bundle, engine: Engine
 ) -> None:

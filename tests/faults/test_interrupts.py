@@ -107,7 +107,7 @@ def test_ctrl_c_at_any_moment_leaves_nothing_behind(
     whole.close()
     usual = time.monotonic() - begun
     interrupted = finished = 0
-    tries = rounds(4, 100)
+    tries = rounds(2, 100)
     for number in range(tries):
         target, moment = (two, one)[number % 2], dice.uniform(0.05, usual * 1.05)
         run = start(target)

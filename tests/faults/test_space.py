@@ -65,7 +65,7 @@ def test_a_disk_that_fills_up_at_any_write(
     session.run(f"rm -rf {FLASH}")
     deploy(session, old)
     listed = session.run(f"cd {FLASH} && find . | sort").out
-    pages = range(0, needed // PAGE_KIB, rounds(6, 1))
+    pages = range(0, needed // PAGE_KIB, rounds(10, 1))
     full = kept = 0
     for page in pages:
         room = page * PAGE_KIB
@@ -90,7 +90,7 @@ def test_a_disk_that_fills_up_at_any_write(
         session.run(f"rm -rf {FLASH}")
         deploy(session, old)
     figure(
-        f"{len(pages)} sizes of what is free, {PAGE_KIB * rounds(6, 1)} KiB apart: full in {full} deploys, "
+        f"{len(pages)} sizes of what is free, {PAGE_KIB * rounds(10, 1)} KiB apart: full in {full} deploys, "
         f"a whole release each time, nothing left of the new one, {len(pages)} of {len(pages)} went through with room"
     )
     assert full >= len(pages) // 3

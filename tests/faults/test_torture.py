@@ -120,7 +120,7 @@ def test_deploys_that_are_cut_at_random(
         usual = time.monotonic() - begun
     tried: dict[str, int] = {}
     ended: dict[str, int] = {}
-    cuts, by_themselves = rounds(6, 50), 0
+    cuts, by_themselves = rounds(3, 50), 0
     kinds = [("connection", "shell", "power")[number % 3] for number in range(cuts)]
     dice.shuffle(kinds)
     state = bring_up(HOST, engine)

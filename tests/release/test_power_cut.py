@@ -16,17 +16,10 @@ import pytest
 from deploy.atboot.put_in import SERVICES
 from deploy.release.status import HostStatus
 from deploy.services import supervise
+from tests.support.powercut import wrap_commands
 
 pytestmark = pytest.mark.process
 COMMANDS = ("cat", "chmod", "cmp", "cp", "find", "grep", "mkdir", "mv", "rm", "rmdir", "sh", "sync", "tail")
-# Ends all of the script in front of the command whose turn it is, as a power cut does.
-WRAPPER = """#!/bin/sh
-count=0
-read -r count <"$COUNTER"
-echo $((count + 1)) >"$COUNTER"
-[ "$count" != "$CUT" ] || kill -s KILL 0
-exec {real} "$@"
-"""
 VERBS = {
     "enable": ": >'{boot}/{name}'",
     "disable": "rm -f '{boot}/{name}'",
@@ -47,10 +40,7 @@ class Flash:
         self.folder, self.root, self.boot = folder, folder / "boardcast", folder / "boot"
         self.boot.mkdir(parents=True)
         self.tools = folder / "tools"
-        self.tools.mkdir()
-        for command in COMMANDS:
-            (self.tools / command).write_text(WRAPPER.format(real=shutil.which(command)))
-            (self.tools / command).chmod(0o755)
+        wrap_commands(self.tools, COMMANDS)
 
     def release(self, identity: str, streams: Iterable[str]) -> None:
         place = self.root / "releases" / identity

@@ -12,9 +12,12 @@ from deploy.boards.session import connect
 from deploy.bundle.load import Bundle
 from deploy.ssh.dial import Target
 
-PLACE = "/var/tmp/boardcast-peer"
-"""Folder on the board that they write to."""
 TOOL = "/var/tmp/boardcast-rsync"
+
+
+def place(root: str) -> str:
+    """Return the folder on the board that they write to: on the file system of ours."""
+    return f"{root}-peer"
 
 
 def lay_out(bundle: Bundle, folder: Path) -> Path:
@@ -38,8 +41,8 @@ def ssh_words(target: Target, folder: Path) -> list[str]:
     return ["ssh", *options, "-p", str(target.port), "-i", str(target.key)]
 
 
-def tar_over_ssh(target: Target, tree: Path, folder: Path) -> None:
-    there = shlex.quote(f"mkdir -p {PLACE} && tar -xf - -C {PLACE}")
+def tar_over_ssh(target: Target, tree: Path, folder: Path, to: str) -> None:
+    there = shlex.quote(f"mkdir -p {to} && tar -xf - -C {to}")
     ssh = shlex.join([*ssh_words(target, folder), f"{target.user}@{target.address}"])
     subprocess.run(f"tar -cf - -C {shlex.quote(str(tree))} . | {ssh} {there}", shell=True, check=True)
 
@@ -68,10 +71,10 @@ def bring_rsync(target: Target) -> bool:
         return session.run(f"{TOOL}/rsync --version").code == 0
 
 
-def rsync(target: Target, tree: Path, folder: Path) -> int:
+def rsync(target: Target, tree: Path, folder: Path, to: str) -> int:
     """Bring a tree by `rsync -az`; returns the bytes that it sent."""
     argv = ["rsync", "-az", "--stats", f"--rsync-path={TOOL}/rsync", "-e", shlex.join(ssh_words(target, folder))]
-    argv += [f"{tree}/", f"{target.user}@{target.address}:{PLACE}/"]
+    argv += [f"{tree}/", f"{target.user}@{target.address}:{to}/"]
     said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
     line = next(line for line in said.splitlines() if line.startswith("Total bytes sent"))
     return int("".join(letter for letter in line if letter.isdigit()))

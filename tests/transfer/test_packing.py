@@ -6,7 +6,8 @@ import random
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -42,6 +43,28 @@ def test_what_is_packed_is_unpacked_there(packing: Packing, argv: list[str], slo
 
 def test_nothing_is_packed_where_nothing_unpacks() -> None:
     assert b"".join(pack(PARTS, Packing.NONE, slow=True)) == b"".join(PARTS)
+
+
+@pytest.mark.parametrize("unpacker", [["gzip", "-dc"], ["busybox", "gzip", "-dc"]], ids=" ".join)
+def test_what_is_packed_already_is_stored_between_what_is_not(unpacker: list[str]) -> None:
+    if not shutil.which(unpacker[0]):
+        pytest.skip("no BusyBox here")
+    draw = random.Random(11)
+    kinds: list[Callable[[], bytes]] = [
+        lambda: draw.randbytes(draw.randrange(1, 9000)),
+        lambda: draw.randbytes(draw.randrange(60_000, 200_000)),
+        lambda: b"text and more of it " * draw.randrange(1, 4000),
+        lambda: draw.randbytes(3000) * 30,
+        lambda: b"",
+        lambda: bytes(range(256)) * draw.randrange(4, 200),
+    ]
+    for _ in range(10):
+        parts = [draw.choice(kinds)() for _ in range(40)]
+        packed = b"".join(pack(parts, Packing.GZIP, slow=False))
+        done = subprocess.run(unpacker, input=packed, capture_output=True, check=True)
+        assert done.stdout == b"".join(parts)
+        plain = sum(len(zlib.compress(part, 6)) for part in parts)
+        assert len(packed) <= plain * 1.02 + 64 * len(parts)
 
 
 def test_a_stream_is_produced_ahead_and_in_order() -> None:

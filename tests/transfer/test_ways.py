@@ -20,6 +20,7 @@ from deploy.transfer.means import Means, Way, choose_means
 from deploy.transfer.packing import Packing
 from deploy.transfer.send import send_parts
 from recipes.errors import PreflightError
+from tests.support import peers
 from tests.support.simrelease import shell, variant
 from tests.transfer.test_receive import CONTENTS
 
@@ -179,6 +180,51 @@ def test_a_line_that_is_cut_costs_no_tenth(request: pytest.FixtureRequest, name:
     twice = (cut + again - once) / once
     print(f"{state.name}: {twice:.1%} of the payload sent twice")
     assert twice <= 0.1
+
+
+@pytest.fixture
+def with_rsync(tiny: SimState) -> Iterator[None]:
+    """Have rsync on the board of BusyBox, this machine's with its libraries; and take it away again."""
+    target = host_target(tiny.name)
+    if not peers.bring_rsync(target):
+        pytest.skip("no rsync here, or none that runs there")
+    with connect(target) as session:
+        assert session.run(f"cp {peers.TOOL}/rsync /usr/bin/rsync").code == 0
+        yield
+        session.run(f"rm -rf /usr/bin/rsync {peers.TOOL}")
+
+
+@pytest.mark.usefixtures("with_rsync")
+def test_rsync_brings_the_same(tiny: SimState) -> None:
+    with connect(host_target(tiny.name)) as session:
+        session.run(f"rm -rf {ROOT}")
+        tools = probe_host(session, ROOT, []).tools
+        assert "rsync" in tools
+        means = choose_means(tools, forced="rsync")
+        assert send_parts(session, ROOT, parts_of(tuple(CONTENTS), CONTENTS, {}), means, "me").code == 0
+        assert set(arrived(session)) == set(CONTENTS)
+        assert all(name.removesuffix(".x") == digest for name, digest in arrived(session).items())
+        session.run(f"rm -rf {ROOT}")
+
+
+@pytest.mark.usefixtures("with_rsync")
+def test_rsync_is_chosen_where_the_old_bundle_is_not_here(tiny: SimState, tiny_bundle: Bundle) -> None:
+    data = secrets.token_bytes(600_000)
+    old = variant(tiny_bundle, "before rsync", share__frame=data)
+    new = variant(tiny_bundle, "by rsync", share__frame=data[:300_000] + b"+" + data[300_000:])
+    deploy_to(tiny.name, old, Wishes(via="cat"))
+    assert plan_deploy(tiny.name, new).by.startswith("tar")
+    old.path.rename(old.path.with_suffix(".away"))
+    try:
+        assert plan_deploy(tiny.name, new).by == "rsync"
+        done = deploy_to(tiny.name, new)
+    finally:
+        old.path.with_suffix(".away").rename(old.path)
+    assert done.verdict is not None
+    assert done.verdict.green
+    assert done.release.payload < 60_000
+    assert new.id in shell(tiny.name, f"readlink {new.manifest.root}/current")
+    assert set(shell(tiny.name, f"ls -A {new.manifest.root}/incoming").split()) <= {".hashes"}
 
 
 @pytest.mark.parametrize(("name", "via"), [("arm", "sftp"), ("arm", "cat"), ("tiny", "cat"), ("tiny", "tar")])
