@@ -26,6 +26,7 @@ OWNERS = {
     "fabric": {"deploy.ssh.dial"},
     "paramiko": {
         "deploy.boards.session",
+        "deploy.ssh.bridge",
         "deploy.ssh.channel",
         "deploy.ssh.dial",
         "deploy.ssh.files",
