@@ -59,7 +59,7 @@ _REAL = ("engine", "sim", "process", "loopback")
 _LONGEST = (
     *("integration/test_first_hour", "release/test_recheck", "corpus/test_corpus", "faults/test_cuts"),
     *("services/test_init_systems", "services/test_init_releases", "builder/test_reproducible", "release/test_tiny"),
-    *("builder/test_build", "builder/test_hostile", "release/test_services", "release/test_sim"),
+    *("fleet/test_boards", "builder/test_build", "builder/test_hostile", "release/test_services", "release/test_sim"),
     *("streamer/test_streamer", "builder/test_sdks", "boards/test_frozen", "builder/test_apps"),
     *("ci/test_workflow", "corpus/test_loader_rules", "corpus/test_fuzz", "streams/test_argv", "services/test_systemd"),
     *("engine/test_remote", "commands/test_tasks", "boards/test_pull", "kvsclient/test_faults", "probe/test_script"),

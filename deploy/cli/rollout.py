@@ -56,7 +56,13 @@ class RolloutAsked:
 
     @property
     def command(self) -> str:
-        return f"invoke deploy {self.chosen.words}{' --stage-only' * self.stage}"
+        """What begins it again, without its bundle and plan: a journal has these."""
+        wishes = self.wishes
+        flags = {"stage-only": self.stage, "fast": wishes.fast, "again": wishes.again}
+        flags["allow-downgrade"] = wishes.downgrade
+        words = [f"--{name}" for name, wanted in flags.items() if wanted]
+        words += [f"--via {wishes.via}"] if wishes.via else []
+        return " ".join(["invoke deploy", self.chosen.words, *words])
 
 
 def refuse_parallel(parallel: int, most: int = MOST_PARALLEL) -> None:

@@ -98,6 +98,19 @@ def test_a_table_of_another_name_is_told_at_its_line(write: Callable[[str], None
     assert "line 19: host: unknown key (did you mean 'hosts'?)" in caught.value.why
 
 
+def test_an_inventory_that_changed_is_read_again(write: Callable[[str], None]) -> None:
+    """It is read once while it is the same: a rollout asks for each of hundreds of hosts."""
+    write(GOOD)
+    first = load_host("good")
+    assert load_host("good") is first
+    for address in ("192.0.2.22", "192.0.2.133"):
+        write(GOOD.replace("192.0.2.1", address))
+        assert load_host("good").address == address
+    (paths.BOARDS / "hosts.toml").unlink()
+    with pytest.raises(ConfigError, match="missing"):
+        load_host("good")
+
+
 def test_a_new_host_is_added_and_all_else_stays_as_it_is(write: Callable[[str], None]) -> None:
     write(f"# mine\n{GOOD}# the last word\n")
     path = paths.BOARDS / "hosts.toml"

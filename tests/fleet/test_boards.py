@@ -178,7 +178,7 @@ def test_an_end_by_hand_is_gone_on_from(clean: list[str], tiny_bundle: Bundle) -
     hosts = clean[:-1]
     chosen = selection_of(hosts, [], [])
     argv = [sys.executable, "-m", "invoke", *asked(None, chosen).command.split()[1:]]
-    argv += ["--fast", "--parallel", "1", "--bundle", str(tiny_bundle.path)]
+    argv += ["--parallel", "1", "--bundle", str(tiny_bundle.path)]
     environment = {**os.environ, "PYTHONPATH": str(paths.CHECKOUT)}
     with subprocess.Popen(argv, cwd=paths.CHECKOUT, env=environment, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None

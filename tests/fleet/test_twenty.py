@@ -48,7 +48,7 @@ def test_twenty_boards_half_cut_and_gone_on_with(tiny_bundle: Bundle, engine: En
             assert process.wait(120) == 130
         cut = time.monotonic() - begun
         assert "Traceback" not in said
-        assert "--group cameras --resume" in said
+        assert "--group cameras --fast --resume" in said
         done = {json.loads(line)["host"] for line in first}
         assert BOARDS // 2 <= len(done) <= BOARDS // 2 + AT_ONCE, "who was at work came to an end, nobody was begun"
         running = {host: shell(host, f"readlink {FLASH}/current 2>/dev/null; true").strip() for host in names}

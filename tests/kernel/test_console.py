@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import re
+import subprocess
 import sys
 import unicodedata
 from collections.abc import Callable
 
 import pytest
 
-from recipes import console
+from recipes import console, paths
 from recipes.console import table
 from recipes.errors import UserError
 
@@ -67,6 +71,22 @@ PRINTERS: dict[str, Callable[[str], None]] = {
 }
 
 
+LIVE = """
+import sys, time
+from recipes import console
+calls = []
+def draw(lines):
+    calls.append(lines)
+    rows = [["host", sys.argv[1]], *(["more", "row"] for _ in range(200))][:lines]
+    return f"title {len(calls)}", rows
+with console.live_table(["a", "b"], draw):
+    console.say("said once")
+    while len(calls) < 5:
+        time.sleep(0.05)
+console.out("the result")
+"""
+
+
 def acting(text: str) -> set[str]:
     return {letter for letter in text if unicodedata.category(letter)[0] == "C"} - {"\n"}
 
@@ -106,6 +126,41 @@ def test_an_error_shows_what_it_was_told_and_nothing_in_it_looks_like_ours(part:
     lines = str(error).splitlines()
     assert len([line for line in lines if line.startswith("error:")]) == 1
     assert "  next: rm -rf /" not in lines
+
+
+@pytest.mark.process
+@pytest.mark.hostile(kind="board")
+def test_a_table_that_changes_shows_words_as_they_are_and_lines_above_it() -> None:
+    """On a terminal of its own; what a board says in a cell or a line neither acts nor ends the table."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", LIVE, EVIL], cwd=paths.CHECKOUT, stdin=theirs, stdout=theirs, stderr=theirs
+    ) as child:
+        os.close(theirs)
+        printed = b""
+        try:
+            while part := os.read(ours, 4096):
+                printed += part
+        except OSError:
+            pass  # how a terminal says that nobody is at its other end
+        assert child.wait(20) == 0
+    os.close(ours)
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", printed.decode()).replace("\r", "\n")
+    assert not acting(text)
+    assert "title 3" in text
+    assert re.search(r"\[ *[\d.]+s\] said once", text), "a line is printed above the table"
+    assert text.count("said once") == 1
+    assert HARMLESS[:12] in text
+    assert text.rstrip().endswith("the result")
+
+
+@pytest.mark.hostile(kind="board")
+def test_each_of_several_results_is_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(2):
+        console.emit_line({"a": f"{EVIL}\n\x7f", "b": number})
+    lines = capsys.readouterr().out.splitlines()
+    assert [json.loads(line) for line in lines] == [{"a": f"{EVIL}\n\x7f", "b": number} for number in range(2)]
+    assert not acting("".join(lines))
 
 
 @pytest.mark.hostile(kind="board")

@@ -141,6 +141,25 @@ def test_a_program_of_the_users_own_has_the_terminal_to_itself(capfd: pytest.Cap
     assert capfd.readouterr() == ("its own\n", "")
 
 
+def test_steps_of_a_host_are_phases_that_somebody_else_shows(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "QUIET_SECONDS", 0.0)
+    with progress.phases_of("cam01") as host:
+        assert host.line().startswith("cam01: 0 s")
+        with progress.progress("sending", lambda: 512, total=1024) as step:
+            step.at("", moved=lambda: 256, total=1024)
+            assert "256 B of 1.0 KiB" in host.line()
+            with progress.progress("cam01: at work"):
+                assert "256 B of 1.0 KiB" in host.line(), "what is within a phase stays silent"
+        with progress.progress("checks"):
+            assert "checks" in host.line()
+    assert capsys.readouterr() == ("", "")
+    with progress.progress("said again"):
+        pass
+    assert "said again: done" in capsys.readouterr().err
+
+
 @pytest.mark.process
 def test_on_a_terminal_one_line_changes_and_is_gone_before_the_result() -> None:
     ours, theirs = pty.openpty()

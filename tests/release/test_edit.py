@@ -193,3 +193,30 @@ def test_what_is_too_much_or_in_another_order_is_sent_whole() -> None:
     assert edit_of_rows(old, old[EDIT_MOST:]) is not None
     assert edit_of_rows((), old) is None
     assert Bases().rows == ()
+
+
+def test_the_store_is_listed_only_where_a_plan_needs_it(session: LocalSession, tmp_path: Path) -> None:
+    first = made(tmp_path, FIRST)
+    deploy(session, first)
+
+    def listed(wanted: str) -> bool:
+        return bool(probe_host(session, str(tmp_path), [], wanted=wanted).blobs)
+
+    assert (listed(first.id), listed(""), listed("0" * 32)) == (False, True, True)
+    assert deploy(session, first).payload == 0
+    # Services of another release, or none that was verified: a run was cut there, and is made good.
+    (tmp_path / ".serving").write_text("0" * 32 + "\n")
+    assert listed(first.id)
+    (tmp_path / ".serving").write_text(first.id + "\n")
+    assert not listed(first.id)
+    (tmp_path / "current" / ".confirmed").unlink()
+    assert listed(first.id)
+
+
+def test_what_no_release_has_goes_from_the_store(session: LocalSession, tmp_path: Path) -> None:
+    first, second = made(tmp_path, FIRST), made(tmp_path, SECOND)
+    deploy(session, first)
+    (tmp_path / "store" / ("0" * 64)).write_bytes(b"of nobody")
+    deploy(session, second)
+    wanted = {blob for bundle in (first, second) for blob, _ in release_rows(bundle)}
+    assert {path.name for path in (tmp_path / "store").iterdir()} == wanted

@@ -9,10 +9,14 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
+from deploy.transfer.cargo import Part
+from deploy.transfer.means import Means, Way
 from deploy.transfer.packing import PIECE, Packing, ahead, pack, packed_once, shared_packs
+from deploy.transfer.send import _key_of
 
 pytestmark = pytest.mark.process
 DRAW = random.Random(4)
@@ -109,3 +113,24 @@ def test_what_many_boards_get_is_packed_once_and_bounded() -> None:
         packs.get("0", lambda: make(0))
         assert made.count(0) == 2, "the oldest makes room"
     assert shared_packs() is None
+
+
+def test_a_packed_stream_is_known_by_all_that_is_in_it() -> None:
+    whole = Part(blob="a" * 64, content=b"x" * 100)
+    gzip = Means(way=Way.TAR, packing=Packing.GZIP)
+    told = {
+        _key_of(parts, means)
+        for parts, means in (
+            ([whole], gzip),
+            ([whole, Part(blob="b" * 64, content=b"")], gzip),
+            ([Part(blob="b" * 64, content=b""), whole], gzip),
+            ([replace(whole, offset=10)], gzip),
+            ([replace(whole, delta=b"1")], gzip),
+            ([replace(whole, delta=b"2")], gzip),
+            ([whole], replace(gzip, slow=True)),
+            ([whole], replace(gzip, packing=Packing.XZ)),
+        )
+    }
+    assert len(told) == 8
+    assert _key_of([whole], gzip) in told
+    assert _key_of([whole], replace(gzip, rate=1000)) in told, "how fast it goes changes no byte"
