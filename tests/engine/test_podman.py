@@ -13,7 +13,17 @@ import pytest
 from recipes import paths
 from recipes.engine.docker import Engine
 from recipes.tools.base import ensure_base_image
-from tests.support.rootless import TESTS, RootlessUser, all_passed, missing, own, rootless_user, served, short_place
+from tests.support.rootless import (
+    TESTS,
+    RootlessUser,
+    all_passed,
+    end_all,
+    missing,
+    own,
+    rootless_user,
+    served,
+    short_place,
+)
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 CONFIG = '[engine]\nruntime = "runc"\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'
@@ -83,6 +93,7 @@ def rootless(user: RootlessUser, engine: Engine) -> Iterator[str]:
             yield address
     finally:
         subprocess.run([*argv, "system", "reset", "--force"], check=True)
+        end_all()
 
 
 @pytest.mark.timeout(3600)
