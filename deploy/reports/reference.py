@@ -115,6 +115,21 @@ VARIABLES = (
         meaning="The Ed25519 private key that bundles and entries of a store are signed with.",
     ),
     Variable(
+        name="BOARDCAST_SEED",
+        default="another one each time",
+        meaning="Of what is random in `tests/faults`; `invoke test faults --seed N` sets it.",
+    ),
+    Variable(
+        name="BOARDCAST_FULL",
+        default="the short form",
+        meaning="Anything: `tests/faults` in full, as `invoke test faults` runs them.",
+    ),
+    Variable(
+        name="BOARDCAST_FIGURES",
+        default="none",
+        meaning="A file that `tests/faults` add a line to for each figure, `TEST<tab>FIGURE`.",
+    ),
+    Variable(
         name="BOARDCAST_DEBIAN_MIRROR",
         default="the archive that the base image is set up with",
         meaning="Another mirror of Debian's archive (`http://HOST/debian`), for images, sysroots and boards' roots.",

@@ -57,7 +57,7 @@ def test_a_camera_of_a_few_lines() -> None:
     assert dict(program.environment) == {"AWS_DEFAULT_REGION": "eu-west-1", "AWS_KVS_LOG_LEVEL": "2"}
     files = rendered_files(board(FRONT))
     assert files["share/boardcast/kvs_log_configuration"][0].startswith(b"log4cplus.rootLogger=DEBUG, Console\n")
-    assert files["services/list"][0] == b"front\n"
+    assert files["services/list"][0] == b"_boot\nfront\n"
     assert "services/front/files/etc/systemd/system/boardcast-front.service" in files
 
 
@@ -153,6 +153,6 @@ def test_a_hundred_boards_take_less_than_a_second(tmp_path: Path) -> None:
     """The bound is ten times what it takes, so that it tells a kind of slowness and no busy machine."""
     boards = [board(FRONT.replace("front", f"front{number}")) for number in range(100)]
     begun = time.process_time()
-    assert sum(len(rendered_files(one)) for one in boards) == 1200
+    assert sum(len(rendered_files(one)) for one in boards) == 2200
     assert time.process_time() - begun < 10
     assert len(service_rows(boards[7])) == 1

@@ -109,7 +109,7 @@ def _execute(channel: Any, command: str) -> None:
             pump.join(5)
         with contextlib.suppress(OSError, EOFError):
             channel.send_exit_status(max(child.returncode, 0))
-        channel.close()
+            channel.close()
 
 
 def _carry(source: socket.socket, sink: socket.socket, frozen: threading.Event) -> None:
