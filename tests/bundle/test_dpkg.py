@@ -213,6 +213,7 @@ def test_nothing_copied_asks_for_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.engine
+@pytest.mark.slow
 def test_every_library_of_the_real_sysroot_has_a_package_with_a_licence(arm_sysroot: Sysroot) -> None:
     index = arm_sysroot.index()
     copies = {f"lib/{file.soname}": path for path, file in index.files.items() if file.soname}

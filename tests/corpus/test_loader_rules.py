@@ -180,7 +180,10 @@ def test_mips_has_more_abis_than_machines(case: Case, answers: Callable[[Target]
 
 RULES = [
     pytest.param(
-        target, case, id=f"{target.name}-{case.name}", marks=pytest.mark.slow if target in targets.RARE else ()
+        target,
+        case,
+        id=f"{target.name}-{case.name}",
+        marks=pytest.mark.slow if target in targets.RARE or target.name == "x86_64 uclibc" else (),
     )
     for target in (*targets.USUAL, *targets.UCLIBC, targets.UCLIBC_AARCH64)
     for case in of_target(target)

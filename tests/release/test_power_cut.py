@@ -99,9 +99,12 @@ CHANGES = {
     "another name": (("front",), ("door",)),
     "the same stream": (("front",), ("front",)),
 }
+SLOW = ("the first", "another name")
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize(
+    "change", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in CHANGES]
+)
 def test_at_every_step_boot_starts_one_release_whole(tmp_path: Path, change: str) -> None:
     before, after = CHANGES[change]
     old, new = dict.fromkeys(before, OLD), dict.fromkeys(after, NEW)

@@ -181,6 +181,7 @@ def test_an_override_is_repeated_by_every_verify(arm: SimState, arm_bundle: Bund
         assert verdict.notes[0] == f"libcurl.so.4 is the board's though its proof fails: {why}"
 
 
+@pytest.mark.slow  # three deploys to an emulated board
 def test_a_roll_back_to_what_the_board_cannot_run_any_more_is_refused(
     arm: SimState, arm_bundle: Bundle, session: SshSession, changed: Callable[[bytes, bytes], str]
 ) -> None:

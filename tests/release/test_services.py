@@ -240,7 +240,7 @@ def test_the_program_comes_back_when_it_is_killed(root: Path, names: Callable[[s
     assert state(root, front).restarts == 1
 
 
-@pytest.mark.parametrize("seconds", [0.3, 1.5])
+@pytest.mark.parametrize("seconds", [pytest.param(0.3, marks=pytest.mark.slow), 1.5])
 def test_a_run_that_was_cut_is_made_good_by_the_next(root: Path, names: Callable[[str], str], seconds: float) -> None:
     front, back = names("front"), names("back")
     deploy(bundle_of(root, {front: stream(1), names("old"): stream(1)}))

@@ -63,6 +63,7 @@ def test_a_camera_for_kvssink_gets_nothing_that_it_does_not_use(sdk: Callable[..
     assert decided.saved > 0
 
 
+@pytest.mark.slow
 def test_its_small_boardprobe_answers_on_the_board(sdk: Callable[..., Stage], arm: SimState, tmp_path: Path) -> None:
     plain, board = load_board("sim-armv7"), camera("hand")
     made, _ = make_bundle(board, sdk("armv7", board.ask()), board_index(plain))

@@ -227,7 +227,10 @@ def test_rsync_is_chosen_where_the_old_bundle_is_not_here(tiny: SimState, tiny_b
     assert set(shell(tiny.name, f"ls -A {new.manifest.root}/incoming").split()) <= {".hashes"}
 
 
-@pytest.mark.parametrize(("name", "via"), [("arm", "sftp"), ("arm", "cat"), ("tiny", "cat"), ("tiny", "tar")])
+@pytest.mark.parametrize(
+    ("name", "via"),
+    [("arm", "sftp"), pytest.param("arm", "cat", marks=pytest.mark.slow), ("tiny", "cat"), ("tiny", "tar")],
+)
 def test_a_deploy_takes_the_way_that_is_asked_for(request: pytest.FixtureRequest, name: str, via: str) -> None:
     state: SimState = request.getfixturevalue(name)
     made: Bundle = variant(request.getfixturevalue(f"{name}_bundle"), f"by {via}")
