@@ -98,10 +98,11 @@ def _streaming(promise: StreamPromise, calls: Calls, patience: float) -> Arrival
         )
     found = Arrivals(promise=promise, calls=calls, at=at, before=())
     until = time.monotonic() + patience
-    begin = found.now() - _BEFORE
+    asked = found.now()
     while True:
-        found.before = found.since(begin)
-        if len(found.before) > 1 and found.now() - found.before[-1].server < _BEFORE / 2:
+        found.before = found.since(asked - _BEFORE)
+        # One that arrived while it was asked: a stream that was just stopped has recent ones too.
+        if len(found.before) > 1 and found.before[-1].server > asked:
             return found
         if time.monotonic() >= until:
             raise PreflightError(

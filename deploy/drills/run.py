@@ -30,7 +30,7 @@ from recipes.progress import progress
 from recipes.text import one_line, shown
 
 _Way = TypeVar("_Way", Arrivals, Audience)
-_HAND_SECONDS = 3.0
+_HAND_SECONDS = 8.0
 """For a stream that a person starts: most likely it does not run."""
 
 

@@ -92,6 +92,14 @@ def test_a_stream_that_does_not_stream_gets_no_drill(local: LocalService) -> Non
         baseline(PROMISE, service_of(local), patience=0.5)
 
 
+def test_a_stream_that_was_just_stopped_gets_no_drill(local: LocalService, camera: LiveCamera) -> None:
+    baseline(PROMISE, service_of(local)).calls.close()
+    camera.pause.set()
+    time.sleep(1)
+    with pytest.raises(PreflightError, match="nothing that could come back"):
+        baseline(PROMISE, service_of(local), patience=3)
+
+
 def test_a_stream_that_keeps_nothing_or_is_not_there_gets_no_drill(local: LocalService) -> None:
     local.client("kinesisvideo").create_stream(StreamName="cam02", DataRetentionInHours=0)
     for name in ("cam02", "cam03"):
