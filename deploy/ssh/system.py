@@ -126,7 +126,10 @@ def _environment() -> dict[str, str]:
 
 def _options(target: Target, folder: Path, control: Path, seconds: float, *, named: bool) -> list[str]:
     """Return ssh's words: who is expected and how it is logged in; the way there is the user's configuration's."""
-    key = pick_host_key(target.host_key)
+    try:
+        key = pick_host_key(target.host_key)
+    except ValueError as error:
+        raise not_known(target) from error
     if not key:
         raise not_known(target)
     alias = f"boardcast-{target.name}"
