@@ -67,8 +67,9 @@ class Line:
             command,
         ]
         done = process.converse(argv, stdin, env=_environment(), most=most, left=left, moved=moved)
-        if done.code == 255 and self.master.ended():
-            raise ConnectionError(self.words() or one_line(done.stderr) or "the connection went")
+        if done.code == 255 and (self.master.ended() or _NOWHERE.encode() in done.stderr):
+            # The second: the master is there, and opens no further session for it.
+            raise ConnectionError(self.words() or "the board's server opens no further session")
         if done.code < 0:
             raise ConnectionError("ssh was ended")
         return done

@@ -93,6 +93,15 @@ def test_a_line_that_is_cut_is_said_and_opened_again_for_the_next_command(
         assert "opened again" in capsys.readouterr().err
 
 
+def test_a_command_that_its_master_does_not_take_is_no_answer_of_the_board(line: Line) -> None:
+    with connect(line.target) as session:
+        assert isinstance(session, SystemSession)
+        session._line.control.unlink()
+        with pytest.raises(PreflightError, match="connection to cam01 was lost") as caught:
+            session.run("echo on")
+        assert caught.value.why
+
+
 def test_a_board_that_falls_silent_is_given_up(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(system, "_BEAT", 1)
     monkeypatch.setattr(system, "_BEATS", 2)
