@@ -13,7 +13,7 @@ from invoke import Exit
 
 from deploy.cli.durations import in_words, seconds_of
 from deploy.cli.fleet import write_index
-from deploy.cli.rollout import MOST_PARALLEL, refuse_parallel
+from deploy.cli.rollout import MOST_PARALLEL, refuse_parallel, told_failures
 from deploy.fleet.journal import HostRecord, failed_record
 from deploy.fleet.rollout import crew_ended, outcome_of
 from deploy.fleet.selection import Selection, select_hosts
@@ -30,7 +30,6 @@ MOST_AHEAD = 24 * 3600
 """Seconds that a moment may be away: this command waits for it."""
 LEAD_SECONDS = 60.0
 """Before the moment: connections are opened then, and each board is looked at once more."""
-_FEW = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +199,7 @@ def _refuse_too_many(asked: ActivationAsked, found: dict[str, HostRecord]) -> No
     if asked.errors.exceeded_by(len(bad), len(found)):
         error = FleetError(
             f"{len(bad)} of {len(found)} hosts cannot be switched, and {asked.errors} may be left behind",
-            why=_whys(bad),
+            why=told_failures(bad),
             next_step=f"cure that, or: {asked.command} --errors {len(bad)}",
         )
         raise Exit(error.for_people(), int(error.code)) if asked.json else error
@@ -226,13 +225,8 @@ def _end(asked: ActivationAsked, hosts: Sequence[str], results: dict[str, HostRe
         return
     what = f"{len(bad) + len(ready)} of {len(hosts)} hosts were not switched"
     what += f", {len(ready)} of them were ready: {ready[0].why}" if ready else ""
-    error = FleetError(what, why=_whys(bad), next_step=f"{asked.command}, once that is cured")
+    error = FleetError(what, why=told_failures(bad), next_step=f"{asked.command}, once that is cured")
     raise Exit(error.for_people(), int(error.code)) if asked.json else error
-
-
-def _whys(bad: Sequence[HostRecord]) -> str:
-    told = [f"{record.host}: {record.words}" for record in bad[:_FEW]]
-    return "\n       ".join([*told, *([f"and {len(bad) - _FEW} more"] if len(bad) > _FEW else [])])
 
 
 def asked_errors(text: str) -> Share:

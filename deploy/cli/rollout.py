@@ -68,7 +68,13 @@ class RolloutAsked:
 def refuse_parallel(parallel: int, most: int = MOST_PARALLEL) -> None:
     """Raise ConfigError for a number of hosts at once that is out of bounds."""
     if not 1 <= parallel <= most:
-        raise ConfigError(f"--parallel {parallel}: 1 to {most} hosts at once")
+        raise ConfigError(f"--parallel {parallel}: 1 to {most} hosts at once", next_step=f"--parallel {min(8, most)}")
+
+
+def told_failures(records: Sequence[HostRecord]) -> str:
+    """Return why hosts failed, a line each: those of a few, and how many more there are."""
+    told = [f"{record.host}: {record.words}" for record in records[:_FEW]]
+    return "\n       ".join([*told, *([f"and {len(records) - _FEW} more"] if len(records) > _FEW else [])])
 
 
 def deploy_many(asked: RolloutAsked) -> None:
@@ -233,9 +239,8 @@ def _end(asked: RolloutAsked, journal: Journal, ended: Next) -> None:
     what = f"{len(failed)} of {len(journal.hosts)} hosts failed"
     if stopped:
         what += f"; the rollout was stopped before wave {ended.wave} of {ended.waves}: {ended.why}"
-    why = "\n       ".join(f"{host}: {journal.results[host].words}" for host in failed[:_FEW])
-    more = f"\n       and {len(failed) - _FEW} more" if len(failed) > _FEW else ""
-    error = FleetError(what, why=f"{why}{more}", next_step=f"{asked.command} --retry-failed{_rest(left)}")
+    why = told_failures([journal.results[host] for host in failed])
+    error = FleetError(what, why=why, next_step=f"{asked.command} --retry-failed{_rest(left)}")
     raise Exit(error.for_people(), int(error.code)) if asked.json else error
 
 

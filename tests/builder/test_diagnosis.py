@@ -12,7 +12,8 @@ import pytest
 from recipes import paths
 from recipes.builder.diagnosis import LONGEST_LINE, CauseRule, cause_table, diagnose
 from recipes.errors import ConfigError
-from tests.support.faillogs import FAILURES, HARMLESS
+from tests.support.faillogs import FAILURES
+from tests.support.harmlesslog import HARMLESS
 
 NOISE = HARMLESS[:3]
 TELLING = "undefined reference to `curl_x'"
