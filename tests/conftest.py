@@ -41,17 +41,17 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put the files that take longest first, so that side by side none is left for the end; let real parts try twice.
+    """Put the files that take longest first, so that side by side none is left for the end; let each test try twice.
 
     Four workers share two cores with compilers, emulated boards and a browser, and what is late there is no fault of
-    the code. A test of such parts that failed is run once more, and pytest's summary counts it as a rerun.
+    the code: not even of a test that only starts a thread. What failed is run once more, and pytest's summary names
+    each. `-p no:rerunfailures` asks once.
     """
     places = {name: place for place, name in enumerate(_LONGEST)}
     items.sort(key=lambda item: places.get(item.path.relative_to(_HERE).with_suffix("").as_posix(), len(places)))
     again = config.pluginmanager.hasplugin("rerunfailures")
-    for item in items:
-        if again and any(item.get_closest_marker(name) for name in _REAL):
-            item.add_marker(pytest.mark.flaky(reruns=1, reruns_delay=3))
+    for item in items if again else ():
+        item.add_marker(pytest.mark.flaky(reruns=1, reruns_delay=3))
 
 
 _HERE = Path(__file__).parent

@@ -84,8 +84,8 @@ def test_a_frozen_board_is_given_up_and_said(line: Line, monkeypatch: pytest.Mon
 
     with connect(line.target) as session:
         time.sleep(1)
-        threading.Timer(1, line.frozen.set).start()
         begun = time.monotonic()
+        threading.Timer(1, line.frozen.set).start()
         with pytest.raises(PreflightError, match="cam01 stopped answering") as caught:
             session.run("exec cat >/dev/null", stdin=endless())
         assert 1 < time.monotonic() - begun < 10

@@ -45,8 +45,8 @@ def test_all_go_once_the_last_is_ready() -> None:
         late.wait(60)
         moment.wait()
 
-    threading.Timer(0.3, late.set).start()
     begun = time.monotonic()
+    threading.Timer(0.3, late.set).start()
     assert all_at(moment, [moment.wait, moment.wait, last]) == ["switched"] * 3
     assert time.monotonic() - begun >= 0.3
 
