@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from recipes import console, paths
+from recipes.arch import Arch
 from recipes.archives.intake import AbsoluteLinks, Limits, Part, RefusedError
 from recipes.builder.commands import LEAVE, in_one_call, json_digest
 from recipes.builder.diagnosis import CallLog, failed_command
@@ -67,6 +68,9 @@ from recipes.toolchains.environment import build_environment, build_files
 Sources = Sequence[FetchedArchive | FetchedRepository]
 _OUTPUT = Limits(members=100_000, bytes=2 << 30)
 """Of an installed tree, and of its debug information."""
+# A cold build spends less on what a later one saves: headers are hashed once, and objects are not packed. What is built
+# does not depend on it, so it is no part of a key. https://ccache.dev/manual/4.7.5.html#config_inode_cache
+_CCACHE_SPEED = {"CCACHE_INODECACHE": "1", "CCACHE_NOCOMPRESS": "1"}
 # Prints the commit of each checkout below the sources, nested ones too.
 _HEADS = """find "$1" -name .git -prune | sort | while read -r path; do
     printf '%s ' "${path%/.git}"
@@ -111,17 +115,9 @@ def build_recipe(prepared: BuildPlan, step: RecipeBuild, engine: Engine, sources
 def _job(prepared: BuildPlan, step: RecipeBuild, scratch: Path, sources: Sources) -> Job:
     """Lay out the folders of one build and describe its container: no network, and `work` is its own copy."""
     recipe = step.recipe
-    for folder in ("work/src", "work/build", "work/out", "work/debug", "prefix"):
-        (scratch / folder).mkdir(parents=True)
-    for name, text in build_files(prepared.arch).items():
-        (scratch / "work" / name).write_text(text)
+    write_work(prepared.arch, recipe, scratch / "work")
     place_answers(recipe, step.parts, scratch / "work")
-    if (recipe.folder() / "files").is_dir():
-        # A link in a recipe's folder may name any file of this machine: it stays a link, which leads nowhere there.
-        shutil.copytree(recipe.folder() / "files", scratch / "work" / "files", symlinks=True)
-        _with_version(scratch / "work" / "files", recipe.version)
-    if found := patches_of(recipe):
-        write_patches(found, scratch / "work" / PATCHES.name)
+    (scratch / "prefix").mkdir()
     for need in needed_builds(prepared, step):
         graft_tree(need.built / "tree", scratch / "prefix")
     mounts = [
@@ -139,6 +135,20 @@ def _job(prepared: BuildPlan, step: RecipeBuild, scratch: Path, sources: Sources
         else:
             mounts.append(Mount(source=source.path, target=GIT / mirror_place(source.url)))
     return build_container(prepared, mounts, recipe)
+
+
+def write_work(arch: Arch, recipe: Recipe, work: Path) -> None:
+    """Write what a build's working folder holds at first: empty folders, the recipe's own files, what is applied."""
+    for folder in ("src", "build", "out", "debug"):
+        (work / folder).mkdir(parents=True)
+    for name, text in build_files(arch).items():
+        (work / name).write_text(text)
+    if (recipe.folder() / "files").is_dir():
+        # A link in a recipe's folder may name any file of this machine: it stays a link, which leads nowhere there.
+        shutil.copytree(recipe.folder() / "files", work / "files", symlinks=True)
+        _with_version(work / "files", recipe.version)
+    if found := patches_of(recipe):
+        write_patches(found, work / PATCHES.name)
 
 
 def patches_of(recipe: Recipe) -> tuple[ReadPatch, ...]:
@@ -175,7 +185,7 @@ def build_container(prepared: BuildPlan, mounts: Sequence[Mount], recipe: Recipe
     root = Mount(source=prepared.sysroot.tree, target=SYSROOT, key=f"sysroot-{prepared.sysroot.fingerprint[:16]}")
     return Job(
         image=prepared.image.tag,
-        environment=build_environment(prepared.arch, recipe),
+        environment=build_environment(prepared.arch, recipe) | _CCACHE_SPEED,
         mounts=(*mounts, root),
         present={CCACHE: ("CCACHE_DIR", "CCACHE_DISABLE")},
         network="none",

@@ -17,13 +17,12 @@ from pathlib import Path
 from recipes import paths
 from recipes.builder.commands import Command
 from recipes.builder.plan import BuildPlan, own_sources
-from recipes.builder.recipe_build import patches_of
-from recipes.engine.layout import ARCHIVE, CCACHE, GIT, OWN, PATCHES, PREFIX, SYSROOT, WORK
+from recipes.builder.recipe_build import write_work
+from recipes.engine.layout import ARCHIVE, CCACHE, GIT, OWN, PREFIX, SYSROOT, WORK
 from recipes.sources.fetch import fetch_pins
 from recipes.sources.git import FetchedRepository
 from recipes.sources.lock import PatchArchive, load_lock, mirror_place
-from recipes.sources.patches import write_patches
-from recipes.toolchains.environment import build_environment, build_files
+from recipes.toolchains.environment import build_environment
 
 _SHARED = ("archives", "git", "sysroots", "images.json", "index")
 """Parts of the user's cache that no build writes: what a cold build may have."""
@@ -103,17 +102,13 @@ def by_hand(prepared: BuildPlan, folder: Path, *, ccache: bool = False, mirror: 
     prefix.mkdir()
     for step in prepared.steps:
         work = folder / step.recipe.name
-        for name in ("src", "build", "out", "debug"):
-            (work / name).mkdir(parents=True)
-        for name, text in build_files(prepared.arch).items():
-            (work / name).write_text(text)
+        write_work(prepared.arch, step.recipe, work)
         mounts = ["-v", f"{work}:{WORK}", "-v", f"{prefix}:{PREFIX}"]
         mounts += ["-v", f"{prepared.sysroot.tree}:{SYSROOT}:ro"]
         mounts += ["-v", f"{folder / 'ccache'}:{CCACHE}"] if ccache else []
         if step.recipe.source.startswith("path:"):
             mounts += ["-v", f"{own_sources(step.recipe)}:{OWN}:ro"]
         else:
-            write_patches(patches_of(step.recipe), work / PATCHES.name)
             for source in fetch_pins(load_lock().needed(step.recipe.source), mirror):
                 if isinstance(source, FetchedRepository):
                     mounts += ["-v", f"{source.path}:{GIT / mirror_place(source.url)}:ro"]
