@@ -43,10 +43,9 @@ class Run:
 
 @contextmanager
 def place(*, sources: bool = True) -> Iterator[Path]:
-    """Yield a folder with an empty work folder and a cache without a single build in it.
+    """Yield a folder with an empty work folder and a cache without any build in it; in memory, where there is room.
 
-    In memory, where there is room: both sides alike, a disk that still works off the files of the run before would be
-    measured more than what is built.
+    What compilers write goes to a disk on both sides: to the engine's volume, and to a person's folder.
 
     Parameters
     ----------
@@ -97,15 +96,20 @@ def by_hand(prepared: BuildPlan, folder: Path, *, ccache: bool = False, mirror: 
     if ccache:
         bare = {"CCACHE_DIR": str(CCACHE)}
         (folder / "ccache").mkdir()
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=paths.cache()) as name:
+        return _typed(prepared, folder, Path(name), bare, mirror)
+
+
+def _typed(prepared: BuildPlan, folder: Path, disk: Path, bare: dict[str, str], mirror: Sequence[Path]) -> float:
     begun = time.perf_counter()
-    prefix = folder / "prefix"
+    prefix = disk / "prefix"
     prefix.mkdir()
     for step in prepared.steps:
-        work = folder / step.recipe.name
+        work = disk / step.recipe.name
         write_work(prepared.arch, step.recipe, work)
         mounts = ["-v", f"{work}:{WORK}", "-v", f"{prefix}:{PREFIX}"]
         mounts += ["-v", f"{prepared.sysroot.tree}:{SYSROOT}:ro"]
-        mounts += ["-v", f"{folder / 'ccache'}:{CCACHE}"] if ccache else []
+        mounts += ["-v", f"{folder / 'ccache'}:{CCACHE}"] if "CCACHE_DIR" in bare else []
         if step.recipe.source.startswith("path:"):
             mounts += ["-v", f"{own_sources(step.recipe)}:{OWN}:ro"]
         else:
