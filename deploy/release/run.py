@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import re
+import secrets
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -98,27 +99,30 @@ def install_release(
     PreflightError
         Something arrived damaged, the disk filled up or the connection went; the old release runs on.
     """
-    services, means, bases = False, means or choose_means(tools), bases or Bases()
+    services, means, bases, mark = False, means or choose_means(tools), bases or Bases(), secrets.token_hex(8)
     for step in planned.steps:
         if step.kind is StepKind.SEND:
-            _send(session, bundle, step, means, who, bases)
+            _send(session, bundle, step, means, who, bases, mark)
         else:
-            services = _activate(session, bundle, means, who, bases, stage=stage)
+            services = _activate(session, bundle, means, who, bases, mark, stage=stage)
     return services
 
 
-def _send(session: BoardSession, bundle: Bundle, step: RemoteStep, means: Means, who: str, bases: Bases) -> None:
+def _send(
+    session: BoardSession, bundle: Bundle, step: RemoteStep, means: Means, who: str, bases: Bases, mark: str
+) -> None:
     """Send contents to the board's store; what is damaged there after all is sent again, once."""
     root, contents = bundle.manifest.root, bundle.blobs() | dict(bundle_papers(bundle).values())
     paths = dict(release_rows(bundle))
     parts = parts_of(step.blobs, contents, step.offsets, paths)
-    reply = send_parts(session, root, with_deltas(parts, bases.contents) if means.patch else parts, means, who)
+    parts = with_deltas(parts, bases.contents) if means.patch else parts
+    reply = send_parts(session, root, parts, means, who, mark=mark)
     if reply.code == DAMAGED:
         # A part of an earlier run may be what the power left of it; and one of another bundle is none of ours.
         again = [blob for blob in _damaged(reply) if blob in contents]
         if not again:
             return
-        reply = send_parts(session, root, parts_of(again, contents, {}), means, who)
+        reply = send_parts(session, root, parts_of(again, contents, {}), means, who, mark=mark)
     check_reply(reply, root)
 
 
@@ -127,7 +131,9 @@ def _damaged(reply: Reply) -> list[str]:
     return [value for name, _, value in rows if name == "damaged"]
 
 
-def _activate(session: BoardSession, bundle: Bundle, means: Means, who: str, bases: Bases, *, stage: bool) -> bool:
+def _activate(
+    session: BoardSession, bundle: Bundle, means: Means, who: str, bases: Bases, mark: str, *, stage: bool
+) -> bool:
     """Build the release from the board's store and switch to it; returns whether there are services to start."""
     manifest, rows = bundle.manifest, release_rows(bundle)
     listing = "".join(f"{blob} {path}\n" for blob, path in rows).encode()
@@ -135,7 +141,7 @@ def _activate(session: BoardSession, bundle: Bundle, means: Means, who: str, bas
 
     def build(form: str, stream: Iterable[bytes], old: str = "") -> Reply:
         arguments = [manifest.root, bundle.id, digest, who, means.packing.value, form, str(manifest.number), old]
-        arguments += ["stage"] if stage else []
+        arguments += ["stage" if stage else "switch", mark]
         packs, key = shared_packs(), f"{form} {bundle.id} {old} {means.packing.value} {means.slow}"
         packed: Iterable[bytes] = pack(stream, means.packing, slow=means.slow)
         if packs:

@@ -49,11 +49,12 @@ ACTIVATE = brief(
 # $1 our folder, $2 release id, $3 the list's sha256, $4 who; stdin: the list, "BLOB PATH" lines, packed as $5 says;
 # where $6 is tar, in a tar with the links that it stands for, or with some; where it is edit, what makes the list of
 # that of release $8, whose files are linked too. $7 the release's number. Builds the release beside the others, reads
-# every file back, then switches; where $9 is `stage` it only says which one is ready for it. What is cut before the
-# switch leaves `current` as it was.
+# back every file that RECEIVE did not hash under the mark ${10}, then switches; where $9 is `stage` it only says which
+# one is ready for it. What is cut before the switch leaves `current` as it was.
 set -u
 umask 022
 root=$1 id=$2 list=$3 who=${4:-} pack=${5:-none} form=${6:-list} number=${7:-0} old=${8:-} until=${9:-switch}
+mark=${10:-}
 """
     + SWITCH
     + UNPACK
@@ -65,16 +66,26 @@ root=$1 id=$2 list=$3 who=${4:-} pack=${5:-none} form=${6:-list} number=${7:-0} 
 # What ends without the switch leaves nothing for a moment behind; on a full disk no contents either, for what runs
 # there needs the room.
 unlock() {
-    cd "$root" && rm -rf "releases/.$id.part" .hashes .sums .bad .trial.new
+    cd "$root" && rm -rf "releases/.$id.part" .hashes .sums .bad .fresh .rest .trial.new
     if now=$(target current); then [ "$now" = "$id" ] || begin_trial "$now"; else rm -f .trial; fi
     dd if=/dev/zero of=.try bs=4096 count=16 2>/dev/null || { rm -f .try; sweep; }
     rm -rf "$root/.try" "$root/.lock"
 }
 # $1 a list: writes it down as `.sums`, in the form of sha256sum.
 sums() { sed 's/^\([0-9a-f]*\)[.x]* /\1  .\//' "$1" > "$root/.sums"; }
+# $1 a list: prints its lines whose content this deploy did not hash. A name of those sorts in front of what begins with
+# it. Where the lines do not add up, no `sort` may be there, all of them.
+unread() {
+    [ -n "$mark" ] && [ "$(sed 1q "$root/.fresh" 2>/dev/null)" = "$mark" ] || { cat "$1"; return; }
+    { sed 1d "$root/.fresh"; cat "$1"; } | LC_ALL=C sort 2>/dev/null |
+        sed -e '/ /!{h;d' -e '}' -e G -e '/^\([^ ]*\) .*\n\1$/d' -e 's/\n.*//' > "$root/.bad"
+    if [ $(($(wc -l < "$root/.bad") + $(wc -l < "$root/.fresh") - 1)) -ge "$(wc -l < "$1")" ]; then cat "$root/.bad"
+    else cat "$1"; fi
+}
 place() { case $2 in */*) [ -d "$1/${2%/*}" ] || mkdir -p "$1/${2%/*}" || exit 70 ;; esac; }
 repair() {
     # $1 a release that is there, $2 the same one, whole: what is damaged or lost is replaced, each file by a rename.
+    sums "$2/.list"
     damaged "$1" "$root/.sums" > "$root/.bad"
     while read -r path; do
         place "$1" "$path"
@@ -113,7 +124,7 @@ if [ "$form" = list ]; then unpack > "$part/.list"
 elif [ "$form" = edit ]; then
     # Where that does not come to what it should, here or below, all of it is asked for.
     edit "$root/releases/$old" 2>/dev/null || unlike
-    linked=tar
+    linked=tar mark='' # most of it is of that release, and not of the store
 elif unpack | tar -C "$root" -xf - 2>/dev/null; then linked=$form; fi
 # A line that was cut looks like the end of the list: a release of half the files must not come of it.
 set -- $(sha256sum "$part/.list" 2>/dev/null)
@@ -122,9 +133,12 @@ set -- $(sha256sum "$part/.list" 2>/dev/null)
 [ "$linked" = tar ] || while read -r blob path; do
     [ ! -f "$part/$path" ] || continue
     place "$part" "$path"
-    ln "$root/store/$blob" "$part/$path" 2>/dev/null || cp "$root/store/$blob" "$part/$path" || exit 71
+    ln "$root/store/$blob" "$part/$path" 2>/dev/null && continue
+    cp "$root/store/$blob" "$part/$path" || exit 71
+    mark='' # a copy is another file: it is read
 done < "$part/.list"
-sums "$part/.list" && echo "$number" > "$part/.number" && flush "$part" || exit 70
+unread "$part/.list" > "$root/.rest" && sums "$root/.rest" && rm -f "$root/.rest" || exit 70
+echo "$number" > "$part/.number" && flush "$part" || exit 70
 damaged "$part" "$root/.sums" > "$root/.bad" || exit 70
 [ "$form" != edit ] || [ ! -s "$root/.bad" ] || unlike
 if [ -s "$root/.bad" ]; then

@@ -15,10 +15,17 @@ from deploy.transfer.rsync import rsync_parts
 from recipes.progress import Step, progress
 
 
-def send_parts(session: BoardSession, root: str, parts: Sequence[Part], means: Means, who: str) -> Reply:
+def send_parts(
+    session: BoardSession, root: str, parts: Sequence[Part], means: Means, who: str, *, mark: str = ""
+) -> Reply:
     """Send contents, and have what arrived checked and moved into the store; returns what the board's script said.
 
     Without any parts it only checks what came in an earlier run.
+
+    Parameters
+    ----------
+    mark:
+        Of one deploy: the board notes under it what it hashed of a stream, and ACTIVATE need not read that again.
 
     Raises
     ------
@@ -37,13 +44,9 @@ def send_parts(session: BoardSession, root: str, parts: Sequence[Part], means: M
             return rsync_parts(session, root, parts, who, lambda pieces: paced(pieces, means.rate))
         if means.way is Way.SFTP:
             return _by_sftp(session, root, parts, means, who, step)
-        return _stream(session, root, parts, means, who, step)
-
-
-def _stream(session: BoardSession, root: str, parts: Sequence[Part], means: Means, who: str, step: Step) -> Reply:
-    """Send all in one packed stream, which the board unpacks as it comes."""
-    arguments = [root, "tar", means.packing.value, who]
-    return session.run(RECEIVE, arguments, _counted(session, parts, means, step))
+        # One packed stream, which the board unpacks as it comes.
+        arguments = [root, "tar", means.packing.value, who, "", mark]
+        return session.run(RECEIVE, arguments, _counted(session, parts, means, step))
 
 
 def _each(session: BoardSession, root: str, parts: Sequence[Part], means: Means, who: str, step: Step) -> Reply:

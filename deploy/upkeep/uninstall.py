@@ -30,7 +30,7 @@ lock "$2"
 rm -f "$root/current" "$root/previous" || exit 70
 rm -rf "$root/releases" "$root/store" "$root/incoming" "$root/applied" || exit 70
 rm -rf "$root"/.serving* "$root"/.trial* "$root"/.reverted* "$root/.was" "$root/.is"
-rm -rf "$root/.list" "$root/.hashes" "$root/.files" "$root/.sums" "$root/.bad"
+rm -rf "$root/.list" "$root/.hashes" "$root/.files" "$root/.sums" "$root/.bad" "$root/.fresh" "$root/.rest"
 rm -rf "$root/.edit" "$root/.basis" "$root"/.current.new "$root"/.previous.new "$root"/.staged* "$root/.activated"
 sync
 unlock

@@ -31,21 +31,31 @@ from tests.support.localboard import ARCH, LocalSession
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("home")]
 COMMANDS = ("cat", "chmod", "cp", "dd", "gzip", "ln", "mkdir", "mv", "rm", "sed", "sha256sum", "tar")
-WRAPPER = """#!/bin/sh
+# One counts at a time: the commands of a pipe begin at once.
+COUNT = """#!/bin/sh
+exec 9<>"$COUNTER.lock"
+flock 9
 read -r count <"$COUNTER"
 echo $((count + 1)) >"$COUNTER"
 [ "$count" != "$CUT" ] || kill -s KILL 0
+exec 9>&-
+"""
+WRAPPER = (
+    COUNT
+    + """
 exec {real} "$@"
 """
-# What is on flash for sure: each file with its content, by its inode.
-SYNC = """#!/bin/sh
-read -r count <"$COUNTER"
-echo $((count + 1)) >"$COUNTER"
-[ "$count" != "$CUT" ] || kill -s KILL 0
+)
+# What is on flash for sure: each file with its content, by its inode. Its own commands are none of the board's.
+SYNC = (
+    COUNT
+    + """
+PATH=$OWN
 find "$BOARD" -type f -printf '%i %p\n' >"$SAFE.names"
 find "$BOARD" -type f -exec sha256sum {} + >"$SAFE.new"
 mv "$SAFE.new" "$SAFE"
 """
+)
 
 
 class PoweredSession(LocalSession):
@@ -69,6 +79,7 @@ class PoweredSession(LocalSession):
             "PATH": f"{tools}:{os.environ['PATH']}",
             "COUNTER": str(self.counter),
             "CUT": str(cut),
+            "OWN": os.environ["PATH"],
             "BOARD": str(board),
             "SAFE": str(self.safe),
         }

@@ -139,10 +139,9 @@ def walk(terminal: Terminal, folder: Path) -> None:
 def test_python_ssh_and_an_engine_are_enough(standin: Standin, arm_root: Future[BoardRoot], tmp_path: Path) -> None:
     arm_root.result(timeout=1800)
     stamp = Path(sys.prefix) / ".stamp"
-    lock = subprocess.run(
-        ["cksum"], stdin=(paths.CHECKOUT / ".requirements.lock").open(), capture_output=True, text=True, check=True
-    )
-    if not stamp.is_file() or stamp.read_text().strip() != lock.stdout.strip():
+    text = (paths.CHECKOUT / ".requirements.lock").read_bytes()
+    lock = subprocess.run(["cksum"], input=text, capture_output=True, check=True)
+    if not stamp.is_file() or stamp.read_bytes().strip() != lock.stdout.strip():
         pytest.skip("the tests do not run in the environment that bootstrap makes")  # it would be made anew
     folder = checkout(tmp_path / "checkout")
     terminal = BareShell(folder, settings(folder, standin))

@@ -149,6 +149,34 @@ def test_a_content_that_is_damaged_in_the_store_is_named(session: LocalSession, 
     whole(tmp_path, second)
 
 
+def test_what_this_deploy_hashed_is_not_read_again(session: LocalSession, tmp_path: Path) -> None:
+    """Only under its own mark: what a run before hashed, the flash may have lost since."""
+    first = made(tmp_path, FIRST)
+    deploy(session, first)
+    blob = hashlib.sha256(FIRST["lib/a.so"][0]).hexdigest()
+    named = [line.partition(" ")[0] for line in (tmp_path / "releases" / first.id / ".list").read_text().splitlines()]
+    for mark, fresh, found in (
+        ("mine", [*named], False),
+        ("mine", [name for name in named if name != blob], True),
+        ("another", [*named], True),
+        ("", [*named], True),
+    ):
+        (tmp_path / "current").unlink()
+        shutil.rmtree(tmp_path / "releases" / first.id)
+        (tmp_path / "store" / blob).write_bytes(b"damaged")
+        (tmp_path / ".fresh").write_text("\n".join(["mine", *fresh, ""]))
+        listing = "".join(f"{name} {path}\n" for name, path in release_rows(first)).encode()
+        words = [str(tmp_path), first.id, hashlib.sha256(listing).hexdigest(), "me", "none", "list", "0", "", "switch"]
+        reply = session.run(ACTIVATE, [*words, mark], [listing])
+        assert ("damaged=lib/a.so" in reply.out) == found, (mark, reply)
+        assert (reply.code == 0) != found
+        assert not (tmp_path / ".fresh").exists()
+        if found:
+            assert not (tmp_path / "current").is_symlink()
+            (tmp_path / "store" / blob).write_bytes(FIRST["lib/a.so"][0])
+            assert session.run(ACTIVATE, words, [listing]).code == 0
+
+
 def test_without_the_older_bundle_here_all_of_it_is_sent(session: LocalSession, tmp_path: Path) -> None:
     first, second = made(tmp_path, FIRST), made(tmp_path, SECOND)
     deploy(session, first)
