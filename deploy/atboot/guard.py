@@ -14,13 +14,12 @@ from deploy.services.none import first_at_boot, never_at_boot
 from deploy.services.quoting import shell_word, systemd_argument, systemd_word
 from deploy.services.service import Files
 from deploy.services.sysv import boot_links
-from deploy.transfer.lock import LOCK
+from deploy.transfer.lock import ITSELF, LOCK
 
 NAME = "_boot"
 """Of the service that it is among those of a release: no stream is called so."""
 ID = "boardcast"
 """For the init system; a stream's is `boardcast-<name>`."""
-_WHO = "the board itself, at its start"
 
 _GUARD = (
     r"""
@@ -89,7 +88,7 @@ exit 0
 
 def guard_files(init: str, root: str) -> Files:
     """Return what is put in on a board of this init system: the guard, what follows it, and what starts it at boot."""
-    head = f"#!/bin/sh\n# Rendered by Boardcast.\nroot={shell_word(root)} who={shell_word(_WHO)}\n"
+    head = f"#!/bin/sh\n# Rendered by Boardcast.\nroot={shell_word(root)} who={shell_word(ITSELF)}\n"
     files = {
         _path(root): ((head + _GUARD).encode(), 0o755),
         f"{root}/services/_settle.sh": (f"#!/bin/sh\n# Rendered by Boardcast.\n{SERVICES}".encode(), 0o755),

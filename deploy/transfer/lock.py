@@ -34,15 +34,20 @@ held() {
     echo "${by:-somebody} (process $owner on the board)"
 }
 """
+ITSELF = "the board itself, at its start"
+"""Who takes a release back, and puts in its services, where the power went while one was on trial."""
 LOCK = (
     HOLDER
     + r"""
 lock() {
-    # $1: who we are, and since when.
-    tries=0
+    # $1: who we are, and since when. What a board does at its start is over soon: that is waited for.
+    tries=0 waited=0
     until mkdir "$root/.lock" 2>/dev/null; do
         [ -d "$root/.lock" ] || { mkdir "$root/.lock" || exit 70; break; }
         if keeper=$(held "$root/.lock"); then
+            case $keeper in
+                "ITSELF"*) waited=$((waited + 1)); [ "$waited" -gt 60 ] || { sleep 1; continue; } ;;
+            esac
             cat > /dev/null # what is still on its way is taken, so that the answer is heard
             echo "held by $keeper" >&2
             exit 75
@@ -62,7 +67,7 @@ lock() {
     trap 'exit 76' HUP INT TERM PIPE
 }
 unlock() { rm -rf "$root/.lock"; }
-"""
+""".replace("ITSELF", ITSELF)
 )
 SILENT_SECONDS = 30
 """A deploy whose connection brings nothing for so long is over: one that lives asks its board every 5 s."""

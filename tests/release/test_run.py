@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -21,6 +22,7 @@ from deploy.bundle.load import Bundle
 from deploy.release.carried import bundle_papers, paper_sizes, read_carried
 from deploy.release.plan import StepKind, plan_release
 from deploy.release.run import ReleaseResult, deploy_release, roll_back_release, this_user
+from deploy.transfer.lock import ITSELF
 from recipes.errors import ConfigError, PreflightError, RolledBackError, VerifyError
 from tests.support import bundles
 from tests.support.localboard import ARCH, ConnectedSession, LocalSession
@@ -213,6 +215,21 @@ def test_a_living_deploy_is_not_disturbed(root: Path) -> None:
     assert f"held by somebody (process {os.getpid()} on the board)" in caught.value.why
     assert caught.value.code == 5
     assert running(root) == first.id
+
+
+def test_what_a_board_does_at_its_start_is_waited_for(root: Path) -> None:
+    """Right behind a power cut it takes back what was on trial: over in seconds, and nobody has to try again."""
+    first, second = bundle_of(root, "first"), bundle_of(root, "second")
+    deploy(first)
+    (root / ".lock").mkdir()
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text()
+    (root / ".lock" / "pid").write_text(f"{os.getpid()} {boot}")
+    (root / ".lock" / "who").write_text(f"{ITSELF}\n")
+    over = threading.Timer(1.5, lambda: shutil.rmtree(root / ".lock"))
+    over.start()
+    deploy(second)
+    over.join()
+    assert running(root) == second.id
 
 
 @pytest.fixture
