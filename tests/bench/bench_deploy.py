@@ -14,7 +14,7 @@ from pathlib import Path
 
 from deploy.boards.board import load_board
 from deploy.boards.index import board_index
-from deploy.boards.inventory import host_target, load_host
+from deploy.boards.inventory import SimState, host_target, load_host
 from deploy.boards.probe import probe_host
 from deploy.boards.session import connect
 from deploy.bundle.assemble import make_bundle
@@ -37,6 +37,8 @@ from tests.support.bench import show
 
 HOSTS = ("sim-tiny", "sim-armv7")
 ROUNDS = 3
+RATES = ("100mbit", "20mbit")
+"""Of a link that bounds it: a camera's cable, and its Wi-Fi or a good LTE."""
 TAGS = ("first", "again", "changed")
 SHAPES = {"33 files, 3 MB": shapes.real_shape, "2,100 files, 12 MB": shapes.many_shape}
 
@@ -112,6 +114,25 @@ def compare(host: str, name: str, folder: Path) -> dict[str, object]:
     if has_rsync:
         for key in ("first", "again", "changed"):
             rows[f"{title}: rsync -az {key}"] = f"{best[f'rsync {key}']:.2f} s, {sent[f'rsync {key}']:,} bytes"
+    return rows
+
+
+def on_a_slow_link(state: SimState, engine: Engine, folder: Path, rate: str) -> dict[str, object]:
+    """Return what a first deploy takes where the link bounds it, as one to a camera does; each side in turn."""
+    host, rows = state.name, dict[str, object]()
+    root, target = load_board(load_host(host).board).file.root, host_target(state.name)
+    for name, shape in SHAPES.items():
+        bundle = shape(load_board(load_host(host).board))
+        tree, times = peers.lay_out(bundle, folder / "slow"), dict[str, list[float]]()
+        with peers.link_of(state, engine, rate):
+            for _ in range(ROUNDS):
+                clear(host, root)
+                took = seconds(lambda tree=tree: peers.tar_over_ssh(target, tree, folder, peers.place(root)))  # type: ignore[misc]
+                times.setdefault("tar", []).append(took)
+                clear(host, root)
+                times.setdefault("ours", []).append(seconds(lambda bundle=bundle: bring(host, bundle)))  # type: ignore[misc]
+        ours, tar = min(times["ours"]), min(times["tar"])
+        rows[f"{host} behind {rate}, {name}: first, s"] = f"{ours:.2f}; tar | ssh {tar:.2f}: {ours / tar:.2f}x"
     return rows
 
 
@@ -229,6 +250,8 @@ def measure() -> dict[str, object]:
             for host in HOSTS:
                 for name in SHAPES:
                     found |= compare(host, name, Path(folder))
+            for rate in RATES:
+                found |= on_a_slow_link(bring_up(HOSTS[0], engine), engine, Path(folder), rate)
             found |= libraries(Path(folder))
             found |= ten(engine, Path(folder))
         found |= whole_way(engine)

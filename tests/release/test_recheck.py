@@ -119,6 +119,7 @@ def test_a_copy_that_the_loader_takes_since_an_update_is_seen(
     assert f"it lacks {name}" in error.why
 
 
+@pytest.mark.slow
 def test_a_cache_that_leads_to_the_same_libraries_is_looked_through_and_told(
     arm: SimState, arm_bundle: Bundle, session: SshSession, own_cache: bytes
 ) -> None:
@@ -155,6 +156,7 @@ def test_what_was_changed_reads_as_it_should(arm_bundle: Bundle) -> None:
     assert elf.parse(arm_bundle.blobs()[arm_bundle.manifest.files[0].blob]).needed
 
 
+@pytest.mark.slow
 def test_an_override_is_repeated_by_every_verify(arm: SimState, arm_bundle: Bundle, session: SshSession) -> None:
     """The proof of one library fails in one symbol, and somebody said why that does not matter."""
     why = "curl_easy_gone is called in the factory only"

@@ -6,13 +6,38 @@ import platform
 import shlex
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from deploy.boards.inventory import SimState
 from deploy.boards.session import connect
 from deploy.bundle.load import Bundle
 from deploy.ssh.dial import Target
+from recipes.engine.docker import Engine
 
 TOOL = "/var/tmp/boardcast-rsync"
+
+
+@contextmanager
+def link_of(board: SimState, engine: Engine, rate: str) -> Iterator[None]:
+    """Let bytes go to a simulated board no faster than `rate`, in words of tc(8), such as 20mbit; root alone may.
+
+    It is done at this machine's end of the board's own cable: a token bucket (tc-tbf(8)).
+    """
+    there: Any = engine.services._client.containers.get(board.container)
+    number = there.exec_run(["cat", "/sys/class/net/eth0/iflink"]).output.decode().strip()
+    cable = next(
+        path.parent.name for path in Path("/sys/class/net").glob("*/ifindex") if path.read_text().strip() == number
+    )
+    words = ["dev", cable, "root"]
+    limits = ["tbf", "rate", rate, "burst", "64kb", "latency", "100ms"]
+    subprocess.run(["tc", "qdisc", "add", *words, *limits], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["tc", "qdisc", "del", *words], check=True)
 
 
 def place(root: str) -> str:
