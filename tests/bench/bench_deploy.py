@@ -9,23 +9,18 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 from deploy.boards.board import load_board
 from deploy.boards.index import board_index
 from deploy.boards.inventory import SimState, host_target, load_host
-from deploy.boards.probe import probe_host
 from deploy.boards.session import connect
 from deploy.bundle.assemble import make_bundle
 from deploy.bundle.load import Bundle
-from deploy.release.carried import older_contents, paper_sizes
 from deploy.release.deployment import deploy_to
-from deploy.release.plan import plan_release
-from deploy.release.run import ReleaseResult, deploy_release
+from deploy.release.run import ReleaseResult
 from deploy.sim.boards import bring_up, is_up, prepare_board, take_down
 from deploy.transfer.delta import make_delta
-from deploy.transfer.means import choose_means
 from deploy.transfer.packing import Packing, pack, packed_once
 from recipes import console, paths
 from recipes.builder.run import build_stage, prepare_build
@@ -34,6 +29,7 @@ from recipes.errors import PreflightError
 from recipes.toolchains.vendor import parse_arch
 from tests.support import peers, shapes
 from tests.support.bench import show
+from tests.support.peers import bring
 
 HOSTS = ("sim-tiny", "sim-armv7")
 ROUNDS = 3
@@ -41,20 +37,6 @@ RATES = ("100mbit", "20mbit")
 """Of a link that bounds it: a camera's cable, and its Wi-Fi or a good LTE."""
 TAGS = ("first", "again", "changed")
 SHAPES = {"33 files, 3 MB": shapes.real_shape, "2,100 files, 12 MB": shapes.many_shape}
-
-
-def bring(host: str, bundle: Bundle) -> ReleaseResult:
-    """Deploy a bundle without the checks, which no peer has: probe, send, hash, fsync, switch, confirm."""
-    with connect(host_target(host)) as session:
-        facts = probe_host(session, bundle.manifest.root, [], wanted=bundle.id)
-        fits = replace(facts, files={"/etc/ld.so.cache": bundle.manifest.search.cache or "absent"})
-        plan = plan_release(bundle.id, bundle.manifest, fits, papers=paper_sizes(bundle))
-        means = choose_means(facts.tools, latency=session.traffic.latency)
-        wanted = [blob for step in plan.steps for blob in step.blobs]
-        bases = older_contents(bundle, facts.current, wanted, facts.blobs)
-        return deploy_release(
-            session, host, bundle, lambda: None, planned=plan, tools=facts.tools, means=means, bases=bases
-        )
 
 
 def seconds(work: Callable[[], object]) -> float:
