@@ -22,7 +22,7 @@ _FAULTS_SECONDS = 4 * 3600
     positional=["what"],
     help={
         "what": "{benches}",
-        "svg": "dedupe only: also draw its cost by the size of the root into this file",
+        "svg": "dedupe: also draw its cost by the size of the root into this file; fleet: only draw time by boards",
     },
 )
 def bench(_: Context, what: str, svg: str = "", json: bool = False, dry_run: bool = False) -> None:
@@ -34,7 +34,7 @@ def bench(_: Context, what: str, svg: str = "", json: bool = False, dry_run: boo
     if what not in (known := benches()):
         raise unknown("bench", what, known, next_step="invoke bench elf")
     script = paths.CHECKOUT / "tests" / "bench" / f"bench_{what}.py"
-    if svg and what != "dedupe":
+    if svg and what not in ("dedupe", "fleet"):
         raise ConfigError(f"bench {what} draws nothing", next_step="invoke bench dedupe --svg FILE")
     argv = [sys.executable, str(script), *(["--json"] if json else []), *(["--svg", svg] if svg else [])]
     if dry_run and json:

@@ -32,6 +32,7 @@ from recipes.toolchains.sysroots import known_sysroot
 from recipes.toolchains.vendor import parse_arch
 from tests.bench.bench_elf import SAMPLE, lief_names, lief_walk, pyelftools_walk, timed
 from tests.support import dedupechild
+from tests.support.plot import plot
 from tests.support.standin import lock_text, make
 
 SIZES = (1250, 2500, 5000, 10_000)
@@ -164,7 +165,8 @@ def measure(svg: Path | None) -> Mapping[str, object]:
         walks = others(tree, index)
         rows = by_size(staged, tree, index, needed(staged, index, board), where)
     if svg:
-        write_whole(svg, draw([(files, one.by_root, two.by_root) for files, one, two in rows]).encode())
+        points = [(files, one.by_root, two.by_root) for files, one, two in rows]
+        write_whole(svg, plot("Seconds to decide, by ELF files of the root", ("cold", "again"), points).encode())
     growth = {
         f"{files:,} files: cold, again, s per 1,000": ", ".join(f"{run.by_root * 1000 / files:.3f}" for run in runs)
         for files, *runs in rows
@@ -185,35 +187,6 @@ def measure(svg: Path | None) -> Mapping[str, object]:
         "10,000 files: cold, again peak, MB": f"{rows[-1][1].peak_mb:.0f}, {rows[-1][2].peak_mb:.0f}",
         "most of again": list(profiled.costs),
     }
-
-
-def draw(rows: Sequence[tuple[int, float, float]]) -> str:
-    """Return the cost by the number of files as plain SVG: a line each for cold and again."""
-    width, height, left, top = 460, 260, 60, 50
-    most_files = max(files for files, _, _ in rows)
-    most = max(max(cold, warm) for _, cold, warm in rows)
-
-    def at(files: float, seconds: float) -> tuple[float, float]:
-        return left + width * files / most_files, top + height * (1 - seconds / most)
-
-    font = 'font-family="DejaVu Sans, Arial, sans-serif" font-size="12"'
-    lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width + left + 90}" height="{height + top + 50}" {font}>',
-        '<rect width="100%" height="100%" fill="#ffffff"/>',
-        f'<text x="{left}" y="26" font-size="15" font-weight="bold">Seconds to decide, by ELF files of the root</text>',
-        f'<path d="M{left},{top} V{top + height} H{left + width}" fill="none" stroke="#555"/>',
-    ]
-    for number, (name, colour) in enumerate((("cold", "#2f6f8f"), ("again", "#d9a441"))):
-        points = [at(row[0], row[1 + number]) for row in rows]
-        line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        lines.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        for (x, y), row in zip(points, rows, strict=True):
-            lines.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>')
-            lines.append(f'<text x="{x:.1f}" y="{y - 8:.1f}" text-anchor="middle">{row[1 + number]:.2f}</text>')
-        lines.append(f'<text x="{points[-1][0] + 22:.1f}" y="{points[-1][1] + 4:.1f}" fill="{colour}">{name}</text>')
-    for files, _, _ in rows:
-        lines.append(f'<text x="{at(files, 0)[0]:.1f}" y="{top + height + 20}" text-anchor="middle">{files:,}</text>')
-    return "\n".join([*lines, "</svg>", ""])
 
 
 def main() -> None:

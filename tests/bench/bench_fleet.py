@@ -26,13 +26,16 @@ from recipes import paths
 from recipes.builder.run import build_stage, prepare_build
 from recipes.engine.docker import Engine
 from recipes.errors import PreflightError
+from recipes.files import write_whole
 from recipes.toolchains.vendor import parse_arch
 from tests.support.bench import show
 from tests.support.fleetboards import small_fleet
+from tests.support.plot import plot
 from tests.support.simrelease import FLASH, shell
 
 SILENT, AT_ONCE, MOST_MIB = 500, 64, 150
 LIGHT, CONCURRENCY, MOST_RATIO, ERRORS = 100, 32, 1.3, "5%"
+SIZES = (10, 25, 50, 100)
 
 
 @contextmanager
@@ -148,6 +151,18 @@ def measure_light(engine: Engine) -> dict[str, object]:
         return figures
 
 
+def measure_growth(engine: Engine) -> list[tuple[int, float, float]]:
+    """Return the wall seconds of a first deploy by the number of boards, and the ideal's."""
+    rows = []
+    for count in SIZES:
+        with tempfile.TemporaryDirectory() as place, small_fleet(Path(place), engine, count, prefix="grow"):
+            words = ("--group", "cameras", "--parallel", str(CONCURRENCY), "--waves", "100%", "--fast", "--json")
+            seconds, _, _, lines = measured("deploy", *words)
+            shared = sum(json.loads(line)["seconds"] for line in lines) / min(count, CONCURRENCY)
+            rows.append((count, seconds, _start_up() + shared))
+    return rows
+
+
 def _start_up() -> float:
     """Return the seconds that such a command takes before the first host: what it reads, and none is asked."""
     begun = time.perf_counter()
@@ -157,7 +172,7 @@ def _start_up() -> float:
     return time.perf_counter() - begun
 
 
-def measure() -> dict[str, object]:
+def measure(svg: Path | None = None) -> dict[str, object]:
     engine = Engine.connect()
     board = load_board("sim-tiny")
     prepare_board(board, engine)
@@ -165,8 +180,14 @@ def measure() -> dict[str, object]:
         board, build_stage(prepare_build(parse_arch(board.file.arch), board.ask(), engine=engine)), board_index(board)
     )
     load = f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} processors"
-    return {"other work on this machine (load)": load, **measure_silent(), **measure_light(engine)}
+    figures: dict[str, object] = {"other work on this machine (load)": load}
+    if svg is None:
+        return figures | measure_silent() | measure_light(engine)
+    rows = measure_growth(engine)
+    title = f"Seconds of a first deploy, by boards, {CONCURRENCY} at once"
+    write_whole(svg, plot(title, ("all of it", "ideal"), rows).encode())
+    return figures | {f"{count} boards: s (ideal)": f"{wall:.1f} ({ideal:.1f})" for count, wall, ideal in rows}
 
 
 if __name__ == "__main__":
-    show("Many hosts", measure)
+    show("Many hosts", measure, svg="only draw the time by the number of boards")

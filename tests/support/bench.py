@@ -6,18 +6,27 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from recipes import console
 from recipes.errors import UserError
 
 
-def show(title: str, measure: Callable[[], Mapping[str, object]]) -> None:
-    """Measure, and print the figures as text or, with `--json`, as JSON."""
+def show(title: str, measure: Callable[..., Mapping[str, object]], *, svg: str = "") -> None:
+    """Measure, and print the figures as text or, with `--json`, as JSON.
+
+    Parameters
+    ----------
+    svg:
+        What `--svg FILE` draws; `measure` gets the file then.
+    """
     parser = argparse.ArgumentParser(description=title)
     parser.add_argument("--json", action="store_true")
+    if svg:
+        parser.add_argument("--svg", type=Path, help=svg)
     options = parser.parse_args()
     try:
-        figures = dict(measure())
+        figures = dict(measure(options.svg) if svg else measure())
     except UserError as error:
         print(error.for_people(), file=sys.stderr)
         sys.exit(int(error.code))
