@@ -327,7 +327,12 @@ def _go_back(session: BoardSession, release: KnownRelease, who: str) -> str:
 
 def _switch_back(session: BoardSession, root: str, gone: str, keep: str, who: str) -> str:
     """Switch to the release before and start its services; returns the id that runs now, empty for none."""
-    reply = session.run(ROLL_BACK, [root, gone, keep, who])
+    words = [root, gone, keep, who]
+    try:
+        reply = session.run(ROLL_BACK, words)
+    except PreflightError:
+        # A command that Ctrl-C cut may have taken the connection with it; carried out twice it comes to the same.
+        reply = session.run(ROLL_BACK, words)
     check_reply(reply, root)
     if has_services(reply):
         _start_services(session, root, _current(reply), who)
