@@ -282,9 +282,10 @@ def child(
     env: Mapping[str, str],
     output: IO[bytes],
     descriptor: int | None = None,
-    alone: bool = False,
 ) -> Iterator[Child]:
     """Start a program that talks to us while it runs; it is ended with the block, however that ends.
+
+    It has a session of its own: no terminal on which it could ask somebody, and Ctrl-C is ours.
 
     Parameters
     ----------
@@ -292,8 +293,6 @@ def child(
         An open file that takes both of its streams.
     descriptor:
         An open descriptor of ours that it may use too, under the same number; None for none.
-    alone:
-        In a session of its own: it has no terminal on which it could ask somebody, and Ctrl-C is ours.
     """
     started = subprocess.Popen(
         list(argv),
@@ -303,7 +302,7 @@ def child(
         stdout=output,
         stderr=output,
         pass_fds=() if descriptor is None else (descriptor,),
-        start_new_session=alone,
+        start_new_session=True,
     )
     try:
         yield Child(started)

@@ -108,7 +108,7 @@ def open_line(target: Target, *, seconds: float = CONNECT_SECONDS) -> Iterator[L
         control = folder / "s"
         argv = ["ssh", *_options(target, folder, control, seconds, named=not locked), "-N", target.address]
         master = stack.enter_context(
-            process.child(argv, cwd=folder, env=_environment(), output=said, alone=True)
+            process.child(argv, cwd=folder, env=_environment(), output=said)
         )  # fmt: skip
         line = Line(target=target, control=control, master=master, said=said)
         _wait(line, 3 * seconds, locked=locked)
