@@ -74,9 +74,10 @@ unlock() {
 # $1 a list: writes it down as `.sums`, in the form of sha256sum.
 sums() { sed 's/^\([0-9a-f]*\)[.x]* /\1  .\//' "$1" > "$root/.sums"; }
 # $1 a list: prints its lines whose content this deploy did not hash. A name of those sorts in front of what begins with
-# it. Where the lines do not add up, no `sort` may be there, all of them.
+# it. All of them where there is no `sort`, or the lines do not add up: the disk may be full.
 unread() {
-    [ -n "$mark" ] && [ "$(sed 1q "$root/.fresh" 2>/dev/null)" = "$mark" ] || { cat "$1"; return; }
+    [ -n "$mark" ] && [ "$(sed 1q "$root/.fresh" 2>/dev/null)" = "$mark" ] && command -v sort > /dev/null ||
+        { cat "$1"; return; }
     { sed 1d "$root/.fresh"; cat "$1"; } | LC_ALL=C sort 2>/dev/null |
         sed -e '/ /!{h;d' -e '}' -e G -e '/^\([^ ]*\) .*\n\1$/d' -e 's/\n.*//' > "$root/.bad"
     if [ $(($(wc -l < "$root/.bad") + $(wc -l < "$root/.fresh") - 1)) -ge "$(wc -l < "$1")" ]; then cat "$root/.bad"
