@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from deploy.boards.probe import HostFacts, probe_host
-from deploy.boards.session import BoardSession, connect
+from deploy.boards.session import connect
 from deploy.bundle.assemble import pack_bundle
 from deploy.bundle.load import Bundle
 from deploy.release.carried import bundle_papers, paper_sizes, read_carried
 from deploy.release.plan import StepKind, plan_release
-from deploy.release.run import ReleaseResult, deploy_release, roll_back_release, this_user
-from deploy.transfer.lock import ITSELF
+from deploy.release.run import roll_back_release, this_user
 from recipes.errors import ConfigError, PreflightError, RolledBackError, VerifyError
-from tests.support import bundles
-from tests.support.localboard import ARCH, ConnectedSession, LocalSession
+from tests.support.localboard import LocalSession
+from tests.support.plainrelease import bundle_of, deploy, probe, running
 from tests.support.sshserver import ssh_line
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("home")]
@@ -34,48 +29,6 @@ pytestmark = [pytest.mark.process, pytest.mark.usefixtures("home")]
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     return tmp_path / "board" / "boardcast"
-
-
-def bundle_of(root: Path, tag: str) -> Bundle:
-    root.parent.mkdir(exist_ok=True)
-    contents = {"run/app": (f"#!/bin/sh\necho {tag}\n".encode(), 0o755), "share/app.conf": (b"level = info\n", 0o644)}
-    nothing: dict[str, Any] = {"entries": (), "decisions": (), "proofs": (), "refused": (), "providers": {}}
-    plain = bundles.manifest(arch=ARCH.name, machines=ARCH.machine, root=str(root), build_ids={}, **nothing)
-    return pack_bundle(plain, contents)
-
-
-def probe(session: BoardSession, bundle: Bundle) -> HostFacts:
-    return probe_host(session, bundle.manifest.root, [])
-
-
-def deploy(
-    bundle: Bundle,
-    check: Callable[[], object] = lambda: None,
-    session: BoardSession | None = None,
-    without: frozenset[str] = frozenset(),
-    who: str = "",
-    *,
-    again: bool = False,
-    downgrade: bool = False,
-) -> ReleaseResult:
-    session = session or LocalSession()
-    facts = probe(session, bundle)
-    facts = replace(facts, tools=facts.tools - without)
-    facts = replace(facts, files={"/etc/ld.so.cache": "absent"})
-    papers = paper_sizes(bundle)
-    planned = plan_release(bundle.id, bundle.manifest, facts, papers=papers, again=again, downgrade=downgrade)
-    return deploy_release(session, "cam", bundle, check, planned=planned, tools=facts.tools, who=who)
-
-
-def running(root: Path) -> str:
-    """Return the id that `current` names, after a look at each of its files."""
-    if not (root / "current").exists():
-        return ""
-    for line in (root / "current" / ".list").read_text().splitlines():
-        blob, _, path = line.partition(" ")
-        assert (root / "current" / path).read_bytes() == (root / "store" / blob).read_bytes()
-        assert os.access(root / "current" / path, os.X_OK) == blob.endswith(".x")
-    return (root / "current").readlink().name
 
 
 def numbered(root: Path, tag: str, number: int) -> Bundle:
@@ -204,84 +157,6 @@ def test_an_upload_that_came_whole_only_has_to_be_looked_at(root: Path) -> None:
     assert running(root) == first.id
 
 
-def test_a_living_deploy_is_not_disturbed(root: Path) -> None:
-    first, second = bundle_of(root, "first"), bundle_of(root, "second")
-    deploy(first)
-    (root / ".lock").mkdir()
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text()
-    (root / ".lock" / "pid").write_text(f"{os.getpid()} {boot}")
-    with pytest.raises(PreflightError, match="another deploy is at work there") as caught:
-        deploy(second)
-    assert f"held by somebody (process {os.getpid()} on the board)" in caught.value.why
-    assert caught.value.code == 5
-    assert running(root) == first.id
-
-
-def test_what_a_board_does_at_its_start_is_waited_for(root: Path) -> None:
-    """Right behind a power cut it takes back what was on trial: over in seconds, and nobody has to try again."""
-    first, second = bundle_of(root, "first"), bundle_of(root, "second")
-    deploy(first)
-    (root / ".lock").mkdir()
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text()
-    (root / ".lock" / "pid").write_text(f"{os.getpid()} {boot}")
-    (root / ".lock" / "who").write_text(f"{ITSELF}\n")
-    over = threading.Timer(1.5, lambda: shutil.rmtree(root / ".lock"))
-    over.start()
-    deploy(second)
-    over.join()
-    assert running(root) == second.id
-
-
-@pytest.fixture
-def connection(tmp_path: Path) -> Iterator[Callable[[], ConnectedSession]]:
-    made: list[ConnectedSession] = []
-
-    def connect() -> ConnectedSession:
-        made.append(ConnectedSession(tmp_path / f"connection{len(made)}"))
-        return made[-1]
-
-    yield connect
-    for session in made:
-        session.cut()
-
-
-Connect = Callable[[], ConnectedSession]
-
-
-def test_a_board_is_held_from_the_first_write_to_the_last(root: Path, connection: Connect) -> None:
-    """Between the commands of one deploy nobody else gets in, and is told who is at work there, and since when."""
-    first, second = bundle_of(root, "first"), bundle_of(root, "second")
-    refusals: list[str] = []
-
-    def try_meanwhile() -> None:
-        with pytest.raises(PreflightError, match="another deploy is at work there") as caught:
-            deploy(second, session=connection(), who="bob@desk since noon")
-        refusals.append(caught.value.why)
-        assert "give the same command again" in caught.value.next_step
-        assert not list((root / "incoming").iterdir()), "nothing of the second is taken"
-
-    deploy(first, try_meanwhile, session=connection(), who="alice@laptop_since_ten")
-    assert "held by alice@laptop_since_ten (process " in refusals[0]
-    assert running(root) == first.id
-    assert not (root / ".lock").exists()
-    deploy(second, session=connection())
-    assert running(root) == second.id
-
-
-def test_a_lock_whose_connection_was_cut_is_taken_over(root: Path, connection: Connect) -> None:
-    first, second, session = bundle_of(root, "first"), bundle_of(root, "second"), connection()
-
-    def cut() -> None:
-        session.cut()
-        raise KeyError("the process was killed")
-
-    with pytest.raises(KeyError):
-        deploy(first, cut, session=session)
-    assert (root / ".lock" / "pid").is_file()
-    deploy(second, session=connection())
-    assert running(root) == second.id
-
-
 @pytest.mark.loopback
 def test_a_connection_that_goes_between_the_switch_and_the_checks(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -312,15 +187,6 @@ def test_a_connection_that_goes_between_the_switch_and_the_checks(
     assert running(root) == second.id
     with pytest.raises(RolledBackError, match="runs there again"):
         deploy(second, red)
-    assert running(root) == first.id
-
-
-def test_a_lock_of_a_process_whose_number_is_anothers_now_is_taken_over(root: Path) -> None:
-    first = bundle_of(root, "first")
-    (root / ".lock").mkdir(parents=True)
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    (root / ".lock" / "pid").write_text(f"{os.getpid()} {boot} 1\n")
-    deploy(first)
     assert running(root) == first.id
 
 
