@@ -5,6 +5,10 @@ POSIX sh and BusyBox, nothing else. Every value arrives as an argument.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
 from deploy.atboot.trial import END_TRIAL
 from deploy.boards.session import BoardSession, Reply
 from deploy.transfer.lock import LOCK
@@ -179,3 +183,20 @@ def put_in(session: BoardSession, root: str, identity: str, who: str) -> Reply:
     It is longer than what an SSH server takes as a command (dropbear: 9,000 bytes), so it travels as input.
     """
     return session.run(_BY_INPUT, [root, identity, who], [SERVICES.encode()])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServicesMoved:
+    """What became of services that ran before a switch and run after it."""
+
+    kept: tuple[str, ...] = ()
+    """Those that run on as they were: the release changes nothing of them."""
+    down: Mapping[str, float] = field(default_factory=dict)
+    """Name to the seconds from the order to stop until its program ran again."""
+
+
+def services_moved(text: str) -> ServicesMoved:
+    """Read what SERVICES printed; lines that it does not know are passed over."""
+    kept = re.findall(r"^kept=([a-z0-9][a-z0-9._-]{0,62})$", text, re.MULTILINE)
+    down = re.findall(r"^down=([a-z0-9][a-z0-9._-]{0,62}) (\d{1,7})$", text, re.MULTILINE)
+    return ServicesMoved(kept=tuple(kept), down={name: int(hundredths) / 100 for name, hundredths in down})

@@ -13,7 +13,7 @@ THIS_START = r"""
 # Which start of the board this is: the kernel's, and process 1's for a container, which has its host's kernel. No clock
 # is asked: that of a camera may be at 1970 after each start.
 this_start() {
-    start=$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)
+    start=''; { read -r start < /proc/sys/kernel/random/boot_id; } 2>/dev/null
     state 1
     set -- $rest
     echo "${start:-none}:${20:-}"

@@ -253,7 +253,7 @@ echo "gid=$(id -g)"
 echo "clock=$(date +%s)"
 have() { command -v "$1" >/dev/null 2>&1; }
 for tool in tar sha256sum sync zstd xz gzip rsync; do have "$tool" && echo "tool=$tool"; done
-mv --help 2>&1 | grep -q -e '-T' && echo tool=mv-T
+case $(mv --help 2>&1) in *-T*) echo tool=mv-T ;; esac
 for dir in /usr/lib/openssh /usr/lib/ssh /usr/lib /usr/libexec /usr/libexec/openssh; do
     if [ -x "$dir/sftp-server" ]; then echo tool=sftp; break; fi
 done

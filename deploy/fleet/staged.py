@@ -22,8 +22,8 @@ from deploy.release.carried import KnownRelease, find_release
 from deploy.release.deployment import Wishes, prepare_host
 from deploy.release.plan import plan_release
 from deploy.release.recheck import still_proved, watched_paths
-from deploy.release.run import ReleaseResult, check_reply, has_services, install_release, settle_release, this_user
-from deploy.release.scripts import SWITCH
+from deploy.release.run import ReleaseResult, has_services, install_release, settle_release, this_user
+from deploy.release.scripts import SWITCH, check_reply
 from deploy.ssh.brief import brief
 from deploy.transfer.receive import SUMS
 from deploy.verdicts.publish import publish

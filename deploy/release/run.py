@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import re
 import secrets
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from deploy.atboot.put_in import put_in
+from deploy.atboot.put_in import ServicesMoved, put_in, services_moved
 from deploy.boards.probe import HostFacts
 from deploy.boards.session import BoardSession, Reply, within
 from deploy.bundle.load import Bundle
 from deploy.release.carried import Bases, KnownRelease, bundle_papers, release_rows
 from deploy.release.plan import ReleasePlan, RemoteStep, StepKind
-from deploy.release.scripts import ACTIVATE, CONFIRM, ROLL_BACK
-from deploy.transfer.cargo import edit_of_rows, fits, parts_of, tar_of_links, with_deltas
+from deploy.release.scripts import ACTIVATE, CONFIRM, DAMAGED, ROLL_BACK, UNLIKE, ServicesDownError, check_reply
+from deploy.transfer.cargo import EDIT_LEAST, edit_of_rows, fits, lines_of, parts_of, tar_of_links, with_deltas
 from deploy.transfer.means import Means, choose_means
 from deploy.transfer.pace import paced
 from deploy.transfer.packing import pack, shared_packs
@@ -32,23 +31,6 @@ BACK_SECONDS = 180
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ServicesMoved:
-    """What became of services that ran before a switch and run after it."""
-
-    kept: tuple[str, ...] = ()
-    """Those that run on as they were: the release changes nothing of them."""
-    down: Mapping[str, float] = field(default_factory=dict)
-    """Name to the seconds from the order to stop until its program ran again."""
-
-
-def services_moved(text: str) -> ServicesMoved:
-    """Read what SERVICES printed; lines that it does not know are passed over."""
-    kept = re.findall(r"^kept=([a-z0-9][a-z0-9._-]{0,62})$", text, re.MULTILINE)
-    down = re.findall(r"^down=([a-z0-9][a-z0-9._-]{0,62}) (\d{1,7})$", text, re.MULTILINE)
-    return ServicesMoved(kept=tuple(kept), down={name: int(hundredths) / 100 for name, hundredths in down})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseResult:
     """What a deploy did to one host."""
 
@@ -59,7 +41,7 @@ class ReleaseResult:
     round_trips: int
     payload: int
     """Bytes sent, contents and lists."""
-    services: ServicesMoved = ServicesMoved()
+    services: ServicesMoved = field(default_factory=ServicesMoved)
 
 
 def this_user() -> str:
@@ -100,11 +82,14 @@ def install_release(
         Something arrived damaged, the disk filled up or the connection went; the old release runs on.
     """
     services, means, bases, mark = False, means or choose_means(tools), bases or Bases(), secrets.token_hex(8)
+    sent: frozenset[str] = frozenset()
     for step in planned.steps:
         if step.kind is StepKind.SEND:
             _send(session, bundle, step, means, who, bases, mark)
+            sent |= frozenset(step.blobs)
         else:
-            services = _activate(session, bundle, means, who, bases, mark, stage=stage)
+            hashed = lines_of(release_rows(bundle), sent)
+            services = _activate(session, bundle, means, who, bases, [mark, hashed], stage=stage)
     return services
 
 
@@ -132,16 +117,22 @@ def _damaged(reply: Reply) -> list[str]:
 
 
 def _activate(
-    session: BoardSession, bundle: Bundle, means: Means, who: str, bases: Bases, mark: str, *, stage: bool
+    session: BoardSession, bundle: Bundle, means: Means, who: str, bases: Bases, read: Sequence[str], *, stage: bool
 ) -> bool:
-    """Build the release from the board's store and switch to it; returns whether there are services to start."""
+    """Build the release from the board's store and switch to it; returns whether there are services to start.
+
+    Parameters
+    ----------
+    read:
+        The mark of this deploy, and the lines of the list whose content it hashed as it came.
+    """
     manifest, rows = bundle.manifest, release_rows(bundle)
     listing = "".join(f"{blob} {path}\n" for blob, path in rows).encode()
     digest = hashlib.sha256(listing).hexdigest()
 
     def build(form: str, stream: Iterable[bytes], old: str = "") -> Reply:
         arguments = [manifest.root, bundle.id, digest, who, means.packing.value, form, str(manifest.number), old]
-        arguments += ["stage" if stage else "switch", mark]
+        arguments += ["stage" if stage else "switch", *read]
         packs, key = shared_packs(), f"{form} {bundle.id} {old} {means.packing.value} {means.slow}"
         packed: Iterable[bytes] = pack(stream, means.packing, slow=means.slow)
         if packs:
@@ -149,7 +140,9 @@ def _activate(
         return session.run(ACTIVATE, arguments, paced(packed, means.rate))
 
     with progress(f"reading the release back on the board{'' if stage else ', and switching to it'}"):
-        edit = edit_of_rows(bases.rows, rows) if bases.release not in ("", bundle.id) else None
+        edit = (
+            edit_of_rows(bases.rows, rows) if bases.release not in ("", bundle.id) and len(rows) > EDIT_LEAST else None
+        )
         reply = build("edit", [edit], bases.release) if edit else Reply(code=UNLIKE, out="", err="")
         if reply.code == UNLIKE and means.tar:
             folder = f"releases/.{bundle.id}.part"
@@ -180,48 +173,6 @@ def _start_services(session: BoardSession, root: str, identity: str, who: str) -
     except PreflightError as error:
         raise ServicesDownError(error.what, where=error.where, why=error.why, next_step=error.next_step) from error
     return services_moved(reply.out)
-
-
-DAMAGED, UNLIKE = 73, 91
-_REASONS = {
-    70: "a folder could not be made",
-    71: "what was sent could not be written",
-    72: "a rename failed",
-    DAMAGED: "a file was damaged on its way or on the flash; it was thrown away",
-    74: "there is no verified release to go back to",
-    75: "another deploy is at work there",
-    76: "the board's shell was told to stop",
-    77: "the list of files was cut on its way",
-    78: "another release was switched on while the checks ran",
-    79: "its user may not put in what starts at boot",
-    80: "a service could not be put in or started",
-    UNLIKE: "the release that runs is not what it was made as",
-}
-
-_CURES = {
-    75: "wait for it to end, then give the same command again. It ends with its connection: where that workstation is "
-    "gone for good, end the process on the board",
-    79: 'log in as root, or set runs = "hand" for the streams in the board\'s file',
-    80: "repair on the board what it names, then give the same command again",
-}
-
-
-class ServicesDownError(PreflightError):
-    """The switch was made, and a service of what runs now could not be put in or started."""
-
-
-def check_reply(reply: Reply, root: str) -> None:
-    """Raise PreflightError for a script that did not run to its end, with the reason behind its exit code."""
-    if reply.code == 0:
-        return
-    detail = one_line(f"{reply.out} {reply.err}"[-1000:])
-    full = "; no space left on the board" if "No space" in detail else ""
-    raise PreflightError(
-        f"the board stopped: {_REASONS.get(reply.code, f'exit code {reply.code}')}{full}",
-        where=root,
-        why=detail,
-        next_step=_CURES.get(reply.code, "the release that ran there runs on; fix the cause and repeat the command"),
-    )
 
 
 def deploy_release(

@@ -1,11 +1,17 @@
-"""What runs on a board: POSIX sh and BusyBox, nothing else. Every value arrives as an argument or on stdin."""
+"""What runs on a board, and what its exit codes say.
+
+POSIX sh and BusyBox, nothing else. Every value arrives as an argument or on stdin.
+"""
 
 from __future__ import annotations
 
 from deploy.atboot.trial import BEGIN_TRIAL, THIS_START
+from deploy.boards.session import Reply
 from deploy.ssh.brief import brief
 from deploy.transfer.lock import LOCK
 from deploy.transfer.receive import FLUSH, SUMS, UNPACK
+from recipes.errors import PreflightError
+from recipes.text import one_line
 
 SWITCH = (
     LOCK
@@ -14,12 +20,11 @@ SWITCH = (
 # rename(2) of a link is the switch: readers see the old release or the new one. Without `mv -T` the link is replaced
 # by ln, which has a short moment without one.
 point() {
-    rm -f "$root/.$1.new"
-    if mv --help 2>&1 | grep -q -e '-T'; then
-        ln -s "releases/$2" "$root/.$1.new" && mv -T -f "$root/.$1.new" "$root/$1"
-    else
-        ln -sfn "releases/$2" "$root/$1"
-    fi
+    : "${moves:=$(mv --help 2>&1)}"
+    case $moves in
+        *-T*) ln -sfn "releases/$2" "$root/.$1.new" && mv -T -f "$root/.$1.new" "$root/$1" ;;
+        *) ln -sfn "releases/$2" "$root/$1" ;;
+    esac
 }
 target() { [ -L "$root/$1" ] && { t=$(readlink "$root/$1"); echo "${t##*/}"; }; }
 # $1 the release that runs now. Says whether anything has to be started or taken away.
@@ -32,7 +37,7 @@ SWEEP = r"""
 # of what is wanted nothing goes.
 sweep() {
     if sed 's/ .*//' "$root"/releases/*/.list > "$root/.lock/wanted" &&
-        [ "$(sort -u "$root/.lock/wanted" 2>/dev/null | wc -l)" -ne "$(ls "$root/store" | wc -l)" ]; then
+        [ "$(sort -u "$root/.lock/wanted" 2>/dev/null | wc -l)" -ne "$(cd "$root/store" && set -- * && echo $#)" ]; then
         cd "$root/store" && printf '%s\n' * | grep -vxFf "$root/.lock/wanted" | {
             set --
             while read -r blob; do
@@ -49,12 +54,13 @@ ACTIVATE = brief(
 # $1 our folder, $2 release id, $3 the list's sha256, $4 who; stdin: the list, "BLOB PATH" lines, packed as $5 says;
 # where $6 is tar, in a tar with the links that it stands for, or with some; where it is edit, what makes the list of
 # that of release $8, whose files are linked too. $7 the release's number. Builds the release beside the others, reads
-# back every file that RECEIVE did not hash under the mark ${10}, then switches; where $9 is `stage` it only says which
-# one is ready for it. What is cut before the switch leaves `current` as it was.
+# back every file but those that RECEIVE hashed under the mark ${10}: what ${11}, for `sed`, takes out of the list. Then
+# switches; where $9 is `stage` it only says which one is ready for it. What is cut before the switch leaves `current`
+# as it was.
 set -u
 umask 022
 root=$1 id=$2 list=$3 who=${4:-} pack=${5:-none} form=${6:-list} number=${7:-0} old=${8:-} until=${9:-switch}
-mark=${10:-}
+mark=${10:-} hashed=${11:-}
 """
     + SWITCH
     + UNPACK
@@ -66,23 +72,13 @@ mark=${10:-}
 # What ends without the switch leaves nothing for a moment behind; on a full disk no contents either, for what runs
 # there needs the room.
 unlock() {
-    cd "$root" && rm -rf "releases/.$id.part" .hashes .sums .bad .fresh .rest .trial.new
+    cd "$root" && rm -rf "releases/.$id.part" .hashes .sums .bad .fresh .trial.new
     if now=$(target current); then [ "$now" = "$id" ] || begin_trial "$now"; else rm -f .trial; fi
     dd if=/dev/zero of=.try bs=4096 count=16 2>/dev/null || { rm -f .try; sweep; }
     rm -rf "$root/.try" "$root/.lock"
 }
-# $1 a list: writes it down as `.sums`, in the form of sha256sum.
-sums() { sed 's/^\([0-9a-f]*\)[.x]* /\1  .\//' "$1" > "$root/.sums"; }
-# $1 a list: prints its lines whose content this deploy did not hash. A name of those sorts in front of what begins with
-# it. All of them where there is no `sort`, or the lines do not add up: the disk may be full.
-unread() {
-    [ -n "$mark" ] && [ "$(sed 1q "$root/.fresh" 2>/dev/null)" = "$mark" ] && command -v sort > /dev/null ||
-        { cat "$1"; return; }
-    { sed 1d "$root/.fresh"; cat "$1"; } | LC_ALL=C sort 2>/dev/null |
-        sed -e '/ /!{h;d' -e '}' -e G -e '/^\([^ ]*\) .*\n\1$/d' -e 's/\n.*//' > "$root/.bad"
-    if [ $(($(wc -l < "$root/.bad") + $(wc -l < "$root/.fresh") - 1)) -ge "$(wc -l < "$1")" ]; then cat "$root/.bad"
-    else cat "$1"; fi
-}
+# $1 a list, $2 for `sed`, what to leave out of it: writes it down as `.sums`, in the form of sha256sum.
+sums() { sed -e "${2:-}" -e 's/^\([0-9a-f]*\)[.x]* /\1  .\//' "$1" > "$root/.sums"; }
 place() { case $2 in */*) [ -d "$1/${2%/*}" ] || mkdir -p "$1/${2%/*}" || exit 70 ;; esac; }
 repair() {
     # $1 a release that is there, $2 the same one, whole: what is damaged or lost is replaced, each file by a rename.
@@ -138,9 +134,11 @@ set -- $(sha256sum "$part/.list" 2>/dev/null)
     cp "$root/store/$blob" "$part/$path" || exit 71
     mark='' # a copy is another file: it is read
 done < "$part/.list"
-unread "$part/.list" > "$root/.rest" && sums "$root/.rest" && rm -f "$root/.rest" || exit 70
+last=''; { read -r last < "$root/.fresh"; } 2>/dev/null
+[ -n "$mark" ] && [ "$last" = "$mark" ] || hashed=''
+sums "$part/.list" "$hashed" || exit 70
 echo "$number" > "$part/.number" && flush "$part" || exit 70
-damaged "$part" "$root/.sums" > "$root/.bad" || exit 70
+{ [ ! -s "$root/.sums" ] || damaged "$part" "$root/.sums"; } > "$root/.bad" || exit 70
 [ "$form" != edit ] || [ ! -s "$root/.bad" ] || unlike
 if [ -s "$root/.bad" ]; then
     # Named, so that the content goes too: the next run sends it again.
@@ -177,7 +175,7 @@ if [ "$current" != "$id" ]; then
 fi
 [ "$(cat "$root/.staged" 2>/dev/null)" != "$id" ] || rm -f "$root/.staged"  # it waits no more
 flush "$root"
-rm -f "$root/.hashes" "$root/.sums" "$root/.bad" "$root/.edit"
+rm -f "$root/.hashes" "$root/.sums" "$root/.bad" "$root/.edit" "$root/.fresh"
 served "$id"
 echo "current=$(target current)"
 """
@@ -197,14 +195,15 @@ lock "${4:-}"
 : > "$root/releases/$id/.confirmed" && flush "$root/releases/$id" || exit 70
 rm -f "$root/.trial" "$root/.reverted"
 # A service that no release changed since runs on from the one that it was started from.
-used=" $(cat "$root"/applied/*/.from 2>/dev/null | tr '\n' ' ') "
+used=' '
+[ ! -d "$root/applied" ] || used=" $(cat "$root"/applied/*/.from 2>/dev/null | tr '\n' ' ') "
 staged=''; { read -r staged < "$root/.staged"; } 2>/dev/null
-kept=0
+kept=0 back=$(target previous || true)
 ls -dt "$root"/releases/*/ | while read -r dir; do
     name=${dir%/}; name=${name##*/}
     case $used in *" $name "*) continue ;; esac
     [ "$name" != "$staged" ] || continue
-    if [ "$name" = "$id" ] || [ "$name" = "$(target previous || true)" ]; then kept=$((kept + 1)); continue; fi
+    if [ "$name" = "$id" ] || [ "$name" = "$back" ]; then kept=$((kept + 1)); continue; fi
     if [ "$kept" -lt "$keep" ] && [ -f "$dir/.confirmed" ]; then kept=$((kept + 1)); continue; fi
     rm -rf "$dir"
 done
@@ -255,3 +254,43 @@ while read -r name; do
 done
 exit "$bad"
 """
+DAMAGED, UNLIKE = 73, 91
+_REASONS = {
+    70: "a folder could not be made",
+    71: "what was sent could not be written",
+    72: "a rename failed",
+    DAMAGED: "a file was damaged on its way or on the flash; it was thrown away",
+    74: "there is no verified release to go back to",
+    75: "another deploy is at work there",
+    76: "the board's shell was told to stop",
+    77: "the list of files was cut on its way",
+    78: "another release was switched on while the checks ran",
+    79: "its user may not put in what starts at boot",
+    80: "a service could not be put in or started",
+    UNLIKE: "the release that runs is not what it was made as",
+}
+
+_CURES = {
+    75: "wait for it to end, then give the same command again. It ends with its connection: where that workstation is "
+    "gone for good, end the process on the board",
+    79: 'log in as root, or set runs = "hand" for the streams in the board\'s file',
+    80: "repair on the board what it names, then give the same command again",
+}
+
+
+class ServicesDownError(PreflightError):
+    """The switch was made, and a service of what runs now could not be put in or started."""
+
+
+def check_reply(reply: Reply, root: str) -> None:
+    """Raise PreflightError for a script that did not run to its end, with the reason behind its exit code."""
+    if reply.code == 0:
+        return
+    detail = one_line(f"{reply.out} {reply.err}"[-1000:])
+    full = "; no space left on the board" if "No space" in detail else ""
+    raise PreflightError(
+        f"the board stopped: {_REASONS.get(reply.code, f'exit code {reply.code}')}{full}",
+        where=root,
+        why=detail,
+        next_step=_CURES.get(reply.code, "the release that ran there runs on; fix the cause and repeat the command"),
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -145,8 +145,14 @@ def tar_of_links(listing: bytes, rows: Iterable[tuple[str, str]], folder: str) -
 
 Rows = Sequence[tuple[str, str]]
 """What a release is made of: store name and path of each file, in the order of its list on the board."""
+EDIT_LEAST = 256
+"""Rows of a release from which on it is made of the one before: to look at that costs a dozen processes, and the whole
+list of a smaller one is 10 KB."""
 EDIT_MOST = 64
 """Rows that may be others in a release that is made of the one before: each costs the board a process or two."""
+
+
+_MOST_LINES = 512
 
 
 def edit_of_rows(old: Rows, new: Rows) -> bytes | None:
@@ -176,6 +182,23 @@ def edit_of_rows(old: Rows, new: Rows) -> bytes | None:
     if waiting:
         edits.append("$a\\\n" + "\\\n".join(f"{blob} {path}" for blob, path in waiting))
     return "\n".join([*notes, *edits, ""]).encode()
+
+
+def lines_of(rows: Rows, blobs: Collection[str]) -> str:
+    """Return what takes the lines of some contents out of a release's list: a script for `sed`, such as `1,9d;12d`.
+
+    Nothing where that has no room in a command: the board then reads all of the release. Pure.
+    """
+    known = frozenset(blobs)
+    numbers = [number for number, (blob, _) in enumerate(rows, 1) if blob in known]
+    runs: list[tuple[int, int]] = []
+    for number in numbers:
+        if runs and runs[-1][1] == number - 1:
+            runs[-1] = (runs[-1][0], number)
+        else:
+            runs.append((number, number))
+    script = ";".join(f"{first}d" if first == last else f"{first},{last}d" for first, last in runs)
+    return script if len(script) <= _MOST_LINES else ""
 
 
 def fits(path: str) -> bool:

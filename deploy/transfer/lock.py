@@ -20,7 +20,7 @@ holder() {
     done
     echo "$$"
 }
-boot=$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)
+boot=''; { read -r boot < /proc/sys/kernel/random/boot_id; } 2>/dev/null
 me=$(holder)
 # $1 a lock: prints who has it, where that is somebody else who lives. A run that was cut leaves its lock, its process
 # is gone then, and after a reboot its number is another's.

@@ -87,7 +87,7 @@ def choose_means(tools: Collection[str], *, forced: str = "", rate: int = 0, lat
         packing=choose_packing(tools, slow=slow),
         slow=slow,
         rate=rate,
-        patch="gzip" in tools and wanted is not Way.RSYNC,
+        patch={"gzip", "tar"} <= frozenset(tools) and wanted is not Way.RSYNC,
         tar="tar" in tools,
     )
 

@@ -37,8 +37,9 @@ RECEIVE = brief(
     r"""
 # $1 our folder; $2 what comes: tar, nothing, the name of one content, or `later` by another way; `basis` for
 # what rsync is to begin with, "BLOB PATH" lines, `failed` where it did not come to its end; $3 how it is packed:
-# zstd, xz, gzip or none; $4 who; $5 a file in `incoming` to read instead of stdin; $6 a mark of this deploy, under
-# which `.fresh` names what was hashed here: before the switch it is not read again. Nothing enters the store unchecked.
+# zstd, xz, gzip or none; $4 who; $5 a file in `incoming` to read instead of stdin; $6 a mark of this deploy, which
+# `.fresh` has once all that came was hashed here: before the switch it is not read again. Nothing enters the store
+# unchecked.
 # A content in `incoming` has its name, and so has what a cut left of one; NAME@BYTES is what follows these bytes of it.
 set -u
 umask 022
@@ -107,10 +108,7 @@ if [ -s .bad ]; then
     while read -r blob; do echo "damaged=${blob#./}"; rm -rf "$blob"; done < .bad
 fi
 rm -f .sums .bad
-if [ -n "$mark" ]; then
-    [ "$(sed 1q ../.fresh 2>/dev/null)" = "$mark" ] || echo "$mark" > ../.fresh
-    ls >> ../.fresh
-fi
+[ -z "$mark" ] || echo "$mark" > ../.fresh
 # By one process, unless they are more than a command line takes.
 mv -f ./* ../store/ 2>/dev/null || for blob in *; do [ ! -f "$blob" ] || mv -f "$blob" ../store/ || exit 72; done
 [ "$bad" = 0 ] || exit 73

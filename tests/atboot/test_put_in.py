@@ -6,10 +6,10 @@ import shlex
 
 import pytest
 
+from deploy.atboot.put_in import services_moved
 from deploy.atboot.trial import told_reverted
 from deploy.boards.probe import PROBE_SCRIPT
 from deploy.release import scripts
-from deploy.release.run import services_moved
 from deploy.ssh.brief import COMMAND_BYTES, brief
 from deploy.transfer import lock, receive
 

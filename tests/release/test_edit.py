@@ -15,11 +15,12 @@ import pytest
 from deploy.boards.probe import probe_host
 from deploy.bundle.assemble import pack_bundle
 from deploy.bundle.load import Bundle
+from deploy.release import run
 from deploy.release.carried import Bases, older_contents, paper_sizes, release_rows
 from deploy.release.plan import plan_release
 from deploy.release.run import ReleaseResult, deploy_release
 from deploy.release.scripts import ACTIVATE
-from deploy.transfer.cargo import EDIT_MOST, edit_of_rows
+from deploy.transfer.cargo import EDIT_MOST, edit_of_rows, lines_of
 from recipes.errors import PreflightError
 from tests.support import bundles
 from tests.support.localboard import ARCH, LocalSession
@@ -46,6 +47,11 @@ def session(request: pytest.FixtureRequest) -> LocalSession:
     if not shutil.which(request.param[0]):
         pytest.skip("no BusyBox here")
     return LocalSession(request.param)
+
+
+@pytest.fixture(autouse=True)
+def _small_ones_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "EDIT_LEAST", 0)
 
 
 def made(root: Path, contents: dict[str, tuple[bytes, int]]) -> Bundle:
@@ -154,20 +160,21 @@ def test_what_this_deploy_hashed_is_not_read_again(session: LocalSession, tmp_pa
     first = made(tmp_path, FIRST)
     deploy(session, first)
     blob = hashlib.sha256(FIRST["lib/a.so"][0]).hexdigest()
-    named = [line.partition(" ")[0] for line in (tmp_path / "releases" / first.id / ".list").read_text().splitlines()]
-    for mark, fresh, found in (
-        ("mine", [*named], False),
-        ("mine", [name for name in named if name != blob], True),
-        ("another", [*named], True),
-        ("", [*named], True),
+    every = [name for name, _ in release_rows(first)]
+    for mark, hashed, found in (
+        ("mine", every, False),
+        ("mine", [name for name in every if name != blob], True),
+        ("mine", [], True),
+        ("another", every, True),
+        ("", every, True),
     ):
         (tmp_path / "current").unlink()
         shutil.rmtree(tmp_path / "releases" / first.id)
         (tmp_path / "store" / blob).write_bytes(b"damaged")
-        (tmp_path / ".fresh").write_text("\n".join(["mine", *fresh, ""]))
+        (tmp_path / ".fresh").write_text("mine\n")
         listing = "".join(f"{name} {path}\n" for name, path in release_rows(first)).encode()
         words = [str(tmp_path), first.id, hashlib.sha256(listing).hexdigest(), "me", "none", "list", "0", "", "switch"]
-        reply = session.run(ACTIVATE, [*words, mark], [listing])
+        reply = session.run(ACTIVATE, [*words, mark, lines_of(release_rows(first), hashed)], [listing])
         assert ("damaged=lib/a.so" in reply.out) == found, (mark, reply)
         assert (reply.code == 0) != found
         assert not (tmp_path / ".fresh").exists()
@@ -175,6 +182,24 @@ def test_what_this_deploy_hashed_is_not_read_again(session: LocalSession, tmp_pa
             assert not (tmp_path / "current").is_symlink()
             (tmp_path / "store" / blob).write_bytes(FIRST["lib/a.so"][0])
             assert session.run(ACTIVATE, words, [listing]).code == 0
+
+
+@pytest.mark.parametrize("sed", SEDS, ids=" ".join)
+def test_the_lines_of_what_was_hashed_are_named(tmp_path: Path, sed: tuple[str, ...]) -> None:
+    if not shutil.which(sed[0]):
+        pytest.skip("no BusyBox here")
+    draw = random.Random(3)
+    all_of_it = [(blob, f"{path}, again") for blob, path in rows(4)] + rows(40)
+    (tmp_path / "list").write_text("".join(f"{blob} {path}\n" for blob, path in all_of_it))
+    for share in (0, 0.1, 0.5, 0.9, 1):
+        known = {blob for blob, _ in all_of_it if draw.random() < share}
+        argv = [*sed, "-e", lines_of(all_of_it, known), str(tmp_path / "list")]
+        said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+        assert said == "".join(f"{blob} {path}\n" for blob, path in all_of_it if blob not in known)
+    # What has no room in a command is said of none: all of it is read.
+    many = rows(2000)
+    assert lines_of(many, {blob for blob, _ in many}) == "1,2000d"
+    assert lines_of(many, {blob for blob, _ in many[::2]}) == ""
 
 
 def test_without_the_older_bundle_here_all_of_it_is_sent(session: LocalSession, tmp_path: Path) -> None:
