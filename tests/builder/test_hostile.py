@@ -20,6 +20,7 @@ from recipes.builder.run import build_stage, prepare_build
 from recipes.engine.docker import Engine
 from recipes.errors import BuildError
 from recipes.stage.manifest import Stage
+from recipes.toolchains.sysroots import Sysroot
 from tests.builder.test_build import without_builds
 
 pytestmark = [pytest.mark.engine, pytest.mark.hostile(kind="build")]
@@ -69,8 +70,11 @@ def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
 
 
 @pytest.fixture
-def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: Engine, victim: Path) -> Build:
-    """Return a function that builds a recipe with these lines in its `make install`, in a cache of this test's own."""
+def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: Engine, arm_sysroot: Sysroot, victim: Path) -> Build:
+    """Return a function that builds a recipe with these lines in its `make install`, in a cache of this test's own.
+
+    The sysroot is made before: where this machine has none yet, each of these caches would make one.
+    """
     monkeypatch.setenv("BOARDCAST_WORK", str(tmp_path / "work"))
     without_builds(tmp_path / "cache", monkeypatch)
     monkeypatch.setenv("BOARDCAST_RECIPES", str(tmp_path / "recipes"))
