@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,20 @@ from recipes.text import shown
 KINDS = ("store", "bundle", "names", "board", "build", "media")
 """Where hostile input may come from; the marks of the tests name them."""
 _SELFTEST_SECONDS = 3600
+_MIRRORS = ("BOARDCAST_MIRROR", "BOARDCAST_DEBIAN_MIRROR", "BOARDCAST_DEBIAN_SNAPSHOTS")
 _FAULTS_SECONDS = 4 * 3600
+
+
+def _of_tests(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return what our own tests have of this user's environment: the cache, and where sources come from."""
+    import os
+
+    from recipes import paths
+    from recipes.tools.base import proxies
+
+    mirrors = {name: os.environ[name] for name in _MIRRORS if name in os.environ}
+    here = {"PYTHONPATH": str(paths.CHECKOUT), "BOARDCAST_CACHE": str(paths.cache())}
+    return {**proxies(), **mirrors, **here, **(more or {})}
 
 
 @command(
@@ -41,7 +55,7 @@ def bench(_: Context, what: str, svg: str = "", json: bool = False, dry_run: boo
         console.emit(argv)
     elif dry_run:
         console.out(*shlex.join(argv).splitlines())
-    elif code := process.passthrough(argv, env={"PYTHONPATH": str(paths.CHECKOUT)}):
+    elif code := process.passthrough(argv, env=_of_tests()):
         raise Exit("", code)
 
 
@@ -77,12 +91,7 @@ def try_promises(_: Context, what: str, seed: str = "", json: bool = False, dry_
             console.emit(argv) if json else console.out(*shlex.join(argv).splitlines())
             return
         figures = Path(folder) / "figures"
-        environment = {
-            "PYTHONPATH": str(paths.CHECKOUT),
-            "BOARDCAST_FULL": "yes",
-            "BOARDCAST_SEED": seed,
-            "BOARDCAST_FIGURES": str(figures),
-        }
+        environment = _of_tests({"BOARDCAST_FULL": "yes", "BOARDCAST_SEED": seed, "BOARDCAST_FIGURES": str(figures)})
         console.say(f"seed {seed}; this takes about an hour")
         done = process.run(argv, cwd=paths.CHECKOUT, env=environment, check=False, timeout=_FAULTS_SECONDS)
         told = figures.read_text().splitlines() if figures.is_file() else []
@@ -173,8 +182,7 @@ def security(_: Context, kind: list[str], engine: bool = False, json: bool = Fal
         if dry_run:
             console.emit(argv) if json else console.out(*shlex.join(argv).splitlines())
             return
-        environment = {"PYTHONPATH": str(paths.CHECKOUT)}
-        done = process.run(argv, cwd=paths.CHECKOUT, env=environment, check=False, timeout=_SELFTEST_SECONDS)
+        done = process.run(argv, cwd=paths.CHECKOUT, env=_of_tests(), check=False, timeout=_SELFTEST_SECONDS)
         rows = _tried(table)
     if json:
         console.emit(rows)

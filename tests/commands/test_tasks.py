@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import tasks
+from deploy.commands import project
 from recipes import paths
 from recipes.arch import ARCHES
 from tests.support.commandlines import answers
@@ -290,3 +291,18 @@ def test_hostile_input_is_tried_and_counted() -> None:
     (row,) = json.loads(done.stdout).items()
     assert row[0] == "store"
     assert row[1]["inputs"] == row[1]["refused"] > 40
+
+
+def test_our_own_tests_have_this_users_cache_and_mirrors(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without them they would fetch and make anew, in another place, all that this machine has."""
+    given = {
+        "BOARDCAST_CACHE": str(tmp_path),
+        "BOARDCAST_DEBIAN_MIRROR": "http://mirror.invalid/debian",
+        "https_proxy": "http://proxy.invalid:3128",
+    }
+    for name, value in {**given, "BOARDCAST_BOARDS": "/elsewhere", "PYTEST_ADDOPTS": "-k nothing"}.items():
+        monkeypatch.setenv(name, value)
+    found = project._of_tests({"BOARDCAST_SEED": "7"})
+    assert given.items() <= found.items()
+    assert found["BOARDCAST_SEED"] == "7"
+    assert not {"BOARDCAST_BOARDS", "PYTEST_ADDOPTS"} & found.keys()
