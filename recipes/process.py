@@ -8,7 +8,7 @@ import pwd
 import selectors
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -327,9 +327,24 @@ def start_on_link(argv: Sequence[str], link: int, *, env: Mapping[str, str], err
 
 
 def passthrough(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
-    """Run a program on our own terminal (tests, an interactive shell) and return its exit code."""
-    with progress.quiet():
-        return subprocess.run(list(argv), env=environment(env), check=False).returncode
+    """Run a program on our own terminal (benches, an interactive shell) and return its exit code.
+
+    A Ctrl-C there is for both: what the program has to take down it takes down before we end, too.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        After the program's own end.
+    """
+    with progress.quiet(), subprocess.Popen(list(argv), env=environment(env)) as child:
+        try:
+            return child.wait()
+        except KeyboardInterrupt:
+            # `subprocess.run` would kill it a quarter of a second later, and a board that it brought up stay.
+            while child.poll() is None:
+                with suppress(KeyboardInterrupt):
+                    child.wait()
+            raise
 
 
 def start_detached(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], output: IO[bytes]) -> int:
