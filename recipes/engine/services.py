@@ -79,12 +79,16 @@ class Services:
         return sorted(found, key=lambda network: (network.attrs["Created"], network.id))
 
     def remove_network(self, name: str) -> None:
-        """Remove a network of this name; it stays where there is none, or a container is still on it."""
+        """Remove a network of this name; it stays where there is none, or a container is still on it.
+
+        One that stands still counts too, which the engine does not ask for: it could not be started any more.
+        """
         import docker
 
         for network in self._networks(name):
             with contextlib.suppress(docker.errors.NotFound, docker.errors.APIError):
-                network.remove()
+                if not self._client.containers.list(all=True, filters={"network": network.id}, ignore_removed=True):
+                    network.remove()
 
     def start(
         self,

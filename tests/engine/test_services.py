@@ -61,3 +61,16 @@ def test_a_container_that_is_restarted_keeps_its_files(engine: Engine, name: str
     assert address.count(".") == 3
     until(lambda: "what was kept" in services.log_tail(name, 40))
     assert services.running(name)
+
+
+def test_the_network_of_one_that_is_switched_off_stays_until_that_is_gone(engine: Engine, name: str) -> None:
+    """Somebody else's last board goes while ours is between off and on."""
+    services = engine.services
+    until(lambda: "started" in services.log_tail(name))
+    services._client.containers.get(name).kill()
+    until(lambda: not services.running(name))
+    services.remove_network(name)
+    assert services.restart(name, network=name).count(".") == 3
+    services.remove(name)
+    services.remove_network(name)
+    assert not services._networks(name)

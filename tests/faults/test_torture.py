@@ -98,7 +98,9 @@ class CutSession:
     """A real session to a board; within one of its commands something goes, or right behind it."""
 
     def __init__(self, session: BoardSession, at: int, moment: float, cut: Callable[[], None]) -> None:
-        self.session, self.at, self.moment, self.cut = session, at, moment, cut
+        self.session, self.at, self.moment = session, at, moment
+        # At the end of a command its timer may run out at the same moment: one of both cuts.
+        self.left = iter([cut])
         self.traffic = session.traffic
         self.deadline = math.inf
         self.count, self.seconds = 0, list[float]()
@@ -115,15 +117,18 @@ class CutSession:
             reply = self.session.run(script, arguments, stdin, most=most)
             self.seconds.append(time.monotonic() - begun)
             return reply
-        timer = threading.Timer(self.moment, self.cut)
+        timer = threading.Timer(self.moment, self._cut)
         timer.start()
         try:
             return self.session.run(script, arguments, stdin, most=most)
         finally:
             if timer.is_alive() and time.monotonic() - begun < self.moment:
                 timer.cancel()
-                self.cut()
+                self._cut()
             timer.join()
+
+    def _cut(self) -> None:
+        next(self.left, lambda: None)()
 
 
 def cut_deploy(bundle: Bundle, kind: str, at: int, moment: float, engine: Engine, container: str) -> str:
