@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from pathlib import PurePosixPath
 
 from deploy.boards.probe import HostFacts, open_to_others
 from deploy.bundle.manifest import Manifest
@@ -145,7 +144,11 @@ def _send_step(manifest: Manifest, facts: HostFacts, papers: Mapping[str, int], 
 
 def _refuse_few_inodes(manifest: Manifest, facts: HostFacts, contents: int) -> None:
     """Raise PreflightError where the file system takes too few new files; of a release itself only folders are new."""
-    folders = {str(parent) for file in manifest.files for parent in PurePosixPath(file.path).parents}
+    folders = {""}
+    for file in manifest.files:
+        path = file.path
+        while (path := path.rpartition("/")[0]) not in folders:
+            folders.add(path)
     needed = contents + len(folders) + RESERVE_INODES
     if facts.free_inodes is not None and facts.free_inodes < needed:
         raise PreflightError(
