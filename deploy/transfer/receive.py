@@ -66,7 +66,7 @@ failed() {
     # Where the disk is full nothing stays: what runs there needs the room. Else the next run begins with what came.
     # A packed file that cannot be unpacked is damaged: it comes anew.
     dd if=/dev/zero of=.try bs=4096 count=16 2>/dev/null || rm -f ./*
-    rm -f .try ${from:+"$from"}
+    rm -f .try .sums .bad ${from:+"$from"}
     exit 71
 }
 rm -rf ../.basis .[0-9a-f]*.?????? # of rsync
