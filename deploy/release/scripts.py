@@ -69,12 +69,17 @@ mark=${10:-} hashed=${11:-}
     + BEGIN_TRIAL
     + SWEEP
     + r"""
-# What ends without the switch leaves nothing for a moment behind; on a full disk no contents either, for what runs
-# there needs the room.
+# What ends without the switch leaves nothing for a moment behind; on a full disk no release and no contents either, for
+# what runs there needs the room.
+made=''
 unlock() {
     cd "$root" && rm -rf "releases/.$id.part" .hashes .sums .bad .fresh .trial.new
+    now=''
     if now=$(target current); then [ "$now" = "$id" ] || begin_trial "$now"; else rm -f .trial; fi
-    dd if=/dev/zero of=.try bs=4096 count=16 2>/dev/null || { rm -f .try; sweep; }
+    dd if=/dev/zero of=.try bs=4096 count=16 2>/dev/null || {
+        [ -z "$made" ] || [ "$now" = "$id" ] || rm -rf "releases/$made"
+        rm -f .try; sweep
+    }
     rm -rf "$root/.try" "$root/.lock"
 }
 # $1 a list, $2 for `sed`, what to leave out of it: writes it down as `.sums`, in the form of sha256sum.
@@ -155,6 +160,7 @@ if [ -d "$root/releases/$id" ]; then
     repair "$root/releases/$id" "$part"
     rm -rf "$part"
 else
+    made=$id
     mv "$part" "$root/releases/$id" || exit 72
 fi
 echo "$who" > "$root/releases/$id/.deployed"
@@ -164,6 +170,7 @@ if [ "$until" = stage ]; then
     mv -f "$root/.staged.new" "$root/.staged" || exit 72
     flush "$root"
     rm -f "$root/.hashes" "$root/.sums" "$root/.bad" "$root/.edit"
+    made=''
     unlock
     exit 0
 fi
