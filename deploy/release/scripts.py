@@ -73,7 +73,7 @@ mark=${10:-} hashed=${11:-}
 # what runs there needs the room.
 made=''
 unlock() {
-    cd "$root" && rm -rf "releases/.$id.part" .hashes .sums .bad .fresh .trial.new
+    cd "$root" && rm -rf "releases/.$id.part" .hashes .sums .bad .fresh .edit .trial.new
     now=''
     if now=$(target current); then [ "$now" = "$id" ] || begin_trial "$now"; else rm -f .trial; fi
     dd if=/dev/zero of=.try bs=4096 count=16 2>/dev/null || {

@@ -14,10 +14,12 @@ from deploy.boards.probe import probe_host
 from deploy.boards.session import SshSession, connect
 from deploy.bundle.assemble import pack_bundle
 from deploy.bundle.load import Bundle
-from deploy.release.carried import paper_sizes
+from deploy.release import run
+from deploy.release.carried import older_contents, paper_sizes
 from deploy.release.plan import plan_release
 from deploy.release.recheck import watched_paths
 from deploy.release.run import deploy_release
+from deploy.transfer.cargo import EDIT_LEAST
 from recipes.errors import PreflightError
 from tests.support.simboard import rounds
 from tests.support.simrelease import FLASH
@@ -46,16 +48,19 @@ def small(bundle: Bundle, tag: str, extra: int = 0) -> Bundle:
 def deploy(session: SshSession, bundle: Bundle) -> None:
     facts = replace(probe_host(session, FLASH, watched_paths(bundle.manifest)), free_kib=10**6)
     planned = plan_release(bundle.id, bundle.manifest, facts, papers=paper_sizes(bundle))
-    deploy_release(session, "tiny", bundle, lambda: None, planned=planned, tools=facts.tools)
+    bases = older_contents(bundle, facts.current, [blob for step in planned.steps for blob in step.blobs], facts.blobs)
+    deploy_release(session, "tiny", bundle, lambda: None, planned=planned, tools=facts.tools, bases=bases)
 
 
 def free_kib(session: SshSession) -> int:
     return int(session.run("stat -f -c '%a %S' /flash | { read -r a s; echo $((a * (s / 1024))); }").out)
 
 
+@pytest.mark.parametrize("rows", [EDIT_LEAST, 0], ids=["made anew", "made of the one before"])
 def test_a_disk_that_fills_up_at_any_write(
-    session: SshSession, tiny_bundle: Bundle, figure: Callable[[str], None]
+    session: SshSession, tiny_bundle: Bundle, figure: Callable[[str], None], rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(run, "EDIT_LEAST", rows)
     old = small(tiny_bundle, "old")
     deploy(session, old)
     before = free_kib(session)
@@ -65,7 +70,7 @@ def test_a_disk_that_fills_up_at_any_write(
     session.run(f"rm -rf {FLASH}")
     deploy(session, old)
     listed = session.run(f"cd {FLASH} && find . | sort").out
-    pages = range(0, needed // PAGE_KIB, rounds(10, 1))
+    pages = range(0, needed // PAGE_KIB, rounds(4, 1))
     full = kept = 0
     for page in pages:
         room = page * PAGE_KIB
@@ -90,7 +95,7 @@ def test_a_disk_that_fills_up_at_any_write(
         session.run(f"rm -rf {FLASH}")
         deploy(session, old)
     figure(
-        f"{len(pages)} sizes of what is free, {PAGE_KIB * rounds(10, 1)} KiB apart: full in {full} deploys, "
+        f"{len(pages)} sizes of what is free, {PAGE_KIB * rounds(4, 1)} KiB apart: full in {full} deploys, "
         f"a whole release each time, nothing left of the new one, {len(pages)} of {len(pages)} went through with room"
     )
     assert full >= len(pages) // 3
