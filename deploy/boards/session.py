@@ -14,8 +14,9 @@ from typing import Any, Protocol, runtime_checkable
 
 from deploy.ssh.bridge import Bridge
 from deploy.ssh.channel import COMMAND_SECONDS, SILENT_SECONDS, Exchange, Pulse, TooLongError
-from deploy.ssh.dial import CONNECT_SECONDS, Target, dial, hang_up, place_of
+from deploy.ssh.dial import Target, dial, hang_up, place_of
 from deploy.ssh.files import NotWrittenError, put_file
+from deploy.ssh.jumps import CONNECT_SECONDS
 from deploy.ssh.system import Line, open_line
 from recipes import console
 from recipes.errors import PreflightError
@@ -369,10 +370,8 @@ class SystemSession(SshSession):
 
 def _ended(transport: Any) -> str:
     """Say how a connection ended, as far as this side knows."""
-    error = transport.saved_exception
-    if error is None or isinstance(error, EOFError):
-        return "the other side closed it"
-    return one_line(str(error)) or type(error).__name__
+    error = transport.saved_exception or EOFError()
+    return "the other side closed it" if isinstance(error, EOFError) else one_line(str(error)) or type(error).__name__
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from deploy.release.plan import plan_release
 from deploy.release.recheck import still_proved, watched_paths
 from deploy.release.run import ReleaseResult, has_services, install_release, settle_release, this_user
 from deploy.release.scripts import SWITCH, check_reply
-from deploy.ssh.brief import brief
+from deploy.ssh.answers import brief
 from deploy.transfer.receive import SUMS
 from deploy.verdicts.publish import publish
 from deploy.verify.run import own_checks, refuse_broken_checks, run_checks

@@ -24,8 +24,7 @@ from deploy.kvs.tls import certificate_end
 from deploy.release.carried import find_release
 from deploy.release.deployment import is_off
 from deploy.release.recheck import ABSENT, changed_proofs, watched_paths
-from deploy.ssh.answers import NAME, framed, read_values
-from deploy.ssh.brief import brief
+from deploy.ssh.answers import NAME, brief, framed, read_values
 from deploy.transfer.lock import HOLDER
 from deploy.verdicts.record import read_record
 from deploy.verify.facts import json_object

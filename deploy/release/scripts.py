@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from deploy.atboot.trial import BEGIN_TRIAL, THIS_START
 from deploy.boards.session import Reply
-from deploy.ssh.brief import brief
+from deploy.ssh.answers import brief
 from deploy.transfer.lock import LOCK
 from deploy.transfer.receive import FLUSH, SUMS, UNPACK
 from recipes.errors import PreflightError

@@ -1,7 +1,8 @@
 """Answers of a board, read strictly: `name=value` lines between two marks, each value in the form of its command.
 
 Whatever a log-in prints before the first mark is passed over. A line that cannot be what its command prints ends the
-reading with the line and the command; nothing is guessed of a board, and no answer ends in a traceback. Pure.
+reading with the line and the command; nothing is guessed of a board, and no answer ends in a traceback. And `brief`,
+for the scripts that ask. Pure.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from recipes.elf import ElfError
 from recipes.errors import PreflightError
 from recipes.text import one_line
 
+COMMAND_BYTES = 9000
+"""MAX_CMD_LEN of dropbear: https://github.com/mkj/dropbear/blob/master/src/sysoptions.h"""
 BEGIN, END = "boardcast=begin", "boardcast=end"
 """The marks; a script prints them as lines of their own."""
 NUMBER, NAME, YES = r"-?\d{1,15}", r"[\x21-\x7e]{0,255}", "yes|no"
@@ -31,6 +34,15 @@ joined() { (IFS=; echo "$*"); }
 """
 _HEADER = 64  # bytes of an ELF header; 52 where it is for 32 bits
 _OLD_ARM = {"armv4l", "armv4tl", "armv5l", "armv5tel", "armv5tejl", "armv6l"}
+
+
+def brief(script: str) -> str:
+    """Return a script of sh without its comments and indents; it must have no text over several lines in it. Pure.
+
+    dropbear ends the connection at a command of more than COMMAND_BYTES.
+    """
+    lines = (line.strip() for line in script.splitlines())
+    return "".join(f"{line}\n" for line in lines if line and not line.startswith("#"))
 
 
 def framed(text: str) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deploy.ssh.channel import COMMAND_SECONDS, Counts, Pulse, TooLongError
-from deploy.ssh.dial import CONNECT_SECONDS
+from deploy.ssh.jumps import CONNECT_SECONDS
 
 _PACKET = 32 << 10
 _SAID = 4096

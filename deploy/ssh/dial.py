@@ -6,7 +6,6 @@ of the user's known_hosts.
 
 from __future__ import annotations
 
-import io
 import logging
 import shlex
 import socket
@@ -17,14 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deploy.ssh.jumps import CONNECT_SECONDS, connection_to, hops_of, open_hops, place_of_key
 from deploy.ssh.keys import KeyFile, check_key_file, pick_host_key
 from recipes.errors import PreflightError
-from recipes.process import name_user
 from recipes.text import one_line
 
-CONNECT_SECONDS = 20
-"""For TCP, the SSH banner and the log-in, each; an emulated board takes one to two."""
-_SSH_FILES = ("~/.ssh/config", "/etc/ssh/ssh_config")
 _ENDING_SECONDS = 5
 """For a ProxyCommand that was told to end."""
 
@@ -57,17 +53,14 @@ def way_to(address: str, port: int) -> Iterator[Any]:
     OSError, EOFError, paramiko.SSHException
         The server itself is not reached.
     """
-    import fabric
-
     _hush()
-    config = _configuration(address, port)
-    connection = fabric.Connection(address, port=port, connect_timeout=CONNECT_SECONDS, config=config)
+    connection = connection_to(address, port, connect_timeout=CONNECT_SECONDS)
     try:
         if connection.gateway is None:
             with socket.create_connection((connection.host, connection.port), timeout=CONNECT_SECONDS) as link:
                 yield link
             return
-        _open_hops(connection)
+        open_hops(connection, _undelayed)
         link = connection.open_gateway()
         try:
             link.settimeout(CONNECT_SECONDS)
@@ -93,22 +86,20 @@ def dial(target: Target, *, seconds: float = CONNECT_SECONDS) -> Any:
     PreflightError
         Nothing answers, the host key is not the known one (told before any log-in), or the log-in is refused.
     """
-    import fabric
     import paramiko
 
     _hush()
     locked = target.key is not None and check_key_file(target.key) is KeyFile.LOCKED
-    connection = fabric.Connection(
+    connection = connection_to(
         target.address,
+        target.port,
         user=target.user,
-        port=target.port,
-        config=_configuration(target.address, target.port, target.user),
         connect_timeout=seconds,
         connect_kwargs=_options(target, seconds, agent=target.key is None or locked),
     )
     _pin(connection, target)
     try:
-        _open_hops(connection)
+        open_hops(connection, _undelayed)
         try:
             connection.open()
         except (OSError, EOFError, paramiko.SSHException) as error:
@@ -119,35 +110,9 @@ def dial(target: Target, *, seconds: float = CONNECT_SECONDS) -> Any:
     return connection
 
 
-def _configuration(address: str, port: int, user: str = "") -> Any:
-    """Return fabric's configuration with the user's ssh files, where `%p` and `%r` are what we ask for, as with `ssh`.
-
-    Raises
-    ------
-    PreflightError
-        One of these files cannot be read.
-    """
-    import fabric
-    import paramiko
-
-    name_user()
-    # Of several values the first one counts: ssh_config(5). paramiko expands the tokens by the files alone.
-    ours = paramiko.SSHConfig()
-    ours.parse(io.StringIO(f"Host {address}\nPort {port}\n" + (f"User {user}\n" if user else "")))
-    try:
-        for file in _SSH_FILES:
-            if (path := Path(file).expanduser()).is_file():
-                ours.parse(io.StringIO(path.read_text(errors="replace")))
-    except (OSError, paramiko.SSHException) as error:
-        raise PreflightError(
-            "the ssh configuration cannot be read", where=str(path), why=one_line(str(error))
-        ) from error
-    return fabric.Config(ssh_config=ours)
-
-
 def hang_up(connection: Any) -> None:
     """Close a connection and those that it goes through."""
-    for hop in [connection, *_hops(connection)]:
+    for hop in [connection, *hops_of(connection)]:
         transport = hop.client.get_transport()
         with suppress(OSError, EOFError):
             hop.close()
@@ -179,36 +144,6 @@ def _end(link: Any) -> None:
 def _hush() -> None:
     # paramiko's thread prints its own traceback of a refused host key; our errors say it in one line.
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)
-
-
-def _hops(connection: Any) -> list[Any]:
-    """Return the jump hosts of a connection, the one next to the board first."""
-    hops = []
-    while hasattr(connection.gateway, "client"):
-        connection = connection.gateway
-        hops.append(connection)
-    return hops
-
-
-def _open_hops(connection: Any) -> None:
-    """Open the jump hosts, the first on the way first, so that what goes wrong is told of the right machine."""
-    import paramiko
-
-    for hop in reversed(_hops(connection)):
-        hop.client.set_missing_host_key_policy(paramiko.RejectPolicy())
-        hop.client.load_system_host_keys()
-        hop.connect_timeout = CONNECT_SECONDS
-        hop.connect_kwargs = {**hop.connect_kwargs, "transport_factory": _undelayed}
-        try:
-            hop.open()
-        except (OSError, EOFError, paramiko.SSHException) as error:
-            raise PreflightError(
-                f"the jump host {hop.host} cannot be passed",
-                where=f"{hop.user}@{hop.host}:{hop.port}, on the way to {connection.host}",
-                why=one_line(str(error)) or type(error).__name__,
-                next_step=f"ssh -p {hop.port} {shlex.quote(f'{hop.user}@{hop.host}')} has to work first; "
-                f"ProxyJump in ~/.ssh/config says who is on the way",
-            ) from error
 
 
 def _options(target: Target, seconds: float, *, agent: bool) -> dict[str, Any]:
@@ -247,7 +182,7 @@ def _pin(connection: Any, target: Target) -> None:
 
     connection.client.set_missing_host_key_policy(paramiko.RejectPolicy())
     # The ssh configuration may have another HostName for the address, and paramiko looks by that.
-    place = connection.host if connection.port == 22 else f"[{connection.host}]:{connection.port}"
+    place = place_of_key(connection.host, connection.port)
     try:
         entry = paramiko.hostkeys.HostKeyEntry.from_line(f"{place} {pick_host_key(target.host_key)}")
     except (ValueError, paramiko.SSHException, paramiko.hostkeys.InvalidHostKey):

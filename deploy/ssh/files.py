@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from deploy.ssh.channel import COMMAND_SECONDS, Counts, Pulse
-from deploy.ssh.dial import CONNECT_SECONDS
+from deploy.ssh.jumps import CONNECT_SECONDS
 
 _PACKET = 32 << 10
 """Bytes that every SFTP server takes at once: draft-ietf-secsh-filexfer-02, 3."""

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
-from deploy.ssh.dial import CONNECT_SECONDS, Target, not_known, place_of, refused_key, refused_log_in
+from deploy.ssh.dial import Target, not_known, place_of, refused_key, refused_log_in
+from deploy.ssh.jumps import CONNECT_SECONDS
 from deploy.ssh.keys import KeyFile, check_key_file, pick_host_key
 from recipes import process
 from recipes.errors import PreflightError

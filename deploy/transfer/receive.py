@@ -5,7 +5,7 @@ POSIX sh and BusyBox, nothing else. Every value arrives as an argument or on std
 
 from __future__ import annotations
 
-from deploy.ssh.brief import brief
+from deploy.ssh.answers import brief
 from deploy.transfer.delta import PATCH
 from deploy.transfer.lock import LOCK
 

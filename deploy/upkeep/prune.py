@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 from deploy.boards.session import BoardSession
 from deploy.release.scripts import SWEEP, SWITCH
-from deploy.ssh.brief import brief
+from deploy.ssh.answers import brief
 from deploy.upkeep.releases import KnownRelease, board_releases
 from recipes.errors import PreflightError
 from recipes.text import one_line

@@ -10,7 +10,7 @@ from deploy.atboot.put_in import services_moved
 from deploy.atboot.trial import told_reverted
 from deploy.boards.probe import PROBE_SCRIPT
 from deploy.release import scripts
-from deploy.ssh.brief import COMMAND_BYTES, brief
+from deploy.ssh.answers import COMMAND_BYTES, brief
 from deploy.transfer import lock, receive
 
 SENT = {

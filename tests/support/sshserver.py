@@ -25,6 +25,8 @@ class Line:
     links: list[socket.socket] = field(default_factory=list)
     forwarded: list[int] = field(default_factory=list)
     """The ports that it was asked to carry a connection on to, as a jump host."""
+    logins: list[str] = field(default_factory=list)
+    """Who tried to log in, once for each key; nobody does whom its host key turned away."""
 
     def cut(self) -> None:
         """End every connection that there is; new ones are taken."""
@@ -33,7 +35,7 @@ class Line:
                 link.shutdown(socket.SHUT_RDWR)
 
 
-def _serve(sock: socket.socket, key: Any, kinds: tuple[str, ...], forwarded: list[int], longest: int) -> Any:
+def _serve(sock: socket.socket, key: Any, kinds: tuple[str, ...], line: Line, longest: int) -> Any:
     import paramiko
 
     class Server(paramiko.ServerInterface):  # type: ignore[misc]
@@ -43,11 +45,12 @@ def _serve(sock: socket.socket, key: Any, kinds: tuple[str, ...], forwarded: lis
         def check_channel_direct_tcpip_request(
             self, chanid: int, origin: tuple[str, int], destination: tuple[str, int]
         ) -> int:
-            forwarded.append(destination[1])
+            line.forwarded.append(destination[1])
             threading.Thread(target=_forward, args=(transport, destination), daemon=True).start()
             return int(paramiko.OPEN_SUCCEEDED)
 
         def check_auth_publickey(self, username: str, key: Any) -> int:
+            line.logins.append(username)
             return int(paramiko.AUTH_SUCCESSFUL if username == "root" else paramiko.AUTH_FAILED)
 
         def get_allowed_auths(self, username: str) -> str:
@@ -156,7 +159,7 @@ def ssh_line(folder: Path, *, kinds: tuple[str, ...] = (), longest: int = 0) -> 
                     for ends in ((client, near), (near, client)):
                         threading.Thread(target=_carry, args=(*ends, line.frozen), daemon=True).start()
                     line.links.append(client)
-                    used.callback(_serve(far, key, kinds, line.forwarded, longest).close)
+                    used.callback(_serve(far, key, kinds, line, longest).close)
 
         threading.Thread(target=accept, daemon=True).start()
         try:
