@@ -41,7 +41,8 @@ def connection_to(address: str, port: int, *, user: str = "", **options: Any) ->
     asked = {"user": user} if user else {}
     connection = fabric.Connection(address, port=port, config=config, gateway=False, **asked, **options)
     connection.gateway = _gateway(connection, config)
-    _ask_agent(connection)
+    if connection.connect_kwargs.get("allow_agent", True):
+        _ask_agent(connection)
     return connection
 
 

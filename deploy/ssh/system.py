@@ -31,6 +31,8 @@ _SOCKET_BYTES: Final = 90
 """Of the path of a control socket: the kernel takes 108 (unix(7)), and ssh adds some while it makes one."""
 _NOWHERE: Final = "boardcast.invalid"
 """The host that a command names: without its master it leads nowhere (RFC 6761, 6.4), and no second log-in is tried."""
+_MASTER_SECONDS: Final = 1.0
+"""Within which a master has ended whose connection went; no script of ours ends with 255."""
 _ASKS_NOBODY = {"SSH_ASKPASS_REQUIRE": "never"}
 _INHERITED = ("SSH_AUTH_SOCK", "SSH_SK_PROVIDER", "SSH_SK_HELPER", "USER", "LOGNAME", "XDG_RUNTIME_DIR", "KRB5CCNAME")
 
@@ -68,12 +70,20 @@ class Line:
             command,
         ]
         done = process.converse(argv, stdin, env=_environment(), most=most, left=left, moved=moved)
-        if done.code == 255 and (self.master.ended() or _NOWHERE.encode() in done.stderr):
+        if done.code == 255 and (_NOWHERE.encode() in done.stderr or self._ends()):
             # The second: the master is there, and opens no further session for it.
             raise ConnectionError(self.words() or "the board's server opens no further session")
         if done.code < 0:
             raise ConnectionError("ssh was ended")
         return done
+
+    def _ends(self) -> bool:
+        """Tell whether the master ends: it closes its sessions a moment before."""
+        try:
+            self.master.wait(_MASTER_SECONDS)
+        except TimeoutError:
+            return False
+        return True
 
     def words(self) -> str:
         """Return what the master said, on one line."""
