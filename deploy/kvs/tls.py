@@ -119,17 +119,20 @@ def _name(text: str) -> x509.Name:
     )
 
 
+_BACKDATED = dt.timedelta(days=1)
+"""A board's clock may be a little behind, and a certificate of the future is refused."""
+
+
 def _builder(subject: str, days: int) -> x509.CertificateBuilder:
     from cryptography import x509
 
-    # Backdated: a board's clock may be a little behind, and a certificate of the future is refused.
-    start = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
+    now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(_name(subject))
         .serial_number(x509.random_serial_number())
-        .not_valid_before(start)
-        .not_valid_after(start + dt.timedelta(days=days + 1))
+        .not_valid_before(now - _BACKDATED)
+        .not_valid_after(now + dt.timedelta(days=days))
     )
 
 

@@ -2,7 +2,8 @@
 
 An engine may not see the files of this program, though its socket is here: a socket that was given to a container, a
 virtual machine that does not share the folder. Then it makes an empty folder of a path that it does not have, or mounts
-what else is of that name there. So it is asked what it mounted, once per place.
+what else is of that name there. Or a policy of its machine, such as SELinux's, keeps containers from reading it: then
+nothing is labelled anew, for the files may be a person's own. So it is asked what it mounted, once per place.
 """
 
 from __future__ import annotations
@@ -22,13 +23,18 @@ from recipes.engine.tarstream import empty_folder, pack_folder, read_chunks
 _KERNEL = Path("/proc/sys/kernel/random/boot_id")
 _ENTRIES = 200
 """Of a folder: as many are compared."""
-# $@ what is mounted. Prints the id of the kernel's run, then of each its kind, device and inode, and the names in it.
+# $@ what is mounted. Prints the id of the kernel's run, then of each its kind, device and inode, whether it may be
+# read, and the names in it.
 _LOOK = r"""
+find / -maxdepth 0 -printf '' || exit 1
 cat /proc/sys/kernel/random/boot_id
 for path; do
-    printf '\0\0%s\0%s' "$(stat -c %F "$path" 2>/dev/null)" "$(stat -c '%d %i' "$path" 2>/dev/null)"
-    [ ! -d "$path" ] || find "$path" -mindepth 1 -maxdepth 1 -printf '\0%f'
+    reads=no
+    if [ -d "$path" ]; then ls "$path" > /dev/null 2>&1 && reads=yes; elif [ -r "$path" ]; then reads=yes; fi
+    printf '\0\0%s\0%s\0%s' "$(stat -c %F "$path" 2>/dev/null)" "$(stat -c '%d %i' "$path" 2>/dev/null)" "$reads"
+    [ ! -d "$path" ] || find "$path" -mindepth 1 -maxdepth 1 -printf '\0%f' 2>/dev/null
 done
+exit 0
 """
 
 
@@ -119,7 +125,7 @@ def first_unseen(container: Any, bound: Mapping[Path, PurePosixPath], known: set
         return None
     same_kernel = kernel.strip() == _kernel()
     for source, answer in zip(asked, told, strict=True):
-        kind, number, *names = answer.split(b"\0")
+        kind, number, reads, *names = answer.split(b"\0")
         there = source.stat()
         if same_kernel:  # a bind is the very file; a virtual machine's view of it has numbers of its own
             seen = number == f"{there.st_dev} {there.st_ino}".encode()
@@ -127,7 +133,7 @@ def first_unseen(container: Any, bound: Mapping[Path, PurePosixPath], known: set
             seen = kind.startswith(b"regular")
         else:
             seen = {os.fsencode(entry) for entry in _entries(source)} <= set(names)
-        if not seen:
+        if not seen or reads != b"yes":
             return source
         known.add(_place(source))
     return None

@@ -9,14 +9,15 @@ import subprocess
 import sys
 import uuid
 from contextlib import nullcontext
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
 import docker
-from recipes.engine.container import AbsentError, Job
+from recipes.engine.container import AbsentError, Job, Mount
 from recipes.engine.docker import Engine
 from recipes.engine.layout import WORK
+from recipes.engine.mounts import first_unseen
 from recipes.errors import BuildError
 from recipes.tools.base import ensure_base_image
 
@@ -93,6 +94,28 @@ def test_an_engine_that_does_not_see_our_files_gets_copies(
     assert first == second == ("ours /bc/kept False" if hidden == "nothing" else "ours 1 True")
     assert sessions == "[]"
     assert done.stderr.count("does not see") == (hidden != "nothing")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root's files are nobody's to read")
+@pytest.mark.parametrize("file", [False, True])
+def test_what_a_container_names_and_may_not_read_is_not_there_for_it(
+    engine: Engine, tmp_path: Path, *, file: bool
+) -> None:
+    """As SELinux has it, whatever modes say; here modes that change behind the engine's back stand in for it."""
+    folder = tmp_path / "shared"
+    folder.mkdir(mode=0o755)
+    (folder / "data").write_text("ours")
+    for above in (tmp_path, tmp_path.parent):
+        above.chmod(0o755)
+    source, target = folder / "data" if file else folder, PurePosixPath("/bc/own")
+    job = Job(
+        image=ensure_base_image(engine), cwd=PurePosixPath("/bc/work"), mounts=(Mount(source=source, target=target),)
+    )
+    with engine.session(job) as session:
+        assert first_unseen(session._container, {source: target}, set()) is None
+        source.chmod(0)
+        assert first_unseen(session._container, {source: target}, set()) == source
+        source.chmod(0o755)
 
 
 def test_a_twin_of_a_network_goes_and_the_first_stays(engine: Engine) -> None:

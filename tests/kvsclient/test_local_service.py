@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+import datetime as dt
 import gzip
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.kvs import tls
 from deploy.kvs.keys import Key
 from deploy.kvsstore.faults import parse_fault
 from deploy.media.codecs import describe
@@ -148,11 +150,14 @@ def test_a_certificate_that_was_taken_back_gets_no_keys(client: Client, served: 
     ("name", "fragments"), [("kvssink-audio-video", 6), ("kvssink-connection-lost", 5), ("kvssink-iot-new-stream", 4)]
 )
 def test_the_real_clients_bytes_get_the_same_answers(
-    client: Client, served: LocalService, tmp_path: Path, name: str, fragments: int
+    client: Client, served: LocalService, tmp_path: Path, name: str, fragments: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent_once = captures.sent(name).values()
     moment = next(data for data in sent_once if b"X-Amz-Date: " in data).partition(b"X-Amz-Date: ")[2][:16]
-    served.clock.set(calendar.timegm(time.strptime(moment.decode(), "%Y%m%dT%H%M%SZ")))
+    recorded = calendar.timegm(time.strptime(moment.decode(), "%Y%m%dT%H%M%SZ"))
+    served.clock.set(recorded)
+    # The device's certificate is made today, and has to be good at the time of the recording.
+    monkeypatch.setattr(tls, "_BACKDATED", dt.timedelta(seconds=time.time() - recorded, days=1))
     stream = "HelloLankaKVS" if name == "kvssink-audio-video" else STREAM
     if name != "kvssink-iot-new-stream":
         served.service.store.streams.create(stream, region=REGION, retention_hours=2)
