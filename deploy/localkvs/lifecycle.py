@@ -286,16 +286,24 @@ def _tail(file: Path) -> str:
 
 
 def take_down() -> bool:
-    """End the service and take its address away; what it keeps stays. Returns whether it ran."""
+    """End the service and take its address away, and the network with the last on it; what it keeps stays.
+
+    Returns whether it ran.
+    """
     with exclusive("local-service"):
         found = running()
         if found is not None:
             _end(found)
-        if read_settings(service_folder()).doors:
+        settings = read_settings(service_folder())
+        if settings.doors:
             from recipes.engine.docker import Engine
 
+            services = Engine.connect().services
             for name in (door_name(), f"{door_name()}-lan"):
-                Engine.connect().services.remove(name)
+                services.remove(name)
+            if settings.network:
+                with exclusive("change-of-networks", paths.cache()):
+                    services.remove_network(settings.network)
         return found is not None
 
 

@@ -86,7 +86,7 @@ def _gateway(connection: Any, config: Any, depth: int = 0) -> Any:
             f"more than {_MOST_HOPS} jump hosts are on the way, or they lead to each other",
             where=_SSH_FILES[0],
             why=one_line(jumps, most=200),
-            next_step="ProxyJump there says who is on the way",
+            next_step=f"ssh -G {shlex.quote(connection.original_host)} | grep -i proxyjump, and so on from there",
         )
     way = None
     for hop in hops:

@@ -4,7 +4,7 @@ No board has a program for differences, but each `gzip -d` copies from what it u
 new file become a member of a gzip stream (RFC 1952): it begins with 31 KiB of the old file, unpacked, and goes on with
 the new bytes, packed with these 31 KiB as their dictionary. Only the second half travels: the board has the first. What
 `gzip` gives is a tar: the old bytes are a file in it that nobody unpacks, the new ones are. One `gzip` and one `tar` do
-for all members, so a board starts two programs for each, not four. What comes of it is hashed like any other content.
+for all members, and two `dd` for each. What comes of it is hashed like any other content.
 """
 
 from __future__ import annotations

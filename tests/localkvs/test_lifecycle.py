@@ -10,6 +10,7 @@ import socket
 import ssl
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,17 @@ def kill(found: Running) -> None:
     while running() is not None:
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+@pytest.mark.usefixtures("work")
+def test_the_last_on_a_network_takes_it_along(engine: Engine) -> None:
+    """As in the demo, whose board goes first."""
+    name = f"boardcast-test-{uuid.uuid4().hex[:8]}"
+    bring_up(network=name)
+    engine.services.remove_network(name)
+    assert engine.services._networks(name), "the service is still on it"
+    assert take_down()
+    assert not engine.services._networks(name)
 
 
 def test_killed_and_started_again_it_is_the_same_service(work: Path, engine: Engine) -> None:
