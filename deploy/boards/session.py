@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from deploy.ssh.bridge import Bridge
-from deploy.ssh.channel import COMMAND_SECONDS, SILENT_SECONDS, Exchange, Pulse, TooLongError
-from deploy.ssh.dial import Target, dial, hang_up, place_of
+from deploy.ssh.channel import COMMAND_SECONDS, Exchange, Pulse, TooLongError
+from deploy.ssh.dial import Target, dial, fell_silent, hang_up, lost_connection, too_late, too_much
 from deploy.ssh.files import NotWrittenError, put_file
 from deploy.ssh.jumps import CONNECT_SECONDS
 from deploy.ssh.system import Line, open_line
@@ -30,7 +30,6 @@ _BEYOND_SECONDS = 2.0
 """Beyond a deadline: where a command does not even end then, its connection does."""
 _REOPENED = 2
 """Times that a session is opened again where it was lost between two commands."""
-_AGAIN = "the same command again: what arrived is kept, invoke status --host HOST says what runs there"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,35 +150,6 @@ class SshSession:
         """Return the seconds until the deadline; as long as a command may take at most where there is none."""
         return max(0.0, min(self.deadline - time.monotonic(), COMMAND_SECONDS))
 
-    def _too_long(self, most: int, begin: bytes) -> PreflightError:
-        return PreflightError(
-            f"{self.target.name} answers with more than {console.size(most)}; the connection was ended",
-            where=place_of(self.target),
-            why=f"the answer begins: {one_line(begin, most=120)}" if begin else "more than rsync has to say",
-            next_step="no board of ours answers like this: is hosts.toml naming the right one?",
-        )
-
-    def _late(self, seconds: float) -> PreflightError:
-        return PreflightError(
-            f"{self.target.name} did not do in time what it was asked",
-            where=place_of(self.target),
-            why=f"the time for all of it is over; its last command had {seconds:.0f} s of that",
-            next_step=_AGAIN,
-        )
-
-    def _silent(self) -> PreflightError:
-        return PreflightError(
-            f"{self.target.name} stopped answering",
-            where=place_of(self.target),
-            why=f"not a byte, and no answer to SSH's own question, for {SILENT_SECONDS:.0f} s",
-            next_step=f"is it still switched on and in reach? Then {_AGAIN}",
-        )
-
-    def _gone(self, why: str) -> PreflightError:
-        return PreflightError(
-            f"the connection to {self.target.name} was lost", where=place_of(self.target), why=why, next_step=_AGAIN
-        )
-
     def _say_reopened(self, why: str) -> None:
         self._reopened += 1
         console.say(f"{self.target.name}: the connection went ({why}); it is opened again")
@@ -220,22 +190,29 @@ class OwnSession(SshSession):
         import paramiko
 
         self.traffic.round_trips += 1
-        guard = threading.Timer(self._left() + _BEYOND_SECONDS, self.cut)
-        guard.daemon = True
         try:
-            if math.isfinite(self.deadline):
-                guard.start()
-            code, said = Bridge(
-                transport=self._connection.transport, pulse=self._pulse, traffic=self.traffic,
-                link=link, pace=pace, most=most,
-            ).carry()  # fmt: skip
+            with self._guarded():
+                code, said = Bridge(
+                    transport=self._connection.transport, pulse=self._pulse, traffic=self.traffic,
+                    link=link, pace=pace, most=most,
+                ).carry()  # fmt: skip
         except TooLongError as error:
-            raise self._too_long(most, b"") from error
+            raise too_much(self.target, most, b"") from error
         except (OSError, EOFError, paramiko.SSHException) as error:
             raise self._lost(error) from error
+        return Reply(code=code, out="", err=said)
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """End the connection where what goes on over it in a block does not end by the deadline."""
+        guard = threading.Timer(self._left() + _BEYOND_SECONDS, self.cut)
+        guard.daemon = True
+        if math.isfinite(self.deadline):
+            guard.start()
+        try:
+            yield
         finally:
             guard.cancel()
-        return Reply(code=code, out="", err=said)
 
     def _run(
         self, script: str, arguments: Sequence[str], stdin: Iterable[bytes], most: int
@@ -246,26 +223,20 @@ class OwnSession(SshSession):
         command = _command(script, arguments)
         traffic.round_trips += 1
         before, begun = traffic.sent + traffic.received, time.monotonic()
-        guard = threading.Timer(self._left() + _BEYOND_SECONDS, self.cut)
-        guard.daemon = True
         try:
-            if math.isfinite(self.deadline):
-                guard.start()
-            exchange = Exchange(
-                channel=self._channel(), pulse=self._pulse, traffic=traffic, most=most, deadline=self.deadline
-            )
-            with progress(f"{name}: at work", lambda: traffic.sent + traffic.received - before):
+            with self._guarded(), progress(f"{name}: at work", lambda: traffic.sent + traffic.received - before):
+                exchange = Exchange(
+                    channel=self._channel(), pulse=self._pulse, traffic=traffic, most=most, deadline=self.deadline
+                )
                 code = exchange.run(command, stdin)
             traffic.latency = self._pulse.latency
             return code, bytes(exchange.out), bytes(exchange.err)
         except TooLongError as error:
-            raise self._too_long(most, bytes(exchange.out[:200])) from error
+            raise too_much(self.target, most, bytes(exchange.out[:200])) from error
         except (OSError, EOFError, paramiko.SSHException) as error:
             if time.monotonic() >= self.deadline and not self._pulse.silent:
-                raise self._late(time.monotonic() - begun) from error
+                raise too_late(self.target, time.monotonic() - begun) from error
             raise self._lost(error) from error
-        finally:
-            guard.cancel()
 
     def cut(self) -> None:
         """End the connection at once, whatever goes on over it."""
@@ -310,8 +281,10 @@ class OwnSession(SshSession):
 
     def _lost(self, error: Exception) -> PreflightError:
         if self._pulse.silent:
-            return self._silent()
-        return self._gone(f"{one_line(str(error)) or type(error).__name__}: {_ended(self._connection.transport)}")
+            return fell_silent(self.target)
+        return lost_connection(
+            self.target, f"{one_line(str(error)) or type(error).__name__}: {_ended(self._connection.transport)}"
+        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -341,12 +314,14 @@ class SystemSession(SshSession):
             with progress(f"{self.target.name}: at work", lambda: traffic.sent + traffic.received - before):
                 done = self._line.run(_command(script, arguments), stdin, most=most, left=left, moved=moved)
         except TooMuchError as error:
-            raise self._too_long(most, error.begin) from error
+            raise too_much(self.target, most, error.begin) from error
         except TimeoutError as error:
-            raise self._late(time.monotonic() - begun) from error
+            raise too_late(self.target, time.monotonic() - begun) from error
         except OSError as error:
             said = one_line(str(error))
-            raise (self._silent() if "not responding" in said else self._gone(said)) from error
+            raise (
+                fell_silent(self.target) if "not responding" in said else lost_connection(self.target, said)
+            ) from error
         return done.code, done.stdout, done.stderr
 
     def _reopen_if_lost(self) -> None:
@@ -370,8 +345,10 @@ class SystemSession(SshSession):
 
 def _ended(transport: Any) -> str:
     """Say how a connection ended, as far as this side knows."""
-    error = transport.saved_exception or EOFError()
-    return "the other side closed it" if isinstance(error, EOFError) else one_line(str(error)) or type(error).__name__
+    error = transport.saved_exception
+    if error is None or isinstance(error, EOFError):
+        return "the other side closed it"
+    return one_line(str(error)) or type(error).__name__
 
 
 @contextmanager

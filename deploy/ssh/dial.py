@@ -16,11 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deploy.ssh.channel import SILENT_SECONDS
 from deploy.ssh.jumps import CONNECT_SECONDS, connection_to, hops_of, open_hops, place_of_key
 from deploy.ssh.keys import KeyFile, check_key_file, pick_host_key
+from recipes import console
 from recipes.errors import PreflightError
 from recipes.text import one_line
 
+_AGAIN = "the same command again: what arrived is kept, invoke status --host HOST says what runs there"
 _ENDING_SECONDS = 5
 """For a ProxyCommand that was told to end."""
 
@@ -258,7 +261,8 @@ def refused_log_in(target: Target, said: str, *, locked: bool, nothing: bool) ->
         return PreflightError(
             f"there is no key to log in to {target.name} with",
             where=place_of(target),
-            why=f"`key` is not set in {target.inventory}, no SSH agent has one, and ~/.ssh has none",
+            why=f"`key` is not set in {target.inventory}, no SSH agent has one (IdentityAgent in ~/.ssh/config, "
+            "else SSH_AUTH_SOCK), and ~/.ssh has none",
             next_step=f"ssh-keygen -t ed25519, then ssh-copy-id -p {target.port} {target.user}@{target.address}",
         )
     return PreflightError(f"{target.name} refuses the log-in", where=place_of(target), why=said, next_step=try_it)
@@ -272,4 +276,41 @@ def refused_key(target: Target, why: str) -> PreflightError:
         why=why,
         next_step=f"has it a new system? invoke enroll --host {target.name} shows its key, to be compared on the board"
         f" itself, and writes {target.inventory}",
+    )
+
+
+def too_much(target: Target, most: int, begin: bytes) -> PreflightError:
+    """Return the error of a board that answers with more bytes than the question may have."""
+    return PreflightError(
+        f"{target.name} answers with more than {console.size(most)}; the connection was ended",
+        where=place_of(target),
+        why=f"the answer begins: {one_line(begin, most=120)}" if begin else "more than rsync has to say",
+        next_step="no board of ours answers like this: is hosts.toml naming the right one?",
+    )
+
+
+def too_late(target: Target, seconds: float) -> PreflightError:
+    """Return the error of a board that had no time left for its last command."""
+    return PreflightError(
+        f"{target.name} did not do in time what it was asked",
+        where=place_of(target),
+        why=f"the time for all of it is over; its last command had {seconds:.0f} s of that",
+        next_step=_AGAIN,
+    )
+
+
+def fell_silent(target: Target) -> PreflightError:
+    """Return the error of a board that says nothing any more."""
+    return PreflightError(
+        f"{target.name} stopped answering",
+        where=place_of(target),
+        why=f"not a byte, and no answer to SSH's own question, for {SILENT_SECONDS:.0f} s",
+        next_step=f"is it still switched on and in reach? Then {_AGAIN}",
+    )
+
+
+def lost_connection(target: Target, why: str) -> PreflightError:
+    """Return the error of a connection that ended by itself."""
+    return PreflightError(
+        f"the connection to {target.name} was lost", where=place_of(target), why=why, next_step=_AGAIN
     )
